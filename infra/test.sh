@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Every check, in the order in which it fails cheapest; the end-to-end tests run twice, on the embedded broker and on a real Kafka.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+step() { printf '\n== %s (%d:%02d)\n' "$*" $((SECONDS / 60)) $((SECONDS % 60)); }
+kafka=infra/kafka/kafka.sh
+ours="test-$$"
+trap '"$kafka" wipe "$ours" >/dev/null 2>&1' EXIT
+
+infra/check.sh
+
+# The crash tests run the real binaries, so these are built first, with the very features of the tests.
+step "build"
+cargo build --workspace --bins --locked
+cargo test --workspace --locked --no-run
+
+step "unit tests, and end to end on the embedded broker"
+env -u KAFKA_BROKERS cargo test --workspace --locked
+
+# `--workspace --test e2e`, not `-p tests`: another set of packages would be another set of features, compiled anew.
+if [[ -n ${KAFKA_BROKERS:-} ]]; then
+    step "end to end on the Kafka at $KAFKA_BROKERS"
+else
+    step "end to end on a real Apache Kafka"
+    KAFKA_BROKERS=$("$kafka" start "$ours" | sed 's/^KAFKA_BROKERS=//')
+    echo "Apache Kafka answers at $KAFKA_BROKERS"
+fi
+KAFKA_BROKERS=$KAFKA_BROKERS cargo test --workspace --locked --test e2e
+
+step "every check passed: format, licences, lints, unit tests, end to end on the embedded broker and on a real Kafka"

@@ -1,0 +1,52 @@
+# Everything there is to run, as short words; `just --list` shows them. `sh infra/bootstrap.sh tools` installs what they need.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+set positional-arguments
+set quiet
+
+export PATH := justfile_directory() / ".thalweg/venv/bin:" + justfile_directory() / ".thalweg/tools/bin:" + env("PATH") + ":" + env("HOME", "/root") / ".cargo/bin"
+
+binaries := env("CARGO_TARGET_DIR", justfile_directory() / "target") / "debug"
+
+# List what there is to run.
+default:
+    just --list --unsorted
+
+# Every package at once, here and in the tests: cargo then chooses one set of features, and compiles Burn and the broker once.
+[private]
+build:
+    cargo build --workspace --bins --locked
+
+# The whole loop on synthetic traffic, or on a recorded log: `just demo --log FILE --columns …`.
+[no-exit-message]
+demo *ARGS: build
+    "{{ binaries }}/thalweg" demo "$@"
+
+# Every check: `just check`, unit tests, end-to-end on the embedded broker, end-to-end on a real Apache Kafka.
+[no-exit-message]
+test:
+    infra/test.sh
+
+# Format, lints, licences, and who may depend on what.
+[no-exit-message]
+check:
+    infra/check.sh
+
+# Figures beside their limits; benches/README.md says how to read them.
+[no-exit-message]
+bench *ARGS: build
+    "{{ binaries }}/bench" "$@"
+
+# Start a real Kafka and Redis and make the topics: natively, or with every service by `just up compose`.
+[no-exit-message]
+up HOW="native":
+    infra/up.sh up "$1"
+
+# Stop what `just up` started; topics stay (`infra/kafka/kafka.sh wipe` removes them).
+down:
+    infra/up.sh down
+
+# Run one service (ingest, trainer, scorer) or the command (thalweg …) on what `just up` started.
+[no-exit-message]
+run SERVICE *ARGS: build
+    infra/up.sh run "{{ binaries }}/$1" "${@:2}"

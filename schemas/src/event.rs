@@ -1,0 +1,133 @@
+//! An event as applications write it: the JSON value of the topic `events`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::proto::Kind;
+
+/// A clickstream event. Unknown fields are left out, never an error.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Makes the application's retries idempotent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<String>,
+    /// What the user did.
+    #[serde(rename = "type")]
+    pub kind: EventType,
+    /// Who did it.
+    pub user_id: String,
+    /// The visit it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    /// What it was done to.
+    pub item_id: String,
+    /// When: milliseconds since 1970 or RFC 3339.
+    pub ts: Timestamp,
+    /// Money, rating or whatever the application counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// What an impression showed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<String>,
+}
+
+/// The kinds of event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EventType {
+    /// The item was shown.
+    Impression,
+    /// The item's page was opened.
+    View,
+    /// The item was put into the cart.
+    Cart,
+    /// The item was bought.
+    Purchase,
+    /// The item was liked.
+    Like,
+    /// The item was disliked: it leaves the user's slate.
+    Dislike,
+}
+
+impl From<EventType> for Kind {
+    fn from(kind: EventType) -> Self {
+        match kind {
+            EventType::Impression => Self::Impression,
+            EventType::View => Self::View,
+            EventType::Cart => Self::Cart,
+            EventType::Purchase => Self::Purchase,
+            EventType::Like => Self::Like,
+            EventType::Dislike => Self::Dislike,
+        }
+    }
+}
+
+impl Kind {
+    /// Whether the user chose the item, so that it is worth predicting.
+    #[must_use]
+    pub const fn is_positive(self) -> bool {
+        matches!(self, Self::View | Self::Cart | Self::Purchase | Self::Like)
+    }
+}
+
+/// A point in time, milliseconds since 1970 (UTC); reads numbers and RFC 3339, writes numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Default)]
+#[serde(transparent)]
+pub struct Timestamp(pub i64);
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(ts) => ts.fmt(f),
+            Err(_) => write!(f, "{} ms", self.0),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Timestamp;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("milliseconds since 1970 or an RFC 3339 time")
+            }
+            fn visit_i64<E: serde::de::Error>(self, ms: i64) -> Result<Timestamp, E> {
+                Ok(Timestamp(ms))
+            }
+            fn visit_u64<E: serde::de::Error>(self, ms: u64) -> Result<Timestamp, E> {
+                i64::try_from(ms).map(Timestamp).map_err(|_| E::custom("a time beyond 64 bits"))
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Timestamp, E> {
+                let ts: jiff::Timestamp = text.parse().map_err(E::custom)?;
+                Ok(Timestamp(ts.as_millisecond()))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_event_of_the_contract_parses() {
+        let event: Event = serde_json::from_str(
+            r#"{"event_id":"01J9","type":"view","user_id":"u42","session_id":"s7","item_id":"i9",
+                "ts":1700000000123,"value":19.9,"properties":{"surface":"home"}}"#,
+        )
+        .expect("parses");
+        assert_eq!(event.kind, EventType::View);
+        assert_eq!(event.ts, Timestamp(1_700_000_000_123));
+    }
+
+    #[test]
+    fn a_time_may_be_written_as_rfc_3339() {
+        let ts: Timestamp = serde_json::from_str(r#""2023-11-14T22:13:20.123Z""#).expect("parses");
+        assert_eq!(ts, Timestamp(1_700_000_000_123));
+        assert!(serde_json::from_str::<Timestamp>(r#""yesterday""#).is_err());
+    }
+}

@@ -1,0 +1,74 @@
+//! The Redis keys. The braces are part of a key: a cluster keeps what is about one user together.
+
+/// Spells Redis keys under one prefix.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    /// Puts `prefix` in front of every key; an empty prefix leaves the bare names.
+    pub fn new(prefix: impl Into<String>) -> Self {
+        Self { prefix: prefix.into() }
+    }
+
+    /// `recs:{user}`: the user's slate.
+    #[must_use]
+    pub fn recs(&self, user: &str) -> String {
+        format!("{}recs:{{{user}}}", self.prefix)
+    }
+
+    /// `user:{user}`: the user's feature cache.
+    #[must_use]
+    pub fn user(&self, user: &str) -> String {
+        format!("{}user:{{{user}}}", self.prefix)
+    }
+
+    /// `similar:{item}`: what goes with an item.
+    #[must_use]
+    pub fn similar(&self, item: &str) -> String {
+        format!("{}similar:{{{item}}}", self.prefix)
+    }
+
+    /// `hot` or `hot:{category}`: what is popular now.
+    #[must_use]
+    pub fn hot(&self, category: Option<&str>) -> String {
+        self.list("hot", category)
+    }
+
+    /// `new` or `new:{category}`: what arrived last.
+    #[must_use]
+    pub fn new_items(&self, category: Option<&str>) -> String {
+        self.list("new", category)
+    }
+
+    /// `model`: the live version and its figures.
+    #[must_use]
+    pub fn model(&self) -> String {
+        format!("{}model", self.prefix)
+    }
+
+    fn list(&self, name: &str, category: Option<&str>) -> String {
+        match category {
+            Some(category) => format!("{}{name}:{{{category}}}", self.prefix),
+            None => format!("{}{name}", self.prefix),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_are_those_of_the_contract() {
+        let keys = Keys::default();
+        assert_eq!(keys.recs("u42"), "recs:{u42}");
+        assert_eq!(keys.user("u42"), "user:{u42}");
+        assert_eq!(keys.similar("i9"), "similar:{i9}");
+        assert_eq!(keys.hot(None), "hot");
+        assert_eq!(keys.hot(Some("shoes")), "hot:{shoes}");
+        assert_eq!(keys.new_items(Some("shoes")), "new:{shoes}");
+        assert_eq!(Keys::new("shop:").model(), "shop:model");
+    }
+}

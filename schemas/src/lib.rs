@@ -1,0 +1,39 @@
+//! Thalweg's contract: topics, records and Redis keys, and nothing that does I/O.
+//!
+//! Every topic name and every Redis key is spelled here and nowhere else. A change here is a change
+//! to other people's programs; `golden/` holds the bytes they rely on.
+
+pub mod checkpoint;
+pub mod dead_letter;
+pub mod event;
+pub mod item;
+pub mod keys;
+pub mod profile;
+pub mod slate;
+pub mod topics;
+
+/// Generated from `proto/thalweg/v1/thalweg.proto`.
+#[allow(clippy::all, missing_debug_implementations, unreachable_pub)]
+pub mod proto {
+    include!(concat!(env!("OUT_DIR"), "/thalweg.v1.rs"));
+}
+
+pub use checkpoint::{Manifest, VersionId};
+pub use dead_letter::{DeadLetter, Reason};
+pub use event::{Event, EventType, Timestamp};
+pub use item::Item;
+pub use keys::Keys;
+pub use profile::StoredProfile;
+pub use prost::Message;
+pub use proto::{Interaction, Kind, Profile, Seen, Source};
+pub use slate::{Entry, Slate};
+pub use topics::{Topic, Topics};
+
+/// The longest id of a user, item, session or event, in bytes.
+pub const MAX_ID_BYTES: usize = 256;
+
+/// Hashes an id to the 64-bit key under which tables know it (xxh3, seed 0).
+#[must_use]
+pub fn key_of(id: &str) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(id.as_bytes())
+}

@@ -1,0 +1,111 @@
+//! The topics: their names, partitions and cleanup, and who writes and reads each.
+
+use serde::{Deserialize, Serialize};
+
+/// A topic of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Topic {
+    /// Raw JSON events, keyed by user id. Written by applications, read by ingest.
+    Events,
+    /// Validated interactions (Protobuf), keyed by user id. Written by ingest, read by trainer and scorer.
+    Interactions,
+    /// The catalog (JSON), keyed by item id; an empty value delists. Written by applications.
+    Items,
+    /// Chunks and manifests of model versions, keyed `version/part`. Written by the trainer.
+    Checkpoints,
+    /// The operator's commands. Written by `thalweg`.
+    Control,
+    /// Refused events: original bytes, the reason in headers. Written by ingest.
+    DeadLetters,
+    /// What was published, swapped, pinned, rolled back or erased, and by whom.
+    Audit,
+}
+
+impl Topic {
+    /// Every topic, in the order of the flow.
+    pub const ALL: [Self; 7] = [
+        Self::Events,
+        Self::Interactions,
+        Self::Items,
+        Self::Checkpoints,
+        Self::Control,
+        Self::DeadLetters,
+        Self::Audit,
+    ];
+
+    /// The name without the configurable prefix.
+    #[must_use]
+    pub const fn base_name(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Interactions => "interactions",
+            Self::Items => "items",
+            Self::Checkpoints => "checkpoints",
+            Self::Control => "control",
+            Self::DeadLetters => "dead-letters",
+            Self::Audit => "audit",
+        }
+    }
+
+    /// How many partitions the topic has when `events` has `partitions`.
+    ///
+    /// `checkpoints` has one: the order of versions is the order of the log.
+    #[must_use]
+    pub const fn partitions(self, partitions: i32) -> i32 {
+        match self {
+            Self::Events | Self::Interactions => partitions,
+            _ => 1,
+        }
+    }
+
+    /// Topic settings as Kafka spells them.
+    #[must_use]
+    pub const fn settings(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Events | Self::Interactions | Self::DeadLetters => &[
+                ("cleanup.policy", "delete"),
+                ("retention.ms", "604800000"), // a week: the longest outage that loses nothing
+            ],
+            Self::Items | Self::Control => &[("cleanup.policy", "compact")],
+            Self::Checkpoints => &[
+                ("cleanup.policy", "compact,delete"),
+                ("retention.ms", "604800000"),
+                ("max.message.bytes", "1048588"), // Kafka's default: a stock broker takes our messages
+                ("min.compaction.lag.ms", "60000"),
+            ],
+            Self::Audit => &[("cleanup.policy", "delete"), ("retention.ms", "-1")],
+        }
+    }
+}
+
+/// The topics' full names under one prefix.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Topics {
+    prefix: String,
+}
+
+impl Topics {
+    /// Names every topic with `prefix` in front; an empty prefix leaves the bare names.
+    pub fn new(prefix: impl Into<String>) -> Self {
+        Self { prefix: prefix.into() }
+    }
+
+    /// The full name of `topic`.
+    #[must_use]
+    pub fn name(&self, topic: Topic) -> String {
+        format!("{}{}", self.prefix, topic.base_name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_stands_before_every_name() {
+        let topics = Topics::new("shop.");
+        assert_eq!(topics.name(Topic::DeadLetters), "shop.dead-letters");
+        assert_eq!(Topics::default().name(Topic::Events), "events");
+    }
+}

@@ -1,0 +1,184 @@
+//! The embedded Kafka-compatible broker of the demo and the tests.
+//!
+//! A `tansu-broker` in this process, on its own threads, on a free loopback port, with everything in memory and
+//! nothing ever deleted: it is for minutes, not for production. What it cannot do, seen with 0.6:
+//! transactions (`EndTxn` fails), `DeleteRecords` (panics), compaction, and waking a fetch when something arrives: a fetch
+//! sleeps through its whole `fetch.wait.max.ms`, so that is the price of every hop (at 1,000 messages/s p50 153 ms with a
+//! wait of 100 ms, 17 ms with 10 ms).
+
+mod listener;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::{fmt, io};
+
+use tansu_broker::coordinator::group::administrator::Controller;
+use tansu_storage::StorageContainer;
+use tokio::runtime::Runtime;
+use url::Url;
+
+use listener::{Engine, Listening};
+
+/// Two threads: a slow request does not stop the others, and the demo has two cores for everything.
+const THREADS: usize = 2;
+
+const NODE: i32 = 111;
+const CLUSTER: &str = "thalweg";
+
+/// Why the broker is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The port cannot be opened.
+    #[error(
+        "the embedded broker cannot listen on {addr}: {source}; end the program that holds the port, \
+         or allow connections to the loopback interface"
+    )]
+    Listen {
+        /// The address asked for.
+        addr: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Its threads cannot be started.
+    #[error("the embedded broker cannot start its threads: {0}; raise the limit on processes (`ulimit -u`)")]
+    Threads(io::Error),
+    /// `tansu-broker` refused its own storage: a defect of ours or of theirs.
+    #[error("the embedded broker cannot open its storage in memory: {0}")]
+    Storage(String),
+}
+
+/// A running broker. Dropping it stops it and forgets its topics.
+pub struct Broker {
+    addr: SocketAddr,
+    engine: Engine,
+    listening: Mutex<Option<Listening>>,
+    /// Taken by `Drop` only: a runtime may not be dropped where blocking is not allowed.
+    runtime: Option<Runtime>,
+}
+
+impl Broker {
+    /// Starts a broker on a free loopback port. Blocks for some milliseconds; may be called from async code.
+    pub fn start() -> Result<Self, Error> {
+        let (listener, addr) = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .thread_name("broker")
+            .on_thread_start(silence)
+            .enable_all()
+            .build()
+            .map_err(Error::Threads)?;
+        let engine = engine(&runtime, addr)?;
+        let listening = Listening::start(&runtime, listener, engine.clone())
+            .map_err(|source| Error::Listen { addr, source })?;
+        Ok(Self { addr, engine, listening: Mutex::new(Some(listening)), runtime: Some(runtime) })
+    }
+
+    /// Where it listens; the same after [`Broker::come_back`].
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The value of `bootstrap.servers`.
+    #[must_use]
+    pub fn brokers(&self) -> String {
+        self.addr.to_string()
+    }
+
+    /// Closes the port and every connection, and keeps topics, records and group offsets.
+    ///
+    /// A request that was read already is carried out whole and its answer is lost: what a client sees when a network fails.
+    pub fn go_away(&self) {
+        if let Some(listening) = self.listening().take() {
+            listening.stop();
+        }
+    }
+
+    /// Opens the port again after [`Broker::go_away`]; does nothing when it is open.
+    pub fn come_back(&self) -> Result<(), Error> {
+        let mut listening = self.listening();
+        if let (None, Some(runtime)) = (&*listening, &self.runtime) {
+            let (listener, addr) = bind(self.addr)?;
+            let back = Listening::start(runtime, listener, self.engine.clone())
+                .map_err(|source| Error::Listen { addr, source })?;
+            *listening = Some(back);
+        }
+        Ok(())
+    }
+
+    /// Whether the port is open.
+    #[must_use]
+    pub fn is_listening(&self) -> bool {
+        self.listening().is_some()
+    }
+
+    /// Stops it for good; the same as dropping it.
+    pub fn stop(self) {
+        drop(self);
+    }
+
+    fn listening(&self) -> MutexGuard<'_, Option<Listening>> {
+        self.listening.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.go_away();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker").field("addr", &self.addr).field("listening", &self.is_listening()).finish()
+    }
+}
+
+fn bind(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let bound = || {
+        let listener = TcpListener::bind(addr)?;
+        listener.set_nonblocking(true)?;
+        let addr = listener.local_addr()?;
+        Ok((listener, addr))
+    };
+    bound().map_err(|source| Error::Listen { addr, source })
+}
+
+/// Builds storage and groups on the broker's own threads: `block_on` would panic inside another runtime.
+fn engine(runtime: &Runtime, addr: SocketAddr) -> Result<Engine, Error> {
+    let (answer, built) = mpsc::sync_channel(1);
+    runtime.spawn(async move {
+        // The receiver waits below, so the send fails only if `start` panicked.
+        let _ = answer.send(open(addr).await);
+    });
+    built.recv().unwrap_or_else(|_| Err("it panicked while starting".to_owned())).map_err(Error::Storage)
+}
+
+async fn open(addr: SocketAddr) -> Result<Engine, String> {
+    let url = |text: &str| Url::parse(text).map_err(|error| format!("{text}: {error}"));
+    let storage = StorageContainer::builder()
+        .cluster_id(CLUSTER)
+        .node_id(NODE)
+        .advertised_listener(url(&format!("tcp://{addr}"))?)
+        .storage(url("memory://thalweg/")?)
+        .silent(true)
+        .build()
+        .await
+        .map_err(|error| error.to_string())?;
+    let groups = Controller::with_storage(storage.clone()).map_err(|error| error.to_string())?;
+    Ok(Engine { cluster: CLUSTER, storage, groups })
+}
+
+/// Keeps tansu's spans and events (some at `error` for what is normal) away from the program's subscriber: no
+/// filter has to know its crates.
+fn silence() {
+    let nobody = tracing::subscriber::NoSubscriber::new();
+    // For the thread's whole life, so the guard is never dropped.
+    std::mem::forget(tracing::subscriber::set_default(nobody));
+}
+
+#[cfg(test)]
+mod tests;

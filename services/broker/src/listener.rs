@@ -1,0 +1,104 @@
+//! The open port: accepts connections, and can cut them all without interrupting a request.
+//!
+//! `tansu_broker::Broker::serve` can only be aborted in the middle of its work, and its memory store notes a producer's
+//! sequence number before it writes the batch: aborted in between, a batch would be lost and its retry acknowledged as a
+//! duplicate. So the sockets are shut down here and the requests run to their end.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{Shutdown, TcpListener as StdListener, TcpStream as StdStream};
+use std::sync::mpsc;
+
+use rama::{Context, Service};
+use tansu_broker::coordinator::group::administrator::Controller;
+use tansu_broker::service::services;
+use tansu_storage::StorageContainer;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::task::{Id, JoinSet};
+
+/// What outlives the connections: the records and the groups.
+#[derive(Clone)]
+pub(crate) struct Engine {
+    pub(crate) cluster: &'static str,
+    pub(crate) storage: StorageContainer,
+    pub(crate) groups: Controller<StorageContainer>,
+}
+
+/// An open port.
+pub(crate) struct Listening {
+    close: oneshot::Sender<()>,
+    closed: mpsc::Receiver<()>,
+}
+
+impl Listening {
+    /// Serves `listener`, a non-blocking one, on the threads of `runtime`.
+    pub(crate) fn start(runtime: &Runtime, listener: StdListener, engine: Engine) -> io::Result<Self> {
+        let (close, asked) = oneshot::channel();
+        let (done, closed) = mpsc::sync_channel(1);
+        let _guard = runtime.enter();
+        let listener = TcpListener::from_std(listener)?;
+        runtime.spawn(async move {
+            accept(listener, engine, asked).await;
+            // Nobody waits when the broker was dropped: nothing to tell then.
+            let _ = done.send(());
+        });
+        Ok(Self { close, closed })
+    }
+
+    /// Closes the port and every connection; returns when they are closed.
+    pub(crate) fn stop(self) {
+        // Either side is gone only if the task ended already, and then everything is closed.
+        let _ = self.close.send(());
+        let _ = self.closed.recv();
+    }
+}
+
+/// Accepts until asked to close. Bounded by the connections of this process and its children.
+async fn accept(listener: TcpListener, engine: Engine, mut asked: oneshot::Receiver<()>) {
+    let mut connections = JoinSet::new();
+    let mut lines: HashMap<Id, StdStream> = HashMap::new();
+    loop {
+        tokio::select! {
+            _ = &mut asked => break,
+            Some(ended) = connections.join_next_with_id(), if !connections.is_empty() => {
+                let id = match ended {
+                    Ok((id, ())) => id,
+                    Err(panicked) => panicked.id(),
+                };
+                lines.remove(&id);
+            }
+            accepted = listener.accept() => {
+                // A client that is gone again, or no file descriptor left: the client tries again.
+                let Ok((stream, line)) = accepted.and_then(|(stream, _)| duplicate(stream)) else {
+                    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                    continue;
+                };
+                let task = connections.spawn(serve(engine.clone(), stream));
+                lines.insert(task.id(), line);
+            }
+        }
+    }
+    drop(listener);
+    for line in lines.values() {
+        // Fails when the client closed first.
+        let _ = line.shutdown(Shutdown::Both);
+    }
+    connections.detach_all();
+}
+
+/// A second handle on the same socket, to shut it down while a request is being carried out.
+fn duplicate(stream: TcpStream) -> io::Result<(TcpStream, StdStream)> {
+    stream.set_nodelay(true)?;
+    let stream = stream.into_std()?;
+    let line = stream.try_clone()?;
+    Ok((TcpStream::from_std(stream)?, line))
+}
+
+/// Answers one client until it leaves. Its errors are the client's leaving: there is nobody to tell.
+async fn serve(engine: Engine, stream: TcpStream) {
+    if let Ok(service) = services(engine.cluster, engine.groups, engine.storage, None) {
+        let _ = service.serve(Context::default(), stream).await;
+    }
+}

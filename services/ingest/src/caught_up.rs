@@ -1,0 +1,80 @@
+//! When ingest calls itself caught up: once it was, it stays so, for a rush of events is no reason to stop routing to it.
+
+use std::time::{Duration, Instant};
+
+/// A group may have more members than partitions: after this long without one, an instance is a standby.
+const STANDBY_AFTER: Duration = Duration::from_secs(10);
+
+/// How often the lag is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The condition `caught-up` of the readiness.
+#[derive(Debug)]
+pub(crate) struct CaughtUp {
+    ready_lag: i64,
+    since: Instant,
+    looked: Option<Instant>,
+    once: bool,
+}
+
+impl CaughtUp {
+    /// Caught up at `ready_lag` messages behind or fewer.
+    pub(crate) fn new(ready_lag: i64, now: Instant) -> Self {
+        Self { ready_lag, since: now, looked: None, once: false }
+    }
+
+    /// Whether it is time to look at the lag again.
+    pub(crate) fn is_due(&mut self, now: Instant) -> bool {
+        let due = self.looked.is_none_or(|looked| now.duration_since(looked) >= LOOK_EVERY);
+        if due {
+            self.looked = Some(now);
+        }
+        due
+    }
+
+    /// The condition, for `partitions` assigned with `lag` messages to read.
+    pub(crate) fn state(&mut self, partitions: usize, lag: i64, now: Instant) -> Result<(), String> {
+        if self.once {
+            return Ok(());
+        }
+        if partitions == 0 && now.duration_since(self.since) < STANDBY_AFTER {
+            return Err("waiting for partitions of events".to_owned());
+        }
+        if lag > self.ready_lag {
+            return Err(format!("{lag} messages behind, ready at {}", self.ready_lag));
+        }
+        self.once = true;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn not_ready_while_far_behind_and_ready_for_good_once_caught_up() {
+        let now = Instant::now();
+        let mut caught_up = CaughtUp::new(1000, now);
+        assert_eq!(caught_up.state(4, 1001, now), Err("1001 messages behind, ready at 1000".into()));
+        assert_eq!(caught_up.state(4, 1000, now), Ok(()));
+        assert_eq!(caught_up.state(4, 50_000, now), Ok(()));
+    }
+
+    #[test]
+    fn without_partitions_it_waits_and_then_is_a_ready_standby() {
+        let now = Instant::now();
+        let mut caught_up = CaughtUp::new(1000, now);
+        assert!(caught_up.state(0, 0, now).is_err());
+        assert_eq!(caught_up.state(0, 0, now + STANDBY_AFTER), Ok(()));
+    }
+
+    #[test]
+    fn the_lag_is_looked_at_once_a_second() {
+        let now = Instant::now();
+        let mut caught_up = CaughtUp::new(1000, now);
+        assert!(caught_up.is_due(now));
+        assert!(!caught_up.is_due(now + LOOK_EVERY / 2));
+        assert!(caught_up.is_due(now + LOOK_EVERY));
+    }
+}

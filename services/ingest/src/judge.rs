@@ -1,0 +1,141 @@
+//! Judges a batch of records: which become interactions, which dead letters, and which are only counted.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use runtime::kafka::{Outgoing, Record};
+use schemas::dead_letter::headers;
+use schemas::{DeadLetter, Interaction, Message, Reason};
+
+use crate::progress::Progress;
+use crate::validator::{Origin, Validator};
+
+/// Kafka's default limit is 1 MB for a whole message; a larger original is cut to fit beside its headers.
+const MAX_DEAD_LETTER_BYTES: usize = 900_000;
+
+/// What is left of a key when a dead letter has to be cut.
+const MAX_CUT_KEY_BYTES: usize = 1024;
+
+/// What a batch comes to.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// For `interactions`, in the order of the events.
+    pub interactions: Vec<Outgoing>,
+    /// For `dead-letters`, in the order of the events.
+    pub dead_letters: Vec<Outgoing>,
+    /// How many of each.
+    pub counts: Counts,
+}
+
+/// Every record is one of these (I6).
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Counts {
+    /// New interactions.
+    pub interactions: u64,
+    /// Refused, by reason.
+    pub dead_letters: BTreeMap<Reason, u64>,
+    /// Dropped: the event id was seen before.
+    pub repeats: u64,
+    /// Skipped: read again, and its effect was already written.
+    pub already_done: u64,
+}
+
+impl Counts {
+    /// All records.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.interactions + self.repeats + self.already_done + self.dead_letters.values().sum::<u64>()
+    }
+}
+
+/// Judges records of `events` one after another.
+#[derive(Debug)]
+pub struct Judge {
+    validator: Validator,
+    /// Full name of the topic `events`, for the dead letters.
+    events: String,
+}
+
+impl Judge {
+    /// `events` is the full name of the topic that the records come from.
+    #[must_use]
+    pub fn new(validator: Validator, events: String) -> Self {
+        Self { validator, events }
+    }
+
+    /// Judges a batch; `now` in milliseconds since 1970.
+    pub fn judge(&self, records: &[Record], progress: &mut Progress, now: i64) -> Verdict {
+        let mut verdict = Verdict::default();
+        for record in records {
+            if !progress.owns(record.partition) {
+                continue; // read before the partition left; still uncommitted, so its new owner has it (I6)
+            }
+            if progress.is_done(record.partition, record.offset) {
+                verdict.counts.already_done += 1;
+                continue;
+            }
+            progress.advance(record.partition, record.offset);
+            // A record without a timestamp arrives when it is read.
+            let arrived_at = if record.timestamp < 0 { now } else { record.timestamp };
+            let origin = Origin { partition: record.partition, offset: record.offset, arrived_at };
+            match self.validator.judge(record.value.as_deref(), origin, now) {
+                Ok(interaction) if progress.is_first(record.partition, &interaction) => {
+                    verdict.counts.interactions += 1;
+                    verdict.interactions.push(written(record.partition, &interaction));
+                }
+                Ok(_) => verdict.counts.repeats += 1,
+                Err(letter) => {
+                    *verdict.counts.dead_letters.entry(letter.reason).or_default() += 1;
+                    verdict.dead_letters.push(self.refused(record, letter));
+                }
+            }
+        }
+        verdict
+    }
+
+    fn refused(&self, record: &Record, letter: DeadLetter) -> Outgoing {
+        let (key, value, cut) = cut(&record.key, record.value.as_ref());
+        let detail = if cut { format!("{} (the original is cut)", letter.detail) } else { letter.detail };
+        Outgoing {
+            partition: None,
+            key,
+            value,
+            timestamp: None,
+            headers: vec![
+                (headers::REASON, letter.reason.to_string()),
+                (headers::DETAIL, detail),
+                (headers::TOPIC, self.events.clone()),
+                (headers::PARTITION, record.partition.to_string()),
+                (headers::OFFSET, record.offset.to_string()),
+            ],
+        }
+    }
+}
+
+/// The partition is the event's own, whatever the user id hashes to and whatever key the application chose or left
+/// out: so one partition of `interactions` has one source, and its offsets only grow (I2). The record gets the time of
+/// writing: an application's clock must not decide when the broker deletes it.
+fn written(partition: i32, interaction: &Interaction) -> Outgoing {
+    Outgoing {
+        partition: Some(partition),
+        key: Bytes::copy_from_slice(interaction.user_id.as_bytes()),
+        value: Some(interaction.encode_to_vec().into()),
+        timestamp: None,
+        headers: Vec::new(),
+    }
+}
+
+/// Cuts what the broker would refuse, so that one huge event cannot stop the flow; returns whether it did.
+fn cut(key: &Bytes, value: Option<&Bytes>) -> (Bytes, Option<Bytes>, bool) {
+    let size = key.len() + value.map_or(0, Bytes::len);
+    if size <= MAX_DEAD_LETTER_BYTES {
+        return (key.clone(), value.cloned(), false);
+    }
+    let key = key.slice(..key.len().min(MAX_CUT_KEY_BYTES));
+    let room = MAX_DEAD_LETTER_BYTES - key.len();
+    let value = value.map(|value| value.slice(..value.len().min(room)));
+    (key, value, true)
+}
+
+#[cfg(test)]
+mod tests;

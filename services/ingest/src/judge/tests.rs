@@ -1,0 +1,128 @@
+//! What becomes of a batch.
+
+use std::time::Duration;
+
+use super::*;
+use crate::config::Limits;
+
+const NOW: i64 = 1_700_000_000_000;
+
+fn judge() -> Judge {
+    let limits = Limits { max_message_bytes: 4096, max_items: 3, max_future: Duration::from_secs(3600) };
+    Judge::new(Validator::new(limits), "shop.events".into())
+}
+
+fn owning() -> Progress {
+    let mut progress = Progress::new(10);
+    progress.begin(2);
+    progress
+}
+
+fn record(offset: i64, key: &str, value: impl Into<Bytes>) -> Record {
+    Record {
+        partition: 2,
+        offset,
+        timestamp: NOW + offset,
+        key: Bytes::copy_from_slice(key.as_bytes()),
+        value: Some(value.into()),
+        headers: Vec::new(),
+    }
+}
+
+fn view(event_id: &str) -> String {
+    format!(r#"{{"event_id":"{event_id}","type":"view","user_id":"u1","item_id":"i1","ts":{NOW}}}"#)
+}
+
+#[test]
+fn an_interaction_goes_to_the_partition_of_its_event_under_the_user_id() {
+    let records = [record(7, "another key", view("a")), record(8, "", view("b"))];
+    let verdict = judge().judge(&records, &mut owning(), NOW);
+    assert!(verdict.dead_letters.is_empty());
+    for (sent, offset) in verdict.interactions.iter().zip(7..) {
+        assert_eq!((sent.partition, sent.key.as_ref()), (Some(2), b"u1".as_ref()));
+        let interaction = Interaction::decode(sent.value.clone().expect("has a value")).expect("decodes");
+        let source = interaction.source.expect("has a source");
+        assert_eq!((source.partition, source.offset), (2, offset));
+        assert_eq!(interaction.arrived_at, NOW + offset);
+    }
+}
+
+#[test]
+fn a_dead_letter_keeps_the_original_and_says_where_it_came_from() {
+    let verdict = judge().judge(&[record(7, "k", "not json")], &mut owning(), NOW);
+    let letter = &verdict.dead_letters[0];
+    assert_eq!((letter.key.as_ref(), letter.value.as_deref()), (b"k".as_ref(), Some(b"not json".as_ref())));
+    let header = |name: &str| {
+        let (_, value) = letter.headers.iter().find(|(key, _)| *key == name).expect("is there");
+        value.clone()
+    };
+    assert_eq!(header(headers::REASON).parse(), Ok(Reason::NotJson));
+    assert_eq!(header(headers::TOPIC), "shop.events");
+    assert_eq!((header(headers::PARTITION), header(headers::OFFSET)), ("2".into(), "7".into()));
+    assert!(!header(headers::DETAIL).is_empty());
+}
+
+#[test]
+fn the_same_event_id_twice_is_applied_once() {
+    let records = [record(0, "u1", view("a")), record(1, "u1", view("a")), record(2, "u1", view("b"))];
+    let mut progress = owning();
+    let counts = judge().judge(&records, &mut progress, NOW).counts;
+    assert_eq!((counts.interactions, counts.repeats), (2, 1));
+    let counts = judge().judge(&[record(3, "u1", view("b"))], &mut progress, NOW).counts;
+    assert_eq!((counts.interactions, counts.repeats), (0, 1), "in the next batch as well");
+}
+
+#[test]
+fn a_batch_read_again_after_a_crash_is_not_written_twice() {
+    let records = [record(0, "u1", view("")), record(1, "u1", "{}"), record(2, "u1", view("")), record(3, "u1", view(""))];
+    let first = judge().judge(&records[..3], &mut owning(), NOW);
+
+    let mut progress = owning();
+    for sent in &first.interactions {
+        let value = sent.value.clone().expect("has a value");
+        progress.remember(2, &Interaction::decode(value).expect("decodes"));
+    }
+    let again = judge().judge(&records, &mut progress, NOW);
+    assert_eq!((again.counts.already_done, again.counts.interactions), (3, 1));
+    assert!(again.dead_letters.is_empty(), "it was written before the interactions were");
+}
+
+#[test]
+fn a_record_handed_out_twice_in_one_run_is_written_once() {
+    let records = [record(0, "u1", view("")), record(1, "u1", view("")), record(0, "u1", view(""))];
+    let counts = judge().judge(&records, &mut owning(), NOW).counts;
+    assert_eq!((counts.interactions, counts.already_done), (2, 1));
+}
+
+#[test]
+fn records_of_a_partition_that_left_are_its_new_owners() {
+    let mut progress = owning();
+    progress.forget(2);
+    let verdict = judge().judge(&[record(0, "u1", view("a")), record(1, "u1", "{}")], &mut progress, NOW);
+    assert_eq!(verdict.counts, Counts::default());
+    assert!(verdict.interactions.is_empty() && verdict.dead_letters.is_empty());
+}
+
+#[test]
+fn every_record_is_counted_once() {
+    let records = [record(0, "", view("a")), record(1, "", view("a")), record(2, "", "{}"), record(3, "", "")];
+    let counts = judge().judge(&records, &mut owning(), NOW).counts;
+    assert_eq!(counts.events(), 4);
+    assert_eq!(counts.dead_letters, BTreeMap::from([(Reason::Empty, 1), (Reason::MissingField, 1)]));
+}
+
+#[test]
+fn a_tombstone_is_a_dead_letter_without_a_value() {
+    let tombstone = Record { value: None, ..record(0, "u1", "") };
+    let verdict = judge().judge(&[tombstone], &mut owning(), NOW);
+    assert_eq!(verdict.dead_letters[0].value, None);
+}
+
+#[test]
+fn a_dead_letter_too_large_for_kafka_is_cut_and_says_so() {
+    let huge = record(0, &"k".repeat(500_000), vec![b'x'; 1_000_000]);
+    let verdict = judge().judge(&[huge], &mut owning(), NOW);
+    let letter = &verdict.dead_letters[0];
+    assert_eq!(letter.key.len() + letter.value.as_ref().map_or(0, Bytes::len), MAX_DEAD_LETTER_BYTES);
+    assert!(letter.headers.iter().any(|(_, value)| value.contains("is cut")));
+}

@@ -1,0 +1,88 @@
+//! Ingest: turns raw clickstream events into validated interactions.
+//!
+//! Reads `events` as a consumer group; writes partition *p* of `events` to partition *p* of `interactions`, and what it
+//! refuses to `dead-letters` with the reason. Its decisions are pure ([`validator`], [`window`], [`judge`]); its state is
+//! read back from the tail of `interactions` whenever a partition is assigned ([`progress`]).
+
+mod caught_up;
+mod commits;
+pub mod config;
+pub mod error;
+pub mod judge;
+pub mod metrics;
+pub mod progress;
+mod tail;
+pub mod validator;
+pub mod window;
+mod wire;
+
+use std::time::Instant;
+
+use runtime::Context;
+use runtime::kafka::{Consumer, Producer, admin};
+use schemas::{Topic, Topics};
+
+use caught_up::CaughtUp;
+use commits::Commits;
+pub use config::Config;
+pub use error::Error;
+use judge::Judge;
+use progress::Progress;
+use validator::Validator;
+
+/// The embedded `config.toml`.
+pub const DEFAULTS: &str = include_str!("../config.toml");
+
+/// Runs until drained. I3: offsets are committed only after every output of the batch is acknowledged.
+pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
+    let topics = Topics::new(&config.kafka.topic_prefix);
+    let [events, interactions, dead_letters] =
+        [Topic::Events, Topic::Interactions, Topic::DeadLetters].map(|topic| topics.name(topic));
+    ctx.set("caught-up", Err("waiting for partitions of events".to_owned()));
+    metrics::describe();
+    admin::check_equal_partitions(&config.kafka, &[&events, &interactions]).await?;
+
+    let mut input = Consumer::subscribe(&config.kafka, &config.ingest.group, &events, &ctx).await?;
+    let output = Producer::connect(&config.kafka, &ctx)?;
+    let judge = Judge::new(Validator::new(config.ingest.limits()), events);
+    let mut progress = Progress::new(config.ingest.window);
+    let mut commits = Commits::new(config.ingest.commit_every, Instant::now());
+    let mut caught_up = CaughtUp::new(config.ingest.ready_lag, Instant::now());
+    let latency = ctx.latency(metrics::BATCH);
+
+    while let Some(batch) = input.next_batch(config.ingest.batch, config.ingest.linger).await? {
+        let started = Instant::now();
+        for partition in &batch.revoked {
+            progress.forget(*partition);
+            commits.forget(*partition);
+        }
+        if !tail::restore(&mut progress, &batch.assigned, &config, &ctx).await? {
+            break;
+        }
+        let verdict = judge.judge(&batch.records, &mut progress, ctx.now());
+        let refused = !verdict.dead_letters.is_empty();
+        // First the dead letters: so an interaction in the log vouches for every event before it (see `Progress::is_done`).
+        output.send_all(&dead_letters, verdict.dead_letters).await?;
+        output.send_all(&interactions, verdict.interactions).await?;
+        commits.acknowledged(batch.end().into_iter().filter(|(partition, _)| progress.owns(*partition)));
+        // A dead letter leaves no trace in `interactions` to recognise it by, so its offset does not wait.
+        if let Some(positions) = commits.due(Instant::now(), refused) {
+            input.commit(&positions).await?;
+        }
+
+        metrics::record(&verdict.counts);
+        if !batch.records.is_empty() {
+            latency.record(started.elapsed());
+        }
+        if caught_up.is_due(Instant::now()) {
+            let lag = input.lag().await;
+            metrics::gauges(progress.window_len(), lag);
+            ctx.set("caught-up", caught_up.state(input.partitions().len(), lag, Instant::now()));
+        }
+    }
+    if let Some(positions) = commits.due(Instant::now(), true) {
+        input.commit(&positions).await?;
+    }
+    output.flush().await;
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! What ingest knows of one partition: how far `interactions` was written, and which event ids it holds.
+//!
+//! Both are read back from the tail of that partition of `interactions` (the log is the truth, I1), so a restart writes
+//! nothing twice and forgets no event id (I2).
+
+use std::collections::BTreeMap;
+
+use schemas::Interaction;
+
+use crate::window::Window;
+
+/// The partitions this instance owns.
+#[derive(Debug)]
+pub struct Progress {
+    window: usize,
+    partitions: BTreeMap<i32, Partition>,
+}
+
+#[derive(Debug)]
+struct Partition {
+    /// The highest offset of `events` that needs no more work; -1 for none.
+    done_through: i64,
+    window: Window,
+}
+
+impl Partition {
+    fn new(window: usize) -> Self {
+        Self { done_through: -1, window: Window::new(window) }
+    }
+}
+
+impl Progress {
+    /// Owns nothing yet; remembers `window` event ids per partition.
+    #[must_use]
+    pub fn new(window: usize) -> Self {
+        Self { window, partitions: BTreeMap::new() }
+    }
+
+    /// Starts a partition afresh, before its tail is given to [`Progress::remember`].
+    pub fn begin(&mut self, partition: i32) {
+        self.partitions.insert(partition, Partition::new(self.window));
+    }
+
+    /// Forgets a partition that another instance owns now.
+    pub fn forget(&mut self, partition: i32) {
+        self.partitions.remove(&partition);
+    }
+
+    /// Whether `partition` is ours. Records read before it left are its new owner's: without our window they would be
+    /// judged otherwise than there.
+    #[must_use]
+    pub fn owns(&self, partition: i32) -> bool {
+        self.partitions.contains_key(&partition)
+    }
+
+    /// Takes note of an interaction that lies in partition `partition` of `interactions`.
+    pub fn remember(&mut self, partition: i32, written: &Interaction) {
+        let Some(state) = self.partitions.get_mut(&partition) else { return };
+        if let Some(source) = written.source.as_ref().filter(|source| source.partition == partition) {
+            state.done_through = state.done_through.max(source.offset);
+        }
+        if !written.event_id.is_empty() {
+            state.window.insert(&written.user_id, &written.event_id);
+        }
+    }
+
+    /// Whether the event at `offset` was judged before: in this run, or before a restart and had its effect.
+    ///
+    /// A batch's dead letters are acknowledged before its first interaction is sent, so one written interaction vouches
+    /// for every event before it, whatever became of it.
+    #[must_use]
+    pub fn is_done(&self, partition: i32, offset: i64) -> bool {
+        offset <= self.done_through(partition)
+    }
+
+    /// The highest offset of `events` that needs no more work; -1 for none.
+    #[must_use]
+    pub fn done_through(&self, partition: i32) -> i64 {
+        self.partitions.get(&partition).map_or(-1, |state| state.done_through)
+    }
+
+    /// Takes note that the event at `offset` was judged.
+    pub fn advance(&mut self, partition: i32, offset: i64) {
+        if let Some(state) = self.partitions.get_mut(&partition) {
+            state.done_through = state.done_through.max(offset);
+        }
+    }
+
+    /// Whether an interaction is the first with its event id; one without an id always is.
+    pub fn is_first(&mut self, partition: i32, interaction: &Interaction) -> bool {
+        interaction.event_id.is_empty()
+            || self
+                .partitions
+                .get_mut(&partition)
+                .is_none_or(|state| state.window.insert(&interaction.user_id, &interaction.event_id))
+    }
+
+    /// How many event ids are remembered, over all partitions.
+    #[must_use]
+    pub fn window_len(&self) -> usize {
+        self.partitions.values().map(|state| state.window.len()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::Source;
+
+    use super::*;
+
+    fn owning(partitions: &[i32]) -> Progress {
+        let mut progress = Progress::new(10);
+        for partition in partitions {
+            progress.begin(*partition);
+        }
+        progress
+    }
+
+    fn interaction(offset: i64, event_id: &str) -> Interaction {
+        Interaction {
+            user_id: "u1".into(),
+            event_id: event_id.into(),
+            source: Some(Source { partition: 3, offset }),
+            ..Interaction::default()
+        }
+    }
+
+    #[test]
+    fn after_a_restart_what_was_written_is_known_and_so_are_its_event_ids() {
+        let mut progress = owning(&[3]);
+        progress.remember(3, &interaction(7, "a"));
+        progress.remember(3, &interaction(9, ""));
+        assert!(progress.is_done(3, 8), "8 was a dead letter or a repeat: it is done as well");
+        assert!(progress.is_done(3, 9));
+        assert!(!progress.is_done(3, 10));
+        assert!(!progress.is_first(3, &interaction(10, "a")));
+    }
+
+    #[test]
+    fn an_older_record_behind_a_newer_one_does_not_set_the_clock_back() {
+        let mut progress = owning(&[3, 4]);
+        progress.remember(3, &interaction(9, "b"));
+        progress.remember(3, &interaction(7, "a"));
+        assert_eq!(progress.done_through(3), 9);
+    }
+
+    #[test]
+    fn partitions_do_not_know_of_each_other() {
+        let mut progress = owning(&[3, 4]);
+        progress.remember(3, &interaction(7, "a"));
+        assert!(!progress.is_done(4, 0));
+        assert!(progress.is_first(4, &interaction(0, "a")));
+    }
+
+    #[test]
+    fn a_partition_that_left_and_came_back_starts_from_its_tail() {
+        let mut progress = owning(&[3, 4]);
+        progress.remember(3, &interaction(7, "a"));
+        progress.forget(3);
+        assert!(!progress.owns(3));
+        assert_eq!(progress.window_len(), 0);
+        progress.begin(3);
+        assert_eq!(progress.done_through(3), -1);
+    }
+
+    #[test]
+    fn events_without_an_id_are_never_repeats() {
+        let mut progress = owning(&[3, 4]);
+        assert!(progress.is_first(3, &interaction(0, "")));
+        assert!(progress.is_first(3, &interaction(1, "")));
+    }
+}

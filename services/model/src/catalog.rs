@@ -1,0 +1,111 @@
+//! The catalog as learner and scorer see it: what is delisted, which categories, which content features.
+
+use std::sync::Arc;
+
+use schemas::{Item, key_of};
+
+use crate::keymap::{KeySet, Plain};
+
+/// At most so many content features of one item are learned from; titles are the longest list.
+const MAX_FEATURES: usize = 24;
+
+/// Content is known about an item.
+#[derive(Debug, Clone)]
+pub(crate) struct Listed {
+    /// Names of its categories, general to special.
+    pub(crate) categories: Box<[Arc<str>]>,
+    /// Keys of its content rows.
+    pub(crate) features: Box<[u64]>,
+}
+
+/// What the topic `items` says, newest record of each item. Its size is the catalog's.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    items: Plain<Listed>,
+    delisted: KeySet,
+}
+
+impl Catalog {
+    /// Takes a record in; `None` delists.
+    pub fn apply(&mut self, item_id: &str, item: Option<&Item>) {
+        let key = key_of(item_id);
+        match item {
+            Some(item) => {
+                if item.available {
+                    self.delisted.remove(&key);
+                } else {
+                    self.delisted.insert(key);
+                }
+                let categories = item.categories.iter().map(|name| Arc::from(name.as_str())).collect();
+                self.items.insert(key, Listed { categories, features: features(item) });
+            }
+            None => {
+                self.items.remove(&key);
+                self.delisted.insert(key);
+            }
+        }
+    }
+
+    /// Whether the item must not be shown.
+    #[must_use]
+    pub fn is_delisted(&self, key: u64) -> bool {
+        self.delisted.contains(&key)
+    }
+
+    /// The item's categories; empty when the catalog does not know it.
+    #[must_use]
+    pub fn categories(&self, key: u64) -> &[Arc<str>] {
+        self.items.get(&key).map_or(&[], |listed| &listed.categories)
+    }
+
+    pub(crate) fn features(&self, key: u64) -> &[u64] {
+        self.items.get(&key).map_or(&[], |listed| &listed.features)
+    }
+
+    /// How many items have a record.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether no item has a record.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+}
+
+/// Hashes an item's content to row keys: categories, brand, a logarithmic price bucket, words of the title.
+fn features(item: &Item) -> Box<[u64]> {
+    let mut keys: Vec<u64> = item.categories.iter().map(|name| key_of(&format!("category={name}"))).collect();
+    keys.extend(item.brand.iter().map(|brand| key_of(&format!("brand={brand}"))));
+    if let Some(price) = item.price.filter(|price| *price > 0.0) {
+        // Buckets of a factor of about 1.4.
+        keys.push(key_of(&format!("price={}", (price.log2() * 2.0).round())));
+    }
+    let words = item.title.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 2);
+    keys.extend(words.map(|word| key_of(&format!("word={}", word.to_lowercase()))));
+    keys.truncate(MAX_FEATURES);
+    keys.sort_unstable();
+    keys.dedup();
+    keys.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_comes_back_after_a_delisting() {
+        let mut catalog = Catalog::default();
+        let item: Item = serde_json::from_str(r#"{"item_id":"i","categories":["shoes"]}"#).expect("parses");
+        catalog.apply("i", Some(&item));
+        catalog.apply("i", None);
+        assert!(catalog.is_delisted(key_of("i")));
+        catalog.apply("i", Some(&item));
+        assert!(!catalog.is_delisted(key_of("i")));
+        assert_eq!(catalog.categories(key_of("i")).len(), 1);
+        catalog.apply("i", Some(&Item { available: false, ..item }));
+        assert!(catalog.is_delisted(key_of("i")));
+    }
+}

@@ -1,0 +1,93 @@
+//! Dense weights as named arrays, so that a payload holds them and Python can read them.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::tensor::{Tensor, TensorData};
+
+use crate::error::Error;
+
+/// A named array: shape and values in row order.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Array {
+    pub(crate) shape: Vec<usize>,
+    pub(crate) values: Vec<f32>,
+}
+
+/// Arrays by dotted path: `query.weight`.
+pub(crate) type Arrays = BTreeMap<String, Array>;
+
+/// Reads a module's weights.
+pub(crate) fn export<M: Module>(module: &M) -> Arrays {
+    struct Export {
+        path: Vec<String>,
+        arrays: Arrays,
+    }
+    impl ModuleVisitor for Export {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let tensor = param.val();
+            let shape = tensor.dims().to_vec();
+            let values = tensor
+                .into_data()
+                .try_into_vec::<f32>()
+                .expect("weights are f32 on every device we open");
+            self.arrays.insert(self.path.join("."), Array { shape, values });
+        }
+    }
+    let mut export = Export { path: Vec::new(), arrays: Arrays::new() };
+    module.visit(&mut export);
+    export.arrays
+}
+
+/// Gives a module the weights of `arrays`, and every parameter an id derived from its path: the
+/// optimiser's state is keyed by id and must find its parameter again after a restart.
+///
+/// # Errors
+/// When an array is missing or has another shape.
+pub(crate) fn import<M: Module>(module: M, mut arrays: Arrays) -> Result<M, Error> {
+    let mut mapper = Import { path: Vec::new(), arrays: &mut arrays, problem: None };
+    let module = module.map(&mut mapper);
+    match mapper.problem {
+        Some(problem) => Err(problem),
+        None => Ok(module),
+    }
+}
+
+struct Import<'a> {
+    path: Vec<String>,
+    arrays: &'a mut Arrays,
+    problem: Option<Error>,
+}
+
+impl ModuleMapper for Import<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let name = self.path.join(".");
+        let tensor = param.val();
+        let expected = tensor.dims();
+        let Some(array) = self.arrays.remove(&name) else {
+            self.problem.get_or_insert_with(|| Error::tensor(&name, "is missing"));
+            return param;
+        };
+        if array.shape != expected {
+            let problem = format!("has shape {:?}, not {expected:?}", array.shape);
+            self.problem.get_or_insert_with(|| Error::tensor(&name, problem));
+            return param;
+        }
+        let data = TensorData::new(array.values, expected);
+        let required = tensor.is_require_grad();
+        let value = Tensor::<D>::from_data(data, &tensor.device()).set_require_grad(required);
+        Param::initialized(ParamId::from(schemas::key_of(&name)), value)
+    }
+}

@@ -1,0 +1,43 @@
+//! What can be wrong with a model, a payload or its settings.
+
+/// Errors of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A payload's bytes are no safetensors file.
+    #[error("the payload is no safetensors file: {0}")]
+    Safetensors(#[from] safetensors::SafeTensorError),
+    /// A tensor that a payload must hold is not there or has another type or shape.
+    #[error("tensor `{tensor}` of the payload {problem}")]
+    Tensor {
+        /// The tensor's name.
+        tensor: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A delta does not build on the version it is applied to.
+    #[error("version {version} builds on {parent}, but {live} is here; wait for the next snapshot")]
+    Parent {
+        /// The delta's version.
+        version: String,
+        /// What it builds on.
+        parent: String,
+        /// What it was applied to.
+        live: String,
+    },
+    /// The payload's metadata is not as this program writes it.
+    #[error("the payload's metadata is not readable: {0}")]
+    Metadata(String),
+    /// The optimiser's state does not load.
+    #[error("the optimiser's state does not load: {0}")]
+    Optimizer(String),
+    /// The device is not known or not compiled in.
+    #[error("{0}")]
+    Device(String),
+}
+
+impl Error {
+    /// Says what is wrong with a tensor.
+    pub(crate) fn tensor(tensor: &str, problem: impl Into<String>) -> Self {
+        Self::Tensor { tensor: tensor.to_owned(), problem: problem.into() }
+    }
+}

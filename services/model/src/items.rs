@@ -1,0 +1,246 @@
+//! The table of items: rows on the host, in small blocks that versions share.
+//!
+//! A clone of the table is a version of it: it shares every block, and a write copies only the block it
+//! touches. So a publication costs what changed, not the catalog, and a scorer's swap does too.
+
+use std::sync::Arc;
+
+use crate::keymap::KeyMap;
+use crate::popularity::{Counters, HALF_LIVES, NEVER};
+
+/// Slots of a block. Small, because the first write after a publication copies a block; large enough
+/// for the matrix product of retrieval to run at full speed.
+pub(crate) const BLOCK: usize = 64;
+
+/// What is known about an item besides its vector.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Entry {
+    pub(crate) key: u64,
+    pub(crate) id: Arc<str>,
+    pub(crate) sightings: u32,
+    /// Event time of the first sighting, or the catalog's time of publication.
+    pub(crate) first_ts: i64,
+    pub(crate) last_ts: i64,
+    pub(crate) counters: Counters,
+}
+
+impl Entry {
+    pub(crate) fn new(key: u64, id: Arc<str>, first_ts: i64) -> Self {
+        Self { key, id, sightings: 0, first_ts, last_ts: first_ts, counters: [NEVER; HALF_LIVES] }
+    }
+}
+
+/// 64 slots: vectors for retrieval, and what the optimiser needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Block {
+    /// `[BLOCK, dim]`, unit length; zeros where the slot is free.
+    vectors: Vec<f32>,
+    /// `[BLOCK, dim]`: the item's own trained row.
+    rows: Vec<f32>,
+    /// `[BLOCK, dim]`: the sum of its content rows when last touched; empty while no item has content.
+    content: Vec<f32>,
+    /// `[BLOCK]`: Adagrad's accumulated squared gradient.
+    accumulators: Vec<f32>,
+    entries: Vec<Option<Entry>>,
+}
+
+impl Block {
+    fn new(dim: usize) -> Self {
+        Self {
+            vectors: vec![0.0; BLOCK * dim],
+            rows: vec![0.0; BLOCK * dim],
+            content: Vec::new(),
+            accumulators: vec![0.0; BLOCK],
+            entries: vec![None; BLOCK],
+        }
+    }
+
+    /// `[BLOCK, dim]` in row order.
+    pub(crate) fn vectors(&self) -> &[f32] {
+        &self.vectors
+    }
+
+    /// Keys of the occupied slots.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+        self.entries.iter().enumerate().filter_map(|(n, entry)| entry.as_ref().map(|e| (n, e.key)))
+    }
+}
+
+/// Items by key, in slots.
+#[derive(Debug, Clone)]
+pub(crate) struct Items {
+    dim: usize,
+    index: KeyMap<u32>,
+    blocks: imbl::Vector<Arc<Block>>,
+    free: imbl::Vector<u32>,
+}
+
+/// An item's row as a payload carries it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RowRef<'a> {
+    pub(crate) row: &'a [f32],
+    pub(crate) content: Option<&'a [f32]>,
+    pub(crate) accumulator: f32,
+}
+
+impl Items {
+    pub(crate) fn new(dim: usize) -> Self {
+        Self { dim, index: KeyMap::default(), blocks: imbl::Vector::new(), free: imbl::Vector::new() }
+    }
+
+    pub(crate) fn dim(&self) -> usize {
+        self.dim
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    pub(crate) fn slot(&self, key: u64) -> Option<u32> {
+        self.index.get(&key).copied()
+    }
+
+    pub(crate) fn blocks(&self) -> impl ExactSizeIterator<Item = &Arc<Block>> {
+        self.blocks.iter()
+    }
+
+    pub(crate) fn block(&self, n: usize) -> Option<&Arc<Block>> {
+        self.blocks.get(n)
+    }
+
+    pub(crate) fn entry(&self, slot: u32) -> Option<&Entry> {
+        let (block, n) = place(slot);
+        self.blocks.get(block)?.entries[n].as_ref()
+    }
+
+    pub(crate) fn get(&self, key: u64) -> Option<&Entry> {
+        self.entry(self.slot(key)?)
+    }
+
+    /// The unit vector of an occupied slot, `[dim]`.
+    pub(crate) fn vector(&self, slot: u32) -> &[f32] {
+        let (block, n) = place(slot);
+        &self.blocks[block].vectors[n * self.dim..(n + 1) * self.dim]
+    }
+
+    pub(crate) fn row(&self, slot: u32) -> RowRef<'_> {
+        let (block, n) = place(slot);
+        let block = &self.blocks[block];
+        let range = n * self.dim..(n + 1) * self.dim;
+        let content = block.content.get(range.clone()).filter(|c| c.iter().any(|x| *x != 0.0));
+        RowRef { row: &block.rows[range], content, accumulator: block.accumulators[n] }
+    }
+
+    /// Puts an item into a free slot with a zero row; the caller sets the row next.
+    pub(crate) fn insert(&mut self, entry: Entry) -> u32 {
+        let slot = self.free.pop_back().unwrap_or_else(|| {
+            let first = u32::try_from(self.blocks.len() * BLOCK).expect("max_items bounds the table");
+            self.blocks.push_back(Arc::new(Block::new(self.dim)));
+            let last = first + u32::try_from(BLOCK).expect("small");
+            self.free.extend((first + 1..last).rev());
+            first
+        });
+        self.index.insert(entry.key, slot);
+        let (block, n) = self.write(slot);
+        block.entries[n] = Some(entry);
+        slot
+    }
+
+    pub(crate) fn update<R>(&mut self, slot: u32, change: impl FnOnce(&mut Entry) -> R) -> Option<R> {
+        let (block, n) = self.write(slot);
+        block.entries[n].as_mut().map(change)
+    }
+
+    /// Changes an item's own row and accumulator, sets its content sum, and renews its unit vector.
+    pub(crate) fn set_row(
+        &mut self,
+        slot: u32,
+        content: Option<&[f32]>,
+        change: impl FnOnce(&mut [f32], &mut f32),
+    ) {
+        let dim = self.dim;
+        let (block, n) = self.write(slot);
+        let range = n * dim..(n + 1) * dim;
+        change(&mut block.rows[range.clone()], &mut block.accumulators[n]);
+        if let Some(content) = content {
+            if block.content.is_empty() {
+                block.content = vec![0.0; BLOCK * dim];
+            }
+            block.content[range.clone()].copy_from_slice(content);
+        }
+        let vector = &mut block.vectors[range.clone()];
+        vector.copy_from_slice(&block.rows[range.clone()]);
+        if let Some(content) = block.content.get(range) {
+            vector.iter_mut().zip(content).for_each(|(v, c)| *v += c);
+        }
+        normalise(vector);
+    }
+
+    /// Frees an item's slot.
+    pub(crate) fn remove(&mut self, key: u64) -> Option<Entry> {
+        let slot = self.index.remove(&key)?;
+        let dim = self.dim;
+        let (block, n) = self.write(slot);
+        let range = n * dim..(n + 1) * dim;
+        block.vectors[range.clone()].fill(0.0);
+        block.rows[range.clone()].fill(0.0);
+        if let Some(content) = block.content.get_mut(range) {
+            content.fill(0.0);
+        }
+        block.accumulators[n] = 0.0;
+        let entry = block.entries[n].take();
+        self.free.push_back(slot);
+        entry
+    }
+
+    fn write(&mut self, slot: u32) -> (&mut Block, usize) {
+        let (block, n) = place(slot);
+        (Arc::make_mut(self.blocks.get_mut(block).expect("slots come from the index")), n)
+    }
+}
+
+fn place(slot: u32) -> (usize, usize) {
+    let slot = slot as usize;
+    (slot / BLOCK, slot % BLOCK)
+}
+
+/// Scales to unit length; a zero vector stays zero.
+pub(crate) fn normalise(vector: &mut [f32]) {
+    let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+    if norm > 0.0 {
+        vector.iter_mut().for_each(|x| *x /= norm);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(key: u64) -> Entry {
+        Entry::new(key, "i".into(), 0)
+    }
+
+    #[test]
+    fn a_slot_is_used_again_and_old_versions_keep_theirs() {
+        let mut items = Items::new(8);
+        let slot = items.insert(entry(1));
+        items.set_row(slot, None, |row, _| row.fill(2.0));
+        let before = items.clone();
+        items.remove(1);
+        assert_eq!(items.insert(entry(2)), slot);
+        assert!(items.vector(slot).iter().all(|x| *x == 0.0));
+        assert!((before.vector(slot)[0] - 8.0_f32.sqrt().recip()).abs() < 1e-6);
+        assert_eq!(before.get(1).map(|e| e.key), Some(1));
+    }
+
+    #[test]
+    fn the_table_grows_by_blocks_and_finds_everything_again() {
+        let mut items = Items::new(8);
+        for key in 0..1_000 {
+            items.insert(entry(key));
+        }
+        assert_eq!(items.len(), 1_000);
+        assert_eq!(items.blocks().len(), 1_000_usize.div_ceil(BLOCK));
+        assert!((0..1_000).all(|key| items.get(key).is_some_and(|e| e.key == key)));
+    }
+}

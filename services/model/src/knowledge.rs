@@ -1,0 +1,213 @@
+//! Everything learned, as one value: what a version is made of, for the trainer and the scorer alike.
+//!
+//! A clone shares all tables with its origin, so it is a version: the trainer keeps writing to its own
+//! while another thread encodes the clone, and a scorer serves one while it prepares the next (I5).
+
+use std::sync::Arc;
+
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use imbl::OrdSet;
+
+use crate::covisitation::Covisitation;
+use crate::encoder::{self, Encoder};
+use crate::history::Seen;
+use crate::items::{Entry, Items};
+use crate::keymap::KeyMap;
+use crate::popularity::{Clock, HALF_LIVES, Popular, log2_add};
+use crate::ranker::Ranker;
+use crate::settings::Settings;
+
+/// How many of the newest items are kept at hand for the `new` lists.
+const NEWEST: usize = 1_000;
+
+/// A trained row of a content feature.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ContentRow {
+    pub(crate) row: Vec<f32>,
+    pub(crate) accumulator: f32,
+}
+
+/// Everything learned up to one moment.
+#[derive(Debug, Clone)]
+pub struct Knowledge {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) device: Device,
+    pub(crate) clock: Clock,
+    pub(crate) items: Items,
+    pub(crate) content: KeyMap<Arc<ContentRow>>,
+    pub(crate) covisitation: Covisitation,
+    pub(crate) popular: Popular,
+    pub(crate) newest: OrdSet<(i64, u64)>,
+    /// On the plain device: for inference only.
+    pub(crate) encoder: Encoder,
+    pub(crate) ranker: Ranker,
+    /// Event time of the newest interaction.
+    pub(crate) now: i64,
+    /// Interactions ever applied.
+    pub(crate) interactions: u64,
+}
+
+impl Knowledge {
+    pub(crate) fn new(settings: Arc<Settings>, device: Device, origin: i64) -> Self {
+        device.seed(settings.seed);
+        Self {
+            clock: Clock::new(origin, settings.popularity_half_lives_s),
+            items: Items::new(settings.dim),
+            content: KeyMap::default(),
+            covisitation: Covisitation::default(),
+            popular: Popular::default(),
+            newest: OrdSet::new(),
+            encoder: Encoder::new(settings.dim, settings.heads, settings.history, &device),
+            ranker: Ranker::new(&device),
+            now: origin,
+            interactions: 0,
+            device,
+            settings,
+        }
+    }
+
+    /// How many items are known.
+    #[must_use]
+    pub fn items(&self) -> usize {
+        self.items.len()
+    }
+
+    /// How many items have neighbours.
+    #[must_use]
+    pub fn pairs(&self) -> usize {
+        self.covisitation.len()
+    }
+
+    /// Puts a new item into the table and the `newest` list.
+    pub(crate) fn insert(&mut self, entry: Entry) -> u32 {
+        self.newest.insert((entry.first_ts, entry.key));
+        if self.newest.len() > NEWEST {
+            self.newest.remove_min();
+        }
+        self.items.insert(entry)
+    }
+
+    /// Forgets an item everywhere.
+    pub(crate) fn remove(&mut self, key: u64) {
+        if let Some(entry) = self.items.remove(key) {
+            self.popular.remove(key, &entry.counters);
+            self.newest.remove(&(entry.first_ts, key));
+        }
+        self.covisitation.remove(key);
+    }
+
+    /// Counts one choice of an item.
+    pub(crate) fn count(&mut self, slot: u32, ts: i64) {
+        let exponents = self.clock.exponents(ts);
+        for (total, t) in self.popular.totals.iter_mut().zip(exponents) {
+            *total = log2_add(*total, t);
+        }
+        let popular = &mut self.popular;
+        self.items.update(slot, |entry| {
+            let old = entry.counters;
+            for h in 0..HALF_LIVES {
+                entry.counters[h] = log2_add(old[h], exponents[h]);
+            }
+            entry.sightings = entry.sightings.saturating_add(1);
+            entry.last_ts = entry.last_ts.max(ts);
+            popular.update(entry.key, &old, &entry.counters);
+        });
+    }
+
+    /// Pairs a chosen item with the items chosen before it, nearest first; names each item whose list changed.
+    #[allow(clippy::cast_precision_loss)] // small counts and milliseconds of decades
+    pub(crate) fn pair(&mut self, history: &[Seen], key: u64, ts: i64, mut touched: impl FnMut(u64)) {
+        let bound = self.settings.covisitation_neighbours;
+        let half_life_ms = self.settings.covisitation_half_life_s * 1_000.0;
+        let time = (ts - self.clock.origin) as f64 / half_life_ms;
+        let earlier = history.iter().rev().filter(|seen| seen.kind.is_positive() && seen.key != key);
+        for (distance, seen) in earlier.take(self.settings.covisitation_window).enumerate() {
+            let near = time - (distance as f64 + 1.0).log2();
+            self.covisitation.add(seen.key, key, near, bound);
+            // The way back is half as telling: people go on more often than they return.
+            self.covisitation.add(key, seen.key, near - 1.0, bound);
+            touched(seen.key);
+            touched(key);
+        }
+    }
+
+    /// Encodes users by their histories; a history without a known item gives zeros.
+    ///
+    /// # Shapes
+    /// - output: `[histories, dim]` in row order, unit vectors
+    pub(crate) fn encode(&self, histories: &[(&[Seen], i64)]) -> Vec<f32> {
+        let dim = self.items.dim();
+        let arranged = Arranged::new(histories, self.settings.history);
+        if arranged.length == 0 {
+            return vec![0.0; histories.len() * dim];
+        }
+        let mut vectors = vec![0.0_f32; arranged.keys.len() * dim];
+        for (vector, key) in vectors.chunks_exact_mut(dim).zip(&arranged.keys) {
+            if let Some(slot) = key.and_then(|key| self.items.slot(key)) {
+                vector.copy_from_slice(self.items.vector(slot));
+            }
+        }
+        let shape = [histories.len(), arranged.length, dim];
+        let items = Tensor::<3>::from_data(TensorData::new(vectors, shape), &self.device);
+        let users = self.encoder.forward(items, arranged.to_device(&self.device));
+        let mut users = users.into_data().try_into_vec::<f32>().expect("users are f32 on every device we open");
+        for (user, row) in users.chunks_exact_mut(dim).zip(arranged.keys.chunks_exact(arranged.length)) {
+            if row.iter().all(Option::is_none) {
+                user.fill(0.0);
+            }
+        }
+        users
+    }
+}
+
+/// Histories of a batch as flat host arrays, aligned so that the last item stands last.
+#[derive(Debug)]
+pub(crate) struct Arranged {
+    /// The longest history of the batch; no computation on padding beyond it.
+    pub(crate) length: usize,
+    /// `[batch, length]`: item keys, `None` where there is padding.
+    pub(crate) keys: Vec<Option<u64>>,
+    kinds: Vec<i32>,
+    gaps: Vec<i32>,
+}
+
+impl Arranged {
+    pub(crate) fn new(histories: &[(&[Seen], i64)], most: usize) -> Self {
+        let chosen = |history: &[Seen]| history.iter().filter(|seen| seen.kind.is_positive()).count();
+        let length = histories.iter().map(|(history, _)| chosen(history).min(most)).max().unwrap_or(0);
+        let cells = histories.len() * length;
+        let mut arranged =
+            Self { length, keys: vec![None; cells], kinds: vec![0; cells], gaps: vec![0; cells] };
+        for (row, (history, now)) in histories.iter().enumerate() {
+            let newest_first = history.iter().rev().filter(|seen| seen.kind.is_positive());
+            for (n, seen) in newest_first.take(length).enumerate() {
+                let cell = (row + 1) * length - 1 - n;
+                arranged.keys[cell] = Some(seen.key);
+                arranged.kinds[cell] = seen.kind as i32;
+                arranged.gaps[cell] = encoder::gap_bucket(now - seen.ts);
+            }
+        }
+        arranged
+    }
+
+    pub(crate) fn to_device(&self, device: &Device) -> encoder::Histories {
+        let shape = [self.keys.len() / self.length, self.length];
+        let int = |values: &Vec<i32>| {
+            Tensor::<2, Int>::from_data(TensorData::new(values.clone(), shape), device)
+        };
+        let padding: Vec<bool> = self.keys.iter().map(Option::is_none).collect();
+        // A history without items would make the softmax divide nothing by nothing: let it see its zeros.
+        let padding = padding
+            .chunks_exact(self.length)
+            .flat_map(|row| {
+                let empty = row.iter().all(|padded| *padded);
+                row.iter().map(move |padded| *padded && !empty)
+            })
+            .collect::<Vec<bool>>();
+        encoder::Histories {
+            kinds: int(&self.kinds),
+            gaps: int(&self.gaps),
+            padding: Tensor::<2, Bool>::from_data(TensorData::new(padding, shape), device),
+        }
+    }
+}

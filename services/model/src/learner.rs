@@ -1,0 +1,606 @@
+//! The learner: tests every interaction, trains on it, and hands out versions.
+//!
+//! A micro-batch goes through in two passes. First, in order: each interaction is predicted from what was
+//! known before it, then counted and paired. Then encoder and ranker take one step each on the batch.
+//! Nothing is trained on before it is tested.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use schemas::checkpoint::{PayloadKind, Quality, Through};
+use schemas::{Interaction, Item, Kind, key_of};
+
+use crate::candidates::{self, Candidate};
+use crate::catalog::Catalog;
+use crate::error::Error;
+use crate::history::{Histories, Seen};
+use crate::items::Entry;
+use crate::keymap::{KeySet, Plain};
+use crate::knowledge::{Arranged, ContentRow, Knowledge};
+use crate::payload::Frozen;
+use crate::quality::{Prequential, SlidingPopularity, rank_of};
+use crate::served::Model;
+use crate::settings::Settings;
+use crate::trainable::{Choices, Examples, Trainable};
+
+/// The window of the popularity that every report compares with, in interactions.
+const POPULARITY_WINDOW: usize = 5_000;
+/// Chosen items remembered as negatives; drawing from them follows what is popular now.
+const RECENT_TARGETS: usize = 8_192;
+/// Arrival times that a manifest carries at most.
+const MAX_ARRIVALS: usize = 256;
+
+/// An interaction with its place on the topic `interactions`.
+#[derive(Debug, Clone)]
+pub struct Positioned {
+    /// Partition of `interactions`.
+    pub partition: i32,
+    /// Its offset there.
+    pub offset: i64,
+    /// What happened.
+    pub interaction: Interaction,
+}
+
+/// What became of a micro-batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Observed {
+    /// Interactions applied.
+    pub applied: usize,
+    /// Interactions that had been applied before (I2).
+    pub dropped: usize,
+    /// Interactions predicted and trained on.
+    pub trained: usize,
+    /// The encoder's loss; 0 when no example had a history.
+    pub loss: f32,
+}
+
+/// The one place that learns.
+#[derive(Debug)]
+pub struct Learner {
+    knowledge: Knowledge,
+    trainable: Trainable,
+    catalog: Catalog,
+    histories: Histories,
+    through: BTreeMap<i32, Through>,
+    quality: Prequential,
+    popularity: SlidingPopularity,
+    recent_targets: Vec<u64>,
+    steps: u64,
+    started: bool,
+    sweep: usize,
+    changed: Changed,
+}
+
+/// What the next delta has to carry.
+#[derive(Debug, Default)]
+pub(crate) struct Changed {
+    pub(crate) items: KeySet,
+    pub(crate) pairs: KeySet,
+    pub(crate) content: KeySet,
+    pub(crate) removed: KeySet,
+    pub(crate) arrivals: BTreeMap<i64, u32>,
+}
+
+/// A test and training example: who chose what, knowing what.
+struct Example {
+    history: Vec<Seen>,
+    key: u64,
+    ts: i64,
+    item_id: String,
+}
+
+impl Learner {
+    /// Starts knowing nothing.
+    ///
+    /// # Errors
+    /// When the device does not open.
+    pub fn new(settings: Settings) -> Result<Self, Error> {
+        let device = crate::device::open(&settings.device).map_err(Error::Device)?;
+        let knowledge = Knowledge::new(Arc::new(settings), device, 0);
+        let trainable = Trainable::new(&knowledge)?;
+        Ok(Self::with(knowledge, trainable, BTreeMap::new(), 0, false))
+    }
+
+    /// Continues exactly where a version stood. The settings are the version's own; only the bounds and
+    /// learning rates of `settings` take effect.
+    ///
+    /// # Errors
+    /// When the optimisers' states do not load, or `settings` asks for another shape of the network.
+    pub fn restore(settings: Settings, model: &Model) -> Result<Self, Error> {
+        let Some(manifest) = model.manifest() else { return Self::new(settings) };
+        let mut knowledge = model.knowledge().clone();
+        let old = &knowledge.settings;
+        if (old.dim, old.heads, old.history) != (settings.dim, settings.heads, settings.history) {
+            return Err(Error::Metadata(format!(
+                "the version has dim {}, heads {} and history {}; set model.dim, model.heads and model.history \
+                 so, or start with a fresh topic prefix",
+                old.dim, old.heads, old.history
+            )));
+        }
+        knowledge.settings = Arc::new(settings);
+        let trainable = Trainable::new(&knowledge)?.with_optimizers(model.optimizers().clone())?;
+        let started = knowledge.interactions > 0;
+        Ok(Self::with(knowledge, trainable, manifest.through.clone(), model.steps(), started))
+    }
+
+    fn with(
+        knowledge: Knowledge,
+        trainable: Trainable,
+        through: BTreeMap<i32, Through>,
+        steps: u64,
+        started: bool,
+    ) -> Self {
+        let settings = &knowledge.settings;
+        let (encoder, ranker) = trainable.for_inference();
+        let mut learner = Self {
+            catalog: Catalog::default(),
+            histories: Histories::new(settings.max_users, settings.history),
+            quality: Prequential::new(settings.quality_window),
+            popularity: SlidingPopularity::new(POPULARITY_WINDOW),
+            recent_targets: Vec::new(),
+            through,
+            steps,
+            started,
+            sweep: 0,
+            changed: Changed::default(),
+            knowledge,
+            trainable,
+        };
+        learner.knowledge.encoder = encoder;
+        learner.knowledge.ranker = ranker;
+        learner
+    }
+
+    /// Where the model stands, by partition of `interactions`.
+    #[must_use]
+    pub fn through(&self) -> &BTreeMap<i32, Through> {
+        &self.through
+    }
+
+    /// Interactions ever applied.
+    #[must_use]
+    pub fn interactions(&self) -> u64 {
+        self.knowledge.interactions
+    }
+
+    /// Items, users and pairs known.
+    #[must_use]
+    pub fn sizes(&self) -> (usize, usize, usize) {
+        (self.knowledge.items(), self.histories.len(), self.knowledge.pairs())
+    }
+
+    /// Prequential quality.
+    #[must_use]
+    pub fn quality(&self) -> &Prequential {
+        &self.quality
+    }
+
+    /// Prequential quality over the sliding window, by method.
+    #[must_use]
+    pub fn recent_quality(&self) -> BTreeMap<String, Quality> {
+        self.quality.recent()
+    }
+
+    /// What is known now.
+    #[must_use]
+    pub fn knowledge(&self) -> &Knowledge {
+        &self.knowledge
+    }
+
+    /// Takes in a catalog record; a new item has a vector from its content before its first click.
+    pub fn catalog(&mut self, item_id: &str, item: Option<&Item>, now: i64) {
+        self.catalog.apply(item_id, item);
+        let key = key_of(item_id);
+        if let Some(item) = item
+            && self.knowledge.items.slot(key).is_none()
+        {
+            let published = item.published_at.map_or(now, |ts| ts.0);
+            self.insert(key, item_id, published);
+        }
+    }
+
+    /// Rebuilds histories from an interaction that the model was trained on already.
+    pub fn remember(&mut self, interaction: &Interaction) {
+        let key = key_of(&interaction.item_id);
+        if interaction.kind().is_positive() {
+            self.remember_target(key);
+            self.popularity.record(key);
+        }
+        if interaction.kind() != Kind::Impression {
+            let seen = Seen { key, kind: interaction.kind(), ts: interaction.ts };
+            self.histories.push(&interaction.user_id, seen);
+        }
+    }
+
+    /// Tests and then trains on a micro-batch, in order.
+    pub fn observe(&mut self, batch: &[Positioned]) -> Observed {
+        let mut observed = Observed::default();
+        let examples = self.admit(batch, &mut observed);
+        if examples.is_empty() {
+            return observed;
+        }
+        observed.trained = examples.len();
+        let views: Vec<(&[Seen], i64)> = examples.iter().map(|e| (e.history.as_slice(), e.ts)).collect();
+        let users = self.knowledge.encode(&views);
+        let lists = self.test(&examples, &users);
+        self.train_ranker(&examples, &lists);
+        observed.loss = self.train_encoder(&examples);
+        self.steps += 1;
+        (self.knowledge.encoder, self.knowledge.ranker) = self.trainable.for_inference();
+        self.expire_some();
+        observed
+    }
+
+    /// Drops what was applied before, appends to histories and gives the examples, each with the history before it.
+    fn admit(&mut self, batch: &[Positioned], observed: &mut Observed) -> Vec<Example> {
+        let mut examples = Vec::with_capacity(batch.len());
+        for Positioned { partition, offset, interaction } in batch {
+            let through = self.through.entry(*partition).or_insert(Through { next: 0, source: -1 });
+            through.next = through.next.max(offset + 1);
+            let source = interaction.source.as_ref().map_or(-1, |source| source.offset);
+            if source <= through.source {
+                observed.dropped += 1; // I2
+                continue;
+            }
+            through.source = source;
+            observed.applied += 1;
+            if !self.started {
+                self.started = true;
+                self.knowledge.clock.origin = interaction.ts;
+            }
+            self.knowledge.interactions += 1;
+            self.knowledge.now = self.knowledge.now.max(interaction.ts);
+            self.arrived(interaction.arrived_at);
+            let (kind, key) = (interaction.kind(), key_of(&interaction.item_id));
+            if kind.is_positive() {
+                examples.push(Example {
+                    history: self.histories.of(&interaction.user_id).to_vec(),
+                    key,
+                    ts: interaction.ts,
+                    item_id: interaction.item_id.clone(),
+                });
+            }
+            if kind != Kind::Impression {
+                self.histories.push(&interaction.user_id, Seen { key, kind, ts: interaction.ts });
+            }
+        }
+        examples
+    }
+
+    fn arrived(&mut self, at: i64) {
+        // 20 ms apart is fine enough to tell freshness; the bound keeps a manifest small after an outage.
+        let bucket = at - at.rem_euclid(20);
+        let arrivals = &mut self.changed.arrivals;
+        *arrivals.entry(bucket).or_default() += 1;
+        if arrivals.len() > MAX_ARRIVALS
+            && let Some((_, count)) = arrivals.pop_last()
+            && let Some(mut last) = arrivals.last_entry()
+        {
+            *last.get_mut() += count; // counted as older than it is: freshness is never flattered
+        }
+    }
+
+    /// Predicts each example from what was known before it, then counts and pairs it.
+    fn test(&mut self, examples: &[Example], users: &[f32]) -> Vec<Vec<Candidate>> {
+        let dim = self.knowledge.items.dim();
+        let retrieved = candidates::retrieve(&self.knowledge.items, users, self.knowledge.settings.candidates);
+        let mut lists = Vec::with_capacity(examples.len());
+        let mut rivals = Vec::with_capacity(examples.len());
+        for ((example, vector), found) in examples.iter().zip(users.chunks_exact(dim)).zip(&retrieved) {
+            let pairs = candidates::pair_scores(&self.knowledge, &example.history);
+            let by_pairs = rank_of(example.key, pairs.iter().map(|(key, (_, sum))| (*key, *sum)));
+            rivals.push((self.popularity.rank(example.key), by_pairs));
+            let catalog = &self.catalog;
+            let delisted = |key| catalog.is_delisted(key);
+            lists.push(candidates::gather(
+                &self.knowledge,
+                &example.history,
+                vector,
+                found,
+                example.ts,
+                &delisted,
+            ));
+            self.sight(example);
+        }
+        let scores = candidates::score(&self.knowledge, &lists);
+        for (((example, list), scores), (popularity, pairs)) in
+            examples.iter().zip(&lists).zip(&scores).zip(rivals)
+        {
+            let scored = list.iter().map(|c| c.key).zip(scores.iter().copied());
+            self.quality.record(rank_of(example.key, scored), popularity, pairs);
+        }
+        lists
+    }
+
+    /// Counts a choice and pairs it with what came before.
+    fn sight(&mut self, example: &Example) {
+        let key = example.key;
+        let slot = match self.knowledge.items.slot(key) {
+            Some(slot) => slot,
+            None => self.insert(key, &example.item_id, example.ts),
+        };
+        self.knowledge.count(slot, example.ts);
+        self.changed.items.insert(key);
+        let pairs = &mut self.changed.pairs;
+        self.knowledge.pair(&example.history, key, example.ts, |touched| {
+            pairs.insert(touched);
+        });
+        self.popularity.record(key);
+        self.remember_target(key);
+    }
+
+    fn remember_target(&mut self, key: u64) {
+        if self.recent_targets.len() < RECENT_TARGETS {
+            self.recent_targets.push(key);
+        } else {
+            let n = usize::try_from(self.knowledge.interactions).unwrap_or(0) % RECENT_TARGETS;
+            self.recent_targets[n] = key;
+        }
+    }
+
+    fn insert(&mut self, key: u64, item_id: &str, first_ts: i64) -> u32 {
+        if self.knowledge.items() >= self.knowledge.settings.max_items {
+            self.evict();
+        }
+        let slot = self.knowledge.insert(Entry::new(key, item_id.into(), first_ts));
+        let dim = self.knowledge.items.dim();
+        let features = self.catalog.features(key).to_vec();
+        self.ensure_content(&features);
+        let content = self.content_sum(&features);
+        // An item's own row starts by its key alone, so that a replay gives the same model; small beside content.
+        let mut rng = ChaCha8Rng::seed_from_u64(self.knowledge.settings.seed ^ key);
+        let spread = if content.is_some() { 0.1 } else { 1.0 } / (dim as f32).sqrt();
+        self.knowledge.items.set_row(slot, content.as_deref(), |row, accumulator| {
+            row.iter_mut().for_each(|x| *x = rng.random_range(-1.7_f32..1.7) * spread);
+            *accumulator = 0.0;
+        });
+        self.changed.removed.remove(&key);
+        self.changed.items.insert(key);
+        slot
+    }
+
+    fn ensure_content(&mut self, features: &[u64]) {
+        let dim = self.knowledge.items.dim();
+        for feature in features {
+            if !self.knowledge.content.contains_key(feature) {
+                let mut rng = ChaCha8Rng::seed_from_u64(self.knowledge.settings.seed ^ feature);
+                let spread = 1.0 / (dim as f32).sqrt();
+                let row = (0..dim).map(|_| rng.random_range(-1.0_f32..1.0) * spread).collect();
+                self.knowledge.content.insert(*feature, Arc::new(ContentRow { row, accumulator: 0.0 }));
+                self.changed.content.insert(*feature);
+            }
+        }
+    }
+
+    /// The mean of an item's content rows; `None` when it has no content.
+    fn content_sum(&self, features: &[u64]) -> Option<Vec<f32>> {
+        if features.is_empty() {
+            return None;
+        }
+        let mut sum = vec![0.0; self.knowledge.items.dim()];
+        for row in features.iter().filter_map(|feature| self.knowledge.content.get(feature)) {
+            sum.iter_mut().zip(&row.row).for_each(|(s, x)| *s += x);
+        }
+        #[allow(clippy::cast_precision_loss)] // at most 24
+        let scale = (features.len() as f32).sqrt().recip();
+        sum.iter_mut().for_each(|s| *s *= scale);
+        Some(sum)
+    }
+
+    fn train_ranker(&mut self, examples: &[Example], lists: &[Vec<Candidate>]) {
+        let chosen: Vec<(usize, &Vec<Candidate>)> = examples
+            .iter()
+            .zip(lists)
+            .filter_map(|(example, list)| Some((list.iter().position(|c| c.key == example.key)?, list)))
+            .collect();
+        let width = chosen.iter().map(|(_, list)| list.len()).max().unwrap_or(0);
+        if width < 2 {
+            return;
+        }
+        let cells = chosen.len() * width;
+        let mut choices = Choices {
+            features: vec![0.0; cells * crate::ranker::FEATURES],
+            padding: vec![true; cells],
+            chosen: vec![0.0; cells],
+            width,
+        };
+        for (row, (at, list)) in chosen.iter().enumerate() {
+            for (n, candidate) in list.iter().enumerate() {
+                let cell = row * width + n;
+                let features = cell * crate::ranker::FEATURES..(cell + 1) * crate::ranker::FEATURES;
+                choices.features[features].copy_from_slice(&candidate.features);
+                choices.padding[cell] = false;
+            }
+            choices.chosen[row * width + at] = 1.0;
+        }
+        self.trainable.step_ranker(&self.knowledge.settings, choices);
+    }
+
+    fn train_encoder(&mut self, examples: &[Example]) -> f32 {
+        let known = |seen: &Seen| seen.kind.is_positive() && self.knowledge.items.slot(seen.key).is_some();
+        let examples: Vec<(Vec<Seen>, &Example)> = examples
+            .iter()
+            .map(|e| (e.history.iter().copied().filter(known).collect::<Vec<_>>(), e))
+            .filter(|(history, e)| !history.is_empty() && self.knowledge.items.slot(e.key).is_some())
+            .collect();
+        if examples.is_empty() {
+            return 0.0;
+        }
+        let views: Vec<(&[Seen], i64)> = examples.iter().map(|(h, e)| (h.as_slice(), e.ts)).collect();
+        let arranged = Arranged::new(&views, self.knowledge.settings.history);
+
+        let mut unique = Unique::default();
+        let cells = arranged.keys.iter().map(|key| key.map_or(0, |key| unique.index(key))).collect();
+        let targets: Vec<i32> = examples.iter().map(|(_, e)| unique.index(e.key)).collect();
+        let drawn = self.draw_negatives();
+        let negatives: Vec<i32> = drawn.iter().map(|key| unique.index(*key)).collect();
+        let log_q = |key: u64| self.log_sampling_probability(key);
+        let batch = Examples {
+            rows: self.gather_rows(&unique.keys),
+            histories: &arranged,
+            cells,
+            target_log_q: examples.iter().map(|(_, e)| log_q(e.key)).collect(),
+            targets,
+            negative_log_q: drawn.iter().map(|key| log_q(*key)).collect(),
+            negatives,
+        };
+        let settings = Arc::clone(&self.knowledge.settings);
+        let (loss, gradient) = self.trainable.step_encoder(&settings, batch);
+        self.apply_gradient(&unique.keys, &gradient);
+        loss
+    }
+
+    /// Half follows what was chosen lately, half is uniform over the table.
+    fn draw_negatives(&self) -> Vec<u64> {
+        let settings = &self.knowledge.settings;
+        let mut rng = ChaCha8Rng::seed_from_u64(settings.seed ^ self.steps.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let mut drawn = Vec::with_capacity(settings.negatives);
+        let blocks = self.knowledge.items.blocks().len();
+        while drawn.len() < settings.negatives {
+            let recent = self.recent_targets[rng.random_range(0..self.recent_targets.len())];
+            if self.knowledge.items.slot(recent).is_some() {
+                drawn.push(recent);
+            }
+            let slot = rng.random_range(0..blocks * crate::items::BLOCK);
+            let uniform = u32::try_from(slot).ok().and_then(|slot| self.knowledge.items.entry(slot));
+            drawn.extend(uniform.map(|entry| entry.key));
+        }
+        drawn.truncate(settings.negatives);
+        drawn
+    }
+
+    #[allow(clippy::cast_precision_loss)] // a count of items
+    fn log_sampling_probability(&self, key: u64) -> f32 {
+        let uniform = 1.0 / self.knowledge.items().max(1) as f32;
+        let share = self.knowledge.items.get(key).map_or(0.0, |entry| {
+            self.knowledge.popular.log_shares(&entry.counters)[crate::popularity::HALF_LIVES - 1].exp()
+        });
+        (0.5 * share + 0.5 * uniform).ln()
+    }
+
+    fn gather_rows(&self, keys: &[u64]) -> Vec<f32> {
+        let mut rows = Vec::with_capacity(keys.len() * self.knowledge.items.dim());
+        for key in keys {
+            let slot = self.knowledge.items.slot(*key).expect("keys were looked up when they were gathered");
+            let own = self.knowledge.items.row(slot);
+            match self.content_sum(self.catalog.features(*key)) {
+                Some(content) => rows.extend(own.row.iter().zip(&content).map(|(a, b)| a + b)),
+                None => rows.extend_from_slice(own.row),
+            }
+        }
+        rows
+    }
+
+    /// Row-wise Adagrad on the items' own rows and on the content rows that they share.
+    fn apply_gradient(&mut self, keys: &[u64], gradient: &[f32]) {
+        let dim = self.knowledge.items.dim();
+        let rate = self.knowledge.settings.row_learning_rate;
+        let admit_after = self.knowledge.settings.admit_after;
+        for (key, gradient) in keys.iter().zip(gradient.chunks_exact(dim)) {
+            let features = self.catalog.features(*key).to_vec();
+            #[allow(clippy::cast_precision_loss)] // at most 24
+            let share = (features.len().max(1) as f32).sqrt().recip();
+            for feature in &features {
+                if let Some(content) = self.knowledge.content.get_mut(feature) {
+                    let ContentRow { row, accumulator } = Arc::make_mut(content);
+                    adagrad(row, accumulator, gradient, rate, share);
+                    self.changed.content.insert(*feature);
+                }
+            }
+            let content = self.content_sum(&features);
+            if let Some(slot) = self.knowledge.items.slot(*key) {
+                let sightings = self.knowledge.items.entry(slot).map_or(0, |entry| entry.sightings);
+                self.knowledge.items.set_row(slot, content.as_deref(), |row, accumulator| {
+                    if sightings >= admit_after {
+                        adagrad(row, accumulator, gradient, rate, 1.0);
+                    }
+                });
+                self.changed.items.insert(*key);
+            }
+        }
+    }
+
+    /// Looks at one block per micro-batch for items not seen for too long: expiry never stops the world.
+    fn expire_some(&mut self) {
+        let blocks = self.knowledge.items.blocks().len();
+        if blocks == 0 {
+            return;
+        }
+        self.sweep = (self.sweep + 1) % blocks;
+        let age = i64::try_from(self.knowledge.settings.expire_after_s).unwrap_or(i64::MAX / 1_000) * 1_000;
+        let least = self.knowledge.now.saturating_sub(age);
+        let old: Vec<u64> = self.in_block(self.sweep).filter(|e| e.last_ts < least).map(|e| e.key).collect();
+        old.into_iter().for_each(|key| self.remove(key));
+    }
+
+    /// Makes room for one item: the one not seen for longest among those of a few blocks.
+    fn evict(&mut self) {
+        let blocks = self.knowledge.items.blocks().len();
+        let sample = (0..8).map(|n| (self.sweep + n * 7_919) % blocks.max(1));
+        let oldest = sample.flat_map(|n| self.in_block(n)).min_by_key(|e| (e.last_ts, e.key)).map(|e| e.key);
+        self.sweep = (self.sweep + 1) % blocks.max(1);
+        if let Some(key) = oldest {
+            self.remove(key);
+        }
+    }
+
+    fn in_block(&self, n: usize) -> impl Iterator<Item = &Entry> {
+        let keys = self.knowledge.items.block(n).into_iter().flat_map(|block| block.keys());
+        keys.filter_map(|(_, key)| self.knowledge.items.get(key))
+    }
+
+    fn remove(&mut self, key: u64) {
+        self.knowledge.remove(key);
+        self.changed.items.remove(&key);
+        self.changed.pairs.remove(&key);
+        self.changed.removed.insert(key);
+    }
+
+    /// Freezes what the next version holds; encoding it is another thread's work.
+    ///
+    /// # Errors
+    /// When the optimisers' states cannot be written.
+    pub fn freeze(&mut self, kind: PayloadKind) -> Result<Frozen, Error> {
+        let changed = std::mem::take(&mut self.changed);
+        Ok(Frozen {
+            kind,
+            knowledge: self.knowledge.clone(),
+            arrays: self.trainable.arrays(),
+            optimizers: self.trainable.optimizer_states()?,
+            steps: self.steps,
+            through: self.through.clone(),
+            recent_quality: self.quality.recent(),
+            overall_quality: self.quality.overall(),
+            changed,
+        })
+    }
+}
+
+/// Numbers the keys of a batch from 0.
+#[derive(Default)]
+struct Unique {
+    keys: Vec<u64>,
+    index: Plain<i32>,
+}
+
+impl Unique {
+    fn index(&mut self, key: u64) -> i32 {
+        *self.index.entry(key).or_insert_with(|| {
+            self.keys.push(key);
+            i32::try_from(self.keys.len() - 1).expect("a micro-batch is small")
+        })
+    }
+}
+
+/// One step of row-wise Adagrad (one accumulator for a row) with the gradient scaled by `share`.
+fn adagrad(row: &mut [f32], accumulator: &mut f32, gradient: &[f32], rate: f32, share: f32) {
+    #[allow(clippy::cast_precision_loss)] // a vector's length
+    let mean_square = gradient.iter().map(|g| g * g).sum::<f32>() * share * share / gradient.len() as f32;
+    *accumulator += mean_square;
+    let step = rate * share / (accumulator.sqrt() + 1e-8);
+    if *accumulator > 0.0 {
+        row.iter_mut().zip(gradient).for_each(|(x, g)| *x -= step * g);
+    }
+}

@@ -1,0 +1,36 @@
+//! What Thalweg learns, and how it ranks: the only crate that names Burn.
+//!
+//! [`Learner`] is the trainer's side: it tests each interaction, trains on it and publishes versions.
+//! [`Model`] is the scorer's side: an immutable version that turns histories into slates. Both stand
+//! on one [`Knowledge`], so training and serving see the same features.
+
+mod candidates;
+mod catalog;
+pub mod checkpoint;
+mod covisitation;
+mod dense;
+mod device;
+mod encoder;
+mod error;
+mod history;
+mod items;
+mod keymap;
+mod knowledge;
+mod learner;
+mod payload;
+mod popularity;
+mod quality;
+mod ranker;
+mod served;
+mod settings;
+mod trainable;
+
+pub use catalog::Catalog;
+pub use error::Error;
+pub use history::{Histories, History, Seen, remember};
+pub use knowledge::Knowledge;
+pub use learner::{Learner, Observed, Positioned};
+pub use payload::{Frozen, Payload};
+pub use quality::{Figures, Prequential, Rank, SlidingPopularity};
+pub use served::{Model, UserView};
+pub use settings::Settings;

@@ -1,0 +1,212 @@
+//! Prequential quality: every interaction is predicted before it is learned from.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use schemas::checkpoint::Quality;
+
+/// The rank of what was chosen, from 0; `None` when it was not in the list.
+pub type Rank = Option<usize>;
+
+/// Hit rate and mean reciprocal rank within the first 20, over all and over a sliding window.
+#[derive(Debug, Clone)]
+pub struct Figures {
+    window: VecDeque<(bool, f64)>,
+    length: usize,
+    hits: u64,
+    reciprocal: f64,
+    tested: u64,
+    window_hits: u64,
+    window_reciprocal: f64,
+}
+
+impl Figures {
+    fn new(length: usize) -> Self {
+        Self {
+            window: VecDeque::with_capacity(length.min(1 << 16)),
+            length,
+            hits: 0,
+            reciprocal: 0.0,
+            tested: 0,
+            window_hits: 0,
+            window_reciprocal: 0.0,
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss)] // ranks
+    fn record(&mut self, rank: Rank) {
+        let rank = rank.filter(|rank| *rank < 20);
+        let (hit, reciprocal) = (rank.is_some(), rank.map_or(0.0, |rank| 1.0 / (rank as f64 + 1.0)));
+        self.tested += 1;
+        self.hits += u64::from(hit);
+        self.reciprocal += reciprocal;
+        self.window.push_back((hit, reciprocal));
+        self.window_hits += u64::from(hit);
+        self.window_reciprocal += reciprocal;
+        if self.window.len() > self.length
+            && let Some((hit, reciprocal)) = self.window.pop_front()
+        {
+            self.window_hits -= u64::from(hit);
+            self.window_reciprocal -= reciprocal;
+        }
+    }
+
+    /// Over everything tested.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)] // counts
+    pub fn overall(&self) -> Quality {
+        let n = self.tested.max(1) as f64;
+        Quality { hr20: self.hits as f64 / n, mrr20: self.reciprocal / n, tested: self.tested }
+    }
+
+    /// Over the sliding window.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)] // counts
+    pub fn recent(&self) -> Quality {
+        let n = self.window.len().max(1) as f64;
+        Quality {
+            hr20: self.window_hits as f64 / n,
+            mrr20: self.window_reciprocal.max(0.0) / n,
+            tested: self.tested,
+        }
+    }
+}
+
+/// The model beside its two simple rivals, on the same interactions.
+#[derive(Debug, Clone)]
+pub struct Prequential {
+    /// What the slate would have been.
+    pub model: Figures,
+    /// The most chosen of a sliding window.
+    pub popularity: Figures,
+    /// Decayed co-visitation of the last items.
+    pub covisitation: Figures,
+}
+
+impl Prequential {
+    /// Looks back on `window` interactions.
+    #[must_use]
+    pub fn new(window: usize) -> Self {
+        let figures = || Figures::new(window);
+        Self { model: figures(), popularity: figures(), covisitation: figures() }
+    }
+
+    pub(crate) fn record(&mut self, model: Rank, popularity: Rank, covisitation: Rank) {
+        self.model.record(model);
+        self.popularity.record(popularity);
+        self.covisitation.record(covisitation);
+    }
+
+    fn each(&self, of: impl Fn(&Figures) -> Quality) -> BTreeMap<String, Quality> {
+        [("model", &self.model), ("popularity", &self.popularity), ("covisitation", &self.covisitation)]
+            .into_iter()
+            .map(|(name, figures)| (name.to_owned(), of(figures)))
+            .collect()
+    }
+
+    /// By method, over the sliding window.
+    #[must_use]
+    pub fn recent(&self) -> BTreeMap<String, Quality> {
+        self.each(Figures::recent)
+    }
+
+    /// By method, over everything.
+    #[must_use]
+    pub fn overall(&self) -> BTreeMap<String, Quality> {
+        self.each(Figures::overall)
+    }
+}
+
+/// The rank of `key` when sorted by falling score; an equal score counts against it.
+pub(crate) fn rank_of(key: u64, scored: impl Iterator<Item = (u64, f32)> + Clone) -> Rank {
+    let own = scored.clone().find(|(k, _)| *k == key)?.1;
+    Some(scored.filter(|(k, score)| *k != key && *score >= own).count())
+}
+
+/// Counts of the last interactions: the plain rival that every report names.
+#[derive(Debug, Clone)]
+pub struct SlidingPopularity {
+    window: VecDeque<u64>,
+    length: usize,
+    counts: crate::keymap::Plain<u32>,
+    /// `(count, key)` of everything in the window, so that the first 20 are at hand.
+    order: std::collections::BTreeSet<(u32, u64)>,
+}
+
+impl SlidingPopularity {
+    /// Looks back on `length` interactions.
+    #[must_use]
+    pub fn new(length: usize) -> Self {
+        Self {
+            window: VecDeque::new(),
+            length,
+            counts: crate::keymap::Plain::default(),
+            order: std::collections::BTreeSet::new(),
+        }
+    }
+
+    /// Counts a chosen item.
+    pub fn record(&mut self, key: u64) {
+        self.window.push_back(key);
+        self.change(key, 1);
+        if self.window.len() > self.length
+            && let Some(old) = self.window.pop_front()
+        {
+            self.change(old, -1);
+        }
+    }
+
+    fn change(&mut self, key: u64, by: i32) {
+        let old = self.counts.get(&key).copied().unwrap_or(0);
+        let new = old.saturating_add_signed(by);
+        self.order.remove(&(old, key));
+        if new == 0 {
+            self.counts.remove(&key);
+        } else {
+            self.counts.insert(key, new);
+            self.order.insert((new, key));
+        }
+    }
+
+    /// The rank of `key`; equal counts count against it. Exact up to 20.
+    #[must_use]
+    pub fn rank(&self, key: u64) -> Rank {
+        let own = *self.counts.get(&key)?;
+        let before = self.order.iter().rev().take_while(|(count, _)| *count >= own).take(21);
+        Some(before.filter(|(_, k)| *k != key).count())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_toy_stream_gives_the_figures_computed_by_hand() {
+        let mut figures = Figures::new(2);
+        for rank in [Some(0), Some(3), None, Some(20)] {
+            figures.record(rank);
+        }
+        let overall = figures.overall();
+        assert!((overall.hr20 - 0.5).abs() < 1e-12);
+        assert!((overall.mrr20 - (1.0 + 0.25) / 4.0).abs() < 1e-12);
+        assert_eq!(figures.recent().hr20, 0.0); // the last two missed
+    }
+
+    #[test]
+    fn a_tie_never_counts_in_the_labels_favour() {
+        let scored = [(1, 0.0), (2, 0.0), (3, 0.0)];
+        assert_eq!(rank_of(2, scored.into_iter()), Some(2));
+        assert_eq!(rank_of(9, scored.into_iter()), None);
+        let mut popularity = SlidingPopularity::new(10);
+        [1, 2, 3].into_iter().for_each(|key| popularity.record(key));
+        assert_eq!(popularity.rank(3), Some(2));
+    }
+
+    #[test]
+    fn the_window_of_popularity_slides() {
+        let mut popularity = SlidingPopularity::new(2);
+        [1, 1, 2, 2].into_iter().for_each(|key| popularity.record(key));
+        assert_eq!(popularity.rank(2), Some(0));
+        assert_eq!(popularity.rank(1), None);
+    }
+}

@@ -1,0 +1,316 @@
+//! A version in service: immutable, cheap to clone, and what slates are made from (I5).
+
+use std::sync::Arc;
+
+use schemas::checkpoint::{Manifest, PayloadKind, VersionId};
+use schemas::{Entry as SlateEntry, key_of};
+
+use crate::candidates::{self, Candidate, Origin};
+use crate::catalog::Catalog;
+use crate::dense;
+use crate::encoder::Encoder;
+use crate::error::Error;
+use crate::history::Seen;
+use crate::knowledge::Knowledge;
+use crate::learner::Changed;
+use crate::payload::{Frozen, Payload};
+use crate::popularity::HALF_LIVES;
+use crate::ranker::Ranker;
+use crate::trainable::OptimizerStates;
+
+/// A user as the scorer knows them.
+#[derive(Debug, Clone, Copy)]
+pub struct UserView<'a> {
+    /// Oldest first; empty for an unknown user.
+    pub history: &'a [Seen],
+    /// Event time for which the slate is made, milliseconds since 1970.
+    pub ts: i64,
+}
+
+/// One version of the model, or none yet.
+#[derive(Debug, Clone)]
+pub struct Model {
+    knowledge: Knowledge,
+    manifest: Option<Arc<Manifest>>,
+    optimizers: Arc<OptimizerStates>,
+    steps: u64,
+}
+
+impl Model {
+    /// Before the first version: knows nothing.
+    ///
+    /// # Errors
+    /// When the device does not open.
+    pub fn empty(device: &str) -> Result<Self, Error> {
+        let device = crate::device::open(device).map_err(Error::Device)?;
+        Ok(Self {
+            knowledge: Knowledge::new(Arc::default(), device, 0),
+            manifest: None,
+            optimizers: Arc::default(),
+            steps: 0,
+        })
+    }
+
+    /// The manifest of the version; `None` before the first.
+    #[must_use]
+    pub fn manifest(&self) -> Option<&Manifest> {
+        self.manifest.as_deref()
+    }
+
+    /// The version's name.
+    #[must_use]
+    pub fn version(&self) -> Option<VersionId> {
+        self.manifest.as_ref().map(|manifest| manifest.version)
+    }
+
+    /// Everything learned.
+    #[must_use]
+    pub fn knowledge(&self) -> &Knowledge {
+        &self.knowledge
+    }
+
+    /// The version, whole, as a safetensors file.
+    ///
+    /// # Errors
+    /// As [`Frozen::encode`].
+    pub fn export(&self) -> Result<Vec<u8>, Error> {
+        let knowledge = self.knowledge.clone();
+        Frozen {
+            kind: PayloadKind::Snapshot,
+            arrays: (dense::export(&knowledge.encoder), dense::export(&knowledge.ranker)),
+            optimizers: (*self.optimizers).clone(),
+            steps: self.steps,
+            through: self.manifest().map(|manifest| manifest.through.clone()).unwrap_or_default(),
+            recent_quality: Default::default(),
+            overall_quality: Default::default(),
+            changed: Changed::default(),
+            knowledge,
+        }
+        .encode()
+    }
+
+    pub(crate) fn optimizers(&self) -> &OptimizerStates {
+        &self.optimizers
+    }
+
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The version that `manifest` and its payload make of this one. This one stays as it is.
+    ///
+    /// # Errors
+    /// When the payload is not readable, or is a delta on another version than this.
+    pub fn apply(&self, manifest: &Manifest, payload: &[u8]) -> Result<Self, Error> {
+        if manifest.kind == PayloadKind::Delta && manifest.parent != self.version() {
+            let name = |version: Option<VersionId>| version.map_or("none".into(), |v| v.to_string());
+            return Err(Error::Parent {
+                version: manifest.version.to_string(),
+                parent: name(manifest.parent),
+                live: name(self.version()),
+            });
+        }
+        let payload = Payload::open(payload)?;
+        let metadata = payload.metadata.clone();
+        let device = self.knowledge.device.clone();
+        let settings = Arc::new(metadata.settings);
+        let mut knowledge = match manifest.kind {
+            PayloadKind::Snapshot => Knowledge::new(Arc::clone(&settings), device, metadata.origin),
+            PayloadKind::Delta => self.knowledge.clone(),
+        };
+        knowledge.clock.origin = metadata.origin;
+        payload.merge_into(&mut knowledge)?;
+        let (encoder, ranker) = payload.dense()?;
+        let plain = &knowledge.device;
+        let empty = Encoder::new(settings.dim, settings.heads, settings.history, plain);
+        knowledge.encoder = dense::import(empty, encoder)?;
+        knowledge.ranker = dense::import(Ranker::new(plain), ranker)?;
+        knowledge.settings = settings;
+        knowledge.now = metadata.now;
+        knowledge.interactions = metadata.interactions;
+        Ok(Self {
+            knowledge,
+            manifest: Some(Arc::new(manifest.clone())),
+            optimizers: Arc::new(payload.optimizers()?),
+            steps: metadata.steps,
+        })
+    }
+
+    /// Ranks for a batch of users: the best `k` for each, best first.
+    #[must_use]
+    pub fn slates(&self, users: &[UserView<'_>], catalog: &Catalog, k: usize) -> Vec<Vec<SlateEntry>> {
+        let knowledge = &self.knowledge;
+        let dim = knowledge.items.dim();
+        let views: Vec<(&[Seen], i64)> = users.iter().map(|user| (user.history, user.ts)).collect();
+        let vectors = knowledge.encode(&views);
+        let retrieved = candidates::retrieve(&knowledge.items, &vectors, knowledge.settings.candidates);
+        let delisted = |key| catalog.is_delisted(key);
+        let lists: Vec<Vec<Candidate>> = users
+            .iter()
+            .zip(vectors.chunks_exact(dim))
+            .zip(&retrieved)
+            .map(|((user, vector), found)| {
+                candidates::gather(knowledge, user.history, vector, found, user.ts, &delisted)
+            })
+            .collect();
+        let scores = candidates::score(knowledge, &lists);
+        let ranked = users.iter().zip(&lists).zip(&scores);
+        ranked.map(|((user, list), scores)| self.best(user.history, list, scores, k)).collect()
+    }
+
+    fn best(&self, history: &[Seen], list: &[Candidate], scores: &[f32], k: usize) -> Vec<SlateEntry> {
+        let mut order: Vec<usize> = (0..list.len()).collect();
+        order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]).then(list[*a].key.cmp(&list[*b].key)));
+        order.truncate(k);
+        let entry = |n: usize| {
+            let candidate = &list[n];
+            Some(SlateEntry {
+                id: self.knowledge.items.entry(candidate.slot)?.id.to_string(),
+                score: scores[n],
+                from: candidate.origin.as_str().to_owned(),
+                because: self.because(history, candidate),
+            })
+        };
+        order.into_iter().filter_map(entry).collect()
+    }
+
+    /// The items of the history that argue most for a candidate, at most two.
+    fn because(&self, history: &[Seen], candidate: &Candidate) -> Vec<String> {
+        let knowledge = &self.knowledge;
+        let mut reasons: Vec<(f32, u64)> = Vec::new();
+        let newest_first = history.iter().rev().filter(|seen| seen.kind.is_positive());
+        for seen in newest_first.take(knowledge.settings.covisitation_window) {
+            let strength = match candidate.origin {
+                Origin::Covisitation => knowledge
+                    .covisitation
+                    .get(seen.key)
+                    .and_then(|n| n.shares().find(|(key, _)| *key == candidate.key))
+                    .map(|(_, share)| share),
+                Origin::Sequence => knowledge.items.slot(seen.key).map(|slot| {
+                    let (a, b) = (knowledge.items.vector(slot), knowledge.items.vector(candidate.slot));
+                    a.iter().zip(b).map(|(a, b)| a * b).sum()
+                }),
+                Origin::Repeat | Origin::Popularity | Origin::New => None,
+            };
+            if let Some(strength) = strength.filter(|s| *s > 0.0)
+                && reasons.iter().all(|(_, key)| *key != seen.key)
+            {
+                reasons.push((strength, seen.key));
+            }
+        }
+        reasons.sort_by(|a, b| b.0.total_cmp(&a.0));
+        reasons.truncate(2);
+        reasons
+            .into_iter()
+            .filter_map(|(_, key)| knowledge.items.get(key).map(|entry| entry.id.to_string()))
+            .collect()
+    }
+
+    /// What goes with an item, best first; empty for an unknown item.
+    #[must_use]
+    pub fn similar(&self, item_ids: &[&str], catalog: &Catalog, k: usize) -> Vec<Vec<SlateEntry>> {
+        let knowledge = &self.knowledge;
+        let dim = knowledge.items.dim();
+        let keys: Vec<u64> = item_ids.iter().map(|id| key_of(id)).collect();
+        let queries: Vec<f32> = keys
+            .iter()
+            .flat_map(|key| match knowledge.items.slot(*key) {
+                Some(slot) => knowledge.items.vector(slot).to_vec(),
+                None => vec![0.0; dim],
+            })
+            .collect();
+        let retrieved = candidates::retrieve(&knowledge.items, &queries, k + 1);
+        keys.iter().zip(retrieved).map(|(key, near)| self.similar_to(*key, &near, catalog, k)).collect()
+    }
+
+    fn similar_to(&self, key: u64, near: &[(f32, u32)], catalog: &Catalog, k: usize) -> Vec<SlateEntry> {
+        let knowledge = &self.knowledge;
+        // A pair seen together outweighs likeness of vectors, which fills the list up.
+        let mut scores: Vec<(f32, u64, Origin)> = knowledge
+            .covisitation
+            .get(key)
+            .into_iter()
+            .flat_map(|neighbours| neighbours.shares())
+            .map(|(other, share)| (1.0 + share, other, Origin::Covisitation))
+            .collect();
+        for (cosine, slot) in near {
+            if let Some(entry) = knowledge.items.entry(*slot)
+                && scores.iter().all(|(_, other, _)| *other != entry.key)
+            {
+                scores.push((*cosine, entry.key, Origin::Sequence));
+            }
+        }
+        scores.retain(|(_, other, _)| *other != key && !catalog.is_delisted(*other));
+        scores.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let entry = |(score, other, origin): &(f32, u64, Origin)| self.entry(*other, *score, *origin);
+        scores.iter().filter_map(entry).take(k).collect()
+    }
+
+    fn entry(&self, key: u64, score: f32, origin: Origin) -> Option<SlateEntry> {
+        let id = self.knowledge.items.get(key)?.id.to_string();
+        Some(SlateEntry { id, score, from: origin.as_str().to_owned(), because: Vec::new() })
+    }
+
+    /// What is popular now, overall and by category: the list under `None` is what an unknown user gets.
+    #[must_use]
+    pub fn hot(&self, catalog: &Catalog, k: usize, ts: i64) -> Vec<(Option<Arc<str>>, Vec<SlateEntry>)> {
+        let stranger = UserView { history: &[], ts };
+        let overall = self.slates(&[stranger], catalog, k).pop().unwrap_or_default();
+        let leaders = (0..HALF_LIVES).flat_map(|h| self.knowledge.popular.leaders(h));
+        let score = |key: u64| {
+            let entry = self.knowledge.items.get(key)?;
+            let shares = self.knowledge.popular.log_shares(&entry.counters);
+            Some(shares[HALF_LIVES / 2].exp())
+        };
+        let mut lists = self.by_category(leaders, catalog, k, Origin::Popularity, score);
+        lists.insert(0, (None, overall));
+        lists
+    }
+
+    /// What arrived last, overall and by category.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)] // a score for people
+    pub fn new_items(&self, catalog: &Catalog, k: usize) -> Vec<(Option<Arc<str>>, Vec<SlateEntry>)> {
+        let newest = || self.knowledge.newest.iter().rev().map(|(_, key)| *key);
+        let now = self.knowledge.now;
+        let score = |key: u64| {
+            let age_days = (now - self.knowledge.items.get(key)?.first_ts).max(0) as f32 / 86_400_000.0;
+            Some(1.0 / (1.0 + age_days))
+        };
+        let listed = newest().filter(|key| !catalog.is_delisted(*key));
+        let overall =
+            listed.filter_map(|key| self.entry(key, score(key)?, Origin::New)).take(k).collect();
+        let mut lists = self.by_category(newest(), catalog, k, Origin::New, score);
+        lists.insert(0, (None, overall));
+        lists
+    }
+
+    fn by_category(
+        &self,
+        keys: impl Iterator<Item = u64>,
+        catalog: &Catalog,
+        k: usize,
+        origin: Origin,
+        score: impl Fn(u64) -> Option<f32>,
+    ) -> Vec<(Option<Arc<str>>, Vec<SlateEntry>)> {
+        let mut seen = crate::keymap::KeySet::default();
+        let mut lists: std::collections::BTreeMap<Arc<str>, Vec<(f32, u64)>> = Default::default();
+        for key in keys.filter(|key| !catalog.is_delisted(*key)) {
+            if seen.insert(key)
+                && let Some(score) = score(key)
+            {
+                for category in catalog.categories(key) {
+                    lists.entry(Arc::clone(category)).or_default().push((score, key));
+                }
+            }
+        }
+        lists
+            .into_iter()
+            .map(|(category, mut list)| {
+                list.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+                let entry = |(score, key): &(f32, u64)| self.entry(*key, *score, origin);
+                (Some(category), list.iter().filter_map(entry).take(k).collect())
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,112 @@
+//! What an operator may choose about the learner. The embedded default is the trainer's `config.toml`.
+
+use serde::{Deserialize, Serialize};
+
+/// The learner's settings; they travel in every payload, so a scorer needs none of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where tensors live: `flex` (pure Rust, CPU), `libtorch`, `libtorch-cuda:0`.
+    pub device: String,
+    /// Seeds initial weights and negative sampling; the same seed and order give the same model.
+    pub seed: u64,
+    /// Length of an item's vector.
+    pub dim: usize,
+    /// Attention heads of the encoder; divides `dim`.
+    pub heads: usize,
+    /// How many of a user's last items the encoder sees.
+    pub history: usize,
+    /// Negatives of the sampled softmax, shared by a micro-batch.
+    pub negatives: usize,
+    /// Cosine scores are divided by it before the softmax.
+    pub temperature: f32,
+    /// Row-wise Adagrad's step for item vectors.
+    pub row_learning_rate: f32,
+    /// Adam's step for the encoder.
+    pub dense_learning_rate: f64,
+    /// Adam's step for the ranker.
+    pub ranker_learning_rate: f64,
+    /// Half-lives of the popularity counters in seconds, shortest first.
+    pub popularity_half_lives_s: [f64; 3],
+    /// Half-life of a pair's weight in seconds.
+    pub covisitation_half_life_s: f64,
+    /// Neighbours kept for each item.
+    pub covisitation_neighbours: usize,
+    /// A new interaction pairs with this many items before it.
+    pub covisitation_window: usize,
+    /// Candidates that each source may name.
+    pub candidates: usize,
+    /// Items known at once; beyond it those not seen for longest go.
+    pub max_items: usize,
+    /// Sightings before an item's own vector is trained.
+    pub admit_after: u32,
+    /// Items not seen for so many seconds of event time go.
+    pub expire_after_s: u64,
+    /// Users whose history the trainer holds; beyond it those not seen for longest go.
+    pub max_users: usize,
+    /// Tested interactions that the quality figures look back on.
+    pub quality_window: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            device: "flex".into(),
+            seed: 7,
+            dim: 64,
+            heads: 2,
+            history: 16,
+            negatives: 256,
+            temperature: 0.08,
+            row_learning_rate: 0.1,
+            dense_learning_rate: 1e-3,
+            ranker_learning_rate: 1e-2,
+            popularity_half_lives_s: [1_800.0, 6.0 * 3_600.0, 7.0 * 86_400.0],
+            covisitation_half_life_s: 14.0 * 86_400.0,
+            covisitation_neighbours: 48,
+            covisitation_window: 5,
+            candidates: 60,
+            max_items: 2_000_000,
+            admit_after: 1,
+            expire_after_s: 90 * 86_400,
+            max_users: 200_000,
+            quality_window: 20_000,
+        }
+    }
+}
+
+impl Settings {
+    /// Everything that is wrong, one line each.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut check = |ok: bool, problem: &str| {
+            if !ok {
+                problems.push(problem.to_owned());
+            }
+        };
+        check(self.dim >= 8 && self.dim.is_multiple_of(8), "model.dim: must be a multiple of 8, at least 8");
+        check(
+            self.heads > 0 && self.dim.is_multiple_of(self.heads.max(1)),
+            "model.heads: must divide model.dim",
+        );
+        check((1..=256).contains(&self.history), "model.history: must lie between 1 and 256");
+        check(self.negatives >= 16, "model.negatives: must be at least 16");
+        check(self.temperature > 0.0, "model.temperature: must be above 0");
+        check(
+            self.popularity_half_lives_s.is_sorted() && self.popularity_half_lives_s[0] > 0.0,
+            "model.popularity_half_lives_s: must rise and be above 0",
+        );
+        check(self.covisitation_half_life_s > 0.0, "model.covisitation_half_life_s: must be above 0");
+        check(self.covisitation_neighbours >= 8, "model.covisitation_neighbours: must be at least 8");
+        check(self.covisitation_window >= 1, "model.covisitation_window: must be at least 1");
+        check(self.candidates >= 20, "model.candidates: must be at least 20");
+        check(self.max_items >= 1_000, "model.max_items: must be at least 1000");
+        check(self.max_users >= 1_000, "model.max_users: must be at least 1000");
+        check(self.quality_window >= 100, "model.quality_window: must be at least 100");
+        if let Err(problem) = crate::device::open(&self.device) {
+            problems.push(format!("model.device: {problem}"));
+        }
+        problems
+    }
+}

@@ -1,0 +1,181 @@
+//! The part of the model that has gradients: encoder and ranker with their optimisers.
+//!
+//! Item rows stay on the host. A step gathers the unique rows of its batch into one leaf tensor, runs
+//! the network on it and hands the leaf's gradient back: its cost does not depend on the catalog.
+
+use burn::grad_clipping::GradientClippingConfig;
+use burn::module::Module;
+use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Bool, Bytes, Device, Int, Tensor, TensorData};
+
+use crate::dense::{self, Arrays};
+use crate::encoder::{Encoder, unit};
+use crate::error::Error;
+use crate::knowledge::{Arranged, Knowledge};
+use crate::ranker::{FEATURES, Ranker};
+use crate::settings::Settings;
+
+/// Encoder and ranker on the differentiating device.
+pub(crate) struct Trainable {
+    device: Device,
+    encoder: Encoder,
+    encoder_optimizer: ModuleOptimizer,
+    ranker: Ranker,
+    ranker_optimizer: ModuleOptimizer,
+}
+
+/// One step's examples for the encoder.
+pub(crate) struct Examples<'a> {
+    /// `[unique, dim]`: the rows of every item that the step touches.
+    pub(crate) rows: Vec<f32>,
+    pub(crate) histories: &'a Arranged,
+    /// `[batch, length]`: index into `rows` of each history cell; 0 under padding.
+    pub(crate) cells: Vec<i32>,
+    /// `[batch]`: index into `rows` of what was chosen, and the logarithm of its sampling probability.
+    pub(crate) targets: Vec<i32>,
+    pub(crate) target_log_q: Vec<f32>,
+    /// `[negatives]`: as above.
+    pub(crate) negatives: Vec<i32>,
+    pub(crate) negative_log_q: Vec<f32>,
+}
+
+/// One step's examples for the ranker.
+pub(crate) struct Choices {
+    /// `[batch * width, FEATURES]`
+    pub(crate) features: Vec<f32>,
+    /// `[batch, width]`
+    pub(crate) padding: Vec<bool>,
+    /// `[batch, width]`: 1 at what was chosen.
+    pub(crate) chosen: Vec<f32>,
+    pub(crate) width: usize,
+}
+
+/// The optimisers' states, opaque.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct OptimizerStates {
+    pub(crate) encoder: Vec<u8>,
+    pub(crate) ranker: Vec<u8>,
+}
+
+fn adam() -> ModuleOptimizer {
+    // Clipping: one odd micro-batch must not throw the published model off.
+    AdamConfig::new().init().with_grad_clipping(GradientClippingConfig::Norm(1.0).init())
+}
+
+impl Trainable {
+    /// Starts from the weights of `knowledge`.
+    pub(crate) fn new(knowledge: &Knowledge) -> Result<Self, Error> {
+        let device = knowledge.device.clone().autodiff();
+        let Settings { dim, heads, history, .. } = *knowledge.settings;
+        let encoder = Encoder::new(dim, heads, history, &device);
+        let encoder = dense::import(encoder, dense::export(&knowledge.encoder))?;
+        let ranker = dense::import(Ranker::new(&device), dense::export(&knowledge.ranker))?;
+        Ok(Self { device, encoder, encoder_optimizer: adam(), ranker, ranker_optimizer: adam() })
+    }
+
+    /// Continues with the optimisers' states of a checkpoint.
+    pub(crate) fn with_optimizers(mut self, states: OptimizerStates) -> Result<Self, Error> {
+        let load = |optimizer: ModuleOptimizer, bytes: Vec<u8>| {
+            if bytes.is_empty() {
+                return Ok(optimizer);
+            }
+            optimizer.from_bytes(Bytes::from_bytes_vec(bytes)).map_err(|e| Error::Optimizer(e.to_string()))
+        };
+        self.encoder_optimizer = load(self.encoder_optimizer, states.encoder)?;
+        self.ranker_optimizer = load(self.ranker_optimizer, states.ranker)?;
+        Ok(self)
+    }
+
+    pub(crate) fn optimizer_states(&self) -> Result<OptimizerStates, Error> {
+        let bytes = |optimizer: &ModuleOptimizer| {
+            optimizer.into_bytes().map(|b| b.to_vec()).map_err(|e| Error::Optimizer(e.to_string()))
+        };
+        Ok(OptimizerStates { encoder: bytes(&self.encoder_optimizer)?, ranker: bytes(&self.ranker_optimizer)? })
+    }
+
+    /// The weights for inference.
+    pub(crate) fn for_inference(&self) -> (Encoder, Ranker) {
+        (self.encoder.valid(), self.ranker.valid())
+    }
+
+    pub(crate) fn arrays(&self) -> (Arrays, Arrays) {
+        let (encoder, ranker) = self.for_inference();
+        (dense::export(&encoder), dense::export(&ranker))
+    }
+
+    /// One step of sampled softmax with log-frequency correction; gives the loss and the rows' gradient.
+    ///
+    /// # Shapes
+    /// - output gradient: `[unique, dim]` in row order
+    pub(crate) fn step_encoder(&mut self, settings: &Settings, examples: Examples<'_>) -> (f32, Vec<f32>) {
+        let device = &self.device;
+        let dim = settings.dim;
+        let (batch, length) = (examples.targets.len(), examples.histories.length);
+        let unique = examples.rows.len() / dim;
+        let ints = |values: Vec<i32>| {
+            let n = values.len();
+            Tensor::<1, Int>::from_data(TensorData::new(values, [n]), device)
+        };
+        let floats = |values: Vec<f32>| {
+            let n = values.len();
+            Tensor::<1>::from_data(TensorData::new(values, [n]), device)
+        };
+
+        let rows = Tensor::<2>::from_data(TensorData::new(examples.rows, [unique, dim]), device).require_grad();
+        let vectors = unit(rows.clone());
+
+        let histories = examples.histories.to_device(device);
+        let real = histories.padding.clone().bool_not().float().reshape([batch, length, 1]);
+        let items = vectors.clone().select(0, ints(examples.cells)).reshape([batch, length, dim]) * real;
+        let users = self.encoder.forward(items, histories);
+
+        let targets = ints(examples.targets);
+        let negatives = ints(examples.negatives);
+        let scale = 1.0 / f64::from(settings.temperature);
+        let positive = (users.clone() * vectors.clone().select(0, targets.clone())).sum_dim(1) * scale
+            - floats(examples.target_log_q).unsqueeze_dim::<2>(1);
+        let negative = users.matmul(vectors.select(0, negatives.clone()).transpose()) * scale
+            - floats(examples.negative_log_q).unsqueeze_dim::<2>(0);
+        // A negative that is the very item chosen would teach the opposite.
+        let count = negatives.dims()[0];
+        let same = targets.unsqueeze_dim::<2>(1).expand([batch, count])
+            .equal(negatives.unsqueeze_dim::<2>(0).expand([batch, count]));
+        let logits = Tensor::cat(vec![positive, negative.mask_fill(same, -1e9)], 1);
+        let loss = log_softmax(logits, 1).slice([0..batch, 0..1]).mean().neg();
+
+        let value = loss.clone().into_scalar::<f32>();
+        let gradients = loss.backward();
+        let rows_gradient = rows.grad(&gradients).map_or_else(
+            || vec![0.0; unique * dim],
+            |g| g.into_data().try_into_vec::<f32>().expect("gradients are f32 on every device we open"),
+        );
+        let gradients = GradientsParams::from_grads(gradients, &self.encoder);
+        self.encoder =
+            self.encoder_optimizer.step(settings.dense_learning_rate, self.encoder.clone(), gradients);
+        (value, rows_gradient)
+    }
+
+    /// One step of softmax cross-entropy over candidates; gives the loss.
+    pub(crate) fn step_ranker(&mut self, settings: &Settings, choices: Choices) -> f32 {
+        let device = &self.device;
+        let shape = [choices.chosen.len() / choices.width, choices.width];
+        let cells = choices.chosen.len();
+        let features =
+            Tensor::<2>::from_data(TensorData::new(choices.features, [cells, FEATURES]), device);
+        let padding = Tensor::<2, Bool>::from_data(TensorData::new(choices.padding, shape), device);
+        let chosen = Tensor::<2>::from_data(TensorData::new(choices.chosen, shape), device);
+        let loss = self.ranker.loss(features, padding, chosen);
+        let value = loss.clone().into_scalar::<f32>();
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.ranker);
+        self.ranker =
+            self.ranker_optimizer.step(settings.ranker_learning_rate, self.ranker.clone(), gradients);
+        value
+    }
+}
+
+impl std::fmt::Debug for Trainable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trainable").field("device", &self.device).finish_non_exhaustive()
+    }
+}

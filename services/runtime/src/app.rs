@@ -1,0 +1,225 @@
+//! A service as a binary: arguments, configuration, log, admin port, signals, exit code.
+
+use std::error::Error;
+use std::future::Future;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, Command, value_parser};
+use serde::de::DeserializeOwned;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info, warn};
+
+use crate::admin::{AdminError, Port};
+use crate::config::{self, Frame, Validate};
+use crate::context::{Context, TaskError};
+use crate::telemetry::{init_tracing, install_metrics};
+
+/// How long blocking calls into librdkafka may hold up the exit after the drain.
+const LAST_CALLS: Duration = Duration::from_secs(1);
+
+/// A service binary: `--config FILE`, `--check-config`, `--help`, `--version`.
+#[derive(Debug)]
+pub struct App {
+    name: &'static str,
+    defaults: &'static str,
+}
+
+/// Why the service ended other than by a clean drain.
+#[derive(Debug, thiserror::Error)]
+enum Failure<E: Error> {
+    #[error(transparent)]
+    Service(E),
+    #[error(transparent)]
+    Task(TaskError),
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    #[error("cannot install the signal handlers")]
+    Signals(#[source] std::io::Error),
+    #[error(
+        "in-flight work was not done within frame.grace = {0:?}; it stays uncommitted and is done after the restart"
+    )]
+    Overdue(Duration),
+}
+
+impl App {
+    /// A service called `name`, with its commented `config.toml` as defaults and schema.
+    #[must_use]
+    pub fn new(name: &'static str, defaults: &'static str) -> Self {
+        Self { name, defaults }
+    }
+
+    /// Runs the service until it ends, fails, or is asked to end by SIGTERM or SIGINT.
+    ///
+    /// The first signal drains within `frame.grace`; the second exits at once. The exit code is 0
+    /// after a clean end, 1 after a failure, 2 for a configuration that is refused.
+    pub fn run<C, F, Fut, E>(self, service: F) -> ExitCode
+    where
+        C: DeserializeOwned + Validate + AsRef<Frame>,
+        F: FnOnce(C, Context) -> Fut,
+        Fut: Future<Output = Result<(), E>>,
+        E: Error,
+    {
+        let arguments = self.command().get_matches();
+        let file = arguments.get_one::<PathBuf>("config").map(PathBuf::as_path);
+        let config = match config::load::<C>(self.defaults, file, &[], true) {
+            Ok(config) => config,
+            Err(problems) => {
+                let _ = writeln!(std::io::stderr(), "{}: the configuration is refused:\n{problems}", self.name);
+                return ExitCode::from(2);
+            }
+        };
+        if arguments.get_flag("check-config") {
+            let _ = writeln!(std::io::stdout(), "{}: the configuration is good", self.name);
+            return ExitCode::SUCCESS;
+        }
+        init_tracing(&config.as_ref().log);
+        self.start(config, file, service)
+    }
+
+    fn start<C, F, Fut, E>(&self, config: C, file: Option<&Path>, service: F) -> ExitCode
+    where
+        C: AsRef<Frame>,
+        F: FnOnce(C, Context) -> Fut,
+        Fut: Future<Output = Result<(), E>>,
+        E: Error,
+    {
+        let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                error!(service = self.name, %error, "cannot start threads; raise the limit of processes");
+                return ExitCode::FAILURE;
+            }
+        };
+        let frame = config.as_ref().clone();
+        let ctx = Context::with_grace(self.name, frame.grace);
+        let file = file.map(|file| file.display().to_string());
+        info!(service = self.name, version = env!("CARGO_PKG_VERSION"), file, "starting");
+        let outcome = runtime.block_on(supervise(&frame, &ctx, || service(config, ctx.clone())));
+        runtime.shutdown_timeout(LAST_CALLS);
+        match outcome {
+            Ok(()) => {
+                info!(service = self.name, "ended");
+                ExitCode::SUCCESS
+            }
+            Err(failure) => {
+                error!(service = self.name, error = crate::context::chain(&failure), "ended");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn command(&self) -> Command {
+        Command::new(self.name)
+            .version(env!("CARGO_PKG_VERSION"))
+            .about(format!("Thalweg's {}", self.name))
+            .after_help(
+                "Settings come from the embedded defaults, then FILE, then the environment\n\
+                 (THALWEG__SECTION__KEY, for example THALWEG__KAFKA__BROKERS=localhost:9092).",
+            )
+            .arg(
+                Arg::new("config")
+                    .long("config")
+                    .value_name("FILE")
+                    .value_parser(value_parser!(PathBuf))
+                    .help("A TOML file laid over the defaults"),
+            )
+            .arg(
+                Arg::new("check-config")
+                    .long("check-config")
+                    .action(ArgAction::SetTrue)
+                    .help("Check the configuration, list every problem, and exit"),
+            )
+    }
+}
+
+/// Runs the service between its admin port, its signals and its tasks.
+async fn supervise<Fut, E>(frame: &Frame, ctx: &Context, service: impl FnOnce() -> Fut) -> Result<(), Failure<E>>
+where
+    Fut: Future<Output = Result<(), E>>,
+    E: Error,
+{
+    let terminate = signal(SignalKind::terminate()).map_err(Failure::Signals)?;
+    let interrupt = signal(SignalKind::interrupt()).map_err(Failure::Signals)?;
+    let signals = tokio::spawn(obey(terminate, interrupt, ctx.clone()));
+    let _port = Port::open(&frame.admin.listen, ctx, install_metrics()).await?;
+
+    let work = async {
+        let outcome = service().await;
+        ctx.drain();
+        let tasks = ctx.join().await;
+        // A task's failure is the cause; the service's error is often its echo.
+        tasks.map_err(Failure::Task)?;
+        outcome.map_err(Failure::Service)
+    };
+    let outcome = tokio::select! {
+        outcome = work => outcome,
+        () = ctx.grace_over() => Err(ctx.failure().map_or(Failure::Overdue(frame.grace), Failure::Task)),
+    };
+    signals.abort();
+    outcome
+}
+
+/// The first signal drains; the second exits at once, with work undone.
+async fn obey(mut terminate: Signal, mut interrupt: Signal, ctx: Context) {
+    for first in [true, false] {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        if first {
+            info!(service = ctx.name(), grace = ?ctx.grace(), "asked to end; finishing in-flight work");
+            ctx.drain();
+        }
+    }
+    warn!(service = ctx.name(), "asked to end again; exiting at once");
+    std::process::exit(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Admin, Log, LogFormat};
+    use std::convert::Infallible;
+
+    fn frame(grace: Duration) -> Frame {
+        Frame {
+            admin: Admin { listen: String::new() },
+            log: Log { level: "info".into(), format: LogFormat::Auto },
+            grace,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panicking_task_makes_run_return_an_error() {
+        let frame = frame(Duration::from_secs(5));
+        let ctx = Context::with_grace("test", frame.grace);
+        let outcome: Result<(), Failure<Infallible>> = supervise(&frame, &ctx, || async {
+            ctx.spawn::<_, Infallible>("worker", async { std::panic::resume_unwind(Box::new("boom")) });
+            ctx.drained().await;
+            Ok(())
+        })
+        .await;
+        let line = crate::context::chain(&outcome.expect_err("the task panicked"));
+        assert_eq!(line, "task worker panicked: boom");
+    }
+
+    #[tokio::test]
+    async fn work_that_outlasts_the_grace_is_reported() {
+        let frame = frame(Duration::from_millis(50));
+        let ctx = Context::with_grace("test", frame.grace);
+        let outcome: Result<(), Failure<Infallible>> = supervise(&frame, &ctx, || async {
+            ctx.drain();
+            std::future::pending().await
+        })
+        .await;
+        assert!(matches!(outcome, Err(Failure::Overdue(_))));
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        App::new("test", "").command().debug_assert();
+    }
+}

@@ -1,0 +1,188 @@
+//! Configuration: the sections every service shares, and what is wrong with a file, all at once.
+//!
+//! A service's embedded, commented `config.toml` is both its defaults and its schema: a key that is
+//! not in it does not exist. Over it go a file, the environment (`THALWEG__SECTION__KEY`) and the
+//! caller's own overrides. Durations are written `"500ms"` (`#[serde(with = "humantime_serde")]`).
+
+mod layers;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+pub use layers::load;
+
+/// Looks for mistakes that types cannot show.
+pub trait Validate {
+    /// Every problem, each as `section.key: what to change`; empty if there is none.
+    fn problems(&self) -> Vec<String>;
+}
+
+/// Everything that is wrong with a configuration; each problem on its own line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError(pub Vec<String>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Section `[kafka]`: where the log is.
+#[derive(Clone, Deserialize)]
+pub struct Kafka {
+    /// `host:port`, several separated by commas.
+    pub brokers: String,
+    /// Stands before every topic's name.
+    pub topic_prefix: String,
+    /// librdkafka's own settings (TLS, SASL, …), applied last.
+    #[serde(default)]
+    pub properties: BTreeMap<String, String>,
+}
+
+/// Section `[redis]`: where slates are served from.
+#[derive(Clone, Deserialize)]
+pub struct Redis {
+    /// `redis://[user:password@]host:port/db`. May hold a password: never log it.
+    pub url: String,
+    /// Stands before every key.
+    pub key_prefix: String,
+}
+
+/// Section `[frame]`: what every service has around its work.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Frame {
+    /// The admin port.
+    pub admin: Admin,
+    /// The log.
+    pub log: Log,
+    /// How long in-flight work may take after the first SIGTERM.
+    #[serde(with = "humantime_serde")]
+    pub grace: Duration,
+}
+
+/// Section `[frame.admin]`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Admin {
+    /// `host:port` of `/livez`, `/readyz` and `/metrics`; port 0 takes a free one, empty opens none.
+    pub listen: String,
+}
+
+/// Section `[frame.log]`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Log {
+    /// A level or a filter such as `info,ingest=debug`.
+    pub level: String,
+    /// What a line looks like.
+    pub format: LogFormat,
+}
+
+/// What a line of the log looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl Validate for Kafka {
+    fn problems(&self) -> Vec<String> {
+        let named = |broker: &str| {
+            broker.trim().rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+        };
+        let mut problems = Vec::new();
+        if !self.brokers.split(',').all(named) {
+            problems.push("kafka.brokers: write host:port, several separated by commas".to_owned());
+        }
+        if !self.topic_prefix.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
+            problems.push("kafka.topic_prefix: use only letters, digits, '.', '_' and '-'".to_owned());
+        }
+        for reserved in ["bootstrap.servers", "group.id", "enable.auto.commit"] {
+            if self.properties.contains_key(reserved) {
+                problems.push(format!("kafka.properties.{reserved}: take it out; the service sets it itself"));
+            }
+        }
+        problems
+    }
+}
+
+impl Validate for Redis {
+    fn problems(&self) -> Vec<String> {
+        match crate::redis::check_url(&self.url) {
+            Ok(()) => Vec::new(),
+            Err(problem) => vec![format!("redis.url: {problem}")],
+        }
+    }
+}
+
+impl Validate for Frame {
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if !self.admin.listen.is_empty() && self.admin.listen.rsplit_once(':').is_none() {
+            problems.push("frame.admin.listen: write host:port, or \"\" for no admin port".to_owned());
+        }
+        if let Err(error) = crate::telemetry::filter(&self.log.level) {
+            problems.push(format!("frame.log.level: {error}; write a level such as \"info\""));
+        }
+        problems
+    }
+}
+
+impl fmt::Debug for Kafka {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secret = |key: &str| ["password", "secret", "token", "pem"].iter().any(|word| key.contains(word));
+        let shown: BTreeMap<&str, &str> = self
+            .properties
+            .iter()
+            .map(|(key, value)| (key.as_str(), if secret(key) { "***" } else { value.as_str() }))
+            .collect();
+        f.debug_struct("Kafka")
+            .field("brokers", &self.brokers)
+            .field("topic_prefix", &self.topic_prefix)
+            .field("properties", &shown)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis")
+            .field("url", &crate::redis::redacted(&self.url))
+            .field("key_prefix", &self.key_prefix)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_print_as_stars() {
+        let kafka = Kafka {
+            brokers: "b:9092".into(),
+            topic_prefix: String::new(),
+            properties: [("sasl.password".to_owned(), "hunter2".to_owned())].into(),
+        };
+        let redis = Redis { url: "redis://u:hunter2@h:6379/0".into(), key_prefix: String::new() };
+        let shown = format!("{kafka:?} {redis:?}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn a_broker_without_a_port_is_a_problem() {
+        let kafka =
+            |brokers: &str| Kafka { brokers: brokers.into(), topic_prefix: String::new(), properties: BTreeMap::new() };
+        assert!(kafka("a:9092, b:9093").problems().is_empty());
+        assert_eq!(kafka("a:9092,b").problems().len(), 1);
+        assert_eq!(kafka("").problems().len(), 1);
+    }
+}

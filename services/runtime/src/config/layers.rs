@@ -1,0 +1,342 @@
+//! Lays a file, the environment and overrides over the embedded defaults.
+//!
+//! Each setting is tried on its own, so that one run lists every mistake, not the first.
+
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+use tracing::debug;
+
+use super::{ConfigError, Validate};
+
+/// Environment variables of ours begin with this; `__` stands between section and key.
+const ENV_PREFIX: &str = "THALWEG__";
+/// Tables whose keys are not ours to know; their values are strings.
+const FREE_FORM: [&str; 1] = ["kafka.properties"];
+
+/// One value that somebody set.
+struct Setting {
+    path: Vec<String>,
+    value: Given,
+    /// Who set it, for the message.
+    origin: String,
+}
+
+enum Given {
+    /// From a file: it has a type.
+    Typed(Value),
+    /// From the environment or an override: it takes the type of the default.
+    Text(String),
+}
+
+/// Reads a configuration: `defaults` < `file` < environment (if `env`) < `overrides` (`section.key`, value).
+///
+/// Variables for sections this service does not have are ignored: a shared environment may hold them.
+///
+/// # Errors
+/// Every unknown key, wrong type, malformed value and failed check, all at once.
+pub fn load<C: DeserializeOwned + Validate>(
+    defaults: &str,
+    file: Option<&Path>,
+    overrides: &[(&str, String)],
+    env: bool,
+) -> Result<C, ConfigError> {
+    let variables = if env { std::env::vars().collect() } else { Vec::new() };
+    load_from(defaults, file, variables, overrides)
+}
+
+fn load_from<C: DeserializeOwned + Validate>(
+    defaults: &str,
+    file: Option<&Path>,
+    variables: Vec<(String, String)>,
+    overrides: &[(&str, String)],
+) -> Result<C, ConfigError> {
+    let mut tree: Table = defaults.parse().map_err(|error| one(format!("the embedded defaults: {error}")))?;
+    let mut problems = Vec::new();
+    let mut settings = Vec::new();
+    if let Some(file) = file {
+        match read(file) {
+            Ok(table) => leaves(&table, &tree, &mut Vec::new(), &file.display().to_string(), &mut settings),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    settings.extend(variables.into_iter().filter_map(|(name, value)| from_env(&name, value, &tree)));
+    settings.extend(overrides.iter().map(|(path, value)| Setting {
+        path: split(path),
+        value: Given::Text(value.clone()),
+        origin: "override".into(),
+    }));
+
+    // The defaults alone must be good, or the trials below would blame the wrong setting.
+    if let Err(error) = tree.clone().try_into::<C>() {
+        return Err(one(format!("the embedded defaults: {}", error.message())));
+    }
+    for Setting { path, value, origin } in settings {
+        let key = path.join(".");
+        match place(&tree, &path, value) {
+            Ok(candidate) => match candidate.clone().try_into::<C>() {
+                Ok(_) => tree = candidate,
+                Err(error) => problems.push(format!("{key}: {} ({origin})", error.message())),
+            },
+            Err(problem) => problems.push(format!("{key}: {problem} ({origin})")),
+        }
+    }
+    match tree.try_into::<C>() {
+        Ok(config) => {
+            problems.extend(config.problems());
+            if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
+        }
+        Err(error) => Err(one(error.message().to_owned())),
+    }
+}
+
+fn one(problem: String) -> ConfigError {
+    ConfigError(vec![problem])
+}
+
+fn read(file: &Path) -> Result<Table, String> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("{}: cannot be read ({error}); name a readable file with --config", file.display()))?;
+    text.parse::<Table>().map_err(|error| format!("{}: {}", file.display(), error.to_string().trim_end()))
+}
+
+/// Collects what a file sets, one setting for each leaf of the schema.
+fn leaves(table: &Table, schema: &Table, path: &mut Vec<String>, origin: &str, settings: &mut Vec<Setting>) {
+    for (key, value) in table {
+        path.push(key.clone());
+        match (value, schema.get(key)) {
+            (Value::Table(inner), Some(Value::Table(known))) if !is_free_form(path) => {
+                leaves(inner, known, path, origin, settings);
+            }
+            (Value::Table(inner), _) if is_free_form(path) => {
+                for (name, value) in inner {
+                    let path = path.iter().cloned().chain([name.clone()]).collect();
+                    settings.push(Setting { path, value: Given::Typed(value.clone()), origin: origin.into() });
+                }
+            }
+            _ => {
+                settings.push(Setting { path: path.clone(), value: Given::Typed(value.clone()), origin: origin.into() })
+            }
+        }
+        path.pop();
+    }
+}
+
+/// `THALWEG__KAFKA__BROKERS` → `kafka.brokers`; in a free-form table `_` stands for the dots of a name.
+fn from_env(name: &str, value: String, schema: &Table) -> Option<Setting> {
+    let rest = name.strip_prefix(ENV_PREFIX)?.to_lowercase();
+    let mut path: Vec<String> = rest.split("__").map(str::to_owned).collect();
+    if !path.first().is_some_and(|section| schema.contains_key(section)) {
+        debug!(name, "ignored: this service has no such section");
+        return None;
+    }
+    if path.len() > 2 && is_free_form(&path[..2]) {
+        let key = path.split_off(2).join("_").replace('_', ".");
+        path.push(key);
+    }
+    Some(Setting { path, value: Given::Text(value), origin: name.to_owned() })
+}
+
+/// Splits `section.key`; what follows a free-form table is one key, dots and all.
+fn split(path: &str) -> Vec<String> {
+    for table in FREE_FORM {
+        if let Some(key) = path.strip_prefix(table).and_then(|rest| rest.strip_prefix('.')) {
+            return table.split('.').map(str::to_owned).chain([key.to_owned()]).collect();
+        }
+    }
+    path.split('.').map(str::to_owned).collect()
+}
+
+fn is_free_form(path: &[impl AsRef<str>]) -> bool {
+    let joined = path.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(".");
+    FREE_FORM.contains(&joined.as_str())
+}
+
+/// A copy of `tree` with one value replaced.
+fn place(tree: &Table, path: &[String], value: Given) -> Result<Table, String> {
+    let (key, tables) = path.split_last().ok_or("is empty")?;
+    let free_form = is_free_form(tables);
+    let mut changed = tree.clone();
+    let mut table = &mut changed;
+    for name in tables {
+        let known = names(table);
+        table = match table.get_mut(name) {
+            Some(Value::Table(inner)) => inner,
+            Some(other) => return Err(format!("{name} is {}, not a section", kind(other))),
+            None if free_form => return Err(format!("the defaults lack the table {}", tables.join("."))),
+            None => return Err(format!("unknown section {name}; known here: {known}")),
+        };
+    }
+    let value = match (table.get(key), free_form) {
+        (_, true) => Value::String(text(value)?),
+        (Some(default), false) => fit(default, value)?,
+        (None, false) => return Err(format!("unknown key; known here: {}", names(table))),
+    };
+    table.insert(key.clone(), value);
+    Ok(changed)
+}
+
+/// Gives `value` the type of the default.
+fn fit(default: &Value, value: Given) -> Result<Value, String> {
+    let wrong = |found: &str| format!("must be {}, not {found}", kind(default));
+    match (default, value) {
+        (Value::Float(_), Given::Typed(Value::Integer(whole))) => Ok(Value::Float(whole as f64)),
+        (_, Given::Typed(value)) if value.same_type(default) => Ok(value),
+        (_, Given::Typed(value)) => Err(wrong(kind(&value))),
+        (Value::String(_), Given::Text(text)) => Ok(Value::String(text)),
+        (Value::Integer(_), Given::Text(text)) => text.trim().parse().map(Value::Integer).map_err(|_| wrong("a text")),
+        (Value::Float(_), Given::Text(text)) => text.trim().parse().map(Value::Float).map_err(|_| wrong("a text")),
+        (Value::Boolean(_), Given::Text(text)) => text.trim().parse().map(Value::Boolean).map_err(|_| wrong("a text")),
+        (_, Given::Text(text)) => {
+            // Arrays and tables are written as in the file: ["a", "b"].
+            let mut parsed: Table = format!("value = {text}").parse().map_err(|_| wrong("a text"))?;
+            let value = parsed.remove("value").ok_or_else(|| wrong("a text"))?;
+            if value.same_type(default) { Ok(value) } else { Err(wrong(kind(&value))) }
+        }
+    }
+}
+
+fn text(value: Given) -> Result<String, String> {
+    match value {
+        Given::Text(text) | Given::Typed(Value::String(text)) => Ok(text),
+        Given::Typed(Value::Integer(number)) => Ok(number.to_string()),
+        Given::Typed(Value::Float(number)) => Ok(number.to_string()),
+        Given::Typed(Value::Boolean(flag)) => Ok(flag.to_string()),
+        Given::Typed(other) => Err(format!("must be a text, not {}", kind(&other))),
+    }
+}
+
+fn names(table: &Table) -> String {
+    table.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "a text",
+        Value::Integer(_) => "a whole number",
+        Value::Float(_) => "a number",
+        Value::Boolean(_) => "true or false",
+        Value::Datetime(_) => "a date",
+        Value::Array(_) => "a list",
+        Value::Table(_) => "a section",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Frame, Kafka};
+    use serde::Deserialize;
+    use std::time::Duration;
+
+    const DEFAULTS: &str = r#"
+        [frame]
+        grace = "10s"
+        admin = { listen = "127.0.0.1:0" }
+        log = { level = "info", format = "auto" }
+        [kafka]
+        brokers = "localhost:9092"
+        topic_prefix = ""
+        properties = {}
+        [limits]
+        batch = 500
+        rate = 1.5
+        strict = true
+        tags = ["a"]
+    "#;
+
+    #[derive(Debug, Deserialize)]
+    struct Config {
+        frame: Frame,
+        kafka: Kafka,
+        limits: Limits,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Limits {
+        batch: usize,
+        rate: f64,
+        strict: bool,
+        tags: Vec<String>,
+    }
+
+    impl Validate for Config {
+        fn problems(&self) -> Vec<String> {
+            let mut problems = [self.frame.problems(), self.kafka.problems()].concat();
+            if self.limits.batch == 0 {
+                problems.push("limits.batch: must be at least 1".into());
+            }
+            problems
+        }
+    }
+
+    fn with(file: &str, env: &[(&str, &str)], overrides: &[(&str, String)]) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, file).expect("a file in it");
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        load_from(DEFAULTS, Some(&path), env, overrides)
+    }
+
+    #[test]
+    fn later_layers_win_and_take_the_type_of_the_default() {
+        let config = with(
+            "[limits]\nbatch = 7\nrate = 2\n[kafka.properties]\n\"fetch.wait.max.ms\" = 5",
+            &[
+                ("THALWEG__LIMITS__STRICT", "false"),
+                ("THALWEG__LIMITS__BATCH", "8"),
+                ("THALWEG__LIMITS__TAGS", "[\"x\", \"y\"]"),
+                ("THALWEG__FRAME__GRACE", "3s"),
+                ("THALWEG__FRAME__LOG__LEVEL", "debug"),
+                ("THALWEG__KAFKA__PROPERTIES__SASL_USERNAME", "me"),
+                ("THALWEG__TRAINER__WIDTH", "another service's"),
+                ("PATH", "/bin"),
+            ],
+            &[("limits.batch", "9".into()), ("kafka.properties.linger.ms", "1".into())],
+        )
+        .expect("a good configuration");
+        assert_eq!((config.limits.batch, config.limits.rate, config.limits.strict), (9, 2.0, false));
+        assert_eq!(config.limits.tags, ["x", "y"]);
+        assert_eq!(config.frame.grace, Duration::from_secs(3));
+        assert_eq!(config.frame.log.level, "debug");
+        let properties: Vec<_> = config.kafka.properties.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        assert_eq!(properties, ["fetch.wait.max.ms=5", "linger.ms=1", "sasl.username=me"]);
+    }
+
+    #[test]
+    fn every_problem_is_listed_at_once() {
+        let error = with(
+            "[limits]\nbatch = \"many\"\nbach = 1\n[frame]\ngrace = \"soon\"\n[shop]\nx = 1",
+            &[("THALWEG__LIMITS__RATE", "fast"), ("THALWEG__KAFKA__BROKER", "b:1"), ("THALWEG__KAFKA__BROKERS", "b")],
+            &[("limits.batch", "0".into())],
+        )
+        .expect_err("eight mistakes");
+        let expected = [
+            "limits.batch: must be a whole number, not a text",
+            "limits.bach: unknown key; known here: batch",
+            "frame.grace:",
+            "shop: unknown key; known here: frame, kafka, limits",
+            "limits.rate: must be a number, not a text (THALWEG__LIMITS__RATE)",
+            "kafka.broker: unknown key",
+            "kafka.brokers: write host:port",
+            "limits.batch: must be at least 1",
+        ];
+        for line in expected {
+            assert!(error.0.iter().any(|problem| problem.contains(line)), "{line:?} is not in:\n{error}");
+        }
+        assert_eq!(error.0.len(), expected.len(), "{error}");
+        assert_eq!(error.to_string().lines().count(), expected.len());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_a_problem() {
+        let error = load_from::<Config>(DEFAULTS, Some(Path::new("no/such.toml")), vec![], &[]).expect_err("no file");
+        assert!(error.to_string().contains("no/such.toml: cannot be read"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_toml_is_a_problem() {
+        assert!(with("[limits\nbatch = 1", &[], &[]).is_err());
+    }
+}

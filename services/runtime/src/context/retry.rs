@@ -1,0 +1,95 @@
+//! Waiting for a neighbour to come back: exponential backoff that shows in the readiness.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use tracing::{debug, warn};
+
+use super::Context;
+
+/// The first pause: longer than a reconnect on a local network, too short to be felt.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause: how late the end of an outage may be noticed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+impl Context {
+    /// Tries `op` until it succeeds, with pauses of 100 ms to 5 s and jitter.
+    ///
+    /// `condition` turns red at the first failure and green at the next success.
+    ///
+    /// # Errors
+    /// The last error of `op`, only once the service is draining.
+    pub async fn retry<T, E, Fut>(&self, condition: &'static str, mut op: impl FnMut() -> Fut) -> Result<T, E>
+    where
+        E: Display,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        let mut pauses = ExponentialBuilder::default()
+            .with_min_delay(FIRST_PAUSE)
+            .with_max_delay(LONGEST_PAUSE)
+            .without_max_times()
+            .with_jitter()
+            .build();
+        let mut failures = 0_u64;
+        loop {
+            let error = match op().await {
+                Ok(value) => {
+                    self.set(condition, Ok(()));
+                    return Ok(value);
+                }
+                Err(error) => error,
+            };
+            failures += 1;
+            if failures == 1 {
+                warn!(service = self.name(), condition, %error, "retrying");
+            } else {
+                debug!(service = self.name(), condition, %error, failures, "retrying");
+            }
+            self.set(condition, Err(error.to_string()));
+            let pause = pauses.next().unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE);
+            tokio::select! {
+                () = self.drained() => return Err(error),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[tokio::test]
+    async fn a_retry_turns_its_condition_red_and_then_green() {
+        let ctx = Context::new("test");
+        let calls = Cell::new(0);
+        let result = ctx
+            .retry("redis", || {
+                calls.set(calls.get() + 1);
+                let seen_red = !ctx.is_ready();
+                let call = calls.get();
+                async move {
+                    assert!(call == 1 || seen_red);
+                    if call < 3 { Err("connection refused") } else { Ok(call) }
+                }
+            })
+            .await;
+        assert_eq!(result, Ok(3));
+        assert!(ctx.is_ready());
+    }
+
+    #[tokio::test]
+    async fn a_drain_ends_the_retries() {
+        let ctx = Context::new("test");
+        let other = ctx.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            other.drain();
+        });
+        let result: Result<(), _> = ctx.retry("redis", || async { Err("connection refused") }).await;
+        assert_eq!(result, Err("connection refused"));
+    }
+}

@@ -1,0 +1,195 @@
+//! librdkafka's settings, all in one place, and the checks a client starts with.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::client::{Client, ClientContext};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::RDKafkaErrorCode as Code;
+
+use super::error::{KafkaError, is_outage};
+use crate::config;
+
+/// How long a start waits for a broker before it is refused: a broker that starts along with us may take some seconds.
+const START_PATIENCE: Duration = Duration::from_secs(10);
+/// The longest single question to a broker while starting.
+const QUESTION: Duration = Duration::from_secs(3);
+/// How long a topic that was just created may be unknown to a broker.
+const NEW_TOPIC: Duration = Duration::from_secs(1);
+/// Pause between two questions.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What holds for every client.
+const COMMON: &[(&str, &str)] = &[
+    // An outage's end is noticed within a second, not after the default of ten.
+    ("reconnect.backoff.ms", "100"),
+    ("reconnect.backoff.max.ms", "1000"),
+    // Small requests leave at once; Nagle would hold them up to 40 ms behind a delayed ACK.
+    ("socket.nagle.disable", "true"),
+    // A broker that vanished without a FIN is noticed.
+    ("socket.keepalive.enable", "true"),
+];
+
+/// What holds for whoever reads.
+const READING: &[(&str, &str)] = &[
+    // I3: offsets are committed by the service, after its outputs.
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    // A new group, or one whose position was deleted by retention, misses nothing that is still there.
+    ("auto.offset.reset", "earliest"),
+    // Kafka answers as soon as there is a record, so a short wait costs it only empty answers when idle (100/s).
+    // The embedded broker sleeps the whole wait: with 100 ms a hop took p50 153 ms, with 10 ms 17 ms.
+    ("fetch.wait.max.ms", "10"),
+    // After a full local queue fetching goes on at once; the default of 1 s would be seen as a gap.
+    ("fetch.queue.backoff.ms", "5"),
+    // I7: records waiting in memory, per client. 32 MB is 100 k records of 300 B, or 35 checkpoint chunks.
+    ("queued.max.messages.kbytes", "32768"),
+    // The end of a partition is how a reader over gaps knows that it is there.
+    ("enable.partition.eof", "true"),
+    // A typo in a topic's name must not create a topic.
+    ("allow.auto.create.topics", "false"),
+];
+
+/// What holds for members of a group.
+const GROUP: &[(&str, &str)] = &[
+    // Partitions of a killed instance go to the others after this; Kafka takes nothing below 6 s.
+    ("session.timeout.ms", "10000"),
+    ("heartbeat.interval.ms", "2000"),
+    // Only partitions that change hands stop: an instance that joins or leaves does not empty everyone's caches.
+    ("partition.assignment.strategy", "cooperative-sticky"),
+];
+
+/// What holds for whoever writes.
+const WRITING: &[(&str, &str)] = &[
+    // A retry never writes a record twice, nor out of order; acknowledged means on all in-sync replicas.
+    ("enable.idempotence", "true"),
+    ("acks", "all"),
+    // I6: a record waits for its broker for ever; nothing is dropped.
+    ("message.timeout.ms", "0"),
+    // `send_all` hands over whole batches and waits for them: 1 ms is enough to fill a request, more only delays.
+    ("linger.ms", "1"),
+    // JSON and Protobuf events shrink about threefold at memory speed. librdkafka always brings LZ4 along.
+    ("compression.codec", "lz4"),
+    // I7: records waiting in memory, per client.
+    ("queue.buffering.max.messages", "100000"),
+    ("queue.buffering.max.kbytes", "131072"),
+    // Kafka's clients in Java place a key so; applications in both then agree on the partition of a user.
+    ("partitioner", "murmur2_random"),
+    // Kafka's default for a topic: a stock broker takes what we send, and too big is found out here.
+    ("message.max.bytes", "1048588"),
+    // A missing topic is an error after this, not after 30 s.
+    ("topic.metadata.propagation.max.ms", "5000"),
+];
+
+/// What a client is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Role<'a> {
+    /// Asks and administers.
+    Admin,
+    /// Writes.
+    Producer,
+    /// Reads explicit partitions; commits in the name of the group.
+    Reader(&'a str),
+    /// Shares a topic with the other members of its group.
+    Member(&'a str),
+}
+
+/// The settings of a client: ours, then the operator's.
+pub(super) fn settings(config: &config::Kafka, name: &str, role: Role<'_>) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    client.set_log_level(RDKafkaLogLevel::Info);
+    client.set("bootstrap.servers", &config.brokers).set("client.id", name);
+    let tables: &[&[(&str, &str)]] = match role {
+        Role::Admin => &[COMMON],
+        Role::Producer => &[COMMON, WRITING],
+        Role::Reader(_) => &[COMMON, READING],
+        Role::Member(_) => &[COMMON, READING, GROUP],
+    };
+    for (key, value) in tables.iter().copied().flatten() {
+        client.set(*key, *value);
+    }
+    if let Role::Reader(group) | Role::Member(group) = role {
+        client.set("group.id", group);
+    }
+    for (key, value) in &config.properties {
+        if fits(key, role) {
+            client.set(key, value);
+        }
+    }
+    client
+}
+
+/// Keeps the operator's consumer settings from producers and the other way round: librdkafka warns of each.
+fn fits(key: &str, role: Role<'_>) -> bool {
+    let ours = |tables: &[&[(&str, &str)]]| tables.iter().copied().flatten().any(|(name, _)| *name == key);
+    match role {
+        Role::Admin => !ours(&[READING, GROUP, WRITING]),
+        Role::Producer => !ours(&[READING, GROUP]),
+        Role::Reader(_) | Role::Member(_) => !ours(&[WRITING]),
+    }
+}
+
+/// Runs a blocking call of librdkafka off the async threads.
+pub(super) async fn blocking<T: Send + 'static>(
+    what: &str,
+    call: impl FnOnce() -> Result<T, KafkaError> + Send + 'static,
+) -> Result<T, KafkaError> {
+    tokio::task::spawn_blocking(call).await.unwrap_or_else(|_| Err(KafkaError::interrupted(what)))
+}
+
+/// How many partitions `topic` has; waits for a broker, and for leaders right after a creation.
+///
+/// Blocks for up to [`START_PATIENCE`].
+pub(super) fn partitions<C: ClientContext>(client: &Client<C>, brokers: &str, topic: &str) -> Result<i32, KafkaError> {
+    let began = Instant::now();
+    loop {
+        let error = match ask_partitions(client, topic) {
+            Ok(count) => return Ok(count),
+            Err(error) => error,
+        };
+        let passing = match &error {
+            KafkaError::Failed { source, .. } => is_outage(source),
+            // Right after its creation a topic may not be known to every broker yet.
+            KafkaError::MissingTopic { .. } => began.elapsed() < NEW_TOPIC,
+            _ => false,
+        };
+        if !passing {
+            return Err(error);
+        }
+        if began.elapsed() >= START_PATIENCE {
+            return Err(unreachable_or(error, brokers));
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+fn ask_partitions<C: ClientContext>(client: &Client<C>, topic: &str) -> Result<i32, KafkaError> {
+    let what = || format!("ask for topic {topic}");
+    let metadata = client.fetch_metadata(Some(topic), QUESTION).map_err(|error| KafkaError::of(what(), error))?;
+    let missing = || KafkaError::MissingTopic { topic: topic.to_owned() };
+    let found = metadata.topics().iter().find(|found| found.name() == topic).ok_or_else(missing)?;
+    let failed = |code| KafkaError::of(what(), rdkafka::error::KafkaError::MetadataFetch(code));
+    if let Some(error) = found.error() {
+        return Err(match Code::from(error) {
+            Code::UnknownTopicOrPartition | Code::UnknownTopic => missing(),
+            code => failed(code),
+        });
+    }
+    if found.partitions().is_empty() {
+        return Err(missing());
+    }
+    if found.partitions().iter().any(|partition| partition.leader() < 0) {
+        return Err(failed(Code::LeaderNotAvailable));
+    }
+    i32::try_from(found.partitions().len()).map_err(|_| missing())
+}
+
+/// An outage at the start is told as what it is: nothing answers there.
+pub(super) fn unreachable_or(error: KafkaError, brokers: &str) -> KafkaError {
+    match error {
+        KafkaError::Failed { source, .. } if is_outage(&source) => {
+            KafkaError::Unreachable { brokers: brokers.to_owned() }
+        }
+        error => error,
+    }
+}

@@ -1,0 +1,106 @@
+//! What can go wrong with the log, in words that say what to change.
+
+use rdkafka::error::{KafkaError as Client, RDKafkaErrorCode as Code};
+
+/// A failure of Kafka that waiting does not mend.
+#[derive(Debug, thiserror::Error)]
+pub enum KafkaError {
+    /// No broker could be reached when the service started.
+    #[error("no Kafka broker answers at {brokers}; start one or set kafka.brokers")]
+    Unreachable { brokers: String },
+    /// A topic is missing.
+    #[error("topic {topic} does not exist; create it with `thalweg topics apply`")]
+    MissingTopic { topic: String },
+    /// Two topics that go partition by partition do not match.
+    #[error(
+        "topics {left} and {right} have {left_partitions} and {right_partitions} partitions; they must have the \
+         same number: add partitions to the smaller one (kafka-topics --alter --partitions) or recreate it"
+    )]
+    UnequalPartitions { left: String, left_partitions: usize, right: String, right_partitions: usize },
+    /// librdkafka refuses a setting.
+    #[error("librdkafka refuses the settings; correct kafka.properties or kafka.brokers")]
+    Settings(#[source] Client),
+    /// The service may not do it.
+    #[error("Kafka does not allow to {what}; give the service's user the right to")]
+    Denied { what: String, source: Client },
+    /// A record is bigger than the topic takes.
+    #[error(
+        "a record of {bytes} bytes is too big for topic {topic}; raise its max.message.bytes and the client's message.max.bytes, or send less"
+    )]
+    TooBig { topic: String, bytes: usize },
+    /// The service is draining and its grace is over.
+    #[error("gave up to {what}: the service is draining; what was not committed is done after the restart")]
+    Draining { what: String },
+    /// Anything else.
+    #[error("cannot {what}")]
+    Failed { what: String, source: Client },
+}
+
+impl KafkaError {
+    /// Names what was tried, and sorts out what an operator can mend.
+    pub(super) fn of(what: impl Into<String>, source: Client) -> Self {
+        let what = what.into();
+        match source.rdkafka_error_code() {
+            Some(
+                Code::TopicAuthorizationFailed
+                | Code::GroupAuthorizationFailed
+                | Code::ClusterAuthorizationFailed
+                | Code::SaslAuthenticationFailed,
+            ) => Self::Denied { what, source },
+            _ => Self::Failed { what, source },
+        }
+    }
+
+    /// A call off the async threads did not come back.
+    pub(super) fn interrupted(what: impl Into<String>) -> Self {
+        Self::Failed { what: what.into(), source: Client::Canceled }
+    }
+}
+
+/// Whether waiting mends it: the broker or its coordinator is away, or too slow.
+pub(super) fn is_outage(error: &Client) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::BrokerTransportFailure
+                | Code::AllBrokersDown
+                | Code::Resolve
+                | Code::OperationTimedOut
+                | Code::MessageTimedOut
+                | Code::RequestTimedOut
+                | Code::WaitingForCoordinator
+                | Code::CoordinatorLoadInProgress
+                | Code::CoordinatorNotAvailable
+                | Code::NotCoordinator
+                | Code::BrokerNotAvailable
+                | Code::ReplicaNotAvailable
+                | Code::LeaderNotAvailable
+                | Code::NotLeaderForPartition
+                | Code::NotEnoughReplicas
+                | Code::NotEnoughReplicasAfterAppend
+                | Code::NetworkException
+                | Code::Retry
+                | Code::InProgress
+                | Code::PreviousInProgress
+        )
+    )
+}
+
+/// Whether a commit was refused because the partition or the membership went to somebody else.
+pub(super) fn is_lost_partition(error: &Client) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::RebalanceInProgress
+                | Code::IllegalGeneration
+                | Code::UnknownMemberId
+                | Code::StaleMemberEpoch
+                | Code::FencedMemberEpoch
+                | Code::FencedInstanceId
+                | Code::AssignmentLost
+                | Code::NoOffset
+                | Code::UnknownGroup
+                | Code::State
+        )
+    )
+}

@@ -1,0 +1,78 @@
+//! The log: consumers, readers, producers and topics, with librdkafka underneath and out of sight.
+
+pub mod admin;
+mod client;
+mod collect;
+mod consumer;
+mod error;
+mod link;
+mod producer;
+mod pull;
+mod reader;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+pub use consumer::Consumer;
+pub use error::KafkaError;
+pub use producer::{Outgoing, Producer};
+pub use reader::{From, Reader};
+
+/// For each partition the offset to read next.
+pub type Positions = BTreeMap<i32, i64>;
+
+/// One record of a topic. Key, value and header values are slices of the batch's memory: copy what is to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The partition it was read from.
+    pub partition: i32,
+    /// Its offset in the partition.
+    pub offset: i64,
+    /// Milliseconds since 1970, of the producer or of the broker as the topic has it; -1 if there is none.
+    pub timestamp: i64,
+    /// The key; empty if there is none.
+    pub key: Bytes,
+    /// The value; `None` is a tombstone.
+    pub value: Option<Bytes>,
+    /// The headers in their order; a header without a value has an empty one.
+    pub headers: Vec<(String, Bytes)>,
+}
+
+impl Record {
+    /// The value of the last header called `name`.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&Bytes> {
+        self.headers.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+}
+
+/// Records in the order of their partitions, and what happened to the assignment before them.
+///
+/// First forget the state of `revoked`, then build that of `assigned`, then take the records. A
+/// partition in both lists was taken away and given back: it continues where it was committed.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// The records.
+    pub records: Vec<Record>,
+    /// Partitions that are newly ours.
+    pub assigned: Vec<i32>,
+    /// Partitions that are no longer ours.
+    pub revoked: Vec<i32>,
+}
+
+impl Batch {
+    /// For each partition of the batch the offset after its last record: what to commit.
+    #[must_use]
+    pub fn end(&self) -> Positions {
+        self.records.iter().map(|record| (record.partition, record.offset + 1)).collect()
+    }
+
+    /// Whether there is neither a record nor a change of the assignment.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.assigned.is_empty() && self.revoked.is_empty()
+    }
+}

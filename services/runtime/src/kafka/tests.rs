@@ -1,0 +1,226 @@
+//! Against librdkafka's mock brokers: the protocol for real, over sockets, without a server.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+
+use super::*;
+use crate::config;
+use crate::context::Context;
+
+type Cluster = MockCluster<'static, DefaultProducerContext>;
+
+const TOPIC: &str = "interactions";
+
+fn cluster(partitions: i32) -> (Cluster, config::Kafka) {
+    let cluster = MockCluster::new(1).expect("a mock cluster");
+    cluster.create_topic(TOPIC, partitions, 1).expect("a topic");
+    let brokers = cluster.bootstrap_servers();
+    (cluster, config::Kafka { brokers, topic_prefix: String::new(), properties: BTreeMap::new() })
+}
+
+fn record(partition: i32, key: &str, value: &str) -> Outgoing {
+    Outgoing {
+        partition: Some(partition),
+        key: key.to_owned().into(),
+        value: Some(value.to_owned().into()),
+        timestamp: Some(1_700_000_000_000),
+        headers: vec![("reason", format!("because {key}"))],
+    }
+}
+
+async fn read(consumer: &mut Consumer, count: usize) -> Vec<Record> {
+    let mut records = Vec::new();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while records.len() < count && Instant::now() < deadline {
+        let batch = consumer.next_batch(100, Duration::ZERO).await.expect("readable").expect("not draining");
+        records.extend(batch.records);
+    }
+    records
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_is_read_and_continues_where_it_was_committed() {
+    let (_cluster, config) = cluster(2);
+    let ctx = Context::new("test");
+    let producer = Producer::connect(&config, &ctx).expect("settings are good");
+    let mut outgoing: Vec<_> = (0..500).map(|i| record(i % 2, &format!("u{i}"), &format!("v{i}"))).collect();
+    outgoing[0].value = None;
+    let positions = producer.send_all(TOPIC, outgoing).await.expect("acknowledged");
+    assert_eq!((positions[0], positions[3], positions[499]), ((0, 0), (1, 1), (1, 249)));
+
+    let mut consumer = Consumer::subscribe(&config, "group", TOPIC, &ctx).await.expect("the topic is there");
+    let records = read(&mut consumer, 500).await;
+    assert_eq!(records.len(), 500);
+    assert_eq!(consumer.partitions(), [0, 1]);
+    let first = records.iter().find(|r| (r.partition, r.offset) == (0, 0)).expect("it was read");
+    assert_eq!((first.key.as_ref(), first.value.as_ref()), (&b"u0"[..], None));
+    assert_eq!(first.timestamp, 1_700_000_000_000);
+    assert_eq!(first.header("reason").expect("it has one").as_ref(), b"because u0");
+    consumer.commit(&[(0, 250), (1, 100)].into()).await.expect("committed");
+    assert!(ctx.is_ready());
+    drop(consumer);
+
+    let mut next = Consumer::subscribe(&config, "group", TOPIC, &ctx).await.expect("the topic is there");
+    let records = read(&mut next, 150).await;
+    assert!(records.iter().all(|r| r.partition == 1 && r.offset >= 100), "{records:?}");
+    assert_eq!(records.len(), 150);
+    assert_eq!(next.lag().await, 0);
+    next.commit(&[(7, 1)].into()).await.expect("a partition that is not ours is left out");
+
+    ctx.drain();
+    assert!(next.next_batch(10, Duration::ZERO).await.expect("no error").is_none());
+    drop(next);
+    tokio::time::timeout(Duration::from_secs(10), ctx.join()).await.expect("it leaves the group").expect("no failure");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_assignment_is_told_before_its_records_and_a_second_member_takes_a_share() {
+    let (_cluster, config) = cluster(4);
+    let (ctx, other) = (Context::new("one"), Context::new("two"));
+    let producer = Producer::connect(&config, &ctx).expect("settings are good");
+    producer.send_all(TOPIC, (0..4).map(|p| record(p, "u", "v"))).await.expect("acknowledged");
+
+    let mut first = Consumer::subscribe(&config, "group", TOPIC, &ctx).await.expect("the topic is there");
+    let mut known = Vec::new();
+    while known.len() < 4 {
+        let batch = first.next_batch(100, Duration::ZERO).await.expect("readable").expect("not draining");
+        known.extend(&batch.assigned);
+        assert!(batch.records.iter().all(|record| known.contains(&record.partition)));
+    }
+    let mut second = Consumer::subscribe(&config, "group", TOPIC, &other).await.expect("the topic is there");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut revoked = Vec::new();
+    while second.partitions().len() < 2 && Instant::now() < deadline {
+        let (ours, theirs) =
+            tokio::join!(first.next_batch(100, Duration::ZERO), second.next_batch(100, Duration::ZERO));
+        revoked.extend(ours.expect("readable").expect("not draining").revoked);
+        theirs.expect("readable").expect("not draining");
+    }
+    assert_eq!((first.partitions().len(), second.partitions().len()), (2, 2));
+    assert_eq!(revoked.len(), 2, "only what changed hands is revoked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_away_turns_kafka_red_and_loses_nothing() {
+    let (cluster, config) = cluster(1);
+    let ctx = Context::new("test");
+    let producer = Producer::connect(&config, &ctx).expect("settings are good");
+    producer.send_all(TOPIC, [record(0, "a", "1")]).await.expect("acknowledged");
+    let mut consumer = Consumer::subscribe(&config, "group", TOPIC, &ctx).await.expect("the topic is there");
+    assert_eq!(read(&mut consumer, 1).await.len(), 1);
+    assert!(ctx.is_ready());
+
+    cluster.broker_down(-1).expect("it goes down");
+    let sending = tokio::spawn({
+        let producer = producer.clone();
+        async move { producer.send_all(TOPIC, (0..50).map(|i| record(0, "b", &i.to_string()))).await }
+    });
+    let deadline = Instant::now() + Duration::from_secs(15);
+    while ctx.is_ready() && Instant::now() < deadline {
+        consumer.next_batch(10, Duration::ZERO).await.expect("it waits").expect("not draining");
+    }
+    assert!(!ctx.is_ready(), "the outage shows");
+    assert!(!sending.is_finished());
+
+    cluster.broker_up(-1).expect("it comes back");
+    let positions = sending.await.expect("no panic").expect("acknowledged in the end");
+    assert_eq!(positions.len(), 50);
+    let records = read(&mut consumer, 50).await;
+    let values: Vec<_> = records.iter().filter_map(|r| r.value.clone()).collect();
+    assert_eq!(values, (0..50).map(|i| Bytes::from(i.to_string())).collect::<Vec<_>>());
+    while !ctx.is_ready() && Instant::now() < deadline + Duration::from_secs(30) {
+        consumer.next_batch(10, Duration::ZERO).await.expect("it reads").expect("not draining");
+    }
+    assert!(ctx.is_ready(), "{:?}", ctx.readiness());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_begins_where_it_is_told() {
+    let (_cluster, config) = cluster(2);
+    let ctx = Context::new("test");
+    let producer = Producer::connect(&config, &ctx).expect("settings are good");
+    producer.send_all(TOPIC, (0..20).map(|i| record(i % 2, "k", &i.to_string()))).await.expect("acknowledged");
+
+    let count = async |from: From| {
+        let mut reader = Reader::open(&config, TOPIC, from, &ctx).await.expect("the topic is there");
+        let end = reader.end().await.expect("Kafka answers");
+        let mut records = Vec::new();
+        while !reader.is_at(&end) {
+            let batch = reader.next_batch(7, Duration::from_millis(100)).await.expect("readable");
+            records.extend(batch.expect("not draining").records);
+        }
+        assert_eq!(reader.position(), end);
+        records.len()
+    };
+    assert_eq!(count(From::Beginning).await, 20);
+    assert_eq!(count(From::End).await, 0);
+    assert_eq!(count(From::At([(0, 8)].into())).await, 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_readers_progress_is_committed_under_its_group() {
+    let (_cluster, config) = cluster(1);
+    let ctx = Context::new("test");
+    let producer = Producer::connect(&config, &ctx).expect("settings are good");
+    producer.send_all(TOPIC, (0..5).map(|i| record(0, "k", &i.to_string()))).await.expect("acknowledged");
+    let reader = Reader::open_as(&config, "trainer", TOPIC, From::Beginning, &ctx).await.expect("the topic is there");
+    reader.commit_as("trainer", &[(0, 3)].into()).await.expect("committed");
+    reader.commit_as("somebody", &[(0, 4)].into()).await.expect("committed");
+    drop(reader);
+    for (group, left) in [("trainer", 2), ("somebody", 1)] {
+        let mut member = Consumer::subscribe(&config, group, TOPIC, &ctx).await.expect("the topic is there");
+        assert_eq!(read(&mut member, left).await.len(), left);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_topic_and_an_unreachable_broker_say_what_to_change() {
+    let (_cluster, config) = cluster(1);
+    let ctx = Context::new("test");
+    let nowhere = config::Kafka { brokers: "127.0.0.1:1".into(), ..config };
+    let began = Instant::now();
+    let (joined, asked) = tokio::join!(Consumer::subscribe(&nowhere, "group", TOPIC, &ctx), admin::ping(&nowhere));
+    let error = joined.expect_err("nothing listens there");
+    assert_eq!(error.to_string(), "no Kafka broker answers at 127.0.0.1:1; start one or set kafka.brokers");
+    assert!(began.elapsed() < Duration::from_secs(15));
+    let error = asked.expect_err("nothing listens there");
+    assert!(matches!(error, KafkaError::Unreachable { .. }), "{error}");
+    let text = KafkaError::MissingTopic { topic: "x".into() }.to_string();
+    assert_eq!(text, "topic x does not exist; create it with `thalweg topics apply`");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_of_different_partition_counts_are_refused() {
+    let (cluster, config) = cluster(4);
+    cluster.create_topic("events", 3, 1).expect("a topic");
+    cluster.create_topic("same", 4, 1).expect("a topic");
+    let check = admin::check_equal_partitions(&config, &[TOPIC, "same"]).await;
+    assert_eq!(check.expect("they are equal"), 4);
+    let error = admin::check_equal_partitions(&config, &["events", TOPIC]).await.expect_err("3 is not 4");
+    assert!(error.to_string().starts_with("topics events and interactions have 3 and 4 partitions"), "{error}");
+    let error = admin::check_equal_partitions(&config, &["absent", TOPIC]).await.expect_err("one is missing");
+    assert!(matches!(error, KafkaError::MissingTopic { .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_beyond_its_grace_ends_the_wait_for_a_broker() {
+    let (cluster, config) = cluster(1);
+    let ctx = Context::with_grace("test", Duration::from_millis(200));
+    let producer = Producer::connect(&config, &ctx).expect("settings are good");
+    cluster.broker_down(-1).expect("it goes down");
+    ctx.drain();
+    let error = producer.send_all(TOPIC, [record(0, "a", "1")]).await.expect_err("nobody answers");
+    assert!(matches!(error, KafkaError::Draining { .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_too_big_is_refused_with_its_size() {
+    let (_cluster, config) = cluster(1);
+    let ctx = Context::new("test");
+    let producer = Producer::connect(&config, &ctx).expect("settings are good");
+    let big = Outgoing { value: Some(vec![0; 2 << 20].into()), ..Outgoing::default() };
+    let error = producer.send_all(TOPIC, [big]).await.expect_err("2 MiB is too much");
+    assert!(matches!(error, KafkaError::TooBig { bytes, .. } if bytes == 2 << 20), "{error}");
+}

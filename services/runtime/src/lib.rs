@@ -1,0 +1,18 @@
+//! The frame every service stands in: configuration, tasks, Kafka, Redis, telemetry.
+//!
+//! A service is one function, `run(Config, Context) -> Result<(), Error>`; [`App`] turns it into a
+//! binary. This crate knows no record type and nothing of the model.
+
+pub mod admin;
+pub mod app;
+pub mod config;
+pub mod context;
+pub mod kafka;
+pub mod latency;
+pub mod redis;
+pub mod telemetry;
+
+pub use app::App;
+pub use config::{Frame, Validate};
+pub use context::{Context, TaskError, Thread};
+pub use latency::Latency;

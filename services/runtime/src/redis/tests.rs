@@ -1,0 +1,122 @@
+//! Against a real `redis-server`, where the binary is there.
+
+use super::*;
+use std::process::{Child, Command, Stdio};
+
+/// A Redis of its own, in a temporary folder; ends with the test.
+struct Server {
+    child: Child,
+    port: u16,
+    _folder: tempfile::TempDir,
+}
+
+impl Server {
+    /// `None` where no `redis-server` is installed.
+    fn start(port: Option<u16>) -> Option<Self> {
+        let free = || std::net::TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok().map(|addr| addr.port());
+        let port = port.or_else(free)?;
+        let folder = tempfile::tempdir().ok()?;
+        let child = Command::new("redis-server")
+            .args(["--port", &port.to_string(), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--dir"])
+            .arg(folder.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .ok()?;
+        Some(Self { child, port, _folder: folder })
+    }
+
+    fn config(&self) -> config::Redis {
+        config::Redis { url: format!("redis://127.0.0.1:{}/0", self.port), key_prefix: String::new() }
+    }
+
+    async fn connect(&self) -> Redis {
+        let (ctx, config) = (Context::new("test"), self.config());
+        ctx.retry("redis", || Redis::connect(&config, &ctx)).await.expect("it starts")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_password_is_never_shown() {
+    assert_eq!(redacted("redis://me:hunter2@h:6379/0"), "redis://me:***@h:6379/0");
+    assert_eq!(redacted("redis://:p@ss@h:6379"), "redis://:***@h:6379");
+    assert_eq!(redacted("redis://h:6379"), "redis://h:6379");
+    assert_eq!(redacted("hunter2"), "***");
+    let problem = check_url("http://me:hunter2@h").expect_err("not a Redis URL");
+    assert!(!problem.contains("hunter2"), "{problem}");
+    assert!(check_url("rediss://me:hunter2@h").expect_err("no TLS here").contains("TLS"));
+}
+
+#[tokio::test]
+async fn an_unreachable_redis_says_what_to_change() {
+    let config = config::Redis { url: "redis://:hunter2@127.0.0.1:1/0".into(), key_prefix: String::new() };
+    let error = Redis::connect(&config, &Context::new("test")).await.expect_err("nothing listens there");
+    let line = crate::context::chain(&error);
+    assert!(line.contains("start one or set redis.url") && !line.contains("hunter2"), "{line}");
+    assert!(error.is_outage());
+}
+
+#[tokio::test]
+async fn what_is_written_in_many_pipelines_is_read_back() {
+    let Some(server) = Server::start(None) else { return };
+    let redis = server.connect().await;
+    let keys: Vec<String> = (0..1500).map(|i| format!("k:{i}")).collect();
+    let entries = keys.iter().map(|key| (key.clone(), key.clone().into_bytes(), Duration::from_secs(60))).collect();
+    redis.set_many(entries).await.expect("written");
+    let values = redis.get_many(&keys).await.expect("read");
+    assert!(values.iter().zip(&keys).all(|(value, key)| value.as_deref() == Some(key.as_bytes())));
+    assert_eq!(redis.get_many(&["absent".into()]).await.expect("read"), [None]);
+    assert!(redis.ttl("k:0").await.expect("read").is_some_and(|ttl| ttl <= Duration::from_secs(60)));
+    assert!(redis.exists("k:1").await.expect("read"));
+    assert!(redis.memory("k:1").await.expect("read") > 0);
+    assert_eq!(redis.keys("k:*", 700).await.expect("read").len(), 700);
+    assert_eq!(redis.keys("k:*", 9999).await.expect("read").len(), 1500);
+    assert_eq!(redis.delete(&keys).await.expect("deleted"), 1500);
+}
+
+#[tokio::test]
+async fn a_hash_keeps_its_fields_and_its_time_to_live() {
+    let Some(server) = Server::start(None) else { return };
+    let redis = server.connect().await;
+    let fields = vec![("version".to_owned(), "1.2".to_owned()), ("at".to_owned(), "7".to_owned())];
+    redis.hset("model", fields, Duration::ZERO).await.expect("written");
+    assert_eq!(redis.hgetall("model").await.expect("read")["version"], "1.2");
+    assert_eq!(redis.ttl("model").await.expect("read"), None);
+    redis.hset("model", vec![("at".into(), "8".into())], Duration::from_secs(9)).await.expect("written");
+    assert_eq!(redis.hgetall("model").await.expect("read").len(), 2);
+    assert!(redis.ttl("model").await.expect("read").is_some());
+}
+
+#[tokio::test]
+async fn a_script_is_loaded_when_redis_forgot_it() {
+    let Some(server) = Server::start(None) else { return };
+    let redis = server.connect().await;
+    let script = Script::new("redis.call('SET', KEYS[1], ARGV[1]) return tonumber(ARGV[1])");
+    let calls = |n: i64| (0..n).map(|i| (vec![format!("s:{i}")], vec![i.to_string().into_bytes()])).collect();
+    assert_eq!(redis.eval_many(&script, calls(600)).await.expect("run"), (0..600).collect::<Vec<_>>());
+    redis.command(&["SCRIPT", "FLUSH"]).await.expect("forgotten");
+    assert_eq!(redis.eval_many(&script, calls(3)).await.expect("run"), [0, 1, 2]);
+    let broken = Script::new("return redis.call('NOSUCH')");
+    let error = redis.eval_many(&broken, calls(1)).await.expect_err("no such command");
+    assert!(!error.is_outage(), "{}", crate::context::chain(&error));
+}
+
+#[tokio::test]
+async fn an_outage_is_an_error_and_ends_by_itself() {
+    let Some(server) = Server::start(None) else { return };
+    let redis = server.connect().await;
+    let port = server.port;
+    drop(server);
+    let error = redis.ping().await.expect_err("it is gone");
+    assert!(error.is_outage(), "{error}");
+    let Some(_server) = Server::start(Some(port)) else { return };
+    let ctx = Context::new("test");
+    ctx.retry("redis", || redis.ping()).await.expect("it is back");
+    assert!(ctx.is_ready());
+}

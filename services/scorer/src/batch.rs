@@ -1,0 +1,93 @@
+//! Sorts a micro-batch by user, so that several interactions of one user cost one scoring. Pure.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use runtime::kafka::Record;
+use schemas::{Interaction, Message, Source};
+
+/// An interaction and where it comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Positioned {
+    /// The interaction.
+    pub(crate) interaction: Interaction,
+    /// Its event's position on `events`: the identity by which it is applied once.
+    pub(crate) source: Source,
+    /// Its own offset on `interactions`: what a version is trained through.
+    pub(crate) offset: i64,
+}
+
+/// A micro-batch by user.
+#[derive(Debug, Default)]
+pub(crate) struct Sorted {
+    /// Each user once, with their interactions in the order of the log.
+    pub(crate) users: Vec<(Arc<str>, Vec<Positioned>)>,
+    /// Records that are no interaction: somebody else writes to the topic.
+    pub(crate) unreadable: u64,
+}
+
+/// Decodes and sorts.
+pub(crate) fn sort(records: &[Record]) -> Sorted {
+    let mut sorted = Sorted::default();
+    let mut places: HashMap<Arc<str>, usize> = HashMap::new();
+    for record in records {
+        let decoded = record.value.clone().and_then(|value| Interaction::decode(value).ok());
+        let Some((interaction, source)) = decoded.and_then(|mut i| i.source.take().map(|source| (i, source))) else {
+            sorted.unreadable += 1;
+            continue;
+        };
+        let user: Arc<str> = Arc::from(interaction.user_id.as_str());
+        let place = match places.entry(user) {
+            Entry::Occupied(place) => *place.get(),
+            Entry::Vacant(vacant) => {
+                sorted.users.push((Arc::clone(vacant.key()), Vec::new()));
+                *vacant.insert(sorted.users.len() - 1)
+            }
+        };
+        sorted.users[place].1.push(Positioned { interaction, source, offset: record.offset });
+    }
+    sorted
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn record(offset: i64, value: Option<Vec<u8>>) -> Record {
+        let value = value.map(Bytes::from);
+        Record { partition: 1, offset, timestamp: 0, key: Bytes::new(), value, headers: Vec::new() }
+    }
+
+    fn interaction(user: &str, offset: i64) -> Vec<u8> {
+        let source = Some(Source { partition: 1, offset });
+        Interaction { user_id: user.into(), source, ..Interaction::default() }.encode_to_vec()
+    }
+
+    #[test]
+    fn each_user_stands_once_with_their_interactions_in_order() {
+        let records: Vec<Record> = ["a", "b", "a", "a"]
+            .into_iter()
+            .zip(10..)
+            .map(|(user, offset)| record(offset, Some(interaction(user, offset + 100))))
+            .collect();
+        let sorted = sort(&records);
+        let shape: Vec<(&str, Vec<i64>)> = sorted
+            .users
+            .iter()
+            .map(|(user, list)| (&**user, list.iter().map(|positioned| positioned.source.offset).collect()))
+            .collect();
+        assert_eq!(shape, [("a", vec![110, 112, 113]), ("b", vec![111])]);
+        assert_eq!(sorted.users[1].1[0].offset, 11);
+    }
+
+    #[test]
+    fn what_is_no_interaction_is_counted_and_passed_over() {
+        let without_source = Interaction { user_id: "a".into(), ..Interaction::default() }.encode_to_vec();
+        let records = [record(0, None), record(1, Some(b"\xff\xff".to_vec())), record(2, Some(without_source))];
+        let sorted = sort(&records);
+        assert_eq!((sorted.users.len(), sorted.unreadable), (0, 3));
+    }
+}

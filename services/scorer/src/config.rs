@@ -1,0 +1,141 @@
+//! The scorer's configuration: `config.toml` documents every key.
+
+use std::time::Duration;
+
+use runtime::Validate;
+use runtime::config::{Frame, Kafka, Redis};
+use schemas::slate::Encoding;
+use serde::Deserialize;
+
+/// Everything the scorer can be told.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Config {
+    /// Admin port, logs, grace.
+    pub frame: Frame,
+    /// Where Kafka is.
+    pub kafka: Kafka,
+    /// Where Redis is.
+    pub redis: Redis,
+    /// The service itself.
+    pub scorer: Scorer,
+}
+
+/// The section `[scorer]`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Scorer {
+    /// Consumer group on `interactions`.
+    pub group: String,
+    /// Most interactions in a micro-batch.
+    pub max_batch: usize,
+    /// How long to wait for more after the first interaction of a batch.
+    #[serde(with = "humantime_serde")]
+    pub linger: Duration,
+    /// How often offsets are committed.
+    #[serde(with = "humantime_serde")]
+    pub commit_every: Duration,
+    /// Ready when this many messages behind or fewer.
+    pub ready_lag: i64,
+    /// Where the model's tensors live.
+    pub device: String,
+    /// Items in a slate and in every list.
+    pub slate_items: usize,
+    /// How slates are written.
+    pub encoding: Encoding,
+    /// Interactions remembered of each user.
+    pub history: usize,
+    /// Users held in memory.
+    pub users: usize,
+    /// Most bytes of a user's slate and profile together.
+    pub max_user_bytes: usize,
+    /// Slates made anew without an interaction, a second.
+    pub renew_per_second: u32,
+    /// How long `recs:{user}` lives.
+    #[serde(with = "humantime_serde")]
+    pub recs_ttl: Duration,
+    /// How long `user:{user}` lives.
+    #[serde(with = "humantime_serde")]
+    pub user_ttl: Duration,
+    /// How long `hot`, `new` and `model` live.
+    #[serde(with = "humantime_serde")]
+    pub list_ttl: Duration,
+    /// How long `similar:{item}` lives.
+    #[serde(with = "humantime_serde")]
+    pub similar_ttl: Duration,
+    /// How often the lists follow the live version.
+    #[serde(with = "humantime_serde")]
+    pub lists_every: Duration,
+    /// Processor time for `similar` in each `lists_every`.
+    #[serde(with = "humantime_serde")]
+    pub similar_budget: Duration,
+    /// Items whose `similar` list is kept.
+    pub similar_items: usize,
+}
+
+impl AsRef<Frame> for Config {
+    fn as_ref(&self) -> &Frame {
+        &self.frame
+    }
+}
+
+impl Validate for Config {
+    fn problems(&self) -> Vec<String> {
+        let s = &self.scorer;
+        let minute = Duration::from_secs(60);
+        let rules = [
+            (s.group.is_empty(), "scorer.group: give the consumer group a name"),
+            (!(1..=10_000).contains(&s.max_batch), "scorer.max_batch: between 1 and 10000"),
+            (s.linger > Duration::from_secs(10), "scorer.linger: at most 10s; it is added to the freshness"),
+            (s.commit_every > minute, "scorer.commit_every: at most 60s"),
+            (s.ready_lag < 0, "scorer.ready_lag: 0 or more"),
+            (!(1..=1_000).contains(&s.slate_items), "scorer.slate_items: between 1 and 1000"),
+            (!(1..=256).contains(&s.history), "scorer.history: between 1 and 256, equal to the trainer's model.history"),
+            (s.users < s.max_batch, "scorer.users: at least scorer.max_batch"),
+            // An empty slate and a history of one interaction with the longest ids take about 1 kB.
+            (s.max_user_bytes < 2_048, "scorer.max_user_bytes: at least 2048"),
+            (s.renew_per_second == 0, "scorer.renew_per_second: at least 1, or delisted items stay in slates"),
+            (s.recs_ttl < minute, "scorer.recs_ttl: at least 60s"),
+            (s.user_ttl < s.recs_ttl, "scorer.user_ttl: at least scorer.recs_ttl, or a slate outlives what made it"),
+            (s.list_ttl < 8 * s.lists_every, "scorer.list_ttl: at least eight times scorer.lists_every"),
+            (s.similar_ttl < minute, "scorer.similar_ttl: at least 60s"),
+            (s.lists_every < Duration::from_millis(50), "scorer.lists_every: at least 50ms"),
+            (s.similar_budget.is_zero(), "scorer.similar_budget: above 0, or similar:{item} is never written"),
+            (s.similar_budget > s.lists_every, "scorer.similar_budget: at most scorer.lists_every"),
+            (s.similar_items == 0, "scorer.similar_items: at least 1"),
+        ];
+        let broken = rules.into_iter().filter(|(broken, _)| *broken).map(|(_, advice)| advice.to_owned());
+        let device = model::Model::empty(&s.device).err().map(|error| format!("scorer.device: {error}"));
+        let own = broken.chain(device).collect();
+        [self.frame.problems(), self.kafka.problems(), self.redis.problems(), own].concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(overrides: &[(&str, String)]) -> Result<Config, String> {
+        runtime::config::load(crate::DEFAULTS, None, overrides, false).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_embedded_defaults_are_a_valid_configuration() {
+        let config = load(&[]).expect("loads");
+        assert_eq!((config.scorer.slate_items, config.scorer.encoding), (20, Encoding::Json));
+        assert_eq!(config.scorer.history, model::Settings::default().history, "training and serving see the same");
+    }
+
+    #[test]
+    fn every_problem_is_listed_at_once() {
+        let problems = load(&[("scorer.max_batch", "0".into()), ("scorer.device", "abacus".into())]);
+        let problems = problems.expect_err("is refused");
+        assert!(problems.contains("scorer.max_batch: between"), "{problems}");
+        assert!(problems.contains("scorer.device: "), "{problems}");
+    }
+
+    #[test]
+    fn the_packed_encoding_is_chosen_by_its_name() {
+        let config = load(&[("scorer.encoding", "packed".into())]).expect("loads");
+        assert_eq!(config.scorer.encoding, Encoding::Packed);
+        assert!(load(&[("scorer.encoding", "xml".into())]).is_err());
+    }
+}

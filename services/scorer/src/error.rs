@@ -1,0 +1,21 @@
+//! Why the scorer ends, and what to do about it.
+
+use runtime::kafka::KafkaError;
+use runtime::redis::RedisError;
+
+/// Ends the service. A version that is refused or a Redis that is away are no errors: the live version keeps serving.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Kafka refused something that waiting does not cure.
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+    /// Redis was away at the start, or still is while the service drains.
+    #[error(transparent)]
+    Redis(#[from] RedisError),
+    /// The device did not open.
+    #[error("scorer.device does not open: {0}")]
+    Device(model::Error),
+    /// A thread of ours is gone; the context has the reason.
+    #[error("thread {0} is gone")]
+    Stopped(&'static str),
+}

@@ -1,0 +1,104 @@
+//! Which `similar` lists are written when.
+
+use super::*;
+
+const HOUR: i64 = 3_600_000;
+
+fn known() -> Known {
+    Known::new(100, Duration::from_secs(3_600))
+}
+
+fn all() -> Share {
+    Share::new(1, [0])
+}
+
+fn through(next: i64) -> BTreeMap<i32, Through> {
+    BTreeMap::from([(0, Through { next, source: -1 })])
+}
+
+fn due(known: &mut Known, next: i64, now: i64) -> Vec<String> {
+    known.due(10, &through(next), &all(), now).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn an_item_is_due_when_new_and_again_before_its_list_expires() {
+    let mut known = known();
+    known.learn("a");
+    assert_eq!(due(&mut known, 0, 5 * HOUR), ["a"]);
+    assert!(due(&mut known, 0, 5 * HOUR + 1).is_empty());
+    assert_eq!(due(&mut known, 0, 6 * HOUR), ["a"]);
+}
+
+#[test]
+fn an_item_acted_on_is_due_once_a_version_is_trained_through_it() {
+    let mut known = known();
+    known.learn("a");
+    assert_eq!(due(&mut known, 0, 5 * HOUR), ["a"]);
+    known.touch("a", 0, 7);
+    known.touch("a", 0, 9);
+    assert!(due(&mut known, 7, 5 * HOUR + 1).is_empty());
+    assert_eq!(due(&mut known, 8, 5 * HOUR + 2), ["a"]);
+    assert!(due(&mut known, 10, 5 * HOUR + 3).is_empty());
+}
+
+#[test]
+fn items_are_divided_by_their_keys_but_each_writes_what_its_users_touched() {
+    let shares = [Share::new(2, [0]), Share::new(2, [1])];
+    let mut written = Vec::new();
+    for share in &shares {
+        let mut known = known();
+        (0..20).for_each(|n| known.learn(&format!("i{n}")));
+        written.extend(known.due(100, &through(0), share, HOUR));
+    }
+    written.sort();
+    written.dedup();
+    assert_eq!(written.len(), 20);
+
+    let mut known = known();
+    known.touch("i1", 0, 0);
+    assert_eq!(known.due(10, &through(1), &Share::default(), HOUR).len(), 1);
+}
+
+#[test]
+fn the_entries_of_a_list_are_items_too() {
+    let mut known = known();
+    known.learn("a");
+    assert_eq!(due(&mut known, 0, 5 * HOUR), ["a"]);
+    known.wrote("a", ["b", "c"].into_iter());
+    let mut next = due(&mut known, 0, 5 * HOUR + 1);
+    next.sort();
+    assert_eq!(next, ["b", "c"]);
+}
+
+#[test]
+fn lists_that_show_a_delisted_item_are_due() {
+    let mut known = known();
+    ["a", "b"].into_iter().for_each(|id| known.learn(id));
+    due(&mut known, 0, 5 * HOUR);
+    known.wrote("a", ["b"].into_iter());
+    known.delist(&[key_of("b")]);
+    assert_eq!(due(&mut known, 0, 5 * HOUR + 1), ["a"]);
+    assert_eq!(known.len(), 1);
+}
+
+#[test]
+fn after_a_flush_everything_is_due_as_many_at_once_as_asked_for() {
+    let mut known = known();
+    (0..50).for_each(|n| known.learn(&format!("i{n}")));
+    let mut count = |now| known.due(30, &through(0), &all(), now).len();
+    assert_eq!((count(5 * HOUR), count(5 * HOUR), count(5 * HOUR)), (30, 20, 0));
+    known.forget_writings();
+    assert_eq!(known.due(100, &through(0), &all(), 5 * HOUR + 1).len(), 50);
+}
+
+#[test]
+fn at_the_bound_the_item_written_longest_ago_goes() {
+    let mut known = Known::new(2, Duration::from_secs(3_600));
+    for (n, id) in (0..).zip(["a", "b", "c"]) {
+        known.learn(id);
+        assert_eq!(due(&mut known, 0, 5 * HOUR + n), [id]);
+    }
+    assert_eq!(known.len(), 2);
+    known.forget_writings();
+    assert_eq!(due(&mut known, 0, 5 * HOUR + 9), ["b", "c"]);
+}

@@ -1,0 +1,196 @@
+//! Keeps `hot`, `new`, `similar` and `model` in Redis, from the live version, and fills them again after a flush.
+
+mod tops;
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use metrics::{counter, gauge};
+use runtime::Context;
+use runtime::redis::Redis;
+use schemas::{Keys, VersionId};
+use tokio::time::MissedTickBehavior;
+use tracing::info;
+
+use crate::catalog::SharedCatalog;
+use crate::config::Scorer;
+use crate::error::Error;
+use crate::known::Known;
+use crate::lock;
+use crate::metrics::{LISTS, REFILLS, SIMILAR};
+use crate::share::Share;
+use crate::slot::Slot;
+use crate::summary;
+use crate::worker::Worker;
+use tops::Tops;
+
+/// `similar` lists made at once: small, so that the budget is kept and no reader waits long.
+const CHUNK: usize = 32;
+
+/// While Redis is filled from empty, `similar` may take so many times its budget.
+const HASTE: u32 = 5;
+
+/// What the lists are made from.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    pub(crate) slot: Arc<Slot>,
+    pub(crate) catalog: Arc<SharedCatalog>,
+    pub(crate) known: Arc<Mutex<Known>>,
+    pub(crate) share: Arc<ArcSwap<Share>>,
+}
+
+/// The one writer of this instance's lists.
+#[derive(Debug)]
+pub(crate) struct Lists {
+    sources: Arc<Sources>,
+    settings: Scorer,
+    redis: Redis,
+    keys: Keys,
+    worker: Worker,
+    ctx: Context,
+    tops: Tops,
+    /// Version under `model`, and when it was written.
+    announced: Option<(VersionId, Instant)>,
+    /// A key that we wrote and that lives long: if it is gone, so is everything.
+    witness: Option<String>,
+    /// Everything is to be written again.
+    filling: bool,
+}
+
+impl Lists {
+    pub(crate) fn new(sources: Sources, settings: Scorer, redis: Redis, keys: Keys, ctx: Context) -> Self {
+        Self {
+            sources: Arc::new(sources),
+            tops: Tops::new(&settings),
+            worker: Worker::start("scorer-lists", &ctx),
+            settings,
+            redis,
+            keys,
+            ctx,
+            announced: None,
+            witness: None,
+            filling: true,
+        }
+    }
+
+    /// Runs until drained.
+    pub(crate) async fn run(mut self) -> Result<(), Error> {
+        let mut tick = tokio::time::interval(self.settings.lists_every);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut swaps = self.sources.slot.swaps();
+        let ctx = self.ctx.clone();
+        while !ctx.draining() {
+            let outcome = tokio::select! {
+                () = ctx.drained() => break,
+                _ = tick.tick() => self.turn().await,
+                _ = swaps.changed() => self.announce().await,
+            };
+            match outcome {
+                Err(Error::Redis(_)) if ctx.draining() => break, // lists are made again after the restart
+                outcome => outcome?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn turn(&mut self) -> Result<(), Error> {
+        if self.sources.slot.load().model.version().is_none() {
+            return Ok(());
+        }
+        if self.was_flushed().await? {
+            info!("Redis lost our keys; writing all lists again");
+            counter!(REFILLS).increment(1);
+            (self.announced, self.witness, self.filling) = (None, None, true);
+            self.tops.forget();
+            lock(&self.sources.known).forget_writings();
+        }
+        self.announce().await?;
+        self.write_tops().await?;
+        self.write_similar().await
+    }
+
+    async fn was_flushed(&self) -> Result<bool, Error> {
+        let model = self.announced.map(|_| self.keys.model());
+        for key in [model, self.witness.clone()].into_iter().flatten() {
+            if !self.ctx.retry("redis", || self.redis.exists(&key)).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Writes the hash `model`, if that is ours and there is news.
+    async fn announce(&mut self) -> Result<(), Error> {
+        if !self.sources.share.load().leads() {
+            self.announced = None;
+            return Ok(());
+        }
+        let live = self.sources.slot.load();
+        let Some(manifest) = live.model.manifest() else { return Ok(()) };
+        let known = self.announced.filter(|(_, at)| at.elapsed() < self.settings.list_ttl / 4);
+        if known.is_some_and(|(version, _)| version == manifest.version) {
+            return Ok(());
+        }
+        let (key, ttl) = (self.keys.model(), self.settings.list_ttl);
+        let fields = summary::fields(manifest, live.swapped_at);
+        self.ctx.retry("redis", || self.redis.hset(&key, fields.clone(), ttl)).await?;
+        self.announced = Some((manifest.version, Instant::now()));
+        Ok(())
+    }
+
+    async fn write_tops(&mut self) -> Result<(), Error> {
+        if !self.sources.share.load().leads() {
+            self.tops.forget();
+            return Ok(());
+        }
+        if !self.tops.are_due(&self.sources) {
+            return Ok(());
+        }
+        let (sources, settings, keys, now) =
+            (Arc::clone(&self.sources), self.settings.clone(), self.keys.clone(), self.ctx.now());
+        let made = self.worker.run(move || tops::make(&sources, &settings, &keys, now)).await?;
+        self.ctx.retry("redis", || self.redis.set_many(made.entries.clone())).await?;
+        let gone = self.tops.wrote(&made);
+        if !gone.is_empty() {
+            self.ctx.retry("redis", || self.redis.delete(&gone)).await?;
+        }
+        let mut known = lock(&self.sources.known);
+        made.items.iter().for_each(|id| known.learn(id));
+        counter!(LISTS, "list" => "hot").increment(made.hot as u64);
+        counter!(LISTS, "list" => "new").increment((made.entries.len() - made.hot) as u64);
+        Ok(())
+    }
+
+    async fn write_similar(&mut self) -> Result<(), Error> {
+        let haste = if self.filling { HASTE } else { 1 };
+        let budget = (self.settings.similar_budget * haste).min(self.settings.lists_every * 3 / 4);
+        let mut spent = Duration::ZERO;
+        while spent < budget && !self.ctx.draining() {
+            let live = self.sources.slot.load();
+            let Some(manifest) = live.model.manifest() else { return Ok(()) };
+            let share = self.sources.share.load_full();
+            let due = lock(&self.sources.known).due(CHUNK, &manifest.through, &share, self.ctx.now());
+            if due.is_empty() {
+                self.filling = false;
+                break;
+            }
+            let (catalog, settings, now) = (self.sources.catalog.load(), self.settings.clone(), self.ctx.now());
+            let keys = self.keys.clone();
+            let made = self.worker.run(move || tops::similar(&live.model, &catalog, &due, &settings, &keys, now));
+            let made = made.await?;
+            self.ctx.retry("redis", || self.redis.set_many(made.entries.clone())).await?;
+            counter!(LISTS, "list" => "similar").increment(made.entries.len() as u64);
+            if let Some((key, _, _)) = made.entries.last() {
+                self.witness = Some(key.clone());
+            }
+            let mut known = lock(&self.sources.known);
+            for (id, shows) in &made.shows {
+                known.wrote(id, shows.iter().map(String::as_str));
+            }
+            gauge!(SIMILAR).set(known.len() as f64);
+            spent += made.took;
+        }
+        Ok(())
+    }
+}

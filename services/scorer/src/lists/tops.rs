@@ -1,0 +1,142 @@
+//! Makes lists out of a version: what is written under which key. No I/O.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use model::{Catalog, Model};
+use schemas::{Entry, Keys, Slate, VersionId};
+
+use super::Sources;
+use crate::config::Scorer;
+
+/// A key, its value and its time to live.
+type Value = (String, Vec<u8>, Duration);
+
+/// Which `hot` and `new` lists lie in Redis, and from what they were made.
+#[derive(Debug)]
+pub(super) struct Tops {
+    renew_every: Duration,
+    written: Option<(VersionId, u64, Instant)>,
+    keys: BTreeSet<String>,
+}
+
+/// The `hot` and `new` lists of one version and one edition of the catalog.
+#[derive(Debug)]
+pub(super) struct Made {
+    /// First the `hot` lists, then the `new` ones.
+    pub(super) entries: Vec<Value>,
+    /// How many are `hot`.
+    pub(super) hot: usize,
+    /// Ids of all items in them.
+    pub(super) items: BTreeSet<String>,
+    version: Option<VersionId>,
+    edition: u64,
+}
+
+impl Tops {
+    pub(super) fn new(settings: &Scorer) -> Self {
+        Self { renew_every: settings.list_ttl / 4, written: None, keys: BTreeSet::new() }
+    }
+
+    /// Whether version or catalog are others than at the last writing, or it is long ago.
+    pub(super) fn are_due(&self, sources: &Sources) -> bool {
+        let now = (sources.slot.load().model.version(), sources.catalog.edition());
+        self.written.is_none_or(|(version, edition, at)| {
+            (Some(version), edition) != now || at.elapsed() >= self.renew_every
+        })
+    }
+
+    /// Takes note of a writing; returns the keys of lists that are no more.
+    pub(super) fn wrote(&mut self, made: &Made) -> Vec<String> {
+        self.written = made.version.map(|version| (version, made.edition, Instant::now()));
+        let keys: BTreeSet<String> = made.entries.iter().map(|(key, _, _)| key.clone()).collect();
+        let gone = self.keys.difference(&keys).cloned().collect();
+        self.keys = keys;
+        gone
+    }
+
+    /// Everything is to be written again, or is another's.
+    pub(super) fn forget(&mut self) {
+        self.written = None;
+        self.keys.clear();
+    }
+}
+
+/// Makes every `hot` and `new` list. CPU-heavy.
+pub(super) fn make(sources: &Sources, settings: &Scorer, keys: &Keys, now: i64) -> Made {
+    let live = sources.slot.load(); // I5: one version for all
+    let edition = sources.catalog.edition();
+    let catalog = sources.catalog.load();
+    let (model, k) = (&live.model, settings.slate_items);
+    let event_ts = event_ts(model);
+    let hot = model.hot(&catalog, k, event_ts).into_iter().map(|(of, list)| (keys.hot(of.as_deref()), list));
+    let new = model.new_items(&catalog, k).into_iter().map(|(of, list)| (keys.new_items(of.as_deref()), list));
+    let mut made =
+        Made { entries: Vec::new(), hot: 0, items: BTreeSet::new(), version: model.version(), edition };
+    let mut put = |(key, list): (String, Vec<Entry>)| {
+        if !list.is_empty() {
+            made.items.extend(list.iter().map(|entry| entry.id.clone()));
+            let value = slate(model, list, now).encode(settings.encoding);
+            made.entries.push((key, value, settings.list_ttl));
+        }
+        made.entries.len()
+    };
+    let count = hot.map(&mut put).last().unwrap_or(0);
+    new.for_each(|list| {
+        put(list);
+    });
+    made.hot = count;
+    made
+}
+
+/// The `similar` lists of some items.
+#[derive(Debug)]
+pub(super) struct Similar {
+    pub(super) entries: Vec<Value>,
+    /// For each item what its list shows; nothing for one that the version does not know.
+    pub(super) shows: Vec<(Arc<str>, Vec<String>)>,
+    /// Processor time, as far as a thread of its own can tell.
+    pub(super) took: Duration,
+}
+
+/// Makes the `similar` lists of `ids`. CPU-heavy.
+pub(super) fn similar(
+    model: &Model,
+    catalog: &Catalog,
+    ids: &[Arc<str>],
+    settings: &Scorer,
+    keys: &Keys,
+    now: i64,
+) -> Similar {
+    let started = Instant::now();
+    let names: Vec<&str> = ids.iter().map(AsRef::as_ref).collect();
+    let lists = model.similar(&names, catalog, settings.slate_items);
+    let mut made = Similar { entries: Vec::new(), shows: Vec::new(), took: Duration::ZERO };
+    for (id, list) in ids.iter().zip(lists) {
+        made.shows.push((Arc::clone(id), list.iter().map(|entry| entry.id.clone()).collect()));
+        if !list.is_empty() {
+            let value = slate(model, list, now).encode(settings.encoding);
+            made.entries.push((keys.similar(id), value, settings.similar_ttl));
+        }
+    }
+    made.took = started.elapsed();
+    made
+}
+
+/// A list that no single event made.
+fn slate(model: &Model, items: Vec<Entry>, now: i64) -> Slate {
+    Slate {
+        v: Slate::V,
+        model: model.version().map_or_else(|| Slate::NO_MODEL.to_owned(), |version| version.to_string()),
+        source: String::new(),
+        event_ts: event_ts(model),
+        made_at: now,
+        items,
+    }
+}
+
+/// Event time of the newest interaction that the version knows (I10).
+fn event_ts(model: &Model) -> i64 {
+    model.manifest().map_or(0, |manifest| manifest.event_ts)
+}

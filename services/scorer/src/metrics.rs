@@ -1,0 +1,83 @@
+//! What the scorer counts and measures.
+
+use metrics::{counter, describe_counter, describe_gauge};
+
+/// Interactions applied.
+pub const INTERACTIONS: &str = "scorer_interactions_total";
+/// Interactions dropped because they had been applied already (I2).
+pub const DUPLICATES_DROPPED: &str = "scorer_duplicates_dropped_total";
+/// Records of `interactions`, `items` or `user:{user}` that do not decode, by `from`.
+pub const UNREADABLE: &str = "scorer_unreadable_total";
+/// Slates written.
+pub const SLATES: &str = "scorer_slates_total";
+/// Slates that Redis refused because a newer one was there: another instance owns the partition now.
+pub const SLATES_REFUSED: &str = "scorer_slates_refused_total";
+/// Slates or profiles cut to `max_user_bytes`.
+pub const SLATES_TRIMMED: &str = "scorer_slates_trimmed_total";
+/// Slates made anew without an interaction.
+pub const SLATES_RENEWED: &str = "scorer_slates_renewed_total";
+/// Lists written, by `list`: `hot`, `new`, `similar`.
+pub const LISTS: &str = "scorer_lists_total";
+/// Versions that went live.
+pub const VERSIONS_SWAPPED: &str = "scorer_versions_swapped_total";
+/// Versions that did not, by `reason`: `torn`, `payload`, `parent`, `epoch`.
+pub const VERSIONS_REFUSED: &str = "scorer_versions_refused_total";
+/// Times Redis was found empty and filled again.
+pub const REFILLS: &str = "scorer_refills_total";
+/// Messages of `interactions` not yet read, on the partitions of this instance.
+pub const LAG: &str = "scorer_lag_messages";
+/// Users held in memory.
+pub const USERS: &str = "scorer_users_entries";
+/// Slates waiting to be made anew.
+pub const RENEWALS: &str = "scorer_renewals_entries";
+/// Items in the catalog.
+pub const CATALOG: &str = "scorer_catalog_entries";
+/// Items whose `similar` list is kept.
+pub const SIMILAR: &str = "scorer_similar_entries";
+
+/// From an event's arrival in Kafka to its slate acknowledged by Redis.
+pub const FRESHNESS: &str = "scorer_freshness";
+/// From an event's arrival in Kafka to a version trained on it being live.
+pub const MODEL_FRESHNESS: &str = "scorer_model_freshness";
+/// Ranking of one micro-batch.
+pub const RANKING: &str = "scorer_ranking";
+/// From a micro-batch in hand to Redis' acknowledgement.
+pub const BATCH: &str = "scorer_batch";
+/// Making a version out of its payload, off the path of the slates.
+pub const LOAD: &str = "scorer_version_load";
+
+/// Why a version did not go live.
+pub(crate) const REFUSALS: [&str; 4] = ["torn", "payload", "parent", "epoch"];
+
+/// Names everything, so that a dashboard shows 0 and not a gap.
+pub(crate) fn describe() {
+    for (name, help) in [
+        (INTERACTIONS, "Interactions applied."),
+        (DUPLICATES_DROPPED, "Interactions dropped because they had been applied already."),
+        (UNREADABLE, "Records that do not decode, by where they are from."),
+        (SLATES, "Slates written."),
+        (SLATES_REFUSED, "Slates that Redis refused because a newer one was there."),
+        (SLATES_TRIMMED, "Slates or profiles cut to max_user_bytes."),
+        (SLATES_RENEWED, "Slates made anew without an interaction."),
+        (LISTS, "Lists written, by list."),
+        (VERSIONS_SWAPPED, "Versions that went live."),
+        (VERSIONS_REFUSED, "Versions that did not go live, by reason."),
+        (REFILLS, "Times Redis was found empty and filled again."),
+    ] {
+        describe_counter!(name, help);
+    }
+    for name in [INTERACTIONS, DUPLICATES_DROPPED, SLATES, SLATES_REFUSED, SLATES_TRIMMED, SLATES_RENEWED] {
+        counter!(name).increment(0);
+    }
+    for name in [VERSIONS_SWAPPED, REFILLS] {
+        counter!(name).increment(0);
+    }
+    for reason in REFUSALS {
+        counter!(VERSIONS_REFUSED, "reason" => reason).increment(0);
+    }
+    describe_gauge!(LAG, "Messages of interactions not yet read, on the partitions of this instance.");
+    describe_gauge!(USERS, "Users held in memory.");
+    describe_gauge!(RENEWALS, "Slates waiting to be made anew.");
+    describe_gauge!(CATALOG, "Items in the catalog.");
+    describe_gauge!(SIMILAR, "Items whose similar list is kept.");
+}

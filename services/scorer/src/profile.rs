@@ -1,0 +1,99 @@
+//! What one interaction does to a user's profile, and how the model sees it. Pure.
+
+use model::Seen;
+use schemas::{Interaction, Kind, Profile, Source, StoredProfile, key_of, proto};
+
+/// A user of whom nothing is known.
+pub(crate) fn unknown() -> StoredProfile {
+    StoredProfile { source: Source { partition: -1, offset: -1 }, profile: Profile::default() }
+}
+
+/// Applies an interaction; false if it was applied before (I2).
+///
+/// An impression is only counted: the trainer's histories hold none either. A dislike is remembered, and
+/// keeps the item out of the user's slates for as long as it is.
+pub(crate) fn apply(stored: &mut StoredProfile, interaction: &Interaction, source: Source, history: usize) -> bool {
+    if source.partition == stored.source.partition && source.offset <= stored.source.offset {
+        return false;
+    }
+    stored.source = source;
+    let profile = &mut stored.profile;
+    count(&mut profile.counts, interaction.kind());
+    if profile.first_ts == 0 {
+        profile.first_ts = interaction.ts;
+    }
+    profile.last_ts = profile.last_ts.max(interaction.ts);
+    if interaction.kind() != Kind::Impression {
+        if profile.recent.len() >= history {
+            profile.recent.drain(..=profile.recent.len() - history);
+        }
+        let item_id = interaction.item_id.clone();
+        profile.recent.push(proto::Seen { item_id, kind: interaction.kind, ts: interaction.ts });
+    }
+    true
+}
+
+fn count(counts: &mut Vec<u64>, kind: Kind) {
+    let number = kind as usize;
+    if counts.len() <= number {
+        counts.resize(number + 1, 0);
+    }
+    counts[number] += 1;
+}
+
+/// The history as the model takes it, oldest first, at most `history` long.
+pub(crate) fn seen(profile: &Profile, history: usize) -> Vec<Seen> {
+    let skip = profile.recent.len().saturating_sub(history);
+    let of = |seen: &proto::Seen| Seen { key: key_of(&seen.item_id), kind: seen.kind(), ts: seen.ts };
+    profile.recent.iter().skip(skip).map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(item: &str, ts: i64) -> Interaction {
+        Interaction { item_id: item.into(), kind: Kind::View.into(), ts, ..Interaction::default() }
+    }
+
+    fn at(partition: i32, offset: i64) -> Source {
+        Source { partition, offset }
+    }
+
+    #[test]
+    fn what_was_applied_before_is_dropped_by_its_source_offset() {
+        let mut stored = unknown();
+        assert!(apply(&mut stored, &view("a", 1), at(0, 0), 16), "the first offset of the first partition as well");
+        assert!(!apply(&mut stored, &view("a", 1), at(0, 0), 16));
+        assert!(apply(&mut stored, &view("b", 2), at(0, 5), 16));
+        assert!(!apply(&mut stored, &view("c", 3), at(0, 4), 16));
+        assert_eq!(stored.profile.recent.len(), 2);
+        assert_eq!(stored.profile.counts[Kind::View as usize], 2);
+        assert!(apply(&mut stored, &view("d", 4), at(1, 3), 16), "another partition counts on its own");
+    }
+
+    #[test]
+    fn an_impression_is_counted_but_not_remembered_and_a_dislike_is_both() {
+        let mut stored = unknown();
+        for (offset, kind) in (0..).zip([Kind::Impression, Kind::Dislike]) {
+            let interaction = Interaction { kind: kind.into(), ..view("a", 1) };
+            assert!(apply(&mut stored, &interaction, at(0, offset), 16));
+        }
+        let kinds: Vec<Kind> = stored.profile.recent.iter().map(proto::Seen::kind).collect();
+        assert_eq!(kinds, [Kind::Dislike]);
+        assert_eq!(stored.profile.counts.iter().sum::<u64>(), 2);
+    }
+
+    #[test]
+    fn a_history_keeps_the_newest_and_a_shorter_setting_takes_effect_at_once() {
+        let mut stored = unknown();
+        for n in 0..10 {
+            apply(&mut stored, &view(&format!("i{n}"), n), at(0, n), 4);
+        }
+        let ids: Vec<&str> = stored.profile.recent.iter().map(|seen| seen.item_id.as_str()).collect();
+        assert_eq!(ids, ["i6", "i7", "i8", "i9"]);
+        assert_eq!(seen(&stored.profile, 2)[0].key, key_of("i8"));
+        apply(&mut stored, &view("i10", 10), at(0, 10), 2);
+        assert_eq!(stored.profile.recent.len(), 2);
+    }
+}

@@ -1,0 +1,48 @@
+//! The version in service: one writer, and readers that never wait.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use model::Model;
+use tokio::sync::watch;
+
+/// A version and when it went live.
+#[derive(Debug)]
+pub(crate) struct Live {
+    /// The version; before the first, one that knows nothing.
+    pub(crate) model: Model,
+    /// Milliseconds since 1970.
+    pub(crate) swapped_at: i64,
+}
+
+/// Holds the live version. Who loads it once sees one version, whatever is swapped meanwhile (I5).
+#[derive(Debug)]
+pub(crate) struct Slot {
+    live: ArcSwap<Live>,
+    swaps: watch::Sender<u64>,
+}
+
+impl Slot {
+    /// Starts with a version that knows nothing.
+    pub(crate) fn new(empty: Model) -> Self {
+        let live = ArcSwap::from_pointee(Live { model: empty, swapped_at: 0 });
+        Self { live, swaps: watch::Sender::new(0) }
+    }
+
+    /// The live version.
+    pub(crate) fn load(&self) -> Arc<Live> {
+        self.live.load_full()
+    }
+
+    /// Makes `model` live and returns what was: its last owner pays for freeing it.
+    pub(crate) fn swap(&self, model: Model, now: i64) -> Arc<Live> {
+        let before = self.live.swap(Arc::new(Live { model, swapped_at: now }));
+        self.swaps.send_modify(|count| *count += 1);
+        before
+    }
+
+    /// Hears of swaps from now on.
+    pub(crate) fn swaps(&self) -> watch::Receiver<u64> {
+        self.swaps.subscribe()
+    }
+}

@@ -1,0 +1,56 @@
+//! The hash `model`: what is live, for whoever reads Redis. Pure.
+
+use schemas::Manifest;
+use serde_json::json;
+
+/// Its fields; times in milliseconds since 1970.
+///
+/// | field | value |
+/// |---|---|
+/// | `version`, `kind`, `parent` | names; `parent` is empty for a snapshot |
+/// | `through` | JSON: by partition of `interactions`, `next` offset to train on and `source` offset applied last |
+/// | `interactions` | how many were ever trained on |
+/// | `event_ts` | event time of the newest of them |
+/// | `published_at`, `swapped_at` | when the trainer made the version, and when a scorer made it live |
+/// | `quality`, `quality_overall` | JSON: prequential `hr20`, `mrr20`, `tested` by method, over the sliding window and since the trainer started |
+pub(crate) fn fields(manifest: &Manifest, swapped_at: i64) -> Vec<(String, String)> {
+    let parent = manifest.parent.map(|parent| parent.to_string()).unwrap_or_default();
+    [
+        ("version", manifest.version.to_string()),
+        ("kind", json!(manifest.kind).as_str().unwrap_or_default().to_owned()),
+        ("parent", parent),
+        ("through", json!(manifest.through).to_string()),
+        ("interactions", manifest.interactions.to_string()),
+        ("event_ts", manifest.event_ts.to_string()),
+        ("published_at", manifest.made_at.to_string()),
+        ("swapped_at", swapped_at.to_string()),
+        ("quality", json!(manifest.quality).to_string()),
+        ("quality_overall", json!(manifest.quality_overall).to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn the_hash_says_what_is_live_and_how_good_it_is() {
+        let manifest: Manifest = serde_json::from_value(json!({
+            "v": Manifest::V, "version": "000001-00000007", "kind": "delta", "parent": "000001-00000006",
+            "chunks": 1, "bytes": 1, "checksum": "", "through": {"0": {"next": 5, "source": 9}},
+            "interactions": 5, "event_ts": 3, "made_at": 4,
+            "quality": {"model": {"hr20": 0.5, "mrr20": 0.25, "tested": 4}},
+        }))
+        .expect("a manifest");
+        let fields: BTreeMap<String, String> = fields(&manifest, 6).into_iter().collect();
+        assert_eq!(fields["version"], "000001-00000007");
+        assert_eq!((fields["kind"].as_str(), fields["parent"].as_str()), ("delta", "000001-00000006"));
+        assert_eq!(fields["through"], r#"{"0":{"next":5,"source":9}}"#);
+        assert_eq!((fields["published_at"].as_str(), fields["swapped_at"].as_str()), ("4", "6"));
+        assert_eq!(fields["quality"], r#"{"model":{"hr20":0.5,"mrr20":0.25,"tested":4}}"#);
+    }
+}

@@ -1,0 +1,109 @@
+//! The users' profiles: the latest in memory, the rest in Redis.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use lru::LruCache;
+use metrics::{counter, gauge};
+use runtime::Context;
+use runtime::redis::Redis;
+use schemas::{Keys, StoredProfile, key_of};
+use tracing::warn;
+
+use crate::error::Error;
+use crate::metrics::{UNREADABLE, USERS};
+use crate::profile;
+
+/// What is held of a user.
+#[derive(Debug, Clone)]
+pub(crate) struct User {
+    /// As it lies in Redis, or will.
+    pub(crate) stored: StoredProfile,
+    /// Keys of the items in the slate written last.
+    shown: Box<[u64]>,
+}
+
+impl User {
+    /// A user with this profile.
+    pub(crate) fn new(stored: StoredProfile) -> Self {
+        let shown = stored.profile.slate.iter().map(|id| key_of(id)).collect();
+        Self { stored, shown }
+    }
+}
+
+/// Users by id; at the bound the one not seen for longest goes and is read from Redis when seen again.
+#[derive(Debug)]
+pub(crate) struct Users {
+    held: LruCache<Arc<str>, User>,
+    redis: Redis,
+    keys: Keys,
+    ctx: Context,
+}
+
+impl Users {
+    /// Holds at most `most` users.
+    pub(crate) fn new(most: usize, redis: Redis, keys: Keys, ctx: Context) -> Self {
+        let most = NonZeroUsize::new(most).unwrap_or(NonZeroUsize::MIN);
+        Self { held: LruCache::new(most), redis, keys, ctx }
+    }
+
+    /// Takes users out, each once, in the order of `names`. Who is nowhere comes as unknown.
+    ///
+    /// # Errors
+    /// Redis is away and the service drains.
+    pub(crate) async fn take(&mut self, names: &[Arc<str>]) -> Result<Vec<User>, Error> {
+        let mut users: Vec<Option<User>> = names.iter().map(|name| self.held.pop(name)).collect();
+        let missing = || names.iter().zip(&users).filter(|(_, user)| user.is_none());
+        let keys: Vec<String> = missing().map(|(name, _)| self.keys.user(name)).collect();
+        let mut values = Vec::new();
+        if !keys.is_empty() {
+            values = self.ctx.retry("redis", || self.redis.get_many(&keys)).await?;
+        }
+        let mut loaded = keys.iter().zip(values).map(|(key, value)| User::new(decode(key, value)));
+        for user in users.iter_mut().filter(|user| user.is_none()) {
+            *user = loaded.next();
+        }
+        drop(loaded);
+        Ok(users.into_iter().map(|user| user.unwrap_or_else(|| User::new(profile::unknown()))).collect())
+    }
+
+    /// Holds a user as Redis has them now.
+    pub(crate) fn put(&mut self, name: Arc<str>, user: User) {
+        self.held.put(name, user);
+        gauge!(USERS).set(self.held.len() as f64);
+    }
+
+    /// Forgets the users of partitions that are another's now: it writes their profiles from here on.
+    pub(crate) fn forget(&mut self, partitions: &[i32]) {
+        self.held.retain(|_, user| !partitions.contains(&user.stored.source.partition));
+        gauge!(USERS).set(self.held.len() as f64);
+    }
+
+    /// Whether the user is held, and so of our partitions.
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.held.contains(name)
+    }
+
+    /// Users whose slate shows one of these items. `keys` is sorted.
+    pub(crate) fn showing(&self, keys: &[u64]) -> Vec<Arc<str>> {
+        self.matching(|user| user.shown.iter().any(|key| keys.binary_search(key).is_ok()))
+    }
+
+    /// Users who have no slate.
+    pub(crate) fn without_slate(&self) -> Vec<Arc<str>> {
+        self.matching(|user| user.shown.is_empty())
+    }
+
+    fn matching(&self, fits: impl Fn(&User) -> bool) -> Vec<Arc<str>> {
+        self.held.iter().filter(|(_, user)| fits(user)).map(|(name, _)| Arc::clone(name)).collect()
+    }
+}
+
+fn decode(key: &str, value: Option<Vec<u8>>) -> StoredProfile {
+    let Some(bytes) = value else { return profile::unknown() };
+    StoredProfile::decode(&bytes).unwrap_or_else(|error| {
+        counter!(UNREADABLE, "from" => "redis").increment(1);
+        warn!(key, %error, "starting a profile anew");
+        profile::unknown()
+    })
+}

@@ -1,0 +1,56 @@
+//! A thread for CPU-heavy work behind a bounded channel, so that async code never waits for a processor.
+
+use runtime::Context;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::Error;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Runs one piece of work after the other; ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    name: &'static str,
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Worker {
+    /// Starts the thread; if it panics, the service drains and fails.
+    pub(crate) fn start(name: &'static str, ctx: &Context) -> Self {
+        let (jobs, mut queue) = mpsc::channel::<Job>(1); // who has more work waits
+        ctx.spawn_thread(name, move || {
+            while let Some(job) = queue.blocking_recv() {
+                job();
+            }
+        });
+        Self { name, jobs }
+    }
+
+    /// Runs `work` there and waits for its result.
+    ///
+    /// # Errors
+    /// The thread is gone.
+    pub(crate) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+        let (answer, result) = oneshot::channel();
+        let job = Box::new(move || {
+            let _ = answer.send(work()); // who asked may be gone
+        });
+        self.jobs.send(job).await.map_err(|_| Error::Stopped(self.name))?;
+        result.await.map_err(|_| Error::Stopped(self.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_comes_back_and_a_panic_is_an_error_not_a_hang() {
+        let ctx = Context::new("test");
+        let worker = Worker::start("sums", &ctx);
+        assert_eq!(worker.run(|| 1 + 1).await.ok(), Some(2));
+        let broken: Result<(), _> = worker.run(|| std::panic::resume_unwind(Box::new("boom"))).await;
+        assert!(broken.is_err());
+        ctx.failed().await;
+    }
+}

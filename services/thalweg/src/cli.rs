@@ -1,0 +1,166 @@
+//! The command line: what can be asked, and who answers.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use schemas::EventType;
+
+use crate::commands;
+use crate::config::Config;
+use crate::demo;
+use crate::error::Error;
+use crate::log::Columns;
+use crate::output;
+
+#[derive(Parser, Debug)]
+#[command(name = "thalweg", version, about = "Runs, watches and examines a Thalweg recommender")]
+struct Cli {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where Kafka and Redis are.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Place {
+    /// A TOML file with sections [kafka] and [redis].
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Kafka brokers, host:port, separated by commas.
+    #[arg(long, global = true, env = "KAFKA_BROKERS", value_name = "LIST")]
+    pub(crate) brokers: Option<String>,
+    /// Redis, redis://host:port/db.
+    #[arg(long, global = true, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
+    pub(crate) redis: Option<String>,
+    /// Stands before every topic's name.
+    #[arg(long, global = true, value_name = "PREFIX")]
+    pub(crate) topic_prefix: Option<String>,
+    /// Stands before every Redis key.
+    #[arg(long, global = true, value_name = "PREFIX")]
+    pub(crate) key_prefix: Option<String>,
+}
+
+impl Place {
+    fn load(&self) -> Result<Config, Error> {
+        let given = [
+            ("kafka.brokers", &self.brokers),
+            ("redis.url", &self.redis),
+            ("kafka.topic_prefix", &self.topic_prefix),
+            ("redis.key_prefix", &self.key_prefix),
+        ];
+        let given: Vec<(&str, String)> =
+            given.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect();
+        Ok(Config::load(self.config.as_deref(), &given)?)
+    }
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Runs the whole loop here: broker, ingest, trainer, scorer and traffic, and reports what came of it.
+    #[command(after_help = "Example: thalweg demo --log clicks.csv.gz \
+        --columns user=session_id,item=article_id,time=timestamp --rate 1000 --report r.json")]
+    Demo(demo::Args),
+    /// Sends a recorded log to the topic `events` of a running Thalweg.
+    #[command(after_help = "Example: thalweg replay clicks.csv.gz \
+        --columns user=session_id,item=article_id,time=timestamp --speed 60x")]
+    Replay(commands::replay::Args),
+    /// Tests and trains on a recorded log without Kafka: what would the recommendations have been worth?
+    #[command(after_help = "Example: thalweg evaluate prequential clicks.csv.gz \
+        --columns user=session_id,item=article_id,time=timestamp --json")]
+    Evaluate {
+        #[command(subcommand)]
+        how: commands::evaluate::How,
+    },
+    /// Creates or checks the topics.
+    #[command(after_help = "Example: thalweg topics apply --partitions 8")]
+    Topics {
+        #[command(subcommand)]
+        what: commands::topics::What,
+    },
+    /// Lists, shows or exports versions of the model.
+    #[command(after_help = "Example: thalweg checkpoints export latest model.safetensors")]
+    Checkpoints {
+        #[command(subcommand)]
+        what: commands::checkpoints::What,
+    },
+    /// Shows a user's recommendations and why each item is there.
+    #[command(after_help = "Example: thalweg recs u42 --json")]
+    Recs(commands::recs::Args),
+    /// Lists refused events, or sends them to `events` again.
+    #[command(after_help = "Example: thalweg dead-letters list --reason in_future")]
+    DeadLetters {
+        #[command(subcommand)]
+        what: commands::dead_letters::What,
+    },
+}
+
+/// A recorded log and how to read it.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct LogArgs {
+    /// Which column is what: user=…,item=…,time=…[,session=…,type=…,value=…].
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) columns: Option<Columns>,
+    /// What a row is when no column says it.
+    #[arg(long = "type", value_name = "TYPE", default_value = "view", value_parser = crate::log::event_type)]
+    pub(crate) default_type: EventType,
+    /// Take the first N events in time order.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+/// Parses, runs, and turns an error into one line and an exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::note(format!("error: the runtime does not start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(code) => code,
+        Err(error) => {
+            output::note(format!("error: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<ExitCode, Error> {
+    let place = cli.place;
+    if let Command::Demo(args) = cli.command {
+        return demo::run(args, place).await; // brings its own servers
+    }
+    if let Command::Evaluate { how } = cli.command {
+        return tokio::task::block_in_place(|| commands::evaluate::run(how)).map(|()| ExitCode::SUCCESS);
+    }
+    runtime::telemetry::init_tracing(&runtime::config::Log {
+        level: "warn".into(),
+        format: runtime::config::LogFormat::Auto,
+    });
+    let config = place.load()?;
+    match cli.command {
+        Command::Replay(args) => commands::replay::run(args, &config).await?,
+        Command::Topics { what } => return commands::topics::run(what, &config).await,
+        Command::Checkpoints { what } => commands::checkpoints::run(what, &config).await?,
+        Command::Recs(args) => return commands::recs::run(args, &config).await,
+        Command::DeadLetters { what } => commands::dead_letters::run(what, &config).await?,
+        Command::Demo(_) | Command::Evaluate { .. } => {} // answered above
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

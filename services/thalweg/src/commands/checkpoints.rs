@@ -1,0 +1,172 @@
+//! `thalweg checkpoints`: what versions there are, what is in one, and one as a file that Python opens.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Subcommand;
+use model::checkpoint::{Assembler, Outcome};
+use model::{Model, Payload};
+use runtime::Context;
+use runtime::kafka::{From, Reader};
+use schemas::checkpoint::{CHUNK_CHECKSUM, PayloadKind, VersionId};
+use schemas::{Manifest, Timestamp, Topic};
+use serde_json::json;
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::output;
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum What {
+    /// Lists the versions on the topic, oldest first, and those that are refused.
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows one version: its manifest and its tensors.
+    Show {
+        /// A version such as 000003-00000120, or `latest`.
+        version: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Writes one version, whole, as a safetensors file; deltas are added up.
+    Export {
+        /// A version such as 000003-00000120, or `latest`.
+        version: String,
+        /// The file to write.
+        file: PathBuf,
+    },
+}
+
+pub(crate) async fn run(what: What, config: &Config) -> Result<(), Error> {
+    match what {
+        What::List { json } => list(config, json).await,
+        What::Show { version, json } => show(config, &version, json).await,
+        What::Export { version, file } => export(config, &version, &file).await,
+    }
+}
+
+/// Goes through the topic from its beginning; `each` is told every outcome and says whether to go on.
+async fn walk(config: &Config, mut each: impl FnMut(Outcome) -> Result<bool, Error>) -> Result<(), Error> {
+    let ctx = Context::new("thalweg");
+    let mut reader = Reader::open(&config.kafka, &config.topic(Topic::Checkpoints), From::Beginning, &ctx).await?;
+    let end = reader.end().await?;
+    let bar = output::bar(u64::try_from(end.values().sum::<i64>()).unwrap_or(0), "reading checkpoints");
+    let mut assembler = Assembler::default();
+    while !reader.is_at(&end) {
+        let Some(batch) = reader.next_batch(64, Duration::from_millis(200)).await? else { break };
+        for record in batch.records {
+            bar.set_position(record.offset.unsigned_abs());
+            let checksum = record.header(CHUNK_CHECKSUM).cloned();
+            if !each(assembler.push(&record.key, record.value.clone(), checksum.as_deref()))? {
+                bar.finish_and_clear();
+                return Ok(());
+            }
+        }
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+async fn list(config: &Config, json: bool) -> Result<(), Error> {
+    let mut rows = vec![["version", "kind", "bytes", "interactions", "made at", "HR@20", ""].map(str::to_owned).to_vec()];
+    let mut manifests = Vec::new();
+    walk(config, |outcome| {
+        match outcome {
+            Outcome::Whole(manifest, _) => {
+                rows.push(row(&manifest));
+                manifests.push(json!({"state": "whole", "manifest": manifest}));
+            }
+            Outcome::Refused { version, reason } => {
+                let name = version.map_or_else(|| "?".to_owned(), |version| version.to_string());
+                manifests.push(json!({"state": "refused", "version": name, "reason": reason}));
+                let dashes = ["-"; 5].map(str::to_owned);
+                rows.push([vec![name], dashes.to_vec(), vec![format!("refused: {reason}")]].concat());
+            }
+            Outcome::Nothing | Outcome::Claimed(_) | Outcome::Stale(_) => {}
+        }
+        Ok(true)
+    })
+    .await?;
+    if json { output::json(&manifests) } else { Ok(output::table(&rows)) }
+}
+
+fn row(manifest: &Manifest) -> Vec<String> {
+    let kind = match manifest.kind {
+        PayloadKind::Snapshot => "snapshot",
+        PayloadKind::Delta => "delta",
+    };
+    let hr = manifest.quality.get("model").map_or("-".to_owned(), |q| format!("{:.2} %", q.hr20 * 100.0));
+    vec![
+        manifest.version.to_string(),
+        kind.to_owned(),
+        manifest.bytes.to_string(),
+        manifest.interactions.to_string(),
+        Timestamp(manifest.made_at).to_string(),
+        hr,
+        String::new(),
+    ]
+}
+
+/// Whether `version` is the one asked for; `latest` is settled at the end of the topic.
+fn wanted(asked: &str) -> Result<Option<VersionId>, Error> {
+    if asked == "latest" {
+        return Ok(None);
+    }
+    asked.parse().map(Some).map_err(Error::Other)
+}
+
+async fn show(config: &Config, asked: &str, json: bool) -> Result<(), Error> {
+    let wanted = wanted(asked)?;
+    let mut found: Option<(Manifest, Vec<u8>)> = None;
+    walk(config, |outcome| {
+        if let Outcome::Whole(manifest, payload) = outcome
+            && wanted.is_none_or(|version| manifest.version == version)
+        {
+            found = Some((manifest, payload));
+            return Ok(wanted.is_none());
+        }
+        Ok(true)
+    })
+    .await?;
+    let (manifest, payload) = found.ok_or_else(|| missing(asked))?;
+    let tensors = Payload::open(&payload)?.describe();
+    if json {
+        let tensors: Vec<_> = tensors.iter().map(|(n, t, s)| json!({"name": n, "type": t, "shape": s})).collect();
+        return output::json(&json!({"manifest": manifest, "tensors": tensors}));
+    }
+    output::json(&manifest)?;
+    let rows: Vec<Vec<String>> = tensors.into_iter().map(|(n, t, s)| vec![n, t, format!("{s:?}")]).collect();
+    output::table(&rows);
+    Ok(())
+}
+
+async fn export(config: &Config, asked: &str, file: &std::path::Path) -> Result<(), Error> {
+    let wanted = wanted(asked)?;
+    let mut model = Model::empty("flex")?;
+    let mut reached = false;
+    walk(config, |outcome| {
+        if let Outcome::Whole(manifest, payload) = outcome {
+            match model.apply(&manifest, &payload) {
+                Ok(next) => model = next,
+                Err(error) => output::note(format!("version {} left out: {error}", manifest.version)),
+            }
+            reached = wanted.is_none_or(|version| model.version() == Some(version));
+            return Ok(wanted.is_none() || !reached);
+        }
+        Ok(true)
+    })
+    .await?;
+    let version = model.version().filter(|_| reached).ok_or_else(|| missing(asked))?;
+    let payload = model.export()?;
+    std::fs::write(file, &payload).map_err(Error::file(file))?;
+    output::line(format!("version {version}: {} bytes in {}", payload.len(), file.display()));
+    Ok(())
+}
+
+fn missing(asked: &str) -> Error {
+    Error::Other(format!("version {asked} is not on the topic; `thalweg checkpoints list` shows those that are"))
+}

@@ -1,0 +1,45 @@
+//! `thalweg recs`: a user's slate as services read it, and why each item is there.
+
+use std::process::ExitCode;
+
+use runtime::Context;
+use runtime::redis::Redis;
+use schemas::{Slate, Timestamp};
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::output;
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The user's id.
+    user: String,
+    /// Print the value as it lies in Redis.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(args: Args, config: &Config) -> Result<ExitCode, Error> {
+    let redis = Redis::connect(&config.redis, &Context::new("thalweg")).await?;
+    let keys = config.keys();
+    let (own, hot) = (keys.recs(&args.user), keys.hot(None));
+    let values = redis.get_many(&[own.clone(), hot.clone()]).await?;
+    let found = values.into_iter().zip([own, hot]).find_map(|(value, key)| Some((value?, key)));
+    let Some((value, key)) = found else {
+        output::note(format!("no list for {} and no `hot` list: is a scorer running, and is a model live?", args.user));
+        return Ok(ExitCode::FAILURE);
+    };
+    let slate: Slate = serde_json::from_slice(&value)?;
+    if args.json {
+        output::json(&slate)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::line(format!("{key}  model {}  {}  made {}", slate.model, slate.source, Timestamp(slate.made_at)));
+    let mut rows = vec![["", "item", "score", "from", "because"].map(str::to_owned).to_vec()];
+    for (n, entry) in slate.items.iter().enumerate() {
+        let because = entry.because.join(", ");
+        rows.push(vec![(n + 1).to_string(), entry.id.clone(), format!("{:.3}", entry.score), entry.from.clone(), because]);
+    }
+    output::table(&rows);
+    Ok(ExitCode::SUCCESS)
+}

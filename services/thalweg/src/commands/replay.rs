@@ -1,0 +1,65 @@
+//! `thalweg replay`: sends a recorded log to the topic `events`.
+
+use std::path::PathBuf;
+
+use runtime::Context;
+use runtime::kafka::Producer;
+use schemas::Topic;
+use serde_json::json;
+
+use crate::cli::LogArgs;
+use crate::config::Config;
+use crate::error::Error;
+use crate::output;
+use crate::traffic::{self, Pace, Pacer, Speed};
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// CSV, JSON lines or Parquet; plain, .gz or .zst.
+    file: PathBuf,
+    #[command(flatten)]
+    log: LogArgs,
+    /// Events per second.
+    #[arg(long, value_name = "N", conflicts_with = "speed")]
+    rate: Option<f64>,
+    /// A multiple of recorded time, such as 60x. Without --rate and --speed: as fast as Kafka takes them.
+    #[arg(long, value_name = "SPEED")]
+    speed: Option<Speed>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(args: Args, config: &Config) -> Result<(), Error> {
+    let log = tokio::task::block_in_place(|| super::open_log(&args.file, &args.log))?;
+    let ctx = Context::new("thalweg");
+    let producer = Producer::connect(&config.kafka, &ctx)?;
+    let topic = config.topic(Topic::Events);
+    let bar = output::bar(log.len() as u64, "sending");
+    let (rows, skipped) = (log.rows, log.skipped.clone());
+    let started = std::time::Instant::now();
+    let mut pacer = Pacer::new(Pace::of(args.rate, args.speed));
+    let mut events = log.into_events().peekable();
+    let mut sent = 0_u64;
+    loop {
+        let due = pacer.due(&mut events).await;
+        if due.is_empty() {
+            break;
+        }
+        let records: Vec<_> = due.iter().map(traffic::record).collect::<Result<_, _>>()?;
+        producer.send_all(&topic, records).await?;
+        sent += due.len() as u64;
+        bar.set_position(sent);
+    }
+    bar.finish_and_clear();
+    let seconds = started.elapsed().as_secs_f64();
+    if args.json {
+        let skipped: std::collections::BTreeMap<String, u64> =
+            skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect();
+        return output::json(&json!({"rows": rows, "sent": sent, "seconds": seconds, "skipped": skipped}));
+    }
+    #[allow(clippy::cast_precision_loss)] // a count
+    let rate = sent as f64 / seconds.max(1e-9);
+    output::line(format!("{sent} events sent to {topic} in {seconds:.1} s, {rate:.0} a second"));
+    Ok(())
+}

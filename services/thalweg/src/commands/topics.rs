@@ -1,0 +1,69 @@
+//! `thalweg topics`: creates what is missing, compares what is there.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use runtime::kafka::admin::{self, Outcome, TopicSpec};
+use schemas::{Topic, Topics};
+use serde_json::json;
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::output;
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum What {
+    /// Creates the topics that are missing; alters nothing.
+    Apply(Args),
+    /// Compares the topics with what they should be; exit code 1 when one differs.
+    Check(Args),
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Partitions of `events` and `interactions`: at most so many ingests and scorers share the work.
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    partitions: i32,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Every topic of the contract as Kafka should have it.
+pub(crate) fn specs(prefix: &str, partitions: i32) -> Vec<TopicSpec> {
+    let topics = Topics::new(prefix);
+    let spec = |topic: Topic| TopicSpec {
+        name: topics.name(topic),
+        partitions: topic.partitions(partitions),
+        settings: topic.settings().iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+    };
+    Topic::ALL.into_iter().map(spec).collect()
+}
+
+pub(crate) async fn run(what: What, config: &Config) -> Result<ExitCode, Error> {
+    let prefix = &config.kafka.topic_prefix;
+    let (outcomes, json) = match &what {
+        What::Apply(args) => (admin::apply(&config.kafka, &specs(prefix, args.partitions)).await?, args.json),
+        What::Check(args) => (admin::compare(&config.kafka, &specs(prefix, args.partitions)).await?, args.json),
+    };
+    let word = |outcome: &Outcome| match outcome {
+        Outcome::Created => "created".to_owned(),
+        Outcome::Exists => "as it should be".to_owned(),
+        Outcome::Missing => "missing".to_owned(),
+        Outcome::Differs(differences) => differences
+            .iter()
+            .map(|d| format!("{} is {}, should be {}", d.what, d.found, d.wanted))
+            .collect::<Vec<_>>()
+            .join("; "),
+    };
+    if json {
+        let all: Vec<_> =
+            outcomes.iter().map(|(name, outcome)| json!({"topic": name, "state": word(outcome)})).collect();
+        output::json(&all)?;
+    } else {
+        let rows: Vec<_> = outcomes.iter().map(|(name, outcome)| vec![name.clone(), word(outcome)]).collect();
+        output::table(&rows);
+    }
+    let good = outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::Created | Outcome::Exists));
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

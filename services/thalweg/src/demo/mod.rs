@@ -1,0 +1,224 @@
+//! `thalweg demo`: the whole loop in one process, with traffic, and an honest report of what came of it.
+
+mod examine;
+mod servers;
+mod services;
+mod source;
+mod tally;
+mod watch;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use runtime::Context;
+use runtime::kafka::Producer;
+use runtime::redis::Redis;
+use runtime::telemetry::scrape;
+use schemas::{Keys, Topic, Topics};
+
+use crate::cli::{LogArgs, Place};
+use crate::error::Error;
+use crate::output;
+use crate::probe::Probe;
+use crate::report::{self, Report};
+use crate::traffic;
+use servers::Servers;
+use services::Services;
+use source::Traffic;
+use watch::{Manifests, Sampler};
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Send this recorded log instead of the synthetic shop: CSV, JSON lines or Parquet; plain, .gz or .zst.
+    #[arg(long, value_name = "FILE", requires = "columns")]
+    log: Option<PathBuf>,
+    #[command(flatten)]
+    how: LogArgs,
+    /// Events per second.
+    #[arg(long, default_value_t = 500.0, value_name = "N")]
+    rate: f64,
+    /// How long the synthetic shop is open, without --limit.
+    #[arg(long, default_value_t = 60, value_name = "N")]
+    seconds: u64,
+    /// Seeds the synthetic shop.
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+    /// Partitions of `events` and `interactions`.
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    partitions: i32,
+    /// Write the report as JSON here, and as a page with plots beside it (.html).
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// What the services log: error, warn, info, debug.
+    #[arg(long, default_value = "warn", value_name = "LEVEL")]
+    log_level: String,
+}
+
+impl Args {
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a small product
+    fn limit_events(&self) -> Option<u64> {
+        Some(self.how.limit.map_or((self.rate * self.seconds as f64) as u64, |limit| limit as u64))
+    }
+}
+
+/// How often the pacer looks what is due.
+const TICK: Duration = Duration::from_millis(5);
+/// The most events sent at once: the traffic never runs further ahead of what it probes.
+const MOST: usize = 500;
+
+pub(crate) async fn run(args: Args, place: Place) -> Result<ExitCode, Error> {
+    if !(args.rate > 0.0 && args.rate.is_finite()) {
+        return Err(Error::Other("--rate must be above 0".into()));
+    }
+    let metrics = runtime::telemetry::install_metrics();
+    runtime::telemetry::init_tracing(&runtime::config::Log {
+        level: args.log_level.clone(),
+        format: runtime::config::LogFormat::Auto,
+    });
+    let ctx = Context::new("demo");
+    let mut traffic = Traffic::open(&args, ctx.now())?;
+    let servers = Servers::start(&place, args.partitions).await?;
+    output::note(format!("{}\n{}", traffic.label, servers.label));
+    let topics = Topics::new(&servers.kafka.topic_prefix);
+    let producer = Producer::connect(&servers.kafka, &ctx)?;
+    producer.send_all(&topics.name(Topic::Items), traffic.catalog()?).await?;
+
+    let services = Services::start(&servers)?;
+    let manifests = Manifests::default();
+    ctx.spawn("manifests", manifests.clone().follow(servers.kafka.clone(), ctx.clone()));
+    services.ready().await?;
+
+    let redis = Redis::connect(&servers.redis, &ctx).await?;
+    let mut probe = Probe::new(redis.clone(), Keys::new(&servers.redis.key_prefix));
+    let mut sampler = Sampler::new(metrics.clone(), manifests.clone(), &services);
+    let mut run = Run { sent: 0, seconds: 0.0, problems: Vec::new() };
+    run.send(&args, &mut traffic, &topics, &producer, &mut probe, &mut sampler, &services).await?;
+    run.settle(&manifests, &services, &metrics).await;
+
+    let mut report = Report {
+        source: traffic.label.clone(),
+        machine: examine::machine(&servers.label),
+        made_at: ctx.now(),
+        seconds: run.seconds,
+        problems: run.problems,
+        events_sent: run.sent,
+        skipped_rows: traffic.skipped.clone(),
+        series: std::mem::take(&mut sampler.points),
+        ..Report::default()
+    };
+    examine::fill(&mut report, &servers, &services, &manifests, &metrics.render(), &probe, &redis, &traffic).await?;
+    ctx.drain();
+    if let Err(failure) = services.stop().await {
+        report.problems.push(format!("a service did not stop cleanly: {failure}"));
+    }
+    report.judge();
+    output::line(report::terminal(&report));
+    if let Some(path) = &args.report {
+        write(&report, path)?;
+    }
+    Ok(if report.closed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn write(report: &Report, path: &std::path::Path) -> Result<(), Error> {
+    std::fs::write(path, serde_json::to_vec_pretty(report)?).map_err(Error::file(path))?;
+    let page = path.with_extension("html");
+    std::fs::write(&page, report::html(report)?).map_err(Error::file(&page))?;
+    output::note(format!("report: {} and {}", path.display(), page.display()));
+    Ok(())
+}
+
+/// What was sent, how long it took, and what went wrong meanwhile.
+struct Run {
+    sent: u64,
+    seconds: f64,
+    problems: Vec<String>,
+}
+
+impl Run {
+    /// Sends the traffic at its rate, probing each event's slate before it is sent, with a point every second.
+    #[allow(clippy::too_many_arguments)] // one call site: the demo's whole surroundings
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // counts
+    async fn send(
+        &mut self,
+        args: &Args,
+        traffic: &mut Traffic,
+        topics: &Topics,
+        producer: &Producer,
+        probe: &mut Probe,
+        sampler: &mut Sampler,
+        services: &Services,
+    ) -> Result<(), Error> {
+        let started = Instant::now();
+        let now = || Context::new("demo").now();
+        let (events, items) = (topics.name(Topic::Events), topics.name(Topic::Items));
+        let length = traffic.length.unwrap_or(u64::MAX);
+        let spinner = output::spinner();
+        let (mut produced, mut next_point) = (0_u64, Duration::from_secs(1));
+        while produced < length {
+            let due = (started.elapsed().as_secs_f64() * args.rate) as u64;
+            let count = (due.min(length) - produced.min(due)).min(MOST as u64) as usize;
+            if count > 0 {
+                let slice = traffic.next(count, now())?;
+                if slice.events.is_empty() {
+                    break;
+                }
+                produced += slice.events.len() as u64;
+                probe.test(&slice.events).await?;
+                producer.send_all(&items, slice.items).await?;
+                let good: Vec<_> = slice.events.iter().map(traffic::record).collect::<Result<_, _>>()?;
+                self.sent += (good.len() + slice.raw.len()) as u64;
+                producer.send_all(&events, good.into_iter().chain(slice.raw)).await?;
+            } else {
+                tokio::time::sleep(TICK).await;
+            }
+            if started.elapsed() >= next_point {
+                next_point += Duration::from_secs(1);
+                let version = sampler.newest_version();
+                let point = sampler.sample(services, self.sent, probe.recent_hit_rate());
+                let line = report::live(point, self.sent, version.as_deref());
+                let tenth = next_point.as_secs() % 10 == 1;
+                spinner.set_message(line.clone());
+                if !output::is_watched() && tenth {
+                    output::note(line);
+                }
+                if let Some(failure) = services.failure() {
+                    self.problems.push(format!("a service ended: {failure}"));
+                    break;
+                }
+            }
+        }
+        spinner.finish_and_clear();
+        self.seconds = started.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    /// Waits until every record that was sent has come to rest and a version has learned from all.
+    async fn settle(&mut self, manifests: &Manifests, services: &Services, metrics: &runtime::telemetry::MetricsHandle) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let page = metrics.render();
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // counters
+            let count = |name: &str| scrape(&page, name) as u64;
+            let judged = count("ingest_interactions_total")
+                + count("ingest_dead_letters_total")
+                + count("ingest_duplicates_dropped_total");
+            let applied = count("ingest_interactions_total");
+            let learned = manifests.all().last().map_or(0, |manifest| manifest.interactions);
+            let swapped = count("scorer_versions_swapped_total") >= manifests.all().len() as u64;
+            let scored = count("scorer_interactions_total") + count("scorer_duplicates_dropped_total");
+            if judged >= self.sent && learned >= applied && scored >= applied && swapped {
+                return;
+            }
+            if Instant::now() > deadline || services.failure().is_some() {
+                self.problems.push(format!(
+                    "30 s after the traffic had ended, {judged} of {} records were judged, {scored} of {applied} \
+                     interactions scored and {learned} learned from",
+                    self.sent
+                ));
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}

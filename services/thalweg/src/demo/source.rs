@@ -1,0 +1,122 @@
+//! What the demo sends: a synthetic shop, or a recorded log.
+
+use std::collections::HashMap;
+
+use runtime::kafka::Outgoing;
+use schemas::{Event, Item};
+
+use super::Args;
+use crate::commands;
+use crate::error::Error;
+use crate::shop::{Action, BadLimits, Shop, ShopSettings, bad_events};
+
+/// One in so many events of the synthetic shop is followed by a bad or repeated one.
+const BAD_EVERY: u64 = 50;
+
+/// Traffic for the demo.
+pub(super) struct Traffic {
+    /// Where it comes from, in words.
+    pub(super) label: String,
+    /// Rows of a log that gave no event, by reason.
+    pub(super) skipped: std::collections::BTreeMap<String, u64>,
+    /// How many events there are; `None` for a shop, which never closes.
+    pub(super) length: Option<u64>,
+    kind: Kind,
+}
+
+enum Kind {
+    Shop { shop: Box<Shop>, bad: Box<dyn Iterator<Item = Outgoing> + Send>, titles: HashMap<String, String> },
+    Log(Box<dyn Iterator<Item = Event> + Send>),
+}
+
+impl Traffic {
+    pub(super) fn open(args: &Args, now: i64) -> Result<Self, Error> {
+        if let Some(path) = &args.log {
+            let log = tokio::task::block_in_place(|| commands::open_log(path, &args.how))?;
+            let name = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
+            return Ok(Self {
+                label: format!("recorded log {name}, {} events of {} users", log.len(), log.users()),
+                skipped: log.skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
+                length: Some(log.len() as u64),
+                kind: Kind::Log(Box::new(log.into_events())),
+            });
+        }
+        let shop = Shop::new(ShopSettings::default(), args.seed, now);
+        let titles = shop.catalog().iter().map(|item| (item.item_id.clone(), item.title.clone())).collect();
+        // Ingest's defaults, which bad events go just over.
+        let limits = BadLimits { message_bytes: 65_536, items: 200, future_ms: 3_600_000 };
+        let bad = bad_events(args.seed, now, limits).map(|event| Outgoing {
+            partition: None,
+            key: event.key.into_bytes().into(),
+            value: Some(event.value.into()),
+            timestamp: None,
+            headers: Vec::new(),
+        });
+        Ok(Self {
+            label: shop.label().to_owned(),
+            skipped: std::collections::BTreeMap::new(),
+            length: args.limit_events(),
+            kind: Kind::Shop { shop: Box::new(shop), bad: Box::new(bad), titles },
+        })
+    }
+
+    /// The catalog that is there from the beginning.
+    pub(super) fn catalog(&self) -> Result<Vec<Outgoing>, Error> {
+        match &self.kind {
+            Kind::Shop { shop, .. } => shop.catalog().iter().map(item).collect(),
+            Kind::Log(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// What people read for an item, when the catalog says it.
+    pub(super) fn title(&self, item_id: &str) -> Option<String> {
+        match &self.kind {
+            Kind::Shop { titles, .. } => titles.get(item_id).cloned(),
+            Kind::Log(_) => None,
+        }
+    }
+
+    /// The next `count` events, at `now` for a shop; beside them bad input and new items. Empty at the end of a log.
+    pub(super) fn next(&mut self, count: usize, now: i64) -> Result<Slice, Error> {
+        let mut slice = Slice::default();
+        match &mut self.kind {
+            Kind::Log(events) => slice.events = events.take(count).collect(),
+            Kind::Shop { shop, bad, titles } => {
+                while slice.events.len() < count {
+                    match shop.next(now) {
+                        Action::Event(event) => {
+                            slice.events.push(event);
+                            if shop.events().is_multiple_of(BAD_EVERY) {
+                                slice.raw.extend(bad.next());
+                            }
+                        }
+                        Action::NewItem(new) => {
+                            titles.insert(new.item_id.clone(), new.title.clone());
+                            slice.items.push(item(&new)?);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(slice)
+    }
+}
+
+/// What is to be sent next.
+#[derive(Default)]
+pub(super) struct Slice {
+    pub(super) events: Vec<Event>,
+    /// Bad or repeated events, as bytes.
+    pub(super) raw: Vec<Outgoing>,
+    pub(super) items: Vec<Outgoing>,
+}
+
+fn item(item: &Item) -> Result<Outgoing, Error> {
+    Ok(Outgoing {
+        partition: None,
+        key: item.item_id.clone().into_bytes().into(),
+        value: Some(serde_json::to_vec(item)?.into()),
+        timestamp: None,
+        headers: Vec::new(),
+    })
+}

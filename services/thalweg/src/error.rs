@@ -1,0 +1,49 @@
+//! What can go wrong in a command, in words that say what to change.
+
+/// Errors of the command.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// A setting is wrong.
+    #[error("{0}")]
+    Config(#[from] runtime::config::ConfigError),
+    /// Kafka refuses or is away.
+    #[error("{0}")]
+    Kafka(#[from] runtime::kafka::KafkaError),
+    /// Redis refuses or is away.
+    #[error("{0}")]
+    Redis(#[from] runtime::redis::RedisError),
+    /// A recorded log is not readable.
+    #[error("{0}")]
+    Log(#[from] crate::log::LogError),
+    /// The report could not be drawn.
+    #[error("{0}")]
+    Report(#[from] crate::report::ReportError),
+    /// The model refuses.
+    #[error("{0}")]
+    Model(#[from] model::Error),
+    /// The embedded broker did not start.
+    #[error("{0}")]
+    Broker(#[from] broker::Error),
+    /// A file cannot be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// JSON cannot be written or read.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    /// Anything that the message alone explains.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Error {
+    /// Names the file that an operation failed on.
+    pub(crate) fn file(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.display().to_string();
+        move |source| Self::File { path, source }
+    }
+}

@@ -1,0 +1,13 @@
+//! The operator's command, as a library: traffic to send, and the report of what came of it.
+
+pub mod cli;
+mod commands;
+mod config;
+mod demo;
+mod error;
+pub mod log;
+mod output;
+mod probe;
+pub mod report;
+pub mod shop;
+mod traffic;

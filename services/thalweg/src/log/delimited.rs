@@ -1,0 +1,73 @@
+//! Reads CSV and its cousins (tab, semicolon, pipe), with a header line.
+
+use std::path::Path;
+
+use csv::{ByteRecord, ReaderBuilder};
+
+use super::columns::{Columns, Role};
+use super::source::Text;
+use super::table::{Moment, Raw, Table};
+use super::{LogError, Progress};
+
+/// A row longer than this is no row: a quotation mark was not closed.
+const ROW_BYTES: usize = 1 << 20;
+
+/// Reads every row of `text` into `table`.
+pub(super) fn read(
+    path: &Path,
+    text: Text,
+    columns: &Columns,
+    table: &mut Table,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), LogError> {
+    let broken = |rows, error: csv::Error| LogError::Read { path: path.to_owned(), rows, detail: error.to_string() };
+    let mut tell = text.teller(progress);
+    let mut rows = ReaderBuilder::new().delimiter(delimiter(&text.first)).flexible(true).from_reader(text.all);
+
+    let header = rows.byte_headers().map_err(|error| broken(0, error))?.clone();
+    let names: Vec<_> = header.iter().map(String::from_utf8_lossy).collect();
+    let at = columns.resolve(names.iter().map(AsRef::as_ref)).map_err(|(role, column)| LogError::UnknownColumn {
+        path: path.to_owned(),
+        role,
+        column,
+        have: names.join(", "),
+    })?;
+
+    let mut record = ByteRecord::new();
+    while rows.read_byte_record(&mut record).map_err(|error| broken(table.rows, error))? {
+        if record.as_slice().len() > ROW_BYTES {
+            let line = record.position().map_or(0, csv::Position::line);
+            return Err(LogError::OpenQuote { path: path.to_owned(), line });
+        }
+        // With more or fewer columns than the header, no column can be trusted.
+        table.push((record.len() == header.len()).then(|| raw(&record, &at)).flatten());
+        tell(table.rows);
+    }
+    Ok(())
+}
+
+/// The columns that were asked for, if they are text; the others may be in any encoding.
+fn raw<'r>(record: &'r ByteRecord, at: &[Option<usize>; 6]) -> Option<Raw<'r>> {
+    let mut texts: [Option<&str>; 6] = [None; 6];
+    for (text, at) in texts.iter_mut().zip(at) {
+        if let Some(at) = at {
+            *text = Some(std::str::from_utf8(record.get(*at)?).ok()?);
+        }
+    }
+    let text = |role: Role| texts[role as usize];
+    Some(Raw {
+        user: text(Role::User)?,
+        item: text(Role::Item)?,
+        time: Moment::Text(text(Role::Time)?),
+        session: text(Role::Session),
+        kind: text(Role::Type),
+        value: text(Role::Value),
+    })
+}
+
+/// What separates the header's columns: the candidate that occurs most.
+fn delimiter(header: &[u8]) -> u8 {
+    let count = |candidate: &u8| header.iter().filter(|byte| *byte == candidate).count();
+    // The last of equals wins, so the comma stands last.
+    *b"|;\t,".iter().max_by_key(|candidate| count(candidate)).unwrap_or(&b',')
+}

@@ -1,0 +1,64 @@
+//! Why a recorded log cannot be used.
+
+use std::path::PathBuf;
+
+use super::columns::Role;
+
+/// Why a recorded log cannot be used; each says what to change.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The file is not there, or may not be read.
+    #[error("cannot open the log {}: {source}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Reading broke off: a truncated file, or a compression that is not built in.
+    #[error("cannot read the log {} past row {rows}: {detail}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Rows read before.
+        rows: u64,
+        /// What went wrong.
+        detail: String,
+    },
+    /// Nothing in it.
+    #[error("the log {} is empty", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A column of `--columns` is not in the file.
+    #[error("the log {} has no column `{column}` (for {role}); it has: {have}", path.display())]
+    UnknownColumn {
+        /// The file.
+        path: PathBuf,
+        /// The role it was named for.
+        role: Role,
+        /// The name that was not found.
+        column: String,
+        /// The columns that are there.
+        have: String,
+    },
+    /// A quotation mark swallowed what follows.
+    #[error("the log {} has a quotation mark that is not closed, at or after line {line}", path.display())]
+    OpenQuote {
+        /// The file.
+        path: PathBuf,
+        /// Where the row began.
+        line: u64,
+    },
+    /// Every row was skipped.
+    #[error("the log {} has no usable row among {rows} ({skipped}); check --columns", path.display())]
+    NothingUsable {
+        /// The file.
+        path: PathBuf,
+        /// Rows read.
+        rows: u64,
+        /// The reasons with their counts.
+        skipped: String,
+    },
+}

@@ -1,0 +1,111 @@
+//! Reads JSON lines; a column name may reach into nested objects by dots: `properties.surface`.
+
+use std::collections::BTreeSet;
+use std::io::BufRead;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::columns::{Columns, Role};
+use super::source::Text;
+use super::table::{Moment, Raw, Table};
+use super::{LogError, Progress};
+
+/// A column that none of the first so many rows has is taken for a mistake.
+const LOOK_ROWS: u64 = 10_000;
+
+/// Reads every row of `text` into `table`.
+pub(super) fn read(
+    path: &Path,
+    mut text: Text,
+    columns: &Columns,
+    table: &mut Table,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), LogError> {
+    let mut tell = text.teller(progress);
+    let mut met = Met::default();
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let got = text.all.read_until(b'\n', &mut line).map_err(|error| LogError::Read {
+            path: path.to_owned(),
+            rows: table.rows,
+            detail: error.to_string(),
+        })?;
+        if got == 0 {
+            return met.check(path, columns);
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        match serde_json::from_slice::<Map<String, Value>>(&line) {
+            Ok(row) => {
+                let texts = Role::ALL.map(|role| columns.get(role).map(|name| plain(find(&row, name))));
+                met.look(&row, &texts, table.rows);
+                let text = |role: Role| texts[role as usize].as_deref();
+                table.push(Some(Raw {
+                    user: text(Role::User).unwrap_or_default(),
+                    item: text(Role::Item).unwrap_or_default(),
+                    time: Moment::Text(text(Role::Time).unwrap_or_default()),
+                    session: text(Role::Session),
+                    kind: text(Role::Type),
+                    value: text(Role::Value),
+                }));
+            }
+            Err(_) => table.push(None),
+        }
+        if table.rows == LOOK_ROWS {
+            met.check(path, columns)?;
+        }
+        tell(table.rows);
+    }
+}
+
+/// The value under `name`, which may be a path.
+fn find<'v>(row: &'v Map<String, Value>, name: &str) -> Option<&'v Value> {
+    row.get(name).or_else(|| {
+        let (outer, inner) = name.split_once('.')?;
+        find(row.get(outer)?.as_object()?, inner)
+    })
+}
+
+/// A value as the text a CSV would have; lists and objects are nothing.
+fn plain(value: Option<&Value>) -> String {
+    match value {
+        Some(Value::String(text)) => text.clone(),
+        Some(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// Which columns were ever met: JSON lines have no header that could be asked.
+#[derive(Default)]
+struct Met {
+    names: BTreeSet<String>,
+    roles: [bool; 6],
+}
+
+impl Met {
+    fn look(&mut self, row: &Map<String, Value>, texts: &[Option<String>; 6], rows: u64) {
+        for (met, text) in self.roles.iter_mut().zip(texts) {
+            *met |= text.as_ref().is_some_and(|text| !text.is_empty());
+        }
+        if rows < 100 {
+            self.names.extend(row.keys().cloned());
+        }
+    }
+
+    fn check(&self, path: &Path, columns: &Columns) -> Result<(), LogError> {
+        for role in Role::ALL {
+            if let (Some(column), false) = (columns.get(role), self.roles[role as usize]) {
+                return Err(LogError::UnknownColumn {
+                    path: path.to_owned(),
+                    role,
+                    column: column.to_owned(),
+                    have: self.names.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+                });
+            }
+        }
+        Ok(())
+    }
+}

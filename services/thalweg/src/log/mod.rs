@@ -1,0 +1,146 @@
+//! Opens a recorded log (CSV, JSON lines or Parquet; plain, gz or zst) as a stream of events in time order.
+//!
+//! The file is read once; its rows are held compactly (40 bytes a row beside each distinct id once), sorted
+//! by time and then handed out as events. Bad rows are counted by reason, never fatal, never silent (I6).
+
+mod columns;
+mod delimited;
+mod error;
+mod json_lines;
+mod parquet;
+mod skip;
+mod source;
+mod table;
+mod time;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use schemas::{Event, EventType};
+
+pub use columns::{Columns, Role};
+pub use error::LogError;
+pub use skip::{Skip, event_type};
+pub use time::parse as parse_time;
+
+use source::Source;
+use table::Table;
+
+/// How a log is to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Which column plays which role.
+    pub columns: Columns,
+    /// What a row is when no column says it: `view` for clicks, `purchase` for order lines.
+    pub default_type: EventType,
+    /// Keep the first rows in time order, this many.
+    pub limit: Option<usize>,
+}
+
+impl Options {
+    /// Reads `columns`, takes every row for a view, and keeps all.
+    #[must_use]
+    pub const fn new(columns: Columns) -> Self {
+        Self { columns, default_type: EventType::View, limit: None }
+    }
+}
+
+/// How far reading has come.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// Rows read so far.
+    pub rows: u64,
+    /// Share of the file read so far, 0 to 1.
+    pub share: f64,
+}
+
+/// A recorded log in time order.
+#[derive(Debug)]
+pub struct Log {
+    /// Rows read, usable or not.
+    pub rows: u64,
+    /// Rows that gave no event, by reason.
+    pub skipped: BTreeMap<Skip, u64>,
+    table: Table,
+    label: String,
+}
+
+impl Log {
+    /// Reads and sorts the log at `path`; `progress` is told every 16,384 rows.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or decompressed, when a named column is not in it, or when no row is usable.
+    pub fn open(path: &Path, options: &Options, mut progress: impl FnMut(Progress)) -> Result<Self, LogError> {
+        let mut table = Table::new(options.default_type);
+        match Source::open(path)? {
+            Source::Parquet(file) => parquet::read(path, file, &options.columns, &mut table, &mut progress)?,
+            Source::JsonLines(text) => json_lines::read(path, text, &options.columns, &mut table, &mut progress)?,
+            Source::Delimited(text) => delimited::read(path, text, &options.columns, &mut table, &mut progress)?,
+        }
+        if table.is_empty() {
+            return Err(LogError::NothingUsable {
+                path: path.to_owned(),
+                rows: table.rows,
+                skipped: skip::list(&table.skipped),
+            });
+        }
+        let (rows, skipped) = (table.rows, std::mem::take(&mut table.skipped));
+        table.sort(options.limit);
+        Ok(Self { rows, skipped, table, label: label(path, options) })
+    }
+
+    /// How many events the log holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether it holds none; [`Log::open`] never returns such a log unless the limit is 0.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Distinct users of the events; counted anew at every call.
+    #[must_use]
+    pub fn users(&self) -> usize {
+        self.table.users()
+    }
+
+    /// Distinct items of the events; counted anew at every call.
+    #[must_use]
+    pub fn items(&self) -> usize {
+        self.table.items()
+    }
+
+    /// Times of the first and the last event, milliseconds since 1970.
+    #[must_use]
+    pub fn span(&self) -> Option<(i64, i64)> {
+        self.table.span()
+    }
+
+    /// The events, oldest first; rows of the same time in the file's order.
+    ///
+    /// An event's id names the file, the columns and the row, so that a replay of the same log is idempotent.
+    pub fn events(&self) -> impl ExactSizeIterator<Item = Event> + '_ {
+        (0..self.len()).map(|index| self.table.event(index, &self.label))
+    }
+
+    /// The same as [`Log::events`], owning the log: for a task of its own.
+    pub fn into_events(self) -> impl ExactSizeIterator<Item = Event> + Send + 'static {
+        (0..self.len()).map(move |index| self.table.event(index, &self.label))
+    }
+}
+
+/// What event ids start with: the file's name and a hash of how it is read, because the same row read with
+/// another user column is another event.
+fn label(path: &Path, options: &Options) -> String {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let stem: String = name.split('.').next().unwrap_or_default().chars().take(48).collect();
+    let how = schemas::key_of(&format!("{name} {:?} {:?}", options.columns, options.default_type));
+    format!("{stem}.{:08x}", how >> 32)
+}
+
+#[cfg(test)]
+#[expect(clippy::print_stderr, reason = "tests tell what they measured and what they left out")]
+mod tests;

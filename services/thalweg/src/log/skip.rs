@@ -1,0 +1,114 @@
+//! Why a row gives no event, and how logs spell the types of event.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use schemas::EventType;
+use serde::{Deserialize, Serialize};
+
+/// The closed list of reasons why a row gives no event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Skip {
+    /// Another number of columns than the header, not JSON, or not UTF-8.
+    #[serde(rename = "malformed row")]
+    Malformed,
+    /// The user column is empty.
+    #[serde(rename = "missing user")]
+    MissingUser,
+    /// The item column is empty.
+    #[serde(rename = "missing item")]
+    MissingItem,
+    /// The time column is empty.
+    #[serde(rename = "missing time")]
+    MissingTime,
+    /// The type column is empty.
+    #[serde(rename = "missing type")]
+    MissingType,
+    /// The time is in none of the known forms.
+    #[serde(rename = "bad time")]
+    BadTime,
+    /// The type is none of the known ones.
+    #[serde(rename = "unknown type")]
+    UnknownType,
+    /// The value is no finite number.
+    #[serde(rename = "bad value")]
+    BadValue,
+    /// A cart or purchase of nothing or less: it was taken back.
+    #[serde(rename = "cancelled")]
+    Cancelled,
+}
+
+impl Skip {
+    /// The name in reports.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed row",
+            Self::MissingUser => "missing user",
+            Self::MissingItem => "missing item",
+            Self::MissingTime => "missing time",
+            Self::MissingType => "missing type",
+            Self::BadTime => "bad time",
+            Self::UnknownType => "unknown type",
+            Self::BadValue => "bad value",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Writes counts for people: `missing user 12, bad time 3`.
+pub(super) fn list(skipped: &BTreeMap<Skip, u64>) -> String {
+    if skipped.is_empty() {
+        return "no rows".to_owned();
+    }
+    skipped.iter().map(|(reason, count)| format!("{reason} {count}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Reads a type of event as public logs spell it; upper and lower case, `-`, `_` and spaces are the same.
+///
+/// # Errors
+/// With the types there are, when it is none of them.
+pub fn event_type(text: &str) -> Result<EventType, String> {
+    known_type(text).ok_or_else(|| {
+        format!("`{text}` is no type of event; there are view, cart, purchase, like, dislike, impression")
+    })
+}
+
+pub(super) fn known_type(text: &str) -> Option<EventType> {
+    let plain: String =
+        text.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).map(|c| c.to_ascii_lowercase()).take(24).collect();
+    Some(match plain.as_str() {
+        "view" | "click" | "pv" | "pageview" | "productview" | "detail" => EventType::View,
+        "cart" | "addtocart" | "basket" => EventType::Cart,
+        "purchase" | "buy" | "transaction" | "order" | "conversion" => EventType::Purchase,
+        "impression" | "show" | "shown" => EventType::Impression,
+        "like" | "fav" | "favorite" | "favourite" | "wishlist" => EventType::Like,
+        "dislike" => EventType::Dislike,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_known_as_public_logs_spell_them() {
+        assert_eq!(event_type("addtocart"), Ok(EventType::Cart));
+        assert_eq!(event_type("Add-To-Cart"), Ok(EventType::Cart));
+        assert_eq!(event_type("transaction"), Ok(EventType::Purchase));
+        assert!(event_type("remove_from_cart").expect_err("is none").contains("there are view, cart"));
+    }
+
+    #[test]
+    fn a_reason_has_one_name_everywhere() {
+        let json = serde_json::to_string(&Skip::MissingUser).expect("serialises");
+        assert_eq!(json, format!("\"{}\"", Skip::MissingUser));
+    }
+}

@@ -1,0 +1,109 @@
+//! The trainer's configuration: `config.toml` documents every key.
+
+use std::time::Duration;
+
+use runtime::Validate;
+use runtime::config::{Frame, Kafka};
+use serde::Deserialize;
+
+/// Everything the trainer can be told.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Config {
+    /// Admin port, logs, grace.
+    pub frame: Frame,
+    /// Where Kafka is.
+    pub kafka: Kafka,
+    /// The service itself.
+    pub trainer: Trainer,
+    /// What is learned and how.
+    pub model: model::Settings,
+}
+
+/// The section `[trainer]`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Trainer {
+    /// Group under which offsets are committed for tools that show lag.
+    pub group: String,
+    /// Most interactions in a micro-batch.
+    pub max_batch: usize,
+    /// How long to wait for more after the first interaction of a micro-batch.
+    #[serde(with = "humantime_serde")]
+    pub linger: Duration,
+    /// How often a version is published while something changes.
+    #[serde(with = "humantime_serde")]
+    pub publish_every: Duration,
+    /// How often a version is a snapshot.
+    #[serde(with = "humantime_serde")]
+    pub snapshot_every: Duration,
+    /// A snapshot comes earlier when the deltas behind the last one are so many times its size.
+    pub snapshot_after_deltas: f64,
+    /// Snapshots that stay on the topic, with their deltas.
+    pub keep_snapshots: usize,
+    /// Interactions per partition read again at the start to rebuild histories.
+    pub history_window: u64,
+    /// Ready when this many messages behind or fewer.
+    pub ready_lag: i64,
+}
+
+impl AsRef<Frame> for Config {
+    fn as_ref(&self) -> &Frame {
+        &self.frame
+    }
+}
+
+impl Validate for Config {
+    fn problems(&self) -> Vec<String> {
+        let trainer = &self.trainer;
+        let seconds = Duration::from_secs;
+        let rules = [
+            (trainer.group.is_empty(), "trainer.group: give the group a name"),
+            (trainer.max_batch == 0, "trainer.max_batch: at least 1"),
+            // A step on 256 takes tens of milliseconds; all else waits for it.
+            (trainer.max_batch > 8_192, "trainer.max_batch: at most 8192"),
+            (trainer.linger > seconds(10), "trainer.linger: at most 10s; it is added to the freshness"),
+            (trainer.publish_every.is_zero(), "trainer.publish_every: above 0, for example \"1s\""),
+            (trainer.publish_every > seconds(3_600), "trainer.publish_every: at most 1h"),
+            (trainer.snapshot_every < trainer.publish_every, "trainer.snapshot_every: at least trainer.publish_every"),
+            // Versions stay on the topic for a week; a snapshot must come well before its end.
+            (trainer.snapshot_every > seconds(86_400), "trainer.snapshot_every: at most 1day"),
+            (trainer.snapshot_after_deltas.max(0.0) < 1.0, "trainer.snapshot_after_deltas: at least 1.0"),
+            (trainer.keep_snapshots == 0, "trainer.keep_snapshots: at least 1"),
+            (trainer.ready_lag < 0, "trainer.ready_lag: 0 or more"),
+        ];
+        let broken = rules.into_iter().filter(|(broken, _)| *broken).map(|(_, advice)| advice.to_owned());
+        [self.frame.problems(), self.kafka.problems(), broken.collect(), self.model.problems()].concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(overrides: &[(&str, String)]) -> Result<Config, String> {
+        runtime::config::load(crate::DEFAULTS, None, overrides, false).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_embedded_defaults_are_those_of_the_model() {
+        let config = load(&[]).expect("loads");
+        assert_eq!(config.model, model::Settings::default());
+    }
+
+    #[test]
+    fn every_setting_of_the_model_is_in_the_embedded_defaults() {
+        let settings = serde_json::to_value(model::Settings::default()).expect("serialises");
+        for key in settings.as_object().expect("is a table").keys() {
+            assert!(crate::DEFAULTS.lines().any(|line| line.starts_with(&format!("{key} ="))), "{key} is missing");
+        }
+    }
+
+    #[test]
+    fn every_problem_is_listed_at_once() {
+        let overrides =
+            [("trainer.max_batch", "0".into()), ("trainer.snapshot_every", "10ms".into()), ("model.dim", "7".into())];
+        let problems = load(&overrides).expect_err("is refused");
+        for key in ["trainer.max_batch", "trainer.snapshot_every", "model.dim"] {
+            assert!(problems.contains(key), "{problems}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Why the trainer ends, and what to do about it.
+
+use runtime::TaskError;
+use runtime::kafka::KafkaError;
+use schemas::checkpoint::Claim;
+
+/// Ends the service. A version or record that is not usable is no error: it is counted, logged and skipped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Kafka refused something that waiting does not cure.
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+    /// The model refuses its settings, or a version of another shape.
+    #[error(transparent)]
+    Model(#[from] model::Error),
+    /// A thread panicked.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// I9: somebody else is the trainer now.
+    #[error(
+        "trainer {} claimed epoch {} after our epoch {own}: only one trainer may run; this one ends, and what it learned \
+         since its last version is learned by the other. If both are yours, stop one",
+        claim.trainer, claim.epoch
+    )]
+    Superseded {
+        /// Our epoch.
+        own: u32,
+        /// The claim that ended it.
+        claim: Claim,
+    },
+    /// The order of versions is the order of the log, so there is one partition.
+    #[error("topic {topic} has {partitions} partitions; it must have 1: recreate it with `thalweg topics apply`")]
+    Partitions {
+        /// Name of the topic `checkpoints`.
+        topic: String,
+        /// How many it has.
+        partitions: usize,
+    },
+    /// `interactions` is shorter than what the model was trained on.
+    #[error(
+        "the model was trained through offset {next} of partition {partition} of {topic}, which ends at {end}: the topic \
+         was deleted and made again. Its interactions would be taken for old ones. Choose another kafka.topic_prefix, or \
+         recreate the topic checkpoints as well to start anew"
+    )]
+    Recreated {
+        /// Name of the topic `interactions`.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// The next offset to train on, by the version.
+        next: i64,
+        /// The next offset of the topic.
+        end: i64,
+    },
+    /// A version would be refused by everyone.
+    #[error("a version has {bytes} bytes, more than the {most} that are accepted; lower model.max_items or model.dim")]
+    TooLarge {
+        /// The payload's length.
+        bytes: u64,
+        /// The limit.
+        most: u64,
+    },
+    /// A record of ours does not serialise: a fault of the program.
+    #[error("cannot write a manifest or claim")]
+    Json(#[from] serde_json::Error),
+    /// The learner's thread ended; its panic is reported by the context.
+    #[error("the learner's thread is gone; its panic is in the log before this line")]
+    LearnerGone,
+    /// A publication panicked.
+    #[error("a publication did not come to its end")]
+    Publication(#[source] tokio::task::JoinError),
+}

@@ -1,0 +1,124 @@
+//! The learner on its own thread, behind a bounded queue: whoever hands over more waits.
+
+use std::time::Instant;
+
+use metrics::counter;
+use model::{Frozen, Learner, Model, Positioned, Settings};
+use runtime::{Context, Latency, Thread};
+use schemas::Interaction;
+use schemas::checkpoint::PayloadKind;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::catalog::Listing;
+use crate::error::Error;
+use crate::metrics::{REMEMBERED, STEP, observed, show};
+
+/// Work that waits for the learner: one batch is under way, one is ready, one is being read (I7).
+const QUEUE: usize = 2;
+
+/// The answer to an order to freeze.
+pub(crate) type Freezing = oneshot::Receiver<Result<Frozen, model::Error>>;
+
+enum Work {
+    Catalog(Vec<Listing>),
+    Remember(Vec<Interaction>),
+    Observe(Vec<Positioned>),
+    Freeze(PayloadKind, oneshot::Sender<Result<Frozen, model::Error>>),
+}
+
+/// The learner, as the async side sees it. Work is done in the order in which it is handed over.
+#[derive(Debug)]
+pub(crate) struct Learning {
+    queue: mpsc::Sender<Work>,
+    thread: Thread<()>,
+}
+
+impl Learning {
+    /// Checks that a learner with these settings can go on from `model`.
+    pub(crate) async fn check(settings: &Settings, model: &Model, ctx: &Context) -> Result<(), Error> {
+        let (settings, model) = (settings.clone(), model.clone());
+        let trial = ctx.spawn_thread("learner-check", move || Learner::restore(settings, &model).map(|_| ()));
+        Ok(trial.join().await??)
+    }
+
+    /// Continues where `model` stands.
+    pub(crate) async fn start(settings: Settings, model: Model, ctx: &Context) -> Result<Self, Error> {
+        let (queue, work) = mpsc::channel(QUEUE);
+        let (started, starting) = oneshot::channel();
+        let step = ctx.latency(STEP);
+        let thread = ctx.spawn_thread("learner", move || {
+            let learner = Learner::restore(settings, &model);
+            drop(model); // or the learner would copy every block of it before it writes
+            match learner {
+                Ok(learner) => {
+                    let _ = started.send(Ok(())); // fails only when the service is ending already
+                    attend(learner, work, &step);
+                }
+                Err(error) => {
+                    let _ = started.send(Err(error));
+                }
+            }
+        });
+        starting.await.map_err(|_| Error::LearnerGone)??;
+        Ok(Self { queue, thread })
+    }
+
+    /// Takes records of the catalog in.
+    pub(crate) async fn catalog(&self, listings: Vec<Listing>) -> Result<(), Error> {
+        self.hand_over(Work::Catalog(listings)).await
+    }
+
+    /// Rebuilds histories.
+    pub(crate) async fn remember(&self, interactions: Vec<Interaction>) -> Result<(), Error> {
+        self.hand_over(Work::Remember(interactions)).await
+    }
+
+    /// Tests, then trains on a micro-batch.
+    pub(crate) async fn observe(&self, batch: Vec<Positioned>) -> Result<(), Error> {
+        self.hand_over(Work::Observe(batch)).await
+    }
+
+    /// Freezes what is known once everything handed over before is done.
+    pub(crate) async fn freeze(&self, kind: PayloadKind) -> Result<Freezing, Error> {
+        let (reply, freezing) = oneshot::channel();
+        self.hand_over(Work::Freeze(kind, reply)).await?;
+        Ok(freezing)
+    }
+
+    /// Finishes what was handed over and ends the thread.
+    pub(crate) async fn end(self) -> Result<(), Error> {
+        drop(self.queue);
+        Ok(self.thread.join().await?)
+    }
+
+    async fn hand_over(&self, work: Work) -> Result<(), Error> {
+        self.queue.send(work).await.map_err(|_| Error::LearnerGone)
+    }
+}
+
+/// The learner's thread: until nobody can hand over work any more.
+fn attend(mut learner: Learner, mut queue: mpsc::Receiver<Work>, step: &Latency) {
+    while let Some(work) = queue.blocking_recv() {
+        match work {
+            Work::Catalog(listings) => {
+                for Listing { item_id, item, written_at } in &listings {
+                    learner.catalog(item_id, item.as_ref(), *written_at);
+                }
+            }
+            Work::Remember(interactions) => {
+                interactions.iter().for_each(|interaction| learner.remember(interaction));
+                counter!(REMEMBERED).increment(interactions.len() as u64);
+            }
+            Work::Observe(batch) => {
+                let began = Instant::now();
+                let outcome = learner.observe(&batch);
+                step.record(began.elapsed());
+                observed(&outcome);
+            }
+            Work::Freeze(kind, reply) => {
+                show(learner.sizes(), &learner.quality().recent());
+                let _ = reply.send(learner.freeze(kind)); // fails only when the service is ending
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What the trainer counts.
+
+use std::collections::BTreeMap;
+
+use metrics::{counter, describe_counter, describe_gauge, gauge};
+use model::Observed;
+use schemas::checkpoint::{PayloadKind, Quality};
+
+/// Interactions applied.
+pub const INTERACTIONS: &str = "trainer_interactions_total";
+/// Interactions dropped because they were applied before (I2).
+pub const DROPPED: &str = "trainer_dropped_total";
+/// Interactions tested and trained on.
+pub const TRAINED: &str = "trainer_trained_total";
+/// Interactions read again at the start to rebuild histories.
+pub const REMEMBERED: &str = "trainer_remembered_total";
+/// Records on `interactions` that are no interaction.
+pub const UNDECODABLE: &str = "trainer_undecodable_total";
+/// Interactions that retention deleted before they were trained on.
+pub const MISSED: &str = "trainer_missed_total";
+/// Records of the catalog taken in.
+pub const CATALOG: &str = "trainer_catalog_records_total";
+/// Records on `items` that are no item.
+pub const CATALOG_REFUSED: &str = "trainer_catalog_refused_total";
+/// Versions found on `checkpoints` that are not usable.
+pub const VERSIONS_REFUSED: &str = "trainer_versions_refused_total";
+/// Versions published, by `kind`.
+pub const VERSIONS_PUBLISHED: &str = "trainer_versions_published_total";
+/// Bytes of their payloads, by `kind`.
+pub const CHECKPOINT_BYTES: &str = "trainer_checkpoint_bytes_total";
+/// The encoder's loss on the last micro-batch.
+pub const LOSS: &str = "trainer_loss";
+/// Messages of `interactions` not yet read.
+pub const LAG: &str = "trainer_lag";
+/// Items known.
+pub const ITEMS: &str = "trainer_items";
+/// Users whose history is held.
+pub const USERS: &str = "trainer_users";
+/// Items with neighbours.
+pub const PAIRS: &str = "trainer_pairs";
+/// Our epoch.
+pub const EPOCH: &str = "trainer_epoch";
+/// Prequential hit rate within the first 20, by `method`, over the sliding window.
+pub const HR20: &str = "trainer_hr20";
+/// Prequential mean reciprocal rank within the first 20, by `method`, over the sliding window.
+pub const MRR20: &str = "trainer_mrr20";
+/// Time to test and train on a micro-batch; shown as `trainer_step_seconds`.
+pub const STEP: &str = "trainer_step";
+/// Time from the order to publish to the manifest acknowledged; shown as `trainer_publish_seconds`.
+pub const PUBLISH: &str = "trainer_publish";
+
+/// Names every counter, so that a dashboard shows 0 and not a gap.
+pub(crate) fn describe() {
+    let counters = [
+        (INTERACTIONS, "Interactions applied."),
+        (DROPPED, "Interactions dropped because they were applied before."),
+        (TRAINED, "Interactions tested and trained on."),
+        (REMEMBERED, "Interactions read again at the start to rebuild histories."),
+        (UNDECODABLE, "Records on interactions that are no interaction."),
+        (MISSED, "Interactions that retention deleted before they were trained on."),
+        (CATALOG, "Records of the catalog taken in."),
+        (CATALOG_REFUSED, "Records on items that are no item."),
+        (VERSIONS_REFUSED, "Versions found on checkpoints that are not usable."),
+    ];
+    for (name, what) in counters {
+        describe_counter!(name, what);
+        counter!(name).increment(0);
+    }
+    describe_counter!(VERSIONS_PUBLISHED, "Versions published, by kind.");
+    describe_counter!(CHECKPOINT_BYTES, "Bytes of the payloads published, by kind.");
+    for kind in [PayloadKind::Snapshot, PayloadKind::Delta] {
+        counter!(VERSIONS_PUBLISHED, "kind" => name(kind)).increment(0);
+        counter!(CHECKPOINT_BYTES, "kind" => name(kind)).increment(0);
+    }
+    describe_gauge!(LOSS, "The encoder's loss on the last micro-batch.");
+    describe_gauge!(LAG, "Messages of interactions not yet read.");
+    describe_gauge!(ITEMS, "Items known.");
+    describe_gauge!(USERS, "Users whose history is held.");
+    describe_gauge!(PAIRS, "Items with neighbours.");
+    describe_gauge!(EPOCH, "The trainer's epoch.");
+    describe_gauge!(HR20, "Prequential hit rate within the first 20, by method, over the sliding window.");
+    describe_gauge!(MRR20, "Prequential mean reciprocal rank within the first 20, by method.");
+}
+
+/// Counts a micro-batch.
+pub(crate) fn observed(observed: &Observed) {
+    counter!(INTERACTIONS).increment(observed.applied as u64);
+    counter!(DROPPED).increment(observed.dropped as u64);
+    counter!(TRAINED).increment(observed.trained as u64);
+    if observed.loss != 0.0 {
+        gauge!(LOSS).set(f64::from(observed.loss)); // 0 says that no example had a history
+    }
+}
+
+/// Shows what the learner holds and how good it is.
+pub(crate) fn show((items, users, pairs): (usize, usize, usize), quality: &BTreeMap<String, Quality>) {
+    gauge!(ITEMS).set(items as f64);
+    gauge!(USERS).set(users as f64);
+    gauge!(PAIRS).set(pairs as f64);
+    for (method, quality) in quality {
+        gauge!(HR20, "method" => method.clone()).set(quality.hr20);
+        gauge!(MRR20, "method" => method.clone()).set(quality.mrr20);
+    }
+}
+
+/// Counts a version.
+pub(crate) fn published(kind: PayloadKind, bytes: u64) {
+    counter!(VERSIONS_PUBLISHED, "kind" => name(kind)).increment(1);
+    counter!(CHECKPOINT_BYTES, "kind" => name(kind)).increment(bytes);
+}
+
+fn name(kind: PayloadKind) -> &'static str {
+    match kind {
+        PayloadKind::Snapshot => "snapshot",
+        PayloadKind::Delta => "delta",
+    }
+}

@@ -1,0 +1,77 @@
+//! Writes a version: chunks, then the manifest that makes it exist (I4), then the deletion of what is too old.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use model::Frozen;
+use model::checkpoint::{MAX_PAYLOAD_BYTES, Record, split};
+use runtime::Context;
+use runtime::kafka::{Outgoing, Producer};
+use schemas::checkpoint::{CHUNK_CHECKSUM, Manifest, Part, key};
+
+use crate::error::Error;
+use crate::learning::Freezing;
+use crate::schedule::Order;
+
+/// Writes versions to `checkpoints`; cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Publisher {
+    /// Acknowledged by every replica, once, in order.
+    pub(crate) producer: Producer,
+    /// The topic `checkpoints`.
+    pub(crate) topic: String,
+    /// Clock and threads.
+    pub(crate) ctx: Context,
+}
+
+/// A version that exists.
+#[derive(Debug)]
+pub(crate) struct Published {
+    /// Its manifest.
+    pub(crate) manifest: Manifest,
+    /// From the order to the manifest acknowledged.
+    pub(crate) took: Duration,
+    /// Records deleted behind it.
+    pub(crate) deleted: usize,
+}
+
+impl Publisher {
+    /// Encodes, cuts and writes a version, and deletes the records named in `retire`.
+    ///
+    /// Killed before the manifest is acknowledged, it leaves chunks that are no version; the next epoch deletes them.
+    pub(crate) async fn publish(self, order: Order, frozen: Freezing, retire: Vec<String>) -> Result<Published, Error> {
+        let began = Instant::now();
+        let frozen = frozen.await.map_err(|_| Error::LearnerGone)??;
+        let now = self.ctx.now();
+        let encoding = self.ctx.spawn_thread("encode", move || encode(&order, &frozen, now));
+        let (chunks, manifest) = encoding.join().await??;
+        self.producer.send_all(&self.topic, chunks.into_iter().map(chunk)).await?;
+        let record =
+            Outgoing { value: Some(serde_json::to_vec(&manifest)?.into()), ..at(key(order.version, Part::Manifest)) };
+        self.producer.send_all(&self.topic, [record]).await?;
+        let took = began.elapsed();
+        let deleted = retire.len();
+        self.producer.send_all(&self.topic, retire.into_iter().map(at)).await?;
+        Ok(Published { manifest, took, deleted })
+    }
+}
+
+/// The version's chunks and manifest. Takes time in proportion to what it holds.
+pub(crate) fn encode(order: &Order, frozen: &Frozen, now: i64) -> Result<(Vec<Record>, Manifest), Error> {
+    let payload = frozen.encode()?;
+    let bytes = payload.len() as u64;
+    if bytes > MAX_PAYLOAD_BYTES {
+        return Err(Error::TooLarge { bytes, most: MAX_PAYLOAD_BYTES });
+    }
+    Ok(split(order.version, order.parent, frozen, &payload, now))
+}
+
+fn chunk(record: Record) -> Outgoing {
+    let headers = vec![(CHUNK_CHECKSUM, record.checksum)];
+    Outgoing { value: Some(record.value.into()), headers, ..at(record.key) }
+}
+
+/// A record without a value, which deletes `key`.
+fn at(key: String) -> Outgoing {
+    Outgoing { partition: Some(0), key: Bytes::from(key), ..Outgoing::default() }
+}

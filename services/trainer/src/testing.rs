@@ -1,0 +1,90 @@
+//! Records for the unit tests: interactions, claims, and a `checkpoints` log written by a real learner.
+
+use bytes::Bytes;
+use model::{Learner, Positioned, Settings};
+use runtime::kafka::Record;
+use schemas::checkpoint::{CHUNK_CHECKSUM, Claim, Part, PayloadKind, VersionId, key};
+use schemas::{Interaction, Kind, Message, Source};
+
+use crate::publisher;
+use crate::schedule::Order;
+
+/// A record at offset 0.
+pub(crate) fn record(key: &str, value: Option<Bytes>) -> Record {
+    Record { partition: 0, offset: 0, timestamp: 0, key: key.to_owned().into(), value, headers: Vec::new() }
+}
+
+/// A claim as it lies on the topic.
+pub(crate) fn claim(epoch: u32, trainer: &str) -> Record {
+    let claim = Claim { epoch, trainer: trainer.into(), claimed_at: 0 };
+    let value = serde_json::to_vec(&claim).expect("serialises").into();
+    record(&key(VersionId { epoch, sequence: 0 }, Part::Claim), Some(value))
+}
+
+/// One of three users views one of five items.
+pub(crate) fn interaction(partition: i32, offset: i64) -> Record {
+    let value = viewed(partition, offset).encode_to_vec().into();
+    Record { partition, offset, ..record("u", Some(value)) }
+}
+
+fn viewed(partition: i32, offset: i64) -> Interaction {
+    Interaction {
+        user_id: format!("u{}", offset % 3),
+        item_id: format!("i{}", offset % 5),
+        kind: Kind::View.into(),
+        ts: 1_700_000_000_000 + offset * 1_000,
+        source: Some(Source { partition, offset }),
+        ..Interaction::default()
+    }
+}
+
+/// A `checkpoints` log in the making.
+pub(crate) struct Log {
+    pub(crate) records: Vec<Record>,
+    learner: Learner,
+    newest: VersionId,
+    next: i64,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        let learner = Learner::new(Settings { dim: 16, negatives: 16, ..Settings::default() }).expect("opens");
+        Self { records: Vec::new(), learner, newest: VersionId::default(), next: 0 }
+    }
+}
+
+impl Log {
+    /// Begins an epoch.
+    pub(crate) fn claim(&mut self, epoch: u32) {
+        self.newest = VersionId { epoch, sequence: 0 };
+        self.records.push(claim(epoch, "test"));
+    }
+
+    /// Learns from `interactions` more and publishes.
+    pub(crate) fn publish(&mut self, kind: PayloadKind, interactions: i64) {
+        let (partition, offsets) = (0, self.next..self.next + interactions);
+        let positioned = |offset| Positioned { partition, offset, interaction: viewed(partition, offset) };
+        self.next = offsets.end;
+        let observed = self.learner.observe(&offsets.map(positioned).collect::<Vec<_>>());
+        assert_eq!(observed.dropped, 0);
+        let frozen = self.learner.freeze(kind).expect("freezes");
+        let version = VersionId { sequence: self.newest.sequence + 1, ..self.newest };
+        let parent = Some(self.newest).filter(|_| kind == PayloadKind::Delta);
+        let (chunks, manifest) = publisher::encode(&Order { version, parent, kind }, &frozen, 0).expect("encodes");
+        self.newest = version;
+        for chunk in chunks {
+            let headers = vec![(CHUNK_CHECKSUM.to_owned(), chunk.checksum.into())];
+            self.records.push(Record { headers, ..record(&chunk.key, Some(chunk.value.into())) });
+        }
+        let value = serde_json::to_vec(&manifest).expect("serialises").into();
+        self.records.push(record(&key(version, Part::Manifest), Some(value)));
+    }
+
+    /// Flips a bit in the chunk before the last manifest.
+    pub(crate) fn corrupt_last_chunk(&mut self) {
+        let at = self.records.len() - 2;
+        let mut value = self.records[at].value.as_ref().expect("is a chunk").to_vec();
+        value[100] ^= 1;
+        self.records[at].value = Some(value.into());
+    }
+}

@@ -1,0 +1,99 @@
+//! SIGKILL at any moment: nothing is lost, and nothing is applied twice.
+
+use std::time::Duration;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use schemas::Topic;
+use tests::{Name, SOON, Service, Tail, Traffic, World, eventually, ingested_once, learned_once, manifests, served_once};
+
+/// Kills a service at seeded moments after it got to work, and starts it again each time.
+async fn torment(
+    world: &World,
+    mut service: Service,
+    (name, worked): (Name, &str),
+    lives: &[&[(&str, &str)]],
+    latest: Duration,
+    seed: u64,
+) -> Service {
+    let mut chance = ChaCha8Rng::seed_from_u64(seed);
+    for settings in lives {
+        eventually(&format!("{name} gets to work"), SOON, async || {
+            service.assert_alive();
+            let done = service.metric(worked).await?;
+            if done > 0.0 { Ok(()) } else { Err(format!("{worked} is {done}")) }
+        })
+        .await;
+        // The moment is what the test is about; nothing waits for it.
+        tokio::time::sleep(latest.mul_f64(chance.random())).await;
+        service.kill();
+        service = world.start(name, settings).await;
+    }
+    service
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ingest_killed_between_produce_and_commit_applies_once() {
+    let world = World::new().await;
+    let events = Traffic::new(3, world.ctx.now()).take(4_000);
+    // It commits so rarely that every kill falls between produce and commit, or as it does by default.
+    let (rarely, default): (&[_], &[_]) = (&[("ingest.commit_every", "1m")], &[]);
+    let ingest = world.start(Name::Ingest, rarely).await;
+    let worked = (Name::Ingest, "ingest_interactions_total");
+    let lives = [rarely, default, default];
+    let (sent, ingest) = tokio::join!(
+        world.flow(&events, 200),
+        torment(&world, ingest, worked, &lives, Duration::from_millis(300), 31)
+    );
+    ingested_once(&world, &sent).await;
+    let again = ingest.metric("ingest_already_written_total").await;
+    assert!(again.is_ok(), "{again:?}");
+
+    let _trainer = world.start(Name::Trainer, &[]).await;
+    learned_once(&world, &sent).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trainer_killed_at_any_moment_loses_nothing_and_applies_nothing_twice() {
+    let world = World::new().await;
+    let events = Traffic::new(4, world.ctx.now()).take(4_000);
+    let _ingest = world.start(Name::Ingest, &[]).await;
+    // Versions so often that a kill is likely to tear one.
+    let busy: &[_] = &[("trainer.publish_every", "200ms"), ("trainer.snapshot_every", "600ms")];
+    let trainer = world.start(Name::Trainer, busy).await;
+    let worked = (Name::Trainer, "trainer_interactions_total");
+    let (sent, mut trainer) = tokio::join!(
+        world.flow(&events, 250),
+        torment(&world, trainer, worked, &[busy; 5], Duration::from_millis(1_500), 41)
+    );
+    ingested_once(&world, &sent).await;
+    let last = learned_once(&world, &sent).await;
+    trainer.assert_alive();
+
+    // At every version on the log, not only at the last, the weights are trained on just what the offsets say.
+    let mut checkpoints = Tail::open(&world, Topic::Checkpoints).await;
+    let versions = manifests(checkpoints.read().await);
+    for manifest in &versions {
+        let through: i64 = manifest.through.values().map(|through| through.next).sum();
+        assert_eq!(manifest.interactions, through.cast_unsigned(), "offsets and weights of {}", manifest.version);
+    }
+    assert!(versions.is_sorted_by_key(|manifest| manifest.version), "versions are in order on the log");
+    assert!(last.version.epoch >= 6, "six trainers claimed an epoch each: {}", last.version);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scorer_killed_at_any_moment_loses_nothing_and_applies_nothing_twice() {
+    let world = World::new().await;
+    let events = Traffic::new(5, world.ctx.now()).take(5_000);
+    let _ingest = world.start(Name::Ingest, &[]).await;
+    let _trainer = world.start(Name::Trainer, &[]).await;
+    let (rarely, default): (&[_], &[_]) = (&[("scorer.commit_every", "1m")], &[]);
+    let scorer = world.start(Name::Scorer, rarely).await;
+    let worked = (Name::Scorer, "scorer_slates_total");
+    let lives = [default, rarely, default];
+    let (sent, _scorer) = tokio::join!(
+        world.flow(&events, 250),
+        torment(&world, scorer, worked, &lives, Duration::from_millis(1_000), 51)
+    );
+    served_once(&world, &sent).await;
+}

@@ -1,0 +1,29 @@
+//! What the end-to-end tests stand on: servers, the real binaries as children, readers of what they write, traffic.
+//!
+//! | environment | what it changes |
+//! |---|---|
+//! | `KAFKA_BROKERS` | a Kafka that runs already, instead of the embedded broker |
+//! | `REDIS_URL` | a Redis that runs already, instead of a child of each test |
+//! | `THALWEG_TEST_BINARIES` | a folder with the services, instead of building them |
+//! | `THALWEG_LONG_TESTS=1` | outages last the whole 30 s of the promise, not 8 |
+
+mod binaries;
+mod children;
+mod http;
+mod outgoing;
+mod redis_server;
+mod sent;
+mod service;
+mod tail;
+mod traffic;
+mod waiting;
+mod world;
+
+pub use binaries::{Name, binary};
+pub use redis_server::RedisServer;
+pub use sent::{Sent, ingested_once, learned_once, profile, served_once};
+pub use service::Service;
+pub use tail::{Tail, interactions, latest_manifest, manifests};
+pub use traffic::{Traffic, click};
+pub use waiting::{SOON, eventually, outage};
+pub use world::{PARTITIONS, Servers, World};

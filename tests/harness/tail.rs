@@ -1,0 +1,68 @@
+//! Reads topics back: everything that is on them now, and again when there is more.
+
+use std::time::Duration;
+
+use runtime::kafka::{From, Reader, Record};
+use schemas::checkpoint::{Part, parse_key};
+use schemas::{Interaction, Manifest, Message, Topic};
+
+use crate::world::World;
+
+const BATCH: usize = 5_000;
+
+/// Every record of a topic, from the first.
+#[derive(Debug)]
+pub struct Tail {
+    reader: Reader,
+    records: Vec<Record>,
+}
+
+impl Tail {
+    /// Opens a topic.
+    ///
+    /// # Panics
+    /// When Kafka does not answer.
+    pub async fn open(world: &World, topic: Topic) -> Self {
+        let reader = Reader::open(&world.kafka, &world.topics.name(topic), From::Beginning, &world.ctx).await;
+        Self { reader: reader.expect("the topic opens"), records: Vec::new() }
+    }
+
+    /// Reads up to the end that the topic has now; gives everything read so far.
+    ///
+    /// # Panics
+    /// When Kafka does not answer.
+    pub async fn read(&mut self) -> &[Record] {
+        let end = self.reader.end().await.expect("the topic has an end");
+        while !self.reader.is_at(&end) {
+            let batch = self.reader.next_batch(BATCH, Duration::from_millis(100)).await.expect("the topic is readable");
+            self.records.extend(batch.expect("the test does not drain").records);
+        }
+        &self.records
+    }
+}
+
+/// Decodes records of `interactions`, each with the partition it lies in.
+#[must_use]
+pub fn interactions(records: &[Record]) -> Vec<(i32, Interaction)> {
+    let decode = |record: &Record| {
+        let value = record.value.clone().expect("an interaction has a value");
+        (record.partition, Interaction::decode(value).expect("an interaction decodes"))
+    };
+    records.iter().map(decode).collect()
+}
+
+/// The manifests among records of `checkpoints`, in the order of the log.
+#[must_use]
+pub fn manifests(records: &[Record]) -> Vec<Manifest> {
+    let manifest = |record: &Record| {
+        let key = std::str::from_utf8(&record.key).ok()?;
+        let (_, Part::Manifest) = parse_key(key).ok()? else { return None };
+        serde_json::from_slice(record.value.as_deref()?).ok()
+    };
+    records.iter().filter_map(manifest).collect()
+}
+
+/// The manifest of the version published last, if there is one.
+pub async fn latest_manifest(checkpoints: &mut Tail) -> Option<Manifest> {
+    manifests(checkpoints.read().await).pop()
+}

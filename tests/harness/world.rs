@@ -1,0 +1,247 @@
+//! One test's world: topics and Redis keys of its own on servers that it shares, and the children it starts.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use broker::Broker;
+use runtime::config;
+use runtime::context::Context;
+use runtime::kafka::admin::{self, TopicSpec};
+use runtime::kafka::{Outgoing, Producer};
+use runtime::redis::Redis;
+use schemas::{Event, Item, Keys, Slate, Topic, Topics};
+use tempfile::TempDir;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::binaries::Name;
+use crate::outgoing;
+use crate::redis_server::RedisServer;
+use crate::sent::Sent;
+use crate::service::{Service, read};
+
+/// Partitions of `events` and `interactions`.
+pub const PARTITIONS: i32 = 4;
+
+/// Worlds at once: each runs up to three services, which have two cores together with the broker.
+static TURNS: Semaphore = Semaphore::const_new(2);
+
+/// Between two handfuls of a flow: a twentieth of a second.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Lines of each child's log that a failed test prints.
+const LOG_LINES: usize = 60;
+
+/// Which servers a test needs for itself because it maltreats them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Servers {
+    /// An embedded broker that no other test sees.
+    pub own_broker: bool,
+    /// A `redis-server` that no other test sees.
+    pub own_redis: bool,
+}
+
+/// A test's world.
+#[derive(Debug)]
+pub struct World {
+    /// Where Kafka is.
+    pub kafka: config::Kafka,
+    /// Where Redis is.
+    pub redis: config::Redis,
+    /// The names of this test's topics.
+    pub topics: Topics,
+    /// The names of this test's Redis keys.
+    pub keys: Keys,
+    /// For clients of the test itself.
+    pub ctx: Context,
+    producer: Producer,
+    client: Redis,
+    broker: Option<Broker>,
+    server: Option<RedisServer>,
+    started: AtomicU32,
+    logs: TempDir,
+    _turn: SemaphorePermit<'static>,
+}
+
+impl World {
+    /// Waits for its turn, then makes topics; on shared servers.
+    pub async fn new() -> Self {
+        Self::on(Servers::default()).await
+    }
+
+    /// The same, on servers of its own.
+    ///
+    /// # Panics
+    /// When a server does not start or answer.
+    pub async fn on(servers: Servers) -> Self {
+        let turn = TURNS.acquire().await.expect("never closed");
+        let name = unique_name();
+        let own = servers.own_broker.then(|| Broker::start().expect("the broker starts"));
+        let brokers = own.as_ref().map_or_else(shared_brokers, Broker::brokers);
+        let given = env::var("REDIS_URL").ok().filter(|_| !servers.own_redis);
+        let server = given.is_none().then(RedisServer::start);
+        let url = server.as_ref().map(RedisServer::url).or(given).expect("one or the other");
+
+        let kafka = config::Kafka { brokers, topic_prefix: format!("{name}."), properties: BTreeMap::new() };
+        let redis = config::Redis { url, key_prefix: format!("{name}:") };
+        let topics = Topics::new(&kafka.topic_prefix);
+        let ctx = Context::new("tests");
+        let specs: Vec<TopicSpec> = Topic::ALL.into_iter().map(|topic| spec(&topics, topic)).collect();
+        admin::apply(&kafka, &specs).await.expect("the topics are made");
+        Self {
+            producer: Producer::connect(&kafka, &ctx).expect("the settings are good"),
+            client: Redis::connect(&redis, &ctx).await.expect("Redis answers"),
+            keys: Keys::new(&redis.key_prefix),
+            topics,
+            kafka,
+            redis,
+            ctx,
+            broker: own,
+            server,
+            started: AtomicU32::new(0),
+            logs: tempfile::tempdir().expect("a temporary folder"),
+            _turn: turn,
+        }
+    }
+
+    /// Starts a service with `section.key` settings over those that lead it into this world; it listens when this returns.
+    pub async fn start(&self, name: Name, settings: &[(&str, &str)]) -> Service {
+        self.spawn(name, settings).listening().await
+    }
+
+    /// Starts a service that may refuse to.
+    pub fn spawn(&self, name: Name, settings: &[(&str, &str)]) -> Service {
+        let group = format!("{}{name}", self.kafka.topic_prefix);
+        let mut all: Vec<(String, String)> = [
+            ("frame.admin.listen", "127.0.0.1:0"),
+            ("frame.log.level", "info"),
+            ("kafka.brokers", &self.kafka.brokers),
+            ("kafka.topic_prefix", &self.kafka.topic_prefix),
+            // The shortest that Kafka takes: after a SIGKILL the group waits so long for the dead.
+            ("kafka.properties.session.timeout.ms", "6000"),
+            ("redis.url", &self.redis.url),
+            ("redis.key_prefix", &self.redis.key_prefix),
+            (&format!("{name}.group"), &group),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+        all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        Service::spawn(name, &all, self.logs.path().join(format!("{number:02}-{name}.log")))
+    }
+
+    /// Writes events as an application does.
+    pub async fn send(&self, events: &[Event]) -> Vec<Sent> {
+        let positions = self.write(Topic::Events, events.iter().map(outgoing::event).collect()).await;
+        let sent = |(event, (partition, offset)): (&Event, _)| Sent { event: event.clone(), partition, offset };
+        events.iter().zip(positions).map(sent).collect()
+    }
+
+    /// Writes events at a steady pace: traffic in which a test does its harm.
+    pub async fn flow(&self, events: &[Event], per_second: usize) -> Vec<Sent> {
+        let mut ticks = tokio::time::interval(TICK);
+        let mut sent = Vec::with_capacity(events.len());
+        for events in events.chunks((per_second / 20).max(1)) {
+            ticks.tick().await;
+            sent.extend(self.send(events).await);
+        }
+        sent
+    }
+
+    /// Writes catalog records.
+    pub async fn list(&self, items: &[Item]) {
+        self.write(Topic::Items, items.iter().map(outgoing::item).collect()).await;
+    }
+
+    /// Takes an item out of the catalog.
+    pub async fn delist(&self, item_id: &str) {
+        self.write(Topic::Items, vec![outgoing::delisting(item_id)]).await;
+    }
+
+    /// Writes records to a topic; partition and offset of each.
+    pub async fn write(&self, topic: Topic, records: Vec<Outgoing>) -> Vec<(i32, i64)> {
+        let sent = self.producer.send_all(&self.topics.name(topic), records).await;
+        sent.expect("every record is acknowledged")
+    }
+
+    /// Redis, as downstream services see it.
+    #[must_use]
+    pub fn client(&self) -> &Redis {
+        &self.client
+    }
+
+    /// The list under a key; an error is a reason to look again.
+    pub async fn slate(&self, key: &str) -> Result<Slate, String> {
+        let values = self.client.get_many(&[key.to_owned()]).await.map_err(|error| error.to_string())?;
+        let value = values.into_iter().next().flatten().ok_or_else(|| format!("no {key}"))?;
+        serde_json::from_slice(&value).map_err(|error| format!("{key}: {error}"))
+    }
+
+    /// The fields of the key `model`.
+    pub async fn model(&self) -> Result<BTreeMap<String, String>, String> {
+        let fields = self.client.hgetall(&self.keys.model()).await.map_err(|error| error.to_string())?;
+        if fields.is_empty() { Err("no key `model`".to_owned()) } else { Ok(fields) }
+    }
+
+    /// The broker, for a world with its own.
+    #[must_use]
+    pub fn broker(&self) -> &Broker {
+        self.broker.as_ref().expect("this world was made with `own_broker`")
+    }
+
+    /// The `redis-server`, for a world with its own.
+    pub fn server(&mut self) -> &mut RedisServer {
+        self.server.as_mut().expect("this world was made with `own_redis`")
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.ctx.drain();
+        if std::thread::panicking() {
+            self.print_logs();
+        }
+    }
+}
+
+impl World {
+    #[allow(clippy::print_stderr, reason = "a failed test shows what its services said")]
+    fn print_logs(&self) {
+        let folder = std::fs::read_dir(self.logs.path()).into_iter().flatten();
+        let mut logs: Vec<PathBuf> = folder.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        logs.sort();
+        for log in logs {
+            let text = read(&log);
+            let lines: Vec<&str> = text.lines().collect();
+            let shown = &lines[lines.len().saturating_sub(LOG_LINES)..];
+            let name = log.file_name().unwrap_or_default().to_string_lossy();
+            eprintln!("--- {name}, the last {} of {} lines\n{}", shown.len(), lines.len(), shown.join("\n"));
+        }
+    }
+}
+
+/// What a topic of the contract looks like here.
+fn spec(topics: &Topics, topic: Topic) -> TopicSpec {
+    let settings = topic.settings().iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    TopicSpec { name: topics.name(topic), partitions: topic.partitions(PARTITIONS), settings: settings.collect() }
+}
+
+/// `KAFKA_BROKERS`, or one embedded broker for all tests.
+fn shared_brokers() -> String {
+    static SHARED: OnceLock<Broker> = OnceLock::new();
+    env::var("KAFKA_BROKERS")
+        .unwrap_or_else(|_| SHARED.get_or_init(|| Broker::start().expect("the broker starts")).brokers())
+}
+
+/// The test's name, short, and something that no earlier run had.
+fn unique_name() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("test").rsplit("::").next().unwrap_or("test");
+    let short: String = test.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    format!("{short}-{since:x}{:x}", COUNT.fetch_add(1, Ordering::Relaxed))
+}
