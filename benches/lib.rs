@@ -1,1 +1,70 @@
-//! What the benchmarks share.
+//! Thalweg's benchmarks: one file for each, and what they share. `README.md` says how to read them.
+
+mod checkpoint;
+mod error;
+mod freshness;
+mod growth;
+mod ingest;
+mod machine;
+mod measure;
+pub mod output;
+mod redis_writes;
+mod report;
+mod scoring;
+mod servers;
+mod training;
+mod world;
+
+pub use error::Error;
+pub use measure::Size;
+pub use report::Report;
+
+/// One benchmark.
+#[derive(Debug)]
+pub struct Benchmark {
+    /// What it is asked for by.
+    pub name: &'static str,
+    /// What it measures, in one line.
+    pub about: &'static str,
+    /// Runs it and adds its figures to the report.
+    pub run: fn(Size, &mut Report) -> Result<(), Error>,
+}
+
+/// Every benchmark, in the order of the flow.
+pub const ALL: [Benchmark; 7] = [
+    Benchmark {
+        name: "ingest",
+        about: "events/s through ingest, beside librdkafka's own consumer on the same topic",
+        run: ingest::run,
+    },
+    Benchmark {
+        name: "training",
+        about: "examples/s tested and trained on, by size of the micro-batch",
+        run: training::run,
+    },
+    Benchmark {
+        name: "growth",
+        about: "the time of a training step and the memory of an item as the catalog grows",
+        run: growth::run,
+    },
+    Benchmark {
+        name: "checkpoint",
+        about: "how long versions take to freeze, encode and apply",
+        run: checkpoint::run,
+    },
+    Benchmark {
+        name: "scoring",
+        about: "slates/s by size of the catalog and of the batch",
+        run: scoring::run,
+    },
+    Benchmark {
+        name: "redis",
+        about: "slates written to Redis a second, beside redis-benchmark on the same server",
+        run: redis_writes::run,
+    },
+    Benchmark {
+        name: "freshness",
+        about: "from event to slate and from interaction to served model, everything on this machine",
+        run: freshness::run,
+    },
+];

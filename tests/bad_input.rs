@@ -62,7 +62,10 @@ async fn a_bad_event_becomes_a_dead_letter_with_a_reason() {
     })
     .await;
 
-    let by_origin: BTreeMap<(String, String), &Record> = letters.read().await.iter()
+    let by_origin: BTreeMap<(String, String), &Record> = letters
+        .read()
+        .await
+        .iter()
         .map(|letter| ((header(letter, headers::PARTITION), header(letter, headers::OFFSET)), letter))
         .collect();
     for (n, ((reason, value), (partition, offset))) in bad.iter().zip(positions).enumerate() {

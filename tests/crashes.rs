@@ -5,7 +5,9 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use schemas::Topic;
-use tests::{Name, SOON, Service, Tail, Traffic, World, eventually, ingested_once, learned_once, manifests, served_once};
+use tests::{
+    Name, SOON, Service, Tail, Traffic, World, eventually, ingested_once, learned_once, manifests, served_once,
+};
 
 /// Kills a service at seeded moments after it got to work, and starts it again each time.
 async fn torment(
@@ -41,10 +43,8 @@ async fn ingest_killed_between_produce_and_commit_applies_once() {
     let ingest = world.start(Name::Ingest, rarely).await;
     let worked = (Name::Ingest, "ingest_interactions_total");
     let lives = [rarely, default, default];
-    let (sent, ingest) = tokio::join!(
-        world.flow(&events, 200),
-        torment(&world, ingest, worked, &lives, Duration::from_millis(300), 31)
-    );
+    let (sent, ingest) =
+        tokio::join!(world.flow(&events, 200), torment(&world, ingest, worked, &lives, Duration::from_millis(300), 31));
     ingested_once(&world, &sent).await;
     let again = ingest.metric("ingest_already_written_total").await;
     assert!(again.is_ok(), "{again:?}");
@@ -61,10 +61,10 @@ async fn a_trainer_killed_at_any_moment_loses_nothing_and_applies_nothing_twice(
     // Versions so often that a kill is likely to tear one.
     let busy: &[_] = &[("trainer.publish_every", "200ms"), ("trainer.snapshot_every", "600ms")];
     let trainer = world.start(Name::Trainer, busy).await;
-    let worked = (Name::Trainer, "trainer_interactions_total");
+    let (worked, lives) = ((Name::Trainer, "trainer_interactions_total"), [busy; 5]);
     let (sent, mut trainer) = tokio::join!(
         world.flow(&events, 250),
-        torment(&world, trainer, worked, &[busy; 5], Duration::from_millis(1_500), 41)
+        torment(&world, trainer, worked, &lives, Duration::from_millis(1_500), 41)
     );
     ingested_once(&world, &sent).await;
     let last = learned_once(&world, &sent).await;

@@ -1,3 +1,12 @@
 //! What Thalweg promises, one file each: the real binaries, a broker and a Redis, good days and bad.
 
 mod bad_input;
+mod catalog;
+mod checkpoints;
+mod crashes;
+mod loop_closes;
+mod outages;
+mod redis_flush;
+mod refusals;
+mod sharing;
+mod slates;

@@ -46,7 +46,9 @@ async fn redis_away_for_a_while_loses_nothing() {
 #[allow(clippy::print_stderr, reason = "says why it proves nothing here")]
 async fn the_broker_away_for_a_while_loses_nothing() {
     if std::env::var_os("KAFKA_BROKERS").is_some() {
-        eprintln!("skipped: the Kafka of KAFKA_BROKERS is not ours to stop; without the variable this runs on the embedded broker");
+        eprintln!(
+            "skipped: the Kafka of KAFKA_BROKERS is not ours to stop; without the variable this runs on the embedded broker"
+        );
         return;
     }
     let world = World::on(Servers { own_broker: true, ..Servers::default() }).await;

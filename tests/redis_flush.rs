@@ -12,7 +12,13 @@ fn lists(world: &World) -> Vec<String> {
     let item = &Traffic::catalog()[0];
     let category = item.categories.first().map(String::as_str);
     let keys = &world.keys;
-    vec![keys.hot(None), keys.hot(category), keys.new_items(None), keys.new_items(category), keys.similar(&item.item_id)]
+    vec![
+        keys.hot(None),
+        keys.hot(category),
+        keys.new_items(None),
+        keys.new_items(category),
+        keys.similar(&item.item_id),
+    ]
 }
 
 async fn lists_are_there(world: &World, within: Duration) {

@@ -34,7 +34,9 @@ async fn different_partition_counts_are_refused_at_start() {
 
     for name in [Name::Ingest, Name::Scorer] {
         let (_, log) = refused(&world, name, &[("kafka.topic_prefix", &prefix)]).await;
-        for said in [&*topics.name(Topic::Events), &*topics.name(Topic::Interactions), "4 and 3 partitions", "same number"] {
+        for said in
+            [&*topics.name(Topic::Events), &*topics.name(Topic::Interactions), "4 and 3 partitions", "same number"]
+        {
             assert!(log.contains(said), "{name} says `{said}`: {log}");
         }
     }

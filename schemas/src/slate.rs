@@ -12,7 +12,7 @@ pub enum Encoding {
     /// The documented JSON value.
     #[default]
     Json,
-    /// The same as Protobuf, about a third of the bytes.
+    /// The same as Protobuf, less than half the bytes.
     Packed,
 }
 

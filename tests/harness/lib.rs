@@ -21,7 +21,7 @@ mod world;
 
 pub use binaries::{Name, binary};
 pub use redis_server::RedisServer;
-pub use sent::{Sent, ingested_once, learned_once, profile, served_once};
+pub use sent::{Sent, ingested_once, learned_once, profile, served_once, slate_through};
 pub use service::Service;
 pub use tail::{Tail, interactions, latest_manifest, manifests};
 pub use traffic::{Traffic, click};

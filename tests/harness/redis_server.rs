@@ -35,7 +35,10 @@ impl RedisServer {
                 return server;
             }
         }
-        panic!("no redis-server answers; its log is what it says when run by hand: `redis-server --port {}`", server.port)
+        panic!(
+            "no redis-server answers; its log is what it says when run by hand: `redis-server --port {}`",
+            server.port
+        )
     }
 
     /// For `redis.url`.

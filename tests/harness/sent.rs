@@ -119,9 +119,14 @@ async fn up_to_date(world: &World, user: &str, count: u64, last: &Sent) -> Resul
     if seen != (last.partition, last.offset, count) {
         return Err(format!("{user} is at {seen:?}, wanted {:?}", (last.partition, last.offset, count)));
     }
-    let slate = world.slate(&world.keys.recs(user)).await?;
-    let wanted = Slate::source_of(&world.topics.name(Topic::Events), last.partition, last.offset);
-    if slate.source == wanted { Ok(()) } else { Err(format!("{user}'s slate is from {}, wanted {wanted}", slate.source)) }
+    slate_through(world, last).await.map(|_| ())
+}
+
+/// The slate of the event's user, if it was made through this very event.
+pub async fn slate_through(world: &World, sent: &Sent) -> Result<Slate, String> {
+    let slate = world.slate(&world.keys.recs(&sent.event.user_id)).await?;
+    let wanted = Slate::source_of(&world.topics.name(Topic::Events), sent.partition, sent.offset);
+    if slate.source == wanted { Ok(slate) } else { Err(format!("a slate from {}, wanted {wanted}", slate.source)) }
 }
 
 /// A user's feature cache.

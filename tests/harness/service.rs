@@ -161,10 +161,7 @@ mod tests {
     fn a_key_becomes_the_variable_of_the_contract() {
         assert_eq!(variable("kafka.brokers"), "THALWEG__KAFKA__BROKERS");
         assert_eq!(variable("frame.admin.listen"), "THALWEG__FRAME__ADMIN__LISTEN");
-        assert_eq!(
-            variable("kafka.properties.session.timeout.ms"),
-            "THALWEG__KAFKA__PROPERTIES__SESSION_TIMEOUT_MS"
-        );
+        assert_eq!(variable("kafka.properties.session.timeout.ms"), "THALWEG__KAFKA__PROPERTIES__SESSION_TIMEOUT_MS");
     }
 
     #[test]

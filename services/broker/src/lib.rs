@@ -1,15 +1,16 @@
 //! The embedded Kafka-compatible broker of the demo and the tests.
 //!
 //! A `tansu-broker` in this process, on its own threads, on a free loopback port, with everything in memory and
-//! nothing ever deleted: it is for minutes, not for production. What it cannot do, seen with 0.6:
-//! transactions (`EndTxn` fails), `DeleteRecords` (panics), compaction, and waking a fetch when something arrives: a fetch
-//! sleeps through its whole `fetch.wait.max.ms`, so that is the price of every hop (at 1,000 messages/s p50 153 ms with a
-//! wait of 100 ms, 17 ms with 10 ms).
+//! nothing ever deleted: it is for minutes, not for production. The protocol, topics and groups are tansu's, the records
+//! are kept in a log of our own (`log.rs`). What it cannot do: transactions, `DeleteRecords`, retention, compaction.
 
 mod listener;
+mod log;
+mod routes;
+mod services;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::{fmt, io};
 
 use tansu_broker::coordinator::group::administrator::Controller;
@@ -17,7 +18,9 @@ use tansu_storage::StorageContainer;
 use tokio::runtime::Runtime;
 use url::Url;
 
-use listener::{Engine, Listening};
+use listener::Listening;
+use log::Log;
+use routes::Engine;
 
 /// Two threads: a slow request does not stop the others, and the demo has two cores for everything.
 const THREADS: usize = 2;
@@ -169,7 +172,7 @@ async fn open(addr: SocketAddr) -> Result<Engine, String> {
         .await
         .map_err(|error| error.to_string())?;
     let groups = Controller::with_storage(storage.clone()).map_err(|error| error.to_string())?;
-    Ok(Engine { cluster: CLUSTER, storage, groups })
+    Ok(Engine { cluster: CLUSTER, storage, groups, log: Arc::new(Log::default()) })
 }
 
 /// Keeps tansu's spans and events (some at `error` for what is normal) away from the program's subscriber: no

@@ -1,8 +1,7 @@
 //! The open port: accepts connections, and can cut them all without interrupting a request.
 //!
-//! `tansu_broker::Broker::serve` can only be aborted in the middle of its work, and its memory store notes a producer's
-//! sequence number before it writes the batch: aborted in between, a batch would be lost and its retry acknowledged as a
-//! duplicate. So the sockets are shut down here and the requests run to their end.
+//! `tansu_broker::Broker::serve` can only be aborted in the middle of its work, which no real broker's clients see. So the
+//! sockets are shut down here, and the requests that were read run to their end.
 
 use std::collections::HashMap;
 use std::io;
@@ -10,21 +9,12 @@ use std::net::{Shutdown, TcpListener as StdListener, TcpStream as StdStream};
 use std::sync::mpsc;
 
 use rama::{Context, Service};
-use tansu_broker::coordinator::group::administrator::Controller;
-use tansu_broker::service::services;
-use tansu_storage::StorageContainer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::{Id, JoinSet};
 
-/// What outlives the connections: the records and the groups.
-#[derive(Clone)]
-pub(crate) struct Engine {
-    pub(crate) cluster: &'static str,
-    pub(crate) storage: StorageContainer,
-    pub(crate) groups: Controller<StorageContainer>,
-}
+use crate::routes::{Engine, connection};
 
 /// An open port.
 pub(crate) struct Listening {
@@ -98,7 +88,7 @@ fn duplicate(stream: TcpStream) -> io::Result<(TcpStream, StdStream)> {
 
 /// Answers one client until it leaves. Its errors are the client's leaving: there is nobody to tell.
 async fn serve(engine: Engine, stream: TcpStream) {
-    if let Ok(service) = services(engine.cluster, engine.groups, engine.storage, None) {
+    if let Ok(service) = connection(engine) {
         let _ = service.serve(Context::default(), stream).await;
     }
 }

@@ -65,6 +65,28 @@ async fn a_thousand_messages_come_back_as_they_were_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_resumes_in_the_middle_of_a_batch_misses_nothing() {
+    let broker = Broker::start().expect("the broker starts");
+    let (config, ctx) = (config(&broker), Context::new("test"));
+    create_topic(&config).await;
+    let producer = Producer::connect(&config, &ctx).expect("the producer connects");
+    producer.send_all(TOPIC, (0..1000).map(message)).await.expect("acknowledged");
+
+    let from = From::At((0..PARTITIONS).map(|partition| (partition, 100)).collect());
+    let mut reader = Reader::open(&config, TOPIC, from, &ctx).await.expect("the reader opens");
+    let end = reader.end().await.expect("the topic has ends");
+    assert!(end.values().all(|end| *end == 250), "{end:?}");
+    let mut offsets = BTreeMap::<i32, Vec<i64>>::new();
+    while !reader.is_at(&end) {
+        let batch = reader.next_batch(70, Duration::from_millis(100)).await.expect("reads").expect("not draining");
+        for record in batch.records {
+            offsets.entry(record.partition).or_default().push(record.offset);
+        }
+    }
+    assert!(offsets.values().all(|read| read.iter().copied().eq(100..250)), "{offsets:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_was_away_comes_back_on_its_port_with_every_message_once() {
     let broker = Broker::start().expect("the broker starts");
     let (config, ctx) = (config(&broker), Context::new("test"));

@@ -87,7 +87,11 @@ pub(crate) struct Changed {
 struct Example {
     history: Vec<Seen>,
     key: u64,
+    /// When it was chosen.
     ts: i64,
+    /// When the slate it is tested against was made: at the user's interaction before. Training on the time of
+    /// the choice instead would show the model a gap that no slate can know.
+    asked_at: i64,
     item_id: String,
 }
 
@@ -222,7 +226,7 @@ impl Learner {
             return observed;
         }
         observed.trained = examples.len();
-        let views: Vec<(&[Seen], i64)> = examples.iter().map(|e| (e.history.as_slice(), e.ts)).collect();
+        let views: Vec<(&[Seen], i64)> = examples.iter().map(|e| (e.history.as_slice(), e.asked_at)).collect();
         let users = self.knowledge.encode(&views);
         let lists = self.test(&examples, &users);
         self.train_ranker(&examples, &lists);
@@ -255,8 +259,10 @@ impl Learner {
             self.arrived(interaction.arrived_at);
             let (kind, key) = (interaction.kind(), key_of(&interaction.item_id));
             if kind.is_positive() {
+                let history = self.histories.of(&interaction.user_id).to_vec();
                 examples.push(Example {
-                    history: self.histories.of(&interaction.user_id).to_vec(),
+                    asked_at: history.last().map_or(interaction.ts, |seen| seen.ts),
+                    history,
                     key,
                     ts: interaction.ts,
                     item_id: interaction.item_id.clone(),
@@ -299,7 +305,7 @@ impl Learner {
                 &example.history,
                 vector,
                 found,
-                example.ts,
+                example.asked_at,
                 &delisted,
             ));
             self.sight(example);
@@ -428,7 +434,7 @@ impl Learner {
         if examples.is_empty() {
             return 0.0;
         }
-        let views: Vec<(&[Seen], i64)> = examples.iter().map(|(h, e)| (h.as_slice(), e.ts)).collect();
+        let views: Vec<(&[Seen], i64)> = examples.iter().map(|(h, e)| (h.as_slice(), e.asked_at)).collect();
         let arranged = Arranged::new(&views, self.knowledge.settings.history);
 
         let mut unique = Unique::default();

@@ -146,20 +146,18 @@ where
     let signals = tokio::spawn(obey(terminate, interrupt, ctx.clone()));
     let _port = Port::open(&frame.admin.listen, ctx, install_metrics()).await?;
 
-    let work = async {
-        let outcome = service().await;
-        ctx.drain();
-        let tasks = ctx.join().await;
-        // A task's failure is the cause; the service's error is often its echo.
-        tasks.map_err(Failure::Task)?;
-        outcome.map_err(Failure::Service)
-    };
     let outcome = tokio::select! {
-        outcome = work => outcome,
-        () = ctx.grace_over() => Err(ctx.failure().map_or(Failure::Overdue(frame.grace), Failure::Task)),
+        outcome = service() => outcome.map_err(Failure::Service),
+        () = ctx.grace_over() => Err(Failure::Overdue(frame.grace)),
     };
+    ctx.drain();
+    tokio::select! {
+        _ = ctx.join() => {} // a failure is looked up below
+        () = ctx.grace_over() => warn!(service = ctx.name(), "tasks or connections are still open; leaving them"),
+    }
     signals.abort();
-    outcome
+    // A task's failure is the cause; the service's own error is often its echo.
+    ctx.failure().map_or(outcome, |failure| Err(Failure::Task(failure)))
 }
 
 /// The first signal drains; the second exits at once, with work undone.

@@ -102,7 +102,8 @@ pub(crate) async fn follow(
         let changes: Vec<Change> = batch.records.iter().filter_map(read).collect();
         if !changes.is_empty() {
             let delisted = delisted(&changes);
-            let listed: Vec<String> = changes.iter().filter(|(_, item)| is_listed(item)).map(|(id, _)| id.clone()).collect();
+            let listed: Vec<String> =
+                changes.iter().filter(|(_, item)| is_listed(item)).map(|(id, _)| id.clone()).collect();
             writer.apply(changes).await;
             {
                 let mut known = lock(&known);
@@ -132,7 +133,11 @@ fn is_listed(item: &Option<Item>) -> bool {
 fn delisted(changes: &[Change]) -> Vec<u64> {
     let mut keys = BTreeSet::new();
     for (id, item) in changes {
-        if is_listed(item) { keys.remove(&key_of(id)) } else { keys.insert(key_of(id)) };
+        if is_listed(item) {
+            keys.remove(&key_of(id))
+        } else {
+            keys.insert(key_of(id))
+        };
     }
     keys.into_iter().collect()
 }

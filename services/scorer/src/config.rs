@@ -88,7 +88,10 @@ impl Validate for Config {
             (s.commit_every > minute, "scorer.commit_every: at most 60s"),
             (s.ready_lag < 0, "scorer.ready_lag: 0 or more"),
             (!(1..=1_000).contains(&s.slate_items), "scorer.slate_items: between 1 and 1000"),
-            (!(1..=256).contains(&s.history), "scorer.history: between 1 and 256, equal to the trainer's model.history"),
+            (
+                !(1..=256).contains(&s.history),
+                "scorer.history: between 1 and 256, equal to the trainer's model.history",
+            ),
             (s.users < s.max_batch, "scorer.users: at least scorer.max_batch"),
             // An empty slate and a history of one interaction with the longest ids take about 1 kB.
             (s.max_user_bytes < 2_048, "scorer.max_user_bytes: at least 2048"),

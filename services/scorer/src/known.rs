@@ -103,7 +103,7 @@ impl Known {
     /// At most `most` items whose lists are to be written, with a version trained `through` there.
     ///
     /// An item acted on by our users is ours whoever owns it, for its owner does not hear of it; the rest is ours by
-    /// `share`.
+    /// `share`. Where there are more than `most`, both kinds get half: a rush on some items starves no others.
     pub(crate) fn due(
         &mut self,
         most: usize,
@@ -112,11 +112,19 @@ impl Known {
         now: i64,
     ) -> Vec<Arc<str>> {
         let mut due = Vec::new();
+        self.take_touched(most.div_ceil(2), through, now, &mut due);
+        self.take_old(most, share, now, &mut due);
+        self.take_touched(most, through, now, &mut due);
+        due
+    }
+
+    /// Until `due` has `most`: items acted on, if the version knows of it.
+    fn take_touched(&mut self, most: usize, through: &BTreeMap<i32, Through>, now: i64, due: &mut Vec<Arc<str>>) {
         for _ in 0..self.touches.len() {
             if due.len() >= most {
-                return due;
+                return;
             }
-            let Some(touch) = self.touches.pop_front() else { break };
+            let Some(touch) = self.touches.pop_front() else { return };
             if through.get(&touch.partition).is_none_or(|through| through.next <= touch.offset) {
                 self.touches.push_back(touch);
             } else if let Some(item) = self.items.get_mut(&touch.key) {
@@ -124,6 +132,10 @@ impl Known {
                 due.push(Arc::clone(&item.id));
             }
         }
+    }
+
+    /// Until `due` has `most`: items whose lists are not there or old.
+    fn take_old(&mut self, most: usize, share: &Share, now: i64, due: &mut Vec<Arc<str>>) {
         while due.len() < most
             && let Some((&key, item)) = self.items.peek_lru()
             && item.written_at.saturating_add(self.renew_every_ms) <= now
@@ -135,7 +147,6 @@ impl Known {
                 }
             }
         }
-        due
     }
 
     /// Takes note of a list as written: its entries are items too.

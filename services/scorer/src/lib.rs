@@ -54,6 +54,15 @@ pub const DEFAULTS: &str = include_str!("../config.toml");
 /// Batches of delistings that may wait for the loop.
 const DELISTINGS: usize = 16;
 
+/// What slates and lists are made from: each part has one writer and many readers.
+#[derive(Debug)]
+struct Sources {
+    slot: Arc<Slot>,
+    catalog: Arc<SharedCatalog>,
+    known: Arc<Mutex<Known>>,
+    share: ArcSwap<Share>,
+}
+
 /// Runs until drained. I3: offsets are committed only after Redis acknowledged every slate of the batch.
 pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
     let Config { kafka, redis, scorer: settings, .. } = config;
@@ -67,37 +76,32 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
     let keys = Keys::new(&redis.key_prefix);
     let redis = Redis::connect(&redis, &ctx).await?;
 
-    let slot = Arc::new(Slot::new(Model::empty(&settings.device).map_err(Error::Device)?));
-    let catalog = Arc::new(SharedCatalog::default());
-    let known = Arc::new(Mutex::new(Known::new(settings.similar_items, settings.similar_ttl / 4)));
-    let share = Arc::new(ArcSwap::from_pointee(Share::default()));
-
+    let empty = Model::empty(&settings.device).map_err(Error::Device)?;
+    let sources = Arc::new(Sources {
+        slot: Arc::new(Slot::new(empty)),
+        catalog: Arc::default(),
+        known: Arc::new(Mutex::new(Known::new(settings.similar_items, settings.similar_ttl / 4))),
+        share: ArcSwap::default(),
+    });
     let (versions_loaded, versions) = oneshot::channel();
     let reader = Reader::open(&kafka, &checkpoints, From::Beginning, &ctx).await?;
-    ctx.spawn("checkpoints", checkpoints::follow(reader, Arc::clone(&slot), versions_loaded, ctx.clone()));
+    ctx.spawn("checkpoints", checkpoints::follow(reader, Arc::clone(&sources.slot), versions_loaded, ctx.clone()));
     let (catalog_loaded, items_read) = oneshot::channel();
     let (delisted, mut delistings) = mpsc::channel(DELISTINGS);
     let reader = Reader::open(&kafka, &items, From::Beginning, &ctx).await?;
     let news = News { delisted, loaded: catalog_loaded };
-    ctx.spawn("catalog", catalog::follow(reader, Arc::clone(&catalog), Arc::clone(&known), news, ctx.clone()));
+    let (catalog, known) = (Arc::clone(&sources.catalog), Arc::clone(&sources.known));
+    ctx.spawn("catalog", catalog::follow(reader, catalog, known, news, ctx.clone()));
     // First what slates are made from: the newest version there is, and what must not be shown.
     tokio::select! {
         _ = async { tokio::join!(versions, items_read) } => {}
         () = ctx.drained() => return Ok(()),
     }
-
-    let sources = lists::Sources {
-        slot: Arc::clone(&slot),
-        catalog: Arc::clone(&catalog),
-        known: Arc::clone(&known),
-        share: Arc::clone(&share),
-    };
-    let lists = Lists::new(sources, settings.clone(), redis.clone(), keys.clone(), ctx.clone());
+    let lists = Lists::new(Arc::clone(&sources), settings.clone(), redis.clone(), keys.clone(), ctx.clone());
     ctx.spawn("lists", lists.run());
 
     let mut input = Consumer::subscribe(&kafka, &settings.group, &interactions, &ctx).await?;
-    let sources = slates::Sources { slot, catalog, known };
-    let mut slates = Slates::new(sources, settings.clone(), redis, keys, events, ctx.clone());
+    let mut slates = Slates::new(Arc::clone(&sources), settings.clone(), redis, keys, events, ctx.clone());
     let mut caught_up = CaughtUp::new(settings.ready_lag, Instant::now());
     let latency = ctx.latency(metrics::BATCH);
     let (mut acknowledged, mut committed) = (Positions::new(), Instant::now());
@@ -107,7 +111,7 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
         if !(batch.assigned.is_empty() && batch.revoked.is_empty()) {
             slates.forget(&batch.revoked);
             acknowledged.retain(|partition, _| !batch.revoked.contains(partition));
-            share.store(Arc::new(Share::new(partitions, input.partitions())));
+            sources.share.store(Arc::new(Share::new(partitions, input.partitions())));
             info!(partitions = ?input.partitions(), "sharing the load anew");
         }
         while let Ok(keys) = delistings.try_recv() {

@@ -2,10 +2,9 @@
 
 mod tops;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use metrics::{counter, gauge};
 use runtime::Context;
 use runtime::redis::Redis;
@@ -13,16 +12,12 @@ use schemas::{Keys, VersionId};
 use tokio::time::MissedTickBehavior;
 use tracing::info;
 
-use crate::catalog::SharedCatalog;
 use crate::config::Scorer;
 use crate::error::Error;
-use crate::known::Known;
-use crate::lock;
 use crate::metrics::{LISTS, REFILLS, SIMILAR};
-use crate::share::Share;
-use crate::slot::Slot;
 use crate::summary;
 use crate::worker::Worker;
+use crate::{Sources, lock};
 use tops::Tops;
 
 /// `similar` lists made at once: small, so that the budget is kept and no reader waits long.
@@ -30,15 +25,6 @@ const CHUNK: usize = 32;
 
 /// While Redis is filled from empty, `similar` may take so many times its budget.
 const HASTE: u32 = 5;
-
-/// What the lists are made from.
-#[derive(Debug)]
-pub(crate) struct Sources {
-    pub(crate) slot: Arc<Slot>,
-    pub(crate) catalog: Arc<SharedCatalog>,
-    pub(crate) known: Arc<Mutex<Known>>,
-    pub(crate) share: Arc<ArcSwap<Share>>,
-}
 
 /// The one writer of this instance's lists.
 #[derive(Debug)]
@@ -59,9 +45,9 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
-    pub(crate) fn new(sources: Sources, settings: Scorer, redis: Redis, keys: Keys, ctx: Context) -> Self {
+    pub(crate) fn new(sources: Arc<Sources>, settings: Scorer, redis: Redis, keys: Keys, ctx: Context) -> Self {
         Self {
-            sources: Arc::new(sources),
+            sources,
             tops: Tops::new(&settings),
             worker: Worker::start("scorer-lists", &ctx),
             settings,

@@ -6,6 +6,8 @@ use metrics::{counter, describe_counter, describe_gauge};
 pub const INTERACTIONS: &str = "scorer_interactions_total";
 /// Interactions dropped because they had been applied already (I2).
 pub const DUPLICATES_DROPPED: &str = "scorer_duplicates_dropped_total";
+/// Interactions kept out by a profile that was written through other topics; dropped, and counted there as well.
+pub const FOREIGN: &str = "scorer_foreign_profiles_total";
 /// Records of `interactions`, `items` or `user:{user}` that do not decode, by `from`.
 pub const UNREADABLE: &str = "scorer_unreadable_total";
 /// Slates written.
@@ -54,6 +56,7 @@ pub(crate) fn describe() {
     for (name, help) in [
         (INTERACTIONS, "Interactions applied."),
         (DUPLICATES_DROPPED, "Interactions dropped because they had been applied already."),
+        (FOREIGN, "Interactions kept out by a profile that was written through other topics."),
         (UNREADABLE, "Records that do not decode, by where they are from."),
         (SLATES, "Slates written."),
         (SLATES_REFUSED, "Slates that Redis refused because a newer one was there."),
@@ -69,7 +72,7 @@ pub(crate) fn describe() {
     for name in [INTERACTIONS, DUPLICATES_DROPPED, SLATES, SLATES_REFUSED, SLATES_TRIMMED, SLATES_RENEWED] {
         counter!(name).increment(0);
     }
-    for name in [VERSIONS_SWAPPED, REFILLS] {
+    for name in [VERSIONS_SWAPPED, REFILLS, FOREIGN] {
         counter!(name).increment(0);
     }
     for reason in REFUSALS {

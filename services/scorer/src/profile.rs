@@ -8,13 +8,25 @@ pub(crate) fn unknown() -> StoredProfile {
     StoredProfile { source: Source { partition: -1, offset: -1 }, profile: Profile::default() }
 }
 
-/// Applies an interaction; false if it was applied before (I2).
+/// What became of an interaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It is in the profile now.
+    Applied,
+    /// It was in the profile before (I2).
+    Repeat,
+    /// The profile claims to hold it, but is older than it: it was written through other topics than these.
+    Foreign,
+}
+
+/// Applies an interaction.
 ///
 /// An impression is only counted: the trainer's histories hold none either. A dislike is remembered, and
 /// keeps the item out of the user's slates for as long as it is.
-pub(crate) fn apply(stored: &mut StoredProfile, interaction: &Interaction, source: Source, history: usize) -> bool {
+pub(crate) fn apply(stored: &mut StoredProfile, interaction: &Interaction, source: Source, history: usize) -> Outcome {
     if source.partition == stored.source.partition && source.offset <= stored.source.offset {
-        return false;
+        // What was applied is never newer than the newest applied.
+        return if interaction.ts <= stored.profile.last_ts { Outcome::Repeat } else { Outcome::Foreign };
     }
     stored.source = source;
     let profile = &mut stored.profile;
@@ -30,7 +42,7 @@ pub(crate) fn apply(stored: &mut StoredProfile, interaction: &Interaction, sourc
         let item_id = interaction.item_id.clone();
         profile.recent.push(proto::Seen { item_id, kind: interaction.kind, ts: interaction.ts });
     }
-    true
+    Outcome::Applied
 }
 
 fn count(counts: &mut Vec<u64>, kind: Kind) {
@@ -63,13 +75,22 @@ mod tests {
     #[test]
     fn what_was_applied_before_is_dropped_by_its_source_offset() {
         let mut stored = unknown();
-        assert!(apply(&mut stored, &view("a", 1), at(0, 0), 16), "the first offset of the first partition as well");
-        assert!(!apply(&mut stored, &view("a", 1), at(0, 0), 16));
-        assert!(apply(&mut stored, &view("b", 2), at(0, 5), 16));
-        assert!(!apply(&mut stored, &view("c", 3), at(0, 4), 16));
-        assert_eq!(stored.profile.recent.len(), 2);
-        assert_eq!(stored.profile.counts[Kind::View as usize], 2);
-        assert!(apply(&mut stored, &view("d", 4), at(1, 3), 16), "another partition counts on its own");
+        let mut outcomes = Vec::new();
+        for (item, partition, offset) in [("a", 0, 0), ("a", 0, 0), ("b", 0, 5), ("c", 0, 4), ("d", 1, 3)] {
+            outcomes.push(apply(&mut stored, &view(item, 7), at(partition, offset), 16));
+        }
+        use Outcome::{Applied, Repeat};
+        assert_eq!(outcomes, [Applied, Repeat, Applied, Repeat, Applied], "each partition counts on its own");
+        assert_eq!(stored.profile.recent.len(), 3);
+        assert_eq!(stored.profile.counts[Kind::View as usize], 3);
+    }
+
+    #[test]
+    fn a_profile_of_topics_that_were_recreated_is_recognised() {
+        let mut stored = unknown();
+        assert_eq!(apply(&mut stored, &view("a", 100), at(0, 900), 16), Outcome::Applied);
+        assert_eq!(apply(&mut stored, &view("b", 200), at(0, 3), 16), Outcome::Foreign);
+        assert_eq!((stored.profile.recent.len(), stored.source.offset), (1, 900), "and left alone");
     }
 
     #[test]
@@ -77,7 +98,7 @@ mod tests {
         let mut stored = unknown();
         for (offset, kind) in (0..).zip([Kind::Impression, Kind::Dislike]) {
             let interaction = Interaction { kind: kind.into(), ..view("a", 1) };
-            assert!(apply(&mut stored, &interaction, at(0, offset), 16));
+            apply(&mut stored, &interaction, at(0, offset), 16);
         }
         let kinds: Vec<Kind> = stored.profile.recent.iter().map(proto::Seen::kind).collect();
         assert_eq!(kinds, [Kind::Dislike]);

@@ -1,7 +1,7 @@
 //! From a micro-batch of interactions to slates in Redis: one scoring for each user, one version for all.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge};
@@ -9,36 +9,26 @@ use model::{Seen, UserView};
 use runtime::kafka::Record;
 use runtime::redis::{Redis, Script};
 use runtime::{Context, Latency};
-use schemas::{Entry, Keys, Slate, VersionId};
+use schemas::{Entry, Keys, Slate, Source, VersionId};
 use tracing::{debug, warn};
 
 use crate::batch::{self, Positioned};
-use crate::catalog::SharedCatalog;
 use crate::config::Scorer;
 use crate::error::Error;
 use crate::fit::fit;
-use crate::known::Known;
+use crate::profile::Outcome;
 use crate::renewals::Renewals;
-use crate::slot::Slot;
 use crate::users::{User, Users};
 use crate::worker::Worker;
-use crate::{lock, metrics as names, profile, script};
+use crate::{Sources, lock, metrics as names, profile, script};
 
 /// Besides the item of an interaction, so many chosen before it have another `similar` list: the strongest new pairs.
 const PAIRED: usize = 2;
 
-/// What slates are made from.
-#[derive(Debug)]
-pub(crate) struct Sources {
-    pub(crate) slot: Arc<Slot>,
-    pub(crate) catalog: Arc<SharedCatalog>,
-    pub(crate) known: Arc<Mutex<Known>>,
-}
-
 /// The one writer of this instance's slates and profiles.
 #[derive(Debug)]
 pub(crate) struct Slates {
-    sources: Sources,
+    sources: Arc<Sources>,
     settings: Scorer,
     users: Users,
     renewals: Renewals,
@@ -69,7 +59,7 @@ type Ranked = Option<(VersionId, Vec<Vec<Entry>>)>;
 
 impl Slates {
     pub(crate) fn new(
-        sources: Sources,
+        sources: Arc<Sources>,
         settings: Scorer,
         redis: Redis,
         keys: Keys,
@@ -138,11 +128,11 @@ impl Slates {
 
         let users = self.users.take(&names).await?;
         let mut works = Vec::with_capacity(names.len());
-        let (mut applied, mut repeats) = (0, 0);
+        let (mut applied, mut dropped) = (0, 0);
         for ((name, mut user), interactions) in names.into_iter().zip(users).zip(interactions) {
-            let arrived = self.apply(&mut user, &interactions);
+            let arrived = self.apply(&name, &mut user, &interactions);
             applied += arrived.len();
-            repeats += interactions.len() - arrived.len();
+            dropped += interactions.len() - arrived.len();
             let renewed = interactions.is_empty();
             // A repeat may be of a time when there was no version to make a slate.
             let unserved = self.serving && user.stored.profile.slate.is_empty();
@@ -153,16 +143,21 @@ impl Slates {
             }
         }
         counter!(names::INTERACTIONS).increment(applied as u64);
-        counter!(names::DUPLICATES_DROPPED).increment(repeats as u64);
+        counter!(names::DUPLICATES_DROPPED).increment(dropped as u64);
         Ok(works)
     }
 
     /// Applies what is new to a user (I2); returns when each of it had arrived.
-    fn apply(&self, user: &mut User, interactions: &[Positioned]) -> Vec<i64> {
+    fn apply(&self, name: &str, user: &mut User, interactions: &[Positioned]) -> Vec<i64> {
         let mut arrived = Vec::with_capacity(interactions.len());
         for Positioned { interaction, source, offset } in interactions {
-            if !profile::apply(&mut user.stored, interaction, *source, self.settings.history) {
-                continue;
+            match profile::apply(&mut user.stored, interaction, *source, self.settings.history) {
+                Outcome::Applied => {}
+                Outcome::Repeat => continue,
+                Outcome::Foreign => {
+                    self.found_foreign(name, user.stored.source);
+                    continue;
+                }
             }
             arrived.push(interaction.arrived_at);
             if interaction.kind().is_positive() {
@@ -176,6 +171,16 @@ impl Slates {
         arrived
     }
 
+    /// I6: an interaction that a profile of other topics keeps out is not dropped in silence.
+    fn found_foreign(&self, user: &str, through: Source) {
+        counter!(names::FOREIGN).increment(1);
+        let (key, source) = (self.keys.user(user), Slate::source_of(&self.events, through.partition, through.offset));
+        debug!(key, source, "a profile from before the topics were recreated");
+        let advice = "Redis holds profiles that are ahead of the topics, which were deleted and made again: \
+                      delete the keys user:* or choose another redis.key_prefix";
+        self.ctx.set("profiles", Err(advice.to_owned()));
+    }
+
     /// Makes the lists, on the ranking thread, by one version and one edition of the catalog (I5).
     async fn rank(&self, works: &[Work]) -> Result<Ranked, Error> {
         let view = |work: &Work| {
@@ -183,15 +188,13 @@ impl Slates {
             (profile::seen(profile, self.settings.history), profile.last_ts)
         };
         let views: Vec<(Vec<Seen>, i64)> = works.iter().map(view).collect();
-        let (slot, catalog) = (Arc::clone(&self.sources.slot), Arc::clone(&self.sources.catalog));
-        let (k, ranking) = (self.settings.slate_items, self.ranking.clone());
+        let (sources, k, ranking) = (Arc::clone(&self.sources), self.settings.slate_items, self.ranking.clone());
         let make = move || {
             let started = Instant::now();
-            let live = slot.load();
+            let live = sources.slot.load();
             let version = live.model.version()?;
-            let users: Vec<UserView<'_>> =
-                views.iter().map(|(history, ts)| UserView { history, ts: *ts }).collect();
-            let mut lists = live.model.slates(&users, &catalog.load(), k);
+            let users: Vec<UserView<'_>> = views.iter().map(|(history, ts)| UserView { history, ts: *ts }).collect();
+            let mut lists = live.model.slates(&users, &sources.catalog.load(), k);
             // JSON has no other numbers; a reader must never meet one.
             lists.iter_mut().for_each(|list| list.retain(|entry| entry.score.is_finite()));
             ranking.record(started.elapsed());

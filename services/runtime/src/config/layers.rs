@@ -116,7 +116,11 @@ fn leaves(table: &Table, schema: &Table, path: &mut Vec<String>, origin: &str, s
                 }
             }
             _ => {
-                settings.push(Setting { path: path.clone(), value: Given::Typed(value.clone()), origin: origin.into() })
+                settings.push(Setting {
+                    path: path.clone(),
+                    value: Given::Typed(value.clone()),
+                    origin: origin.into(),
+                });
             }
         }
         path.pop();
@@ -188,8 +192,9 @@ fn fit(default: &Value, value: Given) -> Result<Value, String> {
         (Value::Integer(_), Given::Text(text)) => text.trim().parse().map(Value::Integer).map_err(|_| wrong("a text")),
         (Value::Float(_), Given::Text(text)) => text.trim().parse().map(Value::Float).map_err(|_| wrong("a text")),
         (Value::Boolean(_), Given::Text(text)) => text.trim().parse().map(Value::Boolean).map_err(|_| wrong("a text")),
+        (Value::Table(_), Given::Text(_)) => Err("is a section; set its keys one by one".into()),
         (_, Given::Text(text)) => {
-            // Arrays and tables are written as in the file: ["a", "b"].
+            // Lists are written as in the file: ["a", "b"].
             let mut parsed: Table = format!("value = {text}").parse().map_err(|_| wrong("a text"))?;
             let value = parsed.remove("value").ok_or_else(|| wrong("a text"))?;
             if value.same_type(default) { Ok(value) } else { Err(wrong(kind(&value))) }
@@ -224,119 +229,4 @@ fn kind(value: &Value) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Frame, Kafka};
-    use serde::Deserialize;
-    use std::time::Duration;
-
-    const DEFAULTS: &str = r#"
-        [frame]
-        grace = "10s"
-        admin = { listen = "127.0.0.1:0" }
-        log = { level = "info", format = "auto" }
-        [kafka]
-        brokers = "localhost:9092"
-        topic_prefix = ""
-        properties = {}
-        [limits]
-        batch = 500
-        rate = 1.5
-        strict = true
-        tags = ["a"]
-    "#;
-
-    #[derive(Debug, Deserialize)]
-    struct Config {
-        frame: Frame,
-        kafka: Kafka,
-        limits: Limits,
-    }
-
-    #[derive(Debug, Deserialize)]
-    struct Limits {
-        batch: usize,
-        rate: f64,
-        strict: bool,
-        tags: Vec<String>,
-    }
-
-    impl Validate for Config {
-        fn problems(&self) -> Vec<String> {
-            let mut problems = [self.frame.problems(), self.kafka.problems()].concat();
-            if self.limits.batch == 0 {
-                problems.push("limits.batch: must be at least 1".into());
-            }
-            problems
-        }
-    }
-
-    fn with(file: &str, env: &[(&str, &str)], overrides: &[(&str, String)]) -> Result<Config, ConfigError> {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let path = folder.path().join("config.toml");
-        std::fs::write(&path, file).expect("a file in it");
-        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        load_from(DEFAULTS, Some(&path), env, overrides)
-    }
-
-    #[test]
-    fn later_layers_win_and_take_the_type_of_the_default() {
-        let config = with(
-            "[limits]\nbatch = 7\nrate = 2\n[kafka.properties]\n\"fetch.wait.max.ms\" = 5",
-            &[
-                ("THALWEG__LIMITS__STRICT", "false"),
-                ("THALWEG__LIMITS__BATCH", "8"),
-                ("THALWEG__LIMITS__TAGS", "[\"x\", \"y\"]"),
-                ("THALWEG__FRAME__GRACE", "3s"),
-                ("THALWEG__FRAME__LOG__LEVEL", "debug"),
-                ("THALWEG__KAFKA__PROPERTIES__SASL_USERNAME", "me"),
-                ("THALWEG__TRAINER__WIDTH", "another service's"),
-                ("PATH", "/bin"),
-            ],
-            &[("limits.batch", "9".into()), ("kafka.properties.linger.ms", "1".into())],
-        )
-        .expect("a good configuration");
-        assert_eq!((config.limits.batch, config.limits.rate, config.limits.strict), (9, 2.0, false));
-        assert_eq!(config.limits.tags, ["x", "y"]);
-        assert_eq!(config.frame.grace, Duration::from_secs(3));
-        assert_eq!(config.frame.log.level, "debug");
-        let properties: Vec<_> = config.kafka.properties.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        assert_eq!(properties, ["fetch.wait.max.ms=5", "linger.ms=1", "sasl.username=me"]);
-    }
-
-    #[test]
-    fn every_problem_is_listed_at_once() {
-        let error = with(
-            "[limits]\nbatch = \"many\"\nbach = 1\n[frame]\ngrace = \"soon\"\n[shop]\nx = 1",
-            &[("THALWEG__LIMITS__RATE", "fast"), ("THALWEG__KAFKA__BROKER", "b:1"), ("THALWEG__KAFKA__BROKERS", "b")],
-            &[("limits.batch", "0".into())],
-        )
-        .expect_err("eight mistakes");
-        let expected = [
-            "limits.batch: must be a whole number, not a text",
-            "limits.bach: unknown key; known here: batch",
-            "frame.grace:",
-            "shop: unknown key; known here: frame, kafka, limits",
-            "limits.rate: must be a number, not a text (THALWEG__LIMITS__RATE)",
-            "kafka.broker: unknown key",
-            "kafka.brokers: write host:port",
-            "limits.batch: must be at least 1",
-        ];
-        for line in expected {
-            assert!(error.0.iter().any(|problem| problem.contains(line)), "{line:?} is not in:\n{error}");
-        }
-        assert_eq!(error.0.len(), expected.len(), "{error}");
-        assert_eq!(error.to_string().lines().count(), expected.len());
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_read_is_a_problem() {
-        let error = load_from::<Config>(DEFAULTS, Some(Path::new("no/such.toml")), vec![], &[]).expect_err("no file");
-        assert!(error.to_string().contains("no/such.toml: cannot be read"), "{error}");
-    }
-
-    #[test]
-    fn a_file_that_is_not_toml_is_a_problem() {
-        assert!(with("[limits\nbatch = 1", &[], &[]).is_err());
-    }
-}
+mod tests;

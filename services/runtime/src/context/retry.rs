@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::Context;
 
@@ -42,12 +42,8 @@ impl Context {
                 Err(error) => error,
             };
             failures += 1;
-            if failures == 1 {
-                warn!(service = self.name(), condition, %error, "retrying");
-            } else {
-                debug!(service = self.name(), condition, %error, failures, "retrying");
-            }
-            self.set(condition, Err(error.to_string()));
+            debug!(service = self.name(), condition, %error, failures, "retrying");
+            self.set(condition, Err(error.to_string())); // warns when it turns red
             let pause = pauses.next().unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE);
             tokio::select! {
                 () = self.drained() => return Err(error),

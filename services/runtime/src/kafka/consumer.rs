@@ -1,34 +1,28 @@
 //! A member of a consumer group: shares a topic's partitions with the other instances of its service.
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance, StreamConsumer};
+use rdkafka::consumer::{CommitMode, Consumer as _, ConsumerContext, StreamConsumer};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use tokio::sync::Notify;
 use tracing::{debug, info};
 
 use super::client::{Role, blocking, partitions, settings};
 use super::error::{KafkaError, is_lost_partition, is_outage};
-use super::link::{Link, log, watch};
-use super::pull::{Change, Changes, Pull};
+use super::group::Group;
+use super::lag::Lag;
+use super::link::{Link, watch};
+use super::pull::Pull;
 use super::{Batch, Positions};
 use crate::config;
-use crate::context::{Context, lock};
+use crate::context::Context;
 
 /// An idle consumer hands out an empty batch this often, so that its service can see to other things.
 const IDLE: Duration = Duration::from_secs(1);
-/// How old the watermarks behind [`Consumer::lag`] may be.
-const LAG_AGE: Duration = Duration::from_secs(1);
 /// Pause between two tries to commit while the coordinator is away.
 const COMMIT_PAUSE: Duration = Duration::from_millis(200);
-/// The longest single question to a broker.
-const QUESTION: Duration = Duration::from_secs(2);
 
 /// Reads a topic as a member of a group.
 ///
@@ -36,15 +30,7 @@ const QUESTION: Duration = Duration::from_secs(2);
 pub struct Consumer {
     /// Taken only by `drop`.
     pull: Option<Pull<Group>>,
-    watermarks: Mutex<Option<Watermarks>>,
-}
-
-#[derive(Debug, Clone)]
-struct Watermarks {
-    asked: Instant,
-    highs: Positions,
-    /// Where partitions without a position will start.
-    starts: Positions,
+    lag: Lag,
 }
 
 impl Consumer {
@@ -59,12 +45,7 @@ impl Consumer {
         ctx: &Context,
     ) -> Result<Self, KafkaError> {
         let link = Arc::new(Link::new(ctx));
-        let context = Group {
-            link: Arc::clone(&link),
-            assigned: Mutex::default(),
-            changes: Mutex::default(),
-            changed: Notify::new(),
-        };
+        let context = Group::new(&link);
         let consumer: StreamConsumer<Group> = settings(config, ctx.name(), Role::Member(group))
             .create_with_context(context)
             .map_err(KafkaError::Settings)?;
@@ -76,7 +57,7 @@ impl Consumer {
         watch(&consumer, &link, |consumer, link| link.probe(consumer.client()));
         info!(service = ctx.name(), group, topic, "reading as a member");
         let pull = Pull::new(consumer, link, topic, Positions::new());
-        Ok(Self { pull: Some(pull), watermarks: Mutex::default() })
+        Ok(Self { pull: Some(pull), lag: Lag::default() })
     }
 
     /// The next records, at most `most`; `None` once the service drains.
@@ -103,7 +84,7 @@ impl Consumer {
         let pull = self.pull();
         loop {
             let list = {
-                let assigned = lock(&pull.consumer().context().assigned);
+                let assigned = pull.consumer().context().assigned();
                 let ours = positions.iter().filter(|(partition, _)| assigned.contains(partition));
                 offsets(pull.topic(), ours)?
             };
@@ -128,74 +109,17 @@ impl Consumer {
     /// The partitions that are ours now, in order.
     #[must_use]
     pub fn partitions(&self) -> Vec<i32> {
-        lock(&self.pull().consumer().context().assigned).iter().copied().collect()
+        self.pull().consumer().context().assigned().iter().copied().collect()
     }
 
     /// Records of our partitions that were not handed out yet, to within a second; 0 before an assignment.
     pub async fn lag(&self) -> i64 {
-        let pull = self.pull();
-        let known = lock(&self.watermarks).clone();
-        let ours = self.partitions();
-        let fresh = known.filter(|known| {
-            known.asked.elapsed() < LAG_AGE && ours.iter().all(|partition| known.highs.contains_key(partition))
-        });
-        let known = match fresh {
-            Some(known) => known,
-            None => match self.ask_watermarks(ours.clone()).await {
-                Ok(known) => {
-                    *lock(&self.watermarks) = Some(known.clone());
-                    known
-                }
-                Err(error) => {
-                    debug!(%error, "the lag is not known");
-                    return lock(&self.watermarks).as_ref().map_or(0, |known| lag(&ours, known, pull.positions()));
-                }
-            },
-        };
-        lag(&ours, &known, pull.positions())
-    }
-
-    async fn ask_watermarks(&self, ours: Vec<i32>) -> Result<Watermarks, KafkaError> {
-        let pull = self.pull();
-        let (consumer, topic) = (Arc::clone(pull.consumer()), pull.topic().to_owned());
-        let unread: Vec<i32> = ours.iter().copied().filter(|p| !pull.positions().contains_key(p)).collect();
-        blocking("ask for the lag", move || {
-            let failed = |error| KafkaError::of("ask for the lag", error);
-            let mut known = Watermarks { asked: Instant::now(), highs: Positions::new(), starts: Positions::new() };
-            for partition in ours {
-                let (low, high) = consumer.fetch_watermarks(&topic, partition, QUESTION).map_err(failed)?;
-                known.highs.insert(partition, high);
-                known.starts.insert(partition, low);
-            }
-            if !unread.is_empty() {
-                let mut list = TopicPartitionList::with_capacity(unread.len());
-                for partition in unread {
-                    list.add_partition(&topic, partition);
-                }
-                let committed = consumer.committed_offsets(list, QUESTION).map_err(failed)?;
-                for element in committed.elements() {
-                    if let Offset::Offset(offset) = element.offset() {
-                        known.starts.insert(element.partition(), offset);
-                    }
-                }
-            }
-            Ok(known)
-        })
-        .await
+        self.lag.of(self.pull(), self.partitions()).await
     }
 
     fn pull(&self) -> &Pull<Group> {
         self.pull.as_ref().expect("only `drop` takes it")
     }
-}
-
-fn lag(ours: &[i32], known: &Watermarks, positions: &Positions) -> i64 {
-    ours.iter()
-        .filter_map(|partition| {
-            let next = positions.get(partition).or_else(|| known.starts.get(partition))?;
-            Some((known.highs.get(partition)? - next).max(0))
-        })
-        .sum()
 }
 
 /// Commits off the async threads; the outer error is the end of the drain's grace.
@@ -245,60 +169,4 @@ impl Drop for Consumer {
             ctx.spawn_thread("kafka-leave", move || drop(pull));
         }
     }
-}
-
-/// Hears of rebalances, on the thread that polls.
-struct Group {
-    link: Arc<Link>,
-    assigned: Mutex<BTreeSet<i32>>,
-    changes: Mutex<Vec<Change>>,
-    changed: Notify,
-}
-
-impl ClientContext for Group {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        log(level, facility, line);
-    }
-
-    fn error(&self, error: ClientError, reason: &str) {
-        self.link.heard(&error, reason);
-    }
-}
-
-impl ConsumerContext for Group {
-    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        let change = match rebalance {
-            Rebalance::Assign(list) => {
-                let partitions = numbers(list);
-                lock(&self.assigned).extend(&partitions);
-                Change::Assigned(partitions)
-            }
-            Rebalance::Revoke(list) => {
-                let partitions = numbers(list);
-                lock(&self.assigned).retain(|partition| !partitions.contains(partition));
-                Change::Revoked(partitions)
-            }
-            Rebalance::Error(error) => {
-                debug!(%error, "rebalance failed; librdkafka joins again");
-                return;
-            }
-        };
-        info!(service = self.link.ctx().name(), ?change, "partitions changed");
-        lock(&self.changes).push(change);
-        self.changed.notify_one();
-    }
-}
-
-impl Changes for Group {
-    fn changes(&self) -> Vec<Change> {
-        std::mem::take(&mut lock(&self.changes))
-    }
-
-    fn changed(&self) -> &Notify {
-        &self.changed
-    }
-}
-
-fn numbers(list: &TopicPartitionList) -> Vec<i32> {
-    list.elements().iter().map(rdkafka::topic_partition_list::TopicPartitionListElem::partition).collect()
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use crate::context::Context;
 
@@ -45,7 +45,6 @@ impl Link {
     pub(super) fn up(&self) {
         // Called for each batch: the common case is one load.
         if self.down.swap(false, Ordering::Relaxed) {
-            info!(service = self.ctx.name(), "Kafka answers again");
             self.show(None);
         }
     }
@@ -53,7 +52,6 @@ impl Link {
     /// Nothing answers, for this reason.
     pub(super) fn down(&self, reason: String) {
         if !self.down.swap(true, Ordering::Relaxed) {
-            warn!(service = self.ctx.name(), reason, "Kafka does not answer; waiting for it");
             self.show(Some(reason));
         }
     }

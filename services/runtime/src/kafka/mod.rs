@@ -5,6 +5,8 @@ mod client;
 mod collect;
 mod consumer;
 mod error;
+mod group;
+mod lag;
 mod link;
 mod producer;
 mod pull;

@@ -42,6 +42,20 @@ fn an_item_acted_on_is_due_once_a_version_is_trained_through_it() {
 }
 
 #[test]
+fn a_rush_on_some_items_starves_no_others() {
+    let mut known = known();
+    ["a", "b"].into_iter().for_each(|id| known.learn(id));
+    for n in 0..50 {
+        let id = format!("rush{n}");
+        known.touch(&id, 0, n);
+        known.items.get_mut(&key_of(&id)).expect("is kept").written_at = HOUR;
+    }
+    let due = due(&mut known, 100, 5 * HOUR / 2);
+    assert_eq!(due.len(), 10);
+    assert!(due.contains(&"a".to_owned()) && due.contains(&"b".to_owned()), "{due:?}");
+}
+
+#[test]
 fn items_are_divided_by_their_keys_but_each_writes_what_its_users_touched() {
     let shares = [Share::new(2, [0]), Share::new(2, [1])];
     let mut written = Vec::new();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use model::{Catalog, Model};
 use schemas::{Entry, Keys, Slate, VersionId};
 
-use super::Sources;
+use crate::Sources;
 use crate::config::Scorer;
 
 /// A key, its value and its time to live.
@@ -42,9 +42,8 @@ impl Tops {
     /// Whether version or catalog are others than at the last writing, or it is long ago.
     pub(super) fn are_due(&self, sources: &Sources) -> bool {
         let now = (sources.slot.load().model.version(), sources.catalog.edition());
-        self.written.is_none_or(|(version, edition, at)| {
-            (Some(version), edition) != now || at.elapsed() >= self.renew_every
-        })
+        self.written
+            .is_none_or(|(version, edition, at)| (Some(version), edition) != now || at.elapsed() >= self.renew_every)
     }
 
     /// Takes note of a writing; returns the keys of lists that are no more.
@@ -72,8 +71,7 @@ pub(super) fn make(sources: &Sources, settings: &Scorer, keys: &Keys, now: i64) 
     let event_ts = event_ts(model);
     let hot = model.hot(&catalog, k, event_ts).into_iter().map(|(of, list)| (keys.hot(of.as_deref()), list));
     let new = model.new_items(&catalog, k).into_iter().map(|(of, list)| (keys.new_items(of.as_deref()), list));
-    let mut made =
-        Made { entries: Vec::new(), hot: 0, items: BTreeSet::new(), version: model.version(), edition };
+    let mut made = Made { entries: Vec::new(), hot: 0, items: BTreeSet::new(), version: model.version(), edition };
     let mut put = |(key, list): (String, Vec<Entry>)| {
         if !list.is_empty() {
             made.items.extend(list.iter().map(|entry| entry.id.clone()));

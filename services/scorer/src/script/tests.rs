@@ -34,8 +34,7 @@ impl Server {
                 return None;
             }
         };
-        let config =
-            runtime::config::Redis { url: format!("redis://127.0.0.1:{port}/0"), key_prefix: String::new() };
+        let config = runtime::config::Redis { url: format!("redis://127.0.0.1:{port}/0"), key_prefix: String::new() };
         let ctx = Context::new("test");
         let redis = ctx.retry("redis", || Redis::connect(&config, &ctx)).await.expect("it answers");
         Some(Self { child, redis, _folder: folder })

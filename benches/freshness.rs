@@ -1,0 +1,62 @@
+//! Freshness with everything on this machine: `thalweg demo` at two rates, read from its report.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::measure::Size;
+use crate::report::{Figure, Report};
+
+pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
+    let kafka = if env::var_os("KAFKA_BROKERS").is_some() { "Kafka" } else { "embedded broker" };
+    for rate in size.pick(vec![500, 2_000], vec![500]) {
+        let demo = demo(rate, size.pick(50, 8))?;
+        let number = |path: &str| demo.pointer(path).and_then(Value::as_f64).unwrap_or(f64::NAN);
+        let figure = |what: &str, path: &str| Figure::of(format!("{rate} events/s: {what}"), number(path), "ms");
+        let (sent, lost) = (number("/events_per_second"), number("/lost"));
+        report.add(
+            figure("event → slate, p50", "/freshness_ms/p50")
+                .remark(format!("{kafka}; {sent:.0} events/s sent, {lost} lost")),
+        );
+        report.add(figure("event → slate, p99", "/freshness_ms/p99"));
+        report.add(figure("event → slate, p99.9", "/freshness_ms/p999"));
+        report.add(figure("interaction → served model, p50", "/model_freshness_ms/p50"));
+        report.add(figure("interaction → served model, p99", "/model_freshness_ms/p99"));
+    }
+    Ok(())
+}
+
+/// Runs the demo that was built along with this program; its report.
+fn demo(rate: u32, seconds: u32) -> Result<Value, Error> {
+    let folder = tempfile::tempdir().map_err(Error::file(&env::temp_dir()))?;
+    let path = folder.path().join("report.json");
+    let program = beside_us("thalweg")?;
+    let output = Command::new(&program)
+        .args(["demo", "--rate", &rate.to_string(), "--seconds", &seconds.to_string(), "--report"])
+        .arg(&path)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(Error::file(&program))?;
+    let report = std::fs::read(&path).map_err(|_| {
+        Error::Other(format!("`thalweg demo` made no report: {}", String::from_utf8_lossy(&output.stderr)))
+    })?;
+    let report: Value = serde_json::from_slice(&report)?;
+    if output.status.success() {
+        Ok(report)
+    } else {
+        Err(Error::Other(format!("`thalweg demo --rate {rate}` did not close the loop: {}", report["problems"])))
+    }
+}
+
+fn beside_us(name: &str) -> Result<PathBuf, Error> {
+    let us = env::current_exe().map_err(Error::file(&PathBuf::from("bench")))?;
+    let path = us.with_file_name(name);
+    if path.exists() {
+        Ok(path)
+    } else {
+        Err(Error::Other(format!("{} is missing: `just bench` builds it, as does `cargo build --workspace`", path.display())))
+    }
+}

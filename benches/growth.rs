@@ -1,0 +1,107 @@
+//! Whether a training step costs the same however large the catalog is, and what an item costs in memory.
+//!
+//! The stream is the same at every size: only items that nobody chooses are added. A step tests before it trains, and
+//! the test looks through the whole table; that part is measured apart, by the same search on the same table.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use model::{Catalog, Learner, Settings};
+use schemas::checkpoint::PayloadKind;
+
+use crate::error::Error;
+use crate::machine::resident_bytes;
+use crate::measure::{Latencies, Size, per_second};
+use crate::report::{Figure, Report};
+use crate::world::{World, served};
+
+/// Items that are chosen from.
+const SOLD: usize = 10_000;
+const BATCH: usize = 128;
+/// Steps between two publications: at 500 examples/s about two a second.
+const STEPS: usize = 8;
+
+struct Step {
+    items: usize,
+    whole: Latencies,
+    search_ms: f64,
+}
+
+pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
+    let mut steps = Vec::new();
+    // The largest first: memory that an earlier table left behind would be taken for its own.
+    for items in size.pick([1_000_000, 100_000, 10_000], [40_000, 20_000, 10_000]) {
+        steps.push(measure(items, size, report)?);
+    }
+    steps.reverse();
+    let first = &steps[0];
+    let (whole, rest) = (first.whole.ms(0.5), first.rest());
+    for step in &steps {
+        let k = step.items / 1_000;
+        let figure = Figure::of(format!("step of {BATCH}, {k} k items"), step.whole.ms(0.5), "ms");
+        let figure = figure.remark(format!("p99 {:.1} ms", step.whole.ms(0.99)));
+        report.add(figure.beside("10 k items", step.whole.ms(0.5) / whole));
+        let figure = Figure::of(format!("  of it the test's search, {k} k items"), step.search_ms, "ms");
+        report.add(figure.beside("10 k items", step.search_ms / first.search_ms));
+        let figure = Figure::of(format!("  the rest: training, {k} k items"), step.rest(), "ms");
+        report.add(figure.beside("10 k items", step.rest() / rest));
+    }
+    Ok(())
+}
+
+impl Step {
+    fn rest(&self) -> f64 {
+        self.whole.ms(0.5) - self.search_ms
+    }
+}
+
+fn measure(items: usize, size: Size, report: &mut Report) -> Result<Step, Error> {
+    let mut world = World::new(SOLD);
+    let mut learner = Learner::new(Settings::default())?;
+    fill(&mut learner, &world, items, report);
+    drop(learner.freeze(PayloadKind::Snapshot)?); // published, as a trainer does; the next is a delta
+    world.live_through(&mut learner, size.pick(512, 256));
+
+    let mut whole = Latencies::new();
+    for _ in 0..size.pick(4, 1) {
+        // The trainer encodes a version on another thread meanwhile: blocks it shares are copied when written.
+        let _encoding = learner.freeze(PayloadKind::Delta)?;
+        for batch in world.examples(STEPS * BATCH).chunks(BATCH) {
+            whole.time(|| learner.observe(batch));
+        }
+    }
+
+    let model = served(&mut learner)?;
+    drop(learner);
+    let ids: Vec<&str> = world.items().iter().take(BATCH).map(|item| item.item_id.as_str()).collect();
+    let (catalog, candidates) = (Catalog::default(), Settings::default().candidates);
+    let search = Latencies::of(Duration::from_millis(size.pick(1_500, 100)), 3, || {
+        black_box(model.similar(&ids, &catalog, candidates - 1));
+    });
+    Ok(Step { items, whole, search_ms: search.ms(0.5) })
+}
+
+/// Fills the table with the shop's items and shelf warmers by catalog records.
+#[allow(clippy::cast_precision_loss)] // bytes
+fn fill(learner: &mut Learner, world: &World, items: usize, report: &mut Report) {
+    let before = resident_bytes();
+    let started = Instant::now();
+    for item in world.items() {
+        learner.catalog(&item.item_id, Some(item), world.now());
+    }
+    for item in world.shelf_warmers(0).take(items.saturating_sub(SOLD)) {
+        learner.catalog(&item.item_id, Some(&item), world.now());
+    }
+    let rate = per_second(items, started.elapsed());
+    // Of a small table too much is the allocator's.
+    if items > 10 * SOLD
+        && let (Some(before), Some(after)) = (before, resident_bytes())
+    {
+        let bytes = after.saturating_sub(before) as f64 / items as f64;
+        report.add(
+            Figure::of(format!("memory of an item, of {} k", items / 1_000), bytes, "bytes")
+                .remark("row, vector, content, counters, id and index, in the trainer"),
+        );
+        report.add(Figure::of("catalog records taken in", rate, "items/s"));
+    }
+}

@@ -1,0 +1,66 @@
+//! What is delisted is not recommended.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use schemas::Item;
+use tests::{Name, SOON, Traffic, World, eventually, served_once};
+
+/// How long lists are watched after the delisting: several of their renewals.
+const WATCH: Duration = Duration::from_secs(4);
+
+/// Every list of this world that names one of `items`.
+async fn naming(world: &World, items: &BTreeSet<&str>) -> Result<Vec<String>, String> {
+    let mut found = Vec::new();
+    for pattern in ["recs:*", "similar:*", "hot*", "new*"] {
+        let pattern = format!("{}{pattern}", world.redis.key_prefix);
+        let keys = world.client().keys(&pattern, 10_000).await.map_err(|error| error.to_string())?;
+        for key in keys {
+            let slate = world.slate(&key).await?;
+            if slate.items.iter().any(|entry| items.contains(entry.id.as_str())) {
+                found.push(key);
+            }
+        }
+    }
+    Ok(found)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delisted_items_never_appear() {
+    let world = World::new().await;
+    let mut traffic = Traffic::new(13, world.ctx.now()).with_users(15);
+    world.list(&Traffic::catalog()).await;
+    let _ingest = world.start(Name::Ingest, &[]).await;
+    let _trainer = world.start(Name::Trainer, &[]).await;
+    let mut scorer = world.start(Name::Scorer, &[]).await;
+    let mut sent = world.send(&traffic.take(1_000)).await;
+    scorer.ready().await;
+    served_once(&world, &sent).await;
+
+    // Both ways of leaving the shop: an empty value, and `available: false`.
+    let gone = BTreeSet::from(["i00", "i01"]);
+    eventually("lists name the items while they are listed", SOON, async || {
+        sent.extend(world.send(&traffic.take(20)).await);
+        let named = naming(&world, &gone).await?;
+        if named.len() > 3 { Ok(()) } else { Err(format!("{named:?}")) }
+    })
+    .await;
+    world.delist("i00").await;
+    let unavailable = Traffic::catalog().into_iter().find(|item| item.item_id == "i01").expect("it is in the catalog");
+    world.list(&[Item { available: false, ..unavailable }]).await;
+    eventually("they are gone from every list", SOON, async || {
+        let named = naming(&world, &gone).await?;
+        if named.is_empty() { Ok(()) } else { Err(format!("{named:?}")) }
+    })
+    .await;
+
+    // People still click on them, versions still come; they stay away. A scorer that starts knows it as well.
+    let _second = world.start(Name::Scorer, &[]).await;
+    let began = Instant::now();
+    while began.elapsed() < WATCH {
+        sent.extend(world.flow(&traffic.take(60), 120).await);
+        assert_eq!(naming(&world, &gone).await, Ok(Vec::new()));
+    }
+    served_once(&world, &sent).await;
+    assert_eq!(naming(&world, &gone).await, Ok(Vec::new()));
+}

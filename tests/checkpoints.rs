@@ -1,0 +1,189 @@
+//! A version that is not whole never goes live, and one trainer at a time makes them (I4, I9).
+
+use bytes::Bytes;
+use runtime::kafka::{Outgoing, Record};
+use schemas::checkpoint::{CHUNK_CHECKSUM, Part, PayloadKind, key};
+use schemas::{Manifest, Topic, VersionId};
+use tests::{
+    Name, SOON, Service, Tail, Traffic, World, eventually, latest_manifest, learned_once, manifests, served_once,
+};
+
+/// A snapshot as it lies on the log, to be forged from.
+struct Snapshot {
+    manifest: Manifest,
+    payload: Vec<u8>,
+}
+
+impl Snapshot {
+    async fn newest(world: &World) -> Self {
+        let mut tail = Tail::open(world, Topic::Checkpoints).await;
+        let records = tail.read().await;
+        let manifest = manifests(records).into_iter().rfind(|manifest| manifest.kind == PayloadKind::Snapshot);
+        let manifest = manifest.expect("an epoch begins with a snapshot");
+        let chunk = |n| {
+            let key = key(manifest.version, Part::Chunk(n));
+            let record = |record: &&Record| record.key == key && record.value.is_some();
+            records.iter().rfind(record).and_then(|record| record.value.clone()).expect("its chunks are there")
+        };
+        let payload: Vec<u8> = (0..manifest.chunks).flat_map(chunk).collect();
+        assert_eq!(payload.len() as u64, manifest.bytes);
+        Self { manifest, payload }
+    }
+
+    /// The same payload under another name, sound in every part: a forgery starts from it.
+    fn renamed(&self, version: VersionId) -> Forged {
+        let half = self.payload.len() / 2;
+        let chunks = [&self.payload[..half], &self.payload[half..]].map(|chunk| (chunk.to_vec(), hash(chunk)));
+        Forged { manifest: Manifest { version, chunks: 2, ..self.manifest.clone() }, chunks: chunks.into() }
+    }
+}
+
+/// What is written to the log in a version's name.
+struct Forged {
+    manifest: Manifest,
+    /// With the checksum of its header.
+    chunks: Vec<(Vec<u8>, String)>,
+}
+
+impl Forged {
+    fn records(self) -> Vec<Outgoing> {
+        let version = self.manifest.version;
+        let record = |part, value: Vec<u8>, headers| Outgoing {
+            partition: Some(0),
+            key: Bytes::from(key(version, part)),
+            value: Some(value.into()),
+            headers,
+            ..Outgoing::default()
+        };
+        let manifest = serde_json::to_vec(&self.manifest).expect("a manifest is JSON");
+        let chunk = |(n, (chunk, checksum))| record(Part::Chunk(n), chunk, vec![(CHUNK_CHECKSUM, checksum)]);
+        let mut records: Vec<Outgoing> = (0..).zip(self.chunks).map(chunk).collect();
+        records.push(record(Part::Manifest, manifest, Vec::new()));
+        records
+    }
+}
+
+fn hash(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
+}
+
+/// What can go wrong with a sound version, and the reason that the scorer counts it under.
+type Harm = (&'static str, &'static str, fn(&mut Forged));
+
+const HARMS: [Harm; 7] = [
+    ("torn", "torn", |forged| {
+        forged.chunks.pop();
+    }),
+    ("truncated", "torn", |forged| {
+        let (chunk, checksum) = &mut forged.chunks[1];
+        chunk.truncate(chunk.len() / 2);
+        *checksum = hash(chunk);
+    }),
+    ("bit-flipped", "torn", |forged| forged.chunks[0].0[4_000] ^= 1),
+    ("bit-flipped, with the chunk's checksum made to fit", "torn", |forged| {
+        let (chunk, checksum) = &mut forged.chunks[1];
+        chunk[4_000] ^= 1;
+        *checksum = hash(chunk);
+    }),
+    ("of another version's manifest", "torn", |forged| forged.chunks[0].1 = hash(b"another")),
+    ("nonsense under good checksums", "payload", |forged| {
+        let nonsense = vec![0xff; 5_000];
+        forged.manifest.chunks = 1;
+        forged.manifest.bytes = nonsense.len() as u64;
+        forged.manifest.checksum = hash(&nonsense);
+        forged.chunks = vec![(nonsense.clone(), hash(&nonsense))];
+    }),
+    ("a delta on a version that never was", "parent", |forged| {
+        forged.manifest.kind = PayloadKind::Delta;
+        forged.manifest.parent = Some(VersionId { epoch: 1, sequence: 900_000 });
+    }),
+];
+
+async fn refused(scorer: &Service, reason: &str) -> Result<f64, String> {
+    scorer.metric_with("scorer_versions_refused_total", &format!("reason=\"{reason}\"")).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torn_truncated_or_bit_flipped_checkpoint_is_refused_and_the_live_version_keeps_serving() {
+    let world = World::new().await;
+    let mut traffic = Traffic::new(11, world.ctx.now());
+    let _ingest = world.start(Name::Ingest, &[]).await;
+    let mut trainer = world.start(Name::Trainer, &[]).await;
+    let mut scorer = world.start(Name::Scorer, &[]).await;
+    let mut sent = world.send(&traffic.take(600)).await;
+    learned_once(&world, &sent).await;
+    assert!(trainer.terminate().await.success(), "a clean shutdown");
+    let mut checkpoints = Tail::open(&world, Topic::Checkpoints).await;
+    let last = latest_manifest(&mut checkpoints).await.expect("it published").version;
+    let live = async || {
+        let version = world.model().await?.remove("version").unwrap_or_default();
+        if version == last.to_string() { Ok(()) } else { Err(version) }
+    };
+    eventually("the last version is live", SOON, live).await;
+    scorer.ready().await;
+
+    let snapshot = Snapshot::newest(&world).await;
+    for (sequence, (harm, reason, forge)) in (last.sequence + 1..).zip(HARMS) {
+        let before = refused(&scorer, reason).await.expect("it answers");
+        let mut forged = snapshot.renamed(VersionId { sequence, ..last });
+        forge(&mut forged);
+        world.write(Topic::Checkpoints, forged.records()).await;
+        eventually(&format!("a version that is {harm} is counted as refused ({reason})"), SOON, async || {
+            scorer.assert_alive();
+            let now = refused(&scorer, reason).await?;
+            if now > before { Ok(()) } else { Err(format!("{now} refused, {before} before")) }
+        })
+        .await;
+        // The live version keeps serving: new slates come, and they are its.
+        let acting = world.send(&traffic.take(40)).await;
+        sent.extend(acting.iter().cloned());
+        served_once(&world, &sent).await;
+        for sent in &acting {
+            let slate = world.slate(&world.keys.recs(&sent.event.user_id)).await.expect("it has a slate");
+            assert_eq!(slate.model, last.to_string(), "after a version that is {harm}");
+        }
+    }
+    assert!(scorer.log().contains("refused"), "it is logged");
+    eventually("the key `model` names the live version", SOON, live).await;
+    assert_eq!(scorer.missing().await.map(|missing| missing.len()), Ok(0), "it stays ready");
+
+    // A sound one under the next name would have gone live: what refused the others was the harm.
+    let _trainer = world.start(Name::Trainer, &[]).await;
+    let next = learned_once(&world, &sent).await.version;
+    assert_eq!(next.epoch, last.epoch + 1, "the trainer went on from the last whole version, in its own epoch");
+    eventually("the next whole version goes live", SOON, async || {
+        let version = world.model().await?.remove("version").unwrap_or_default();
+        if version >= next.to_string() { Ok(()) } else { Err(version) }
+    })
+    .await;
+
+    // Sound in every part, but in the name of an epoch that is over (I9).
+    let late = snapshot.renamed(VersionId { sequence: 800_000, ..last });
+    let before = refused(&scorer, "epoch").await.expect("it answers");
+    world.write(Topic::Checkpoints, late.records()).await;
+    eventually("an older epoch's version is counted as refused", SOON, async || {
+        let now = refused(&scorer, "epoch").await?;
+        if now > before { Ok(()) } else { Err(format!("{now} refused")) }
+    })
+    .await;
+    let version = world.model().await.expect("it is there").remove("version").unwrap_or_default();
+    assert!(version >= next.to_string(), "{version} is live");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trainer_that_starts_takes_over_and_the_one_before_ends() {
+    let world = World::new().await;
+    let events = Traffic::new(12, world.ctx.now()).take(2_000);
+    let _ingest = world.start(Name::Ingest, &[]).await;
+    let mut first = world.start(Name::Trainer, &[("trainer.publish_every", "200ms")]).await;
+    let (sent, mut second) = tokio::join!(world.flow(&events, 250), async {
+        first.ready().await;
+        let second = world.start(Name::Trainer, &[]).await;
+        let status = first.end().await;
+        assert!(!status.success(), "somebody has to look why there were two");
+        second
+    });
+    second.ready().await;
+    let last = learned_once(&world, &sent).await;
+    assert_eq!(last.version.epoch, 2, "two epochs were claimed: {}", last.version);
+}
