@@ -41,7 +41,13 @@ pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
 }
 
 /// One version from the learner to a scorer that serves `live`.
-fn pass(learner: &mut Learner, live: &Model, kind: PayloadKind, number: u32, times: &mut Times) -> Result<Model, Error> {
+fn pass(
+    learner: &mut Learner,
+    live: &Model,
+    kind: PayloadKind,
+    number: u32,
+    times: &mut Times,
+) -> Result<Model, Error> {
     let mut began = Instant::now();
     let mut lap = |samples: &mut Samples| {
         samples.push(began.elapsed().as_secs_f64() * 1_000.0);

@@ -57,6 +57,9 @@ fn beside_us(name: &str) -> Result<PathBuf, Error> {
     if path.exists() {
         Ok(path)
     } else {
-        Err(Error::Other(format!("{} is missing: `just bench` builds it, as does `cargo build --workspace`", path.display())))
+        Err(Error::Other(format!(
+            "{} is missing: `just bench` builds it, as does `cargo build --workspace`",
+            path.display()
+        )))
     }
 }

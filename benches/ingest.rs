@@ -1,7 +1,8 @@
 //! Events per second through ingest, beside librdkafka's own consumer on the same topic.
 //!
-//! Three ways over the same events: only consumed; consumed and validated; the whole service, which also writes
-//! interactions that the broker acknowledges. Each begins with the first batch: joining a group is not counted.
+//! Four ways over the same events: only consumed; consumed and validated; copied to another topic batch by batch with
+//! no work between; the whole service, which writes interactions that the broker acknowledges. Each is timed from its
+//! first batch: joining a group is not counted.
 
 use std::time::{Duration, Instant};
 
@@ -28,27 +29,33 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Rates {
     consumer: Samples,
     validated: Samples,
+    copied: Samples,
     ingest: Samples,
-    validated_share: Samples,
-    ingest_share: Samples,
+    validated_to_consumer: Samples,
+    ingest_to_consumer: Samples,
+    ingest_to_copied: Samples,
 }
 
 pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
     block_on(async {
         let mut rates = Rates::default();
         let mut label = String::new();
+        let count = size.pick(400_000, 40_000);
         for n in 0..size.pick(6, 2) {
             let kafka = Kafka::fresh().await?;
             let ctx = Context::new("bench");
-            let bytes = produce(&kafka, size.pick(400_000, 40_000), &ctx).await?;
-            let consumer = read(&kafka, &ctx, |_| ()).await?;
+            let bytes = produce(&kafka, count, &ctx).await?;
+            let consumed = read(&kafka, &ctx, |_| ()).await?;
             let validated = validate(&kafka, &ctx).await?;
-            let whole = ingest(&kafka, size.pick(400_000, 40_000), &ctx).await?;
-            note(format!("  {consumer:.0} consumed, {validated:.0} validated, {whole:.0} through ingest"));
+            let copied = copy(&kafka, &ctx).await?;
+            let whole = ingest(&kafka, count, &ctx).await?;
+            note(format!(
+                "  {consumed:.0} consumed, {validated:.0} validated, {copied:.0} copied, {whole:.0} ingested"
+            ));
             if n > 0 {
-                rates.add(consumer, validated, whole); // the first warms up
+                rates.add(consumed, validated, copied, whole); // the first warms up
             }
-            label = format!("{}, {} B an event", kafka.label, bytes);
+            label = format!("{}, {bytes} B an event", kafka.label);
         }
         rates.tell(&label, report);
         Ok(())
@@ -56,21 +63,27 @@ pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
 }
 
 impl Rates {
-    fn add(&mut self, consumer: f64, validated: f64, whole: f64) {
-        self.consumer.push(consumer);
+    fn add(&mut self, consumed: f64, validated: f64, copied: f64, whole: f64) {
+        self.consumer.push(consumed);
         self.validated.push(validated);
+        self.copied.push(copied);
         self.ingest.push(whole);
-        self.validated_share.push(validated / consumer);
-        self.ingest_share.push(whole / consumer);
+        self.validated_to_consumer.push(validated / consumed);
+        self.ingest_to_consumer.push(whole / consumed);
+        self.ingest_to_copied.push(whole / copied);
     }
 
     fn tell(&self, label: &str, report: &mut Report) {
+        let unit = "events/s";
         let beside = "librdkafka's consumer";
-        report.add(Figure::median("librdkafka's consumer, nothing decoded", &self.consumer, "events/s").remark(label));
-        let figure = Figure::median("consumed and validated", &self.validated, "events/s");
-        report.add(figure.beside(beside, self.validated_share.median()));
-        let figure = Figure::median("ingest: validated, written, acknowledged, committed", &self.ingest, "events/s");
-        report.add(figure.beside(beside, self.ingest_share.median()));
+        report.add(Figure::median("librdkafka's consumer, nothing decoded", &self.consumer, unit).remark(label));
+        let figure = Figure::median("consumed and validated", &self.validated, unit);
+        report.add(figure.beside(beside, self.validated_to_consumer.median()));
+        report.add(Figure::median("copied to a topic, no work between", &self.copied, unit));
+        let figure = Figure::median("ingest: validated, written, acknowledged", &self.ingest, unit);
+        report.add(figure.beside(beside, self.ingest_to_consumer.median()));
+        let figure = Figure::median("ingest, as above", &self.ingest, unit);
+        report.add(figure.beside("copied, no work between", self.ingest_to_copied.median()));
     }
 }
 
@@ -93,22 +106,63 @@ async fn produce(kafka: &Kafka, count: usize, ctx: &Context) -> Result<usize, Er
     Ok(bytes / count)
 }
 
-/// Reads all of `events`; events per second.
-async fn read(kafka: &Kafka, ctx: &Context, mut with: impl FnMut(&Record)) -> Result<f64, Error> {
-    let mut reader = Reader::open(&kafka.config, &kafka.topics.name(Topic::Events), From::Beginning, ctx).await?;
-    let total: i64 = reader.end().await?.values().sum();
-    let total = usize::try_from(total).unwrap_or_default();
-    let (mut started, mut count, mut counted) = (None, 0, 0);
-    while count < total {
-        let Some(batch) = reader.next_batch(BATCH, Duration::from_secs(1)).await? else { break };
-        batch.records.iter().for_each(&mut with);
-        count += batch.records.len();
-        match started {
-            None if count > 0 => started = Some(Instant::now()),
-            _ => counted += batch.records.len(),
+/// Counts records from the first batch on, which is not counted itself.
+#[derive(Default)]
+struct Count {
+    seen: usize,
+    first: Option<(usize, Instant)>,
+}
+
+impl Count {
+    fn add(&mut self, records: usize) {
+        self.seen += records;
+        if self.seen > 0 {
+            self.first.get_or_insert((self.seen, Instant::now()));
         }
     }
-    Ok(per_second(counted, started.map_or(Duration::MAX, |started| started.elapsed())))
+
+    fn rate(&self) -> f64 {
+        self.first.map_or(0.0, |(before, began)| per_second(self.seen - before, began.elapsed()))
+    }
+}
+
+/// Opens `events` at its beginning, with the number of its records.
+async fn open(kafka: &Kafka, ctx: &Context) -> Result<(Reader, usize), Error> {
+    let reader = Reader::open(&kafka.config, &kafka.topics.name(Topic::Events), From::Beginning, ctx).await?;
+    let total: i64 = reader.end().await?.values().sum();
+    Ok((reader, usize::try_from(total).unwrap_or_default()))
+}
+
+/// Reads all of `events`; events per second.
+async fn read(kafka: &Kafka, ctx: &Context, mut with: impl FnMut(&Record)) -> Result<f64, Error> {
+    let (mut reader, total) = open(kafka, ctx).await?;
+    let mut count = Count::default();
+    while count.seen < total {
+        let Some(batch) = reader.next_batch(BATCH, PATIENCE).await? else { break };
+        batch.records.iter().for_each(&mut with);
+        count.add(batch.records.len());
+    }
+    Ok(count.rate())
+}
+
+/// Writes every batch to another topic and waits for its acknowledgement, as ingest does; events per second.
+async fn copy(kafka: &Kafka, ctx: &Context) -> Result<f64, Error> {
+    let producer = Producer::connect(&kafka.config, ctx)?;
+    let (mut reader, total) = open(kafka, ctx).await?;
+    let mut count = Count::default();
+    while count.seen < total {
+        let Some(batch) = reader.next_batch(BATCH, PATIENCE).await? else { break };
+        let records = batch.records.len();
+        let same = |record: Record| Outgoing {
+            partition: Some(record.partition),
+            key: record.key,
+            value: record.value,
+            ..Outgoing::default()
+        };
+        producer.send_all(&kafka.copy, batch.records.into_iter().map(same)).await?;
+        count.add(records);
+    }
+    Ok(count.rate())
 }
 
 async fn validate(kafka: &Kafka, ctx: &Context) -> Result<f64, Error> {

@@ -47,16 +47,8 @@ pub const ALL: [Benchmark; 7] = [
         about: "the time of a training step and the memory of an item as the catalog grows",
         run: growth::run,
     },
-    Benchmark {
-        name: "checkpoint",
-        about: "how long versions take to freeze, encode and apply",
-        run: checkpoint::run,
-    },
-    Benchmark {
-        name: "scoring",
-        about: "slates/s by size of the catalog and of the batch",
-        run: scoring::run,
-    },
+    Benchmark { name: "checkpoint", about: "how long versions take to freeze, encode and apply", run: checkpoint::run },
+    Benchmark { name: "scoring", about: "slates/s by size of the catalog and of the batch", run: scoring::run },
     Benchmark {
         name: "redis",
         about: "slates written to Redis a second, beside redis-benchmark on the same server",

@@ -92,10 +92,9 @@ pub(crate) fn per_second(count: usize, duration: Duration) -> f64 {
 
 /// Runs an asynchronous benchmark on threads of its own, as many as there are cores, as the services do.
 pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Error::Other(format!("the runtime does not start: {e}; raise the limit on processes (`ulimit -u`)")))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| {
+        Error::Other(format!("the runtime does not start: {e}; raise the limit on processes (`ulimit -u`)"))
+    })?;
     runtime.block_on(work)
 }
 

@@ -45,13 +45,21 @@ pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
         }
         client.delete(&keys(&server.config.key_prefix)).await?;
         let bytes = value.len();
-        report.add(Figure::median(format!("redis-benchmark -t set -P 16 -d {bytes}"), &stock, "SET/s").remark("50 connections"));
+        report.add(
+            Figure::median(format!("redis-benchmark -t set -P 16 -d {bytes}"), &stock, "SET/s")
+                .remark("50 connections"),
+        );
         report.add(Figure::median(format!("redis-benchmark -t set -c 1 -P {PIPELINE} -d {bytes}"), &alike, "SET/s"));
         let (p50, p99) = (latencies.ms(0.5), latencies.ms(0.99));
         let what = format!("runtime::redis, one connection, pipelines of {PIPELINE}");
         let remark = format!("a pipeline p50 {p50:.2} ms, p99 {p99:.2} ms");
-        report.add(Figure::median(&what, &ours, "SET/s").beside("redis-benchmark -P 16", to_stock.median()).remark(remark));
-        report.add(Figure::median(what, &ours, "SET/s").beside(format!("redis-benchmark -c 1 -P {PIPELINE}"), to_alike.median()));
+        report.add(
+            Figure::median(&what, &ours, "SET/s").beside("redis-benchmark -P 16", to_stock.median()).remark(remark),
+        );
+        report.add(
+            Figure::median(what, &ours, "SET/s")
+                .beside(format!("redis-benchmark -c 1 -P {PIPELINE}"), to_alike.median()),
+        );
         Ok(())
     })
 }
@@ -79,7 +87,13 @@ fn keys(prefix: &str) -> Vec<String> {
     (0..USERS).map(|n| keys.recs(&format!("u{n}"))).collect()
 }
 
-async fn write(client: &Client, prefix: &str, value: &[u8], count: usize, latencies: &mut Latencies) -> Result<f64, Error> {
+async fn write(
+    client: &Client,
+    prefix: &str,
+    value: &[u8],
+    count: usize,
+    latencies: &mut Latencies,
+) -> Result<f64, Error> {
     let entries: Vec<(String, Vec<u8>, Duration)> =
         keys(prefix).into_iter().cycle().take(count).map(|key| (key, value.to_vec(), TTL)).collect();
     let pipelines: Vec<Vec<_>> = entries.chunks(PIPELINE).map(<[_]>::to_vec).collect();
@@ -94,7 +108,13 @@ async fn write(client: &Client, prefix: &str, value: &[u8], count: usize, latenc
 }
 
 /// Redis's own measure of itself; SETs per second.
-fn redis_benchmark(server: &Redis, bytes: usize, count: usize, connections: usize, pipeline: usize) -> Result<f64, Error> {
+fn redis_benchmark(
+    server: &Redis,
+    bytes: usize,
+    count: usize,
+    connections: usize,
+    pipeline: usize,
+) -> Result<f64, Error> {
     let output = Command::new("redis-benchmark")
         .args(["-u", &server.config.url, "-t", "set", "--csv", "-r", &USERS.to_string()])
         .args(["-d", &bytes.to_string(), "-n", &count.to_string()])

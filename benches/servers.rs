@@ -21,6 +21,8 @@ const PARTITIONS: i32 = 4;
 pub(crate) struct Kafka {
     pub(crate) config: config::Kafka,
     pub(crate) topics: Topics,
+    /// A topic like `events` that no service knows.
+    pub(crate) copy: String,
     /// What it is, in words.
     pub(crate) label: &'static str,
     _broker: Option<Broker>,
@@ -38,16 +40,16 @@ impl Kafka {
         };
         let topic_prefix = format!("bench-{}.", Context::new("bench").now());
         let topics = Topics::new(&topic_prefix);
-        let config = config::Kafka { brokers, topic_prefix, properties: Default::default() };
+        let config = config::Kafka { brokers, topic_prefix: topic_prefix.clone(), properties: Default::default() };
         // On somebody's Kafka nothing of it stays for long.
         let settings = vec![("retention.ms".to_owned(), "600000".to_owned())];
-        let spec = |topic: Topic| TopicSpec {
-            name: topics.name(topic),
-            partitions: topic.partitions(PARTITIONS),
-            settings: settings.clone(),
-        };
-        admin::apply(&config, &[Topic::Events, Topic::Interactions, Topic::DeadLetters].map(spec)).await?;
-        Ok(Self { config, topics, label, _broker: broker })
+        let spec = |(name, partitions)| TopicSpec { name, partitions, settings: settings.clone() };
+        let copy = format!("{topic_prefix}copy");
+        let known = |topic: Topic| (topics.name(topic), topic.partitions(PARTITIONS));
+        let [events, interactions, dead_letters] = [Topic::Events, Topic::Interactions, Topic::DeadLetters].map(known);
+        let specs = [events, interactions, dead_letters, (copy.clone(), PARTITIONS)].map(spec);
+        admin::apply(&config, &specs).await?;
+        Ok(Self { config, topics, copy, label, _broker: broker })
     }
 }
 

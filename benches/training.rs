@@ -10,7 +10,6 @@ use crate::world::World;
 const ITEMS: usize = 10_000;
 
 pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
-    let mut first = None;
     for batch in [32, 128, 256] {
         let mut world = World::new(ITEMS);
         let mut learner = world.learner(size.pick(2_048, 256))?;
@@ -25,9 +24,7 @@ pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
         let step_ms = batch as f64 * 1_000.0 / samples.median().max(1e-9);
         let figure = Figure::median(format!("micro-batch of {batch}, 10 k items"), &samples, "examples/s")
             .remark(format!("a step takes {step_ms:.1} ms"));
-        let median = samples.median();
-        let smallest = *first.get_or_insert(median);
-        report.add(figure.beside("micro-batch of 32", median / smallest));
+        report.add(figure);
     }
     Ok(())
 }

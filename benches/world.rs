@@ -80,7 +80,12 @@ impl World {
 
     /// More items than the shop has, alike but never sold; from number `from`, without end.
     pub(crate) fn shelf_warmers(&self, from: usize) -> impl Iterator<Item = Item> + '_ {
-        self.shop.catalog().iter().cycle().zip(from..).map(|(item, n)| Item { item_id: format!("w{n}"), ..item.clone() })
+        self.shop
+            .catalog()
+            .iter()
+            .cycle()
+            .zip(from..)
+            .map(|(item, n)| Item { item_id: format!("w{n}"), ..item.clone() })
     }
 
     pub(crate) fn items(&self) -> &[Item] {

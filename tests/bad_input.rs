@@ -115,3 +115,37 @@ async fn the_same_event_id_twice_is_applied_once() {
     let dropped = ingest.metric("ingest_duplicates_dropped_total").await.expect("ingest answers");
     assert!(dropped >= first.len() as f64, "{dropped} repeats dropped after the restart");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_listed_and_sent_again() {
+    let world = World::new().await;
+    let mut ingest = world.start(Name::Ingest, &[]).await;
+    let bad = bad_events(world.ctx.now());
+    let outgoing =
+        |(_, value): &(Reason, Vec<u8>)| Outgoing { value: Some(value.clone().into()), ..Outgoing::default() };
+    world.write(Topic::Events, bad.iter().map(outgoing).collect()).await;
+    let mut letters = Tail::open(&world, Topic::DeadLetters).await;
+    eventually("every one is a dead letter", SOON, async || {
+        let there = letters.read().await.len();
+        if there == bad.len() { Ok(()) } else { Err(format!("{there}")) }
+    })
+    .await;
+
+    let listed = world.operate(&["dead-letters", "list", "--json"]).await;
+    for (reason, _) in &bad {
+        assert!(listed.contains(&format!("\"reason\":\"{reason}\"")), "{reason} is listed: {listed}");
+    }
+    assert_eq!(listed.lines().count(), bad.len());
+
+    // The cause is mended: a larger limit. What was refused for it goes through the front door again.
+    ingest.kill();
+    let _ingest = world.start(Name::Ingest, &[("ingest.max_message_bytes", "100000")]).await;
+    world.operate(&["dead-letters", "replay", "--reason", Reason::TooLarge.as_str()]).await;
+    let mut accepted = Tail::open(&world, Topic::Interactions).await;
+    eventually("it is an interaction now", SOON, async || {
+        let there = accepted.read().await.len();
+        if there == 1 { Ok(()) } else { Err(format!("{there} interactions")) }
+    })
+    .await;
+    assert_eq!(letters.read().await.len(), bad.len(), "and no dead letter again");
+}

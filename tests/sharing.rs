@@ -51,6 +51,7 @@ async fn an_old_owner_cannot_overwrite_a_newer_slate() {
     let world = World::new().await;
     let mut traffic = Traffic::new(10, world.ctx.now()).with_users(12);
     let _ingest = world.start(Name::Ingest, &[]).await;
+    let _trainer = world.start(Name::Trainer, &[]).await;
     // Two groups: each believes that it owns every partition, as an owner does that was cut off and does not know yet.
     let group = format!("{}old-owner", world.kafka.topic_prefix);
     let old = world.start(Name::Scorer, &[("scorer.group", &group), ("scorer.max_batch", "2")]).await;

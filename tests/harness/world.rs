@@ -17,7 +17,7 @@ use schemas::{Event, Item, Keys, Slate, Topic, Topics};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::binaries::Name;
+use crate::binaries::{Name, binary};
 use crate::outgoing;
 use crate::redis_server::RedisServer;
 use crate::sent::Sent;
@@ -131,6 +131,17 @@ impl World {
         all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         Service::spawn(name, &all, self.logs.path().join(format!("{number:02}-{name}.log")))
+    }
+
+    /// Runs the operator's command, which must succeed; what it printed.
+    pub async fn operate(&self, words: &[&str]) -> String {
+        let mut command = tokio::process::Command::new(binary(Name::Thalweg));
+        let here = ["--brokers", &self.kafka.brokers, "--topic-prefix", &self.kafka.topic_prefix];
+        command.args(words).args(here).args(["--redis", &self.redis.url, "--key-prefix", &self.redis.key_prefix]);
+        let output = command.kill_on_drop(true).output().await.expect("the command runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "`thalweg {}` failed: {said}", words.join(" "));
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// Writes events as an application does.

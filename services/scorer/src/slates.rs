@@ -38,7 +38,7 @@ pub(crate) struct Slates {
     events: String,
     script: Script,
     worker: Worker,
-    /// Whether slates are made: a version is live.
+    /// Whether slates are made: a version is live that knows an item.
     serving: bool,
     freshness: Latency,
     ranking: Latency,
@@ -100,9 +100,9 @@ impl Slates {
     /// # Errors
     /// Redis is away and the service drains, or a thread is gone: the batch stays uncommitted.
     pub(crate) async fn step(&mut self, records: &[Record]) -> Result<(), Error> {
-        if !self.serving && self.sources.slot.load().model.version().is_some() {
+        if !self.serving && self.sources.slot.load().model.knowledge().items() > 0 {
             self.serving = true;
-            self.renewals.extend(self.users.without_slate()); // who acted before there was a version
+            self.renewals.extend(self.users.without_slate()); // who acted before a version knew an item
         }
         let works = self.hydrate(records).await?;
         if works.is_empty() {

@@ -81,7 +81,11 @@ impl Services {
     pub(super) async fn stop(self) -> Result<(), TaskError> {
         self.all().iter().for_each(|ctx| ctx.drain());
         self.root.drain();
-        self.root.join().await
+        self.root.join().await?;
+        for ctx in self.all() {
+            ctx.join().await?;
+        }
+        Ok(())
     }
 }
 
