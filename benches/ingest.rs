@@ -40,7 +40,7 @@ pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
     block_on(async {
         let mut rates = Rates::default();
         let mut label = String::new();
-        let count = size.pick(400_000, 40_000);
+        let count = size.pick(600_000, 40_000);
         for n in 0..size.pick(6, 2) {
             let kafka = Kafka::fresh().await?;
             let ctx = Context::new("bench");

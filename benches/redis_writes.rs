@@ -69,7 +69,7 @@ fn slate() -> Slate {
     let entry = |n: u16| Entry {
         id: format!("i{}", 4_000 + n),
         score: 0.937_261_4 - f32::from(n) / 31.0,
-        from: if n % 2 == 0 { "sequence".into() } else { "covisitation".into() },
+        from: if n.is_multiple_of(2) { "sequence".into() } else { "covisitation".into() },
         because: vec![format!("i{}", 17 * n), format!("i{}", 23 * n)],
     };
     Slate {

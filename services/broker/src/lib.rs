@@ -71,8 +71,8 @@ impl Broker {
             .build()
             .map_err(Error::Threads)?;
         let engine = engine(&runtime, addr)?;
-        let listening = Listening::start(&runtime, listener, engine.clone())
-            .map_err(|source| Error::Listen { addr, source })?;
+        let listening =
+            Listening::start(&runtime, listener, engine.clone()).map_err(|source| Error::Listen { addr, source })?;
         Ok(Self { addr, engine, listening: Mutex::new(Some(listening)), runtime: Some(runtime) })
     }
 

@@ -28,9 +28,7 @@ pub(crate) struct Engine {
 }
 
 /// What answers one connection.
-pub(crate) fn connection(
-    engine: Engine,
-) -> Result<impl Service<(), TcpStream, Response = (), Error = Error>, Error> {
+pub(crate) fn connection(engine: Engine) -> Result<impl Service<(), TcpStream, Response = (), Error = Error>, Error> {
     let records = Records { topics: engine.storage.clone(), log: engine.log };
     let builder = [
         tansu::add_offsets_to_txn,

@@ -131,7 +131,11 @@ impl Service<Records, FetchRequest> for Fetch {
 }
 
 /// The answer as of now, its bytes, and whether an error is in it that must not wait.
-fn fetched(log: &Log, topics: &[(FetchTopic, Option<Found>)], most: usize) -> (Vec<FetchableTopicResponse>, usize, bool) {
+fn fetched(
+    log: &Log,
+    topics: &[(FetchTopic, Option<Found>)],
+    most: usize,
+) -> (Vec<FetchableTopicResponse>, usize, bool) {
     let (mut bytes, mut failed) = (0_usize, false);
     let mut responses = Vec::with_capacity(topics.len());
     for (topic, found) in topics {

@@ -47,11 +47,7 @@ impl Ingest {
     /// What the validator needs to know.
     #[must_use]
     pub fn limits(&self) -> Limits {
-        Limits {
-            max_message_bytes: self.max_message_bytes,
-            max_items: self.max_items,
-            max_future: self.max_future,
-        }
+        Limits { max_message_bytes: self.max_message_bytes, max_items: self.max_items, max_future: self.max_future }
     }
 }
 

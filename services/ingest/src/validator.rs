@@ -72,7 +72,8 @@ impl Validator {
         if value.len() > limit {
             return refuse(Reason::TooLarge, format!("{} bytes, the limit is {limit}", value.len()));
         }
-        let text = std::str::from_utf8(value).or_else(|error| refuse(Reason::NotJson, format!("not UTF-8: {error}")))?;
+        let text =
+            std::str::from_utf8(value).or_else(|error| refuse(Reason::NotJson, format!("not UTF-8: {error}")))?;
         // serde would take an array for a struct, field by field.
         if !text.trim_start().starts_with('{') {
             serde_json::from_str::<IgnoredAny>(text).or_else(not_json)?;
@@ -88,7 +89,9 @@ impl Validator {
             Field::Text(text) if text.is_empty() => return empty("ts"),
             Field::Text(text) => match Timestamp::deserialize(deserializer(text)) {
                 Ok(ts) => ts.0,
-                Err(error) => return refuse(Reason::WrongType, format!("`ts` \"{text}\" is no RFC 3339 time: {error}")),
+                Err(error) => {
+                    return refuse(Reason::WrongType, format!("`ts` \"{text}\" is no RFC 3339 time: {error}"));
+                }
             },
             Field::Number(beyond) if *beyond >= i64::MAX as f64 => i64::MAX,
             other => return wrong_type("ts", other, "a whole number of milliseconds since 1970 or an RFC 3339 string"),

@@ -151,9 +151,8 @@ pub(crate) fn gather(
 ) -> Vec<Candidate> {
     let settings = &knowledge.settings;
     let pairs = pair_scores(knowledge, history);
-    let disliked = |key: u64| {
-        history.iter().rev().find(|s| s.key == key).is_some_and(|s| s.kind == schemas::Kind::Dislike)
-    };
+    let disliked =
+        |key: u64| history.iter().rev().find(|s| s.key == key).is_some_and(|s| s.kind == schemas::Kind::Dislike);
     let mut found: Plain<()> = Plain::default();
     let mut candidates = Vec::with_capacity(settings.candidates * 3);
     let mut add = |key: u64, origin: Origin, rank: Option<usize>| {

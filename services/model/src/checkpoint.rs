@@ -142,9 +142,7 @@ impl Assembler {
                 Outcome::Claimed(claim)
             }
             Ok(_) => Outcome::Stale(version),
-            Err(e) => {
-                Outcome::Refused { version: Some(version), reason: format!("the claim is not readable: {e}") }
-            }
+            Err(e) => Outcome::Refused { version: Some(version), reason: format!("the claim is not readable: {e}") },
         }
     }
 

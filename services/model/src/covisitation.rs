@@ -32,9 +32,10 @@ impl Covisitation {
     /// Adds `weight` (log2, time included) to the pair `from → to`; at `bound` neighbours the weakest gives way.
     #[allow(clippy::cast_possible_truncation)] // f32 holds the logarithm to 1e-4 over centuries of half-lives
     pub(crate) fn add(&mut self, from: u64, to: u64, weight: f64, bound: usize) {
-        let neighbours = self.map.entry(from).or_insert_with(|| {
-            Arc::new(Neighbours { total: f32::NEG_INFINITY, list: Vec::with_capacity(4) })
-        });
+        let neighbours = self
+            .map
+            .entry(from)
+            .or_insert_with(|| Arc::new(Neighbours { total: f32::NEG_INFINITY, list: Vec::with_capacity(4) }));
         let neighbours = Arc::make_mut(neighbours);
         let add = |old: f32| log2_add(f64::from(old), weight) as f32;
         neighbours.total = add(neighbours.total);
@@ -45,9 +46,7 @@ impl Covisitation {
         let new = Neighbour { key: to, weight: weight as f32 };
         if neighbours.list.len() < bound {
             neighbours.list.push(new);
-        } else if let Some(weakest) =
-            neighbours.list.iter_mut().min_by(|a, b| a.weight.total_cmp(&b.weight))
-        {
+        } else if let Some(weakest) = neighbours.list.iter_mut().min_by(|a, b| a.weight.total_cmp(&b.weight)) {
             *weakest = new;
         }
     }

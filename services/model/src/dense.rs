@@ -33,10 +33,7 @@ pub(crate) fn export<M: Module>(module: &M) -> Arrays {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let tensor = param.val();
             let shape = tensor.dims().to_vec();
-            let values = tensor
-                .into_data()
-                .try_into_vec::<f32>()
-                .expect("weights are f32 on every device we open");
+            let values = tensor.into_data().try_into_vec::<f32>().expect("weights are f32 on every device we open");
             self.arrays.insert(self.path.join("."), Array { shape, values });
         }
     }

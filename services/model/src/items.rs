@@ -152,12 +152,7 @@ impl Items {
     }
 
     /// Changes an item's own row and accumulator, sets its content sum, and renews its unit vector.
-    pub(crate) fn set_row(
-        &mut self,
-        slot: u32,
-        content: Option<&[f32]>,
-        change: impl FnOnce(&mut [f32], &mut f32),
-    ) {
+    pub(crate) fn set_row(&mut self, slot: u32, content: Option<&[f32]>, change: impl FnOnce(&mut [f32], &mut f32)) {
         let dim = self.dim;
         let (block, n) = self.write(slot);
         let range = n * dim..(n + 1) * dim;

@@ -176,8 +176,7 @@ impl Arranged {
         let chosen = |history: &[Seen]| history.iter().filter(|seen| seen.kind.is_positive()).count();
         let length = histories.iter().map(|(history, _)| chosen(history).min(most)).max().unwrap_or(0);
         let cells = histories.len() * length;
-        let mut arranged =
-            Self { length, keys: vec![None; cells], kinds: vec![0; cells], gaps: vec![0; cells] };
+        let mut arranged = Self { length, keys: vec![None; cells], kinds: vec![0; cells], gaps: vec![0; cells] };
         for (row, (history, now)) in histories.iter().enumerate() {
             let newest_first = history.iter().rev().filter(|seen| seen.kind.is_positive());
             for (n, seen) in newest_first.take(length).enumerate() {
@@ -192,9 +191,7 @@ impl Arranged {
 
     pub(crate) fn to_device(&self, device: &Device) -> encoder::Histories {
         let shape = [self.keys.len() / self.length, self.length];
-        let int = |values: &Vec<i32>| {
-            Tensor::<2, Int>::from_data(TensorData::new(values.clone(), shape), device)
-        };
+        let int = |values: &Vec<i32>| Tensor::<2, Int>::from_data(TensorData::new(values.clone(), shape), device);
         let padding: Vec<bool> = self.keys.iter().map(Option::is_none).collect();
         // A history without items would make the softmax divide nothing by nothing: let it see its zeros.
         let padding = padding

@@ -311,9 +311,7 @@ impl Learner {
             self.sight(example);
         }
         let scores = candidates::score(&self.knowledge, &lists);
-        for (((example, list), scores), (popularity, pairs)) in
-            examples.iter().zip(&lists).zip(&scores).zip(rivals)
-        {
+        for (((example, list), scores), (popularity, pairs)) in examples.iter().zip(&lists).zip(&scores).zip(rivals) {
             let scored = list.iter().map(|c| c.key).zip(scores.iter().copied());
             self.quality.record(rank_of(example.key, scored), popularity, pairs);
         }

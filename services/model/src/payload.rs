@@ -15,8 +15,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use safetensors::tensor::{Dtype, TensorView};
 use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
 use schemas::checkpoint::{PayloadKind, Quality, Through};
 use serde::{Deserialize, Serialize};
 
@@ -133,7 +133,12 @@ impl Frozen {
         self.write_content(&content, &mut out);
         for (prefix, arrays) in [("encoder", &self.arrays.0), ("ranker", &self.arrays.1)] {
             for (name, array) in arrays {
-                out.put(format!("{prefix}.{name}"), Dtype::F32, array.shape.clone(), le(&array.values, f32::to_le_bytes));
+                out.put(
+                    format!("{prefix}.{name}"),
+                    Dtype::F32,
+                    array.shape.clone(),
+                    le(&array.values, f32::to_le_bytes),
+                );
             }
         }
         for (name, bytes) in [("encoder", &self.optimizers.encoder), ("ranker", &self.optimizers.ranker)] {

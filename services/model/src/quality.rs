@@ -63,11 +63,7 @@ impl Figures {
     #[allow(clippy::cast_precision_loss)] // counts
     pub fn recent(&self) -> Quality {
         let n = self.window.len().max(1) as f64;
-        Quality {
-            hr20: self.window_hits as f64 / n,
-            mrr20: self.window_reciprocal.max(0.0) / n,
-            tested: self.tested,
-        }
+        Quality { hr20: self.window_hits as f64 / n, mrr20: self.window_reciprocal.max(0.0) / n, tested: self.tested }
     }
 }
 

@@ -200,10 +200,7 @@ impl Model {
         }
         reasons.sort_by(|a, b| b.0.total_cmp(&a.0));
         reasons.truncate(2);
-        reasons
-            .into_iter()
-            .filter_map(|(_, key)| knowledge.items.get(key).map(|entry| entry.id.to_string()))
-            .collect()
+        reasons.into_iter().filter_map(|(_, key)| knowledge.items.get(key).map(|entry| entry.id.to_string())).collect()
     }
 
     /// What goes with an item, best first; empty for an unknown item.
@@ -278,8 +275,7 @@ impl Model {
             Some(1.0 / (1.0 + age_days))
         };
         let listed = newest().filter(|key| !catalog.is_delisted(*key));
-        let overall =
-            listed.filter_map(|key| self.entry(key, score(key)?, Origin::New)).take(k).collect();
+        let overall = listed.filter_map(|key| self.entry(key, score(key)?, Origin::New)).take(k).collect();
         let mut lists = self.by_category(newest(), catalog, k, Origin::New, score);
         lists.insert(0, (None, overall));
         lists

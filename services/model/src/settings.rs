@@ -86,10 +86,7 @@ impl Settings {
             }
         };
         check(self.dim >= 8 && self.dim.is_multiple_of(8), "model.dim: must be a multiple of 8, at least 8");
-        check(
-            self.heads > 0 && self.dim.is_multiple_of(self.heads.max(1)),
-            "model.heads: must divide model.dim",
-        );
+        check(self.heads > 0 && self.dim.is_multiple_of(self.heads.max(1)), "model.heads: must divide model.dim");
         check((1..=256).contains(&self.history), "model.history: must lie between 1 and 256");
         check(self.negatives >= 16, "model.negatives: must be at least 16");
         check(self.temperature > 0.0, "model.temperature: must be above 0");

@@ -139,7 +139,9 @@ impl Trainable {
             - floats(examples.negative_log_q).unsqueeze_dim::<2>(0);
         // A negative that is the very item chosen would teach the opposite.
         let count = negatives.dims()[0];
-        let same = targets.unsqueeze_dim::<2>(1).expand([batch, count])
+        let same = targets
+            .unsqueeze_dim::<2>(1)
+            .expand([batch, count])
             .equal(negatives.unsqueeze_dim::<2>(0).expand([batch, count]));
         let logits = Tensor::cat(vec![positive, negative.mask_fill(same, -1e9)], 1);
         let loss = log_softmax(logits, 1).slice([0..batch, 0..1]).mean().neg();
@@ -151,8 +153,7 @@ impl Trainable {
             |g| g.into_data().try_into_vec::<f32>().expect("gradients are f32 on every device we open"),
         );
         let gradients = GradientsParams::from_grads(gradients, &self.encoder);
-        self.encoder =
-            self.encoder_optimizer.step(settings.dense_learning_rate, self.encoder.clone(), gradients);
+        self.encoder = self.encoder_optimizer.step(settings.dense_learning_rate, self.encoder.clone(), gradients);
         (value, rows_gradient)
     }
 
@@ -161,15 +162,13 @@ impl Trainable {
         let device = &self.device;
         let shape = [choices.chosen.len() / choices.width, choices.width];
         let cells = choices.chosen.len();
-        let features =
-            Tensor::<2>::from_data(TensorData::new(choices.features, [cells, FEATURES]), device);
+        let features = Tensor::<2>::from_data(TensorData::new(choices.features, [cells, FEATURES]), device);
         let padding = Tensor::<2, Bool>::from_data(TensorData::new(choices.padding, shape), device);
         let chosen = Tensor::<2>::from_data(TensorData::new(choices.chosen, shape), device);
         let loss = self.ranker.loss(features, padding, chosen);
         let value = loss.clone().into_scalar::<f32>();
         let gradients = GradientsParams::from_grads(loss.backward(), &self.ranker);
-        self.ranker =
-            self.ranker_optimizer.step(settings.ranker_learning_rate, self.ranker.clone(), gradients);
+        self.ranker = self.ranker_optimizer.step(settings.ranker_learning_rate, self.ranker.clone(), gradients);
         value
     }
 }

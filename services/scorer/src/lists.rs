@@ -70,7 +70,7 @@ impl Lists {
             let outcome = tokio::select! {
                 () = ctx.drained() => break,
                 _ = tick.tick() => self.turn().await,
-                _ = swaps.changed() => self.announce().await,
+                _ = swaps.changed() => self.follow().await,
             };
             match outcome {
                 Err(Error::Redis(_)) if ctx.draining() => break, // lists are made again after the restart
@@ -94,6 +94,12 @@ impl Lists {
         self.announce().await?;
         self.write_tops().await?;
         self.write_similar().await
+    }
+
+    /// What is hot must not wait for the next turn: an unknown user is served nothing else.
+    async fn follow(&mut self) -> Result<(), Error> {
+        self.announce().await?;
+        self.write_tops().await
     }
 
     async fn was_flushed(&self) -> Result<bool, Error> {

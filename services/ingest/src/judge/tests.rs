@@ -74,7 +74,8 @@ fn the_same_event_id_twice_is_applied_once() {
 
 #[test]
 fn a_batch_read_again_after_a_crash_is_not_written_twice() {
-    let records = [record(0, "u1", view("")), record(1, "u1", "{}"), record(2, "u1", view("")), record(3, "u1", view(""))];
+    let records =
+        [record(0, "u1", view("")), record(1, "u1", "{}"), record(2, "u1", view("")), record(3, "u1", view(""))];
     let first = judge().judge(&records[..3], &mut owning(), NOW);
 
     let mut progress = owning();

@@ -197,7 +197,10 @@ fn an_id_over_256_bytes_is_a_dead_letter_and_one_of_256_is_not() {
 fn an_impression_with_more_items_than_the_limit_is_a_dead_letter() {
     let impression = |items: &str| with("items", items).replace("view", "impression");
     accepted(&impression(r#"["a","b","c"]"#));
-    assert_eq!(reason(impression(r#"["a","b","c","d"]"#)), (Reason::TooManyItems, "`items` has 4, the limit is 3".into()));
+    assert_eq!(
+        reason(impression(r#"["a","b","c","d"]"#)),
+        (Reason::TooManyItems, "`items` has 4, the limit is 3".into())
+    );
 }
 
 #[test]

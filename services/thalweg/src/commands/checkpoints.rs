@@ -72,7 +72,8 @@ async fn walk(config: &Config, mut each: impl FnMut(Outcome) -> Result<bool, Err
 }
 
 async fn list(config: &Config, json: bool) -> Result<(), Error> {
-    let mut rows = vec![["version", "kind", "bytes", "interactions", "made at", "HR@20", ""].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["version", "kind", "bytes", "interactions", "made at", "HR@20", ""].map(str::to_owned).to_vec()];
     let mut manifests = Vec::new();
     walk(config, |outcome| {
         match outcome {
@@ -91,7 +92,11 @@ async fn list(config: &Config, json: bool) -> Result<(), Error> {
         Ok(true)
     })
     .await?;
-    if json { output::json(&manifests) } else { Ok(output::table(&rows)) }
+    if json {
+        return output::json(&manifests);
+    }
+    output::table(&rows);
+    Ok(())
 }
 
 fn row(manifest: &Manifest) -> Vec<String> {

@@ -13,9 +13,10 @@ use crate::output;
 
 /// Opens a recorded log with a bar, and tells what was left out.
 pub(crate) fn open_log(path: &std::path::Path, args: &crate::cli::LogArgs) -> Result<Log, Error> {
-    let columns = args.columns.clone().ok_or_else(|| {
-        Error::Other("say which column is what: --columns user=…,item=…,time=…".to_owned())
-    })?;
+    let columns = args
+        .columns
+        .clone()
+        .ok_or_else(|| Error::Other("say which column is what: --columns user=…,item=…,time=…".to_owned()))?;
     let options = Options { columns, default_type: args.default_type, limit: args.limit };
     let bar = output::bar(1_000, "reading");
     let log = Log::open(path, &options, |progress| {

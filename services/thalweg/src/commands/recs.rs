@@ -38,7 +38,13 @@ pub(crate) async fn run(args: Args, config: &Config) -> Result<ExitCode, Error> 
     let mut rows = vec![["", "item", "score", "from", "because"].map(str::to_owned).to_vec()];
     for (n, entry) in slate.items.iter().enumerate() {
         let because = entry.because.join(", ");
-        rows.push(vec![(n + 1).to_string(), entry.id.clone(), format!("{:.3}", entry.score), entry.from.clone(), because]);
+        rows.push(vec![
+            (n + 1).to_string(),
+            entry.id.clone(),
+            format!("{:.3}", entry.score),
+            entry.from.clone(),
+            because,
+        ]);
     }
     output::table(&rows);
     Ok(ExitCode::SUCCESS)

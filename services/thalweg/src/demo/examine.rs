@@ -36,9 +36,8 @@ pub(super) async fn fill(
     report.dead_letters = tally.dead_letters;
     report.dead_letters_by_reason.clone_from(&tally.dead_letters_by_reason);
     report.duplicates_dropped = scrape(page, "ingest_duplicates_dropped_total") as u64;
-    report.lost = report
-        .events_sent
-        .saturating_sub(tally.interactions + tally.dead_letters + report.duplicates_dropped);
+    report.lost =
+        report.events_sent.saturating_sub(tally.interactions + tally.dead_letters + report.duplicates_dropped);
     report.events_per_second = report.events_sent as f64 / report.seconds.max(1e-9);
 
     let fresh = services.scorer.latency(FRESHNESS).snapshot();

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use runtime::Context;
 use runtime::kafka::Producer;
 use runtime::redis::Redis;
-use runtime::telemetry::scrape;
+use runtime::telemetry::{MetricsHandle, scrape};
 use schemas::{Keys, Topic, Topics};
 
 use crate::cli::{LogArgs, Place};
@@ -94,7 +94,7 @@ pub(crate) async fn run(args: Args, place: Place) -> Result<ExitCode, Error> {
     let mut sampler = Sampler::new(metrics.clone(), manifests.clone(), &services);
     let mut run = Run { sent: 0, seconds: 0.0, problems: Vec::new() };
     run.send(&args, &mut traffic, &topics, &producer, &mut probe, &mut sampler, &services).await?;
-    run.settle(&manifests, &services, &metrics).await;
+    run.settle(&manifests, &services, &metrics, &redis, &Keys::new(&servers.redis.key_prefix)).await;
 
     let mut report = Report {
         source: traffic.label.clone(),
@@ -194,7 +194,14 @@ impl Run {
     }
 
     /// Waits until every record that was sent has come to rest and a version has learned from all.
-    async fn settle(&mut self, manifests: &Manifests, services: &Services, metrics: &runtime::telemetry::MetricsHandle) {
+    async fn settle(
+        &mut self,
+        manifests: &Manifests,
+        services: &Services,
+        metrics: &MetricsHandle,
+        redis: &Redis,
+        keys: &Keys,
+    ) {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             let page = metrics.render();
@@ -204,8 +211,11 @@ impl Run {
                 + count("ingest_dead_letters_total")
                 + count("ingest_duplicates_dropped_total");
             let applied = count("ingest_interactions_total");
-            let learned = manifests.all().last().map_or(0, |manifest| manifest.interactions);
-            let swapped = count("scorer_versions_swapped_total") >= manifests.all().len() as u64;
+            let newest = manifests.all().pop();
+            let learned = newest.as_ref().map_or(0, |manifest| manifest.interactions);
+            // The scorer says in Redis which version is live; an outage there shows below, as not settled.
+            let live = redis.hgetall(&keys.model()).await.unwrap_or_default();
+            let swapped = live.get("version") == newest.map(|manifest| manifest.version.to_string()).as_ref();
             let scored = count("scorer_interactions_total") + count("scorer_duplicates_dropped_total");
             if judged >= self.sent && learned >= applied && scored >= applied && swapped {
                 return;

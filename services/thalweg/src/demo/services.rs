@@ -29,8 +29,7 @@ impl Services {
             scorer: context("scorer"),
             root: context("demo"),
         };
-        let (ingest, trainer, scorer) =
-            (services.ingest.clone(), services.trainer.clone(), services.scorer.clone());
+        let (ingest, trainer, scorer) = (services.ingest.clone(), services.trainer.clone(), services.scorer.clone());
         // A demo lives for a minute or two: show a second snapshot in that time.
         let snapshots = ("trainer.snapshot_every", "30s".to_owned());
         let config = settings(ingest::DEFAULTS, servers, false, &[])?;
@@ -65,9 +64,10 @@ impl Services {
     pub(super) fn missing(&self) -> String {
         let red = |ctx: &&Context| {
             let name = ctx.name().to_owned();
-            ctx.readiness().into_iter().filter_map(move |(condition, state)| {
-                Some(format!("{name} {condition}: {}", state.err()?))
-            }).collect::<Vec<_>>()
+            ctx.readiness()
+                .into_iter()
+                .filter_map(move |(condition, state)| Some(format!("{name} {condition}: {}", state.err()?)))
+                .collect::<Vec<_>>()
         };
         self.all().iter().flat_map(red).collect::<Vec<_>>().join("; ")
     }

@@ -33,7 +33,8 @@ impl Traffic {
     pub(super) fn open(args: &Args, now: i64) -> Result<Self, Error> {
         if let Some(path) = &args.log {
             let log = tokio::task::block_in_place(|| commands::open_log(path, &args.how))?;
-            let name = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
+            let name =
+                path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
             return Ok(Self {
                 label: format!("recorded log {name}, {} events of {} users", log.len(), log.users()),
                 skipped: log.skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),

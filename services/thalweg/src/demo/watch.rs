@@ -79,14 +79,7 @@ pub(super) struct Sampler {
 impl Sampler {
     pub(super) fn new(metrics: MetricsHandle, manifests: Manifests, services: &Services) -> Self {
         let last_freshness = services.scorer.latency(FRESHNESS).snapshot();
-        Self {
-            started: Instant::now(),
-            metrics,
-            manifests,
-            last_freshness,
-            last: (0.0, 0, 0),
-            points: Vec::new(),
-        }
+        Self { started: Instant::now(), metrics, manifests, last_freshness, last: (0.0, 0, 0), points: Vec::new() }
     }
 
     pub(super) fn newest_version(&self) -> Option<String> {

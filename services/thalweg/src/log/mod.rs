@@ -142,5 +142,4 @@ fn label(path: &Path, options: &Options) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::print_stderr, reason = "tests tell what they measured and what they left out")]
 mod tests;

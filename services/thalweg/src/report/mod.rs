@@ -245,5 +245,4 @@ impl Report {
 }
 
 #[cfg(test)]
-#[expect(clippy::print_stderr, reason = "tests tell what they measured and what they left out")]
 mod tests;

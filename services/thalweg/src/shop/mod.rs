@@ -201,5 +201,4 @@ impl Shop {
 }
 
 #[cfg(test)]
-#[expect(clippy::print_stderr, reason = "tests tell what they measured and what they left out")]
 mod tests;
