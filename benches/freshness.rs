@@ -1,4 +1,4 @@
-//! Freshness with everything on this machine: `thalweg demo` at two rates, read from its report.
+//! Freshness with everything on this machine: `thalweg demo` at several rates, read from its report.
 
 use std::env;
 use std::path::PathBuf;
@@ -12,15 +12,16 @@ use crate::report::{Figure, Report};
 
 pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
     let kafka = if env::var_os("KAFKA_BROKERS").is_some() { "Kafka" } else { "embedded broker" };
-    for rate in size.pick(vec![500, 2_000], vec![500]) {
-        let demo = demo(rate, size.pick(50, 8))?;
+    for rate in size.pick(vec![500, 1_000, 2_000], vec![500]) {
+        let demo = demo(rate, size.pick(40, 8))?;
         let number = |path: &str| demo.pointer(path).and_then(Value::as_f64).unwrap_or(f64::NAN);
         let figure = |what: &str, path: &str| Figure::of(format!("{rate} events/s: {what}"), number(path), "ms");
         let (sent, lost) = (number("/events_per_second"), number("/lost"));
-        report.add(
-            figure("event → slate, p50", "/freshness_ms/p50")
-                .remark(format!("{kafka}; {sent:.0} events/s sent, {lost} lost")),
-        );
+        let mut remark = format!("{kafka}; {sent:.0} events/s sent, {lost} lost");
+        if demo["closed"] != true {
+            remark += &format!("; the loop did not close: {}", demo["problems"]);
+        }
+        report.add(figure("event → slate, p50", "/freshness_ms/p50").remark(remark));
         report.add(figure("event → slate, p99", "/freshness_ms/p99"));
         report.add(figure("event → slate, p99.9", "/freshness_ms/p999"));
         report.add(figure("interaction → served model, p50", "/model_freshness_ms/p50"));
@@ -43,12 +44,7 @@ fn demo(rate: u32, seconds: u32) -> Result<Value, Error> {
     let report = std::fs::read(&path).map_err(|_| {
         Error::Other(format!("`thalweg demo` made no report: {}", String::from_utf8_lossy(&output.stderr)))
     })?;
-    let report: Value = serde_json::from_slice(&report)?;
-    if output.status.success() {
-        Ok(report)
-    } else {
-        Err(Error::Other(format!("`thalweg demo --rate {rate}` did not close the loop: {}", report["problems"])))
-    }
+    Ok(serde_json::from_slice(&report)?)
 }
 
 fn beside_us(name: &str) -> Result<PathBuf, Error> {

@@ -1,17 +1,18 @@
 //! Whether a training step costs the same however large the catalog is, and what an item costs in memory.
 //!
 //! The stream is the same at every size: only items that nobody chooses are added. A step tests before it trains, and
-//! the test looks through the whole table; that part is measured apart, by the same search on the same table.
+//! the test looks through the whole table; that part is measured apart, by the same search right after each step, in a
+//! model that is the learner's latest version.
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use model::{Catalog, Learner, Settings};
 use schemas::checkpoint::PayloadKind;
 
 use crate::error::Error;
 use crate::machine::resident_bytes;
-use crate::measure::{Latencies, Size, per_second};
+use crate::measure::{Latencies, Samples, Size, per_second};
 use crate::report::{Figure, Report};
 use crate::world::{World, served};
 
@@ -24,7 +25,8 @@ const STEPS: usize = 8;
 struct Step {
     items: usize,
     whole: Latencies,
-    search_ms: f64,
+    search: Samples,
+    rest: Samples,
 }
 
 pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
@@ -35,50 +37,47 @@ pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
     }
     steps.reverse();
     let first = &steps[0];
-    let (whole, rest) = (first.whole.ms(0.5), first.rest());
     for step in &steps {
         let k = step.items / 1_000;
         let figure = Figure::of(format!("step of {BATCH}, {k} k items"), step.whole.ms(0.5), "ms");
         let figure = figure.remark(format!("p99 {:.1} ms", step.whole.ms(0.99)));
-        report.add(figure.beside("10 k items", step.whole.ms(0.5) / whole));
-        let figure = Figure::of(format!("  of it the test's search, {k} k items"), step.search_ms, "ms");
-        report.add(figure.beside("10 k items", step.search_ms / first.search_ms));
-        let figure = Figure::of(format!("  the rest: training, {k} k items"), step.rest(), "ms");
-        report.add(figure.beside("10 k items", step.rest() / rest));
+        report.add(figure.beside("10 k items", step.whole.ms(0.5) / first.whole.ms(0.5)));
+        let figure = Figure::median(format!("  of it the test's search, {k} k items"), &step.search, "ms");
+        report.add(figure.beside("10 k items", step.search.median() / first.search.median()));
+        let figure = Figure::median(format!("  the rest: training, {k} k items"), &step.rest, "ms");
+        let figure = figure.remark("the difference of the two, step by step");
+        report.add(figure.beside("10 k items", step.rest.median() / first.rest.median()));
     }
     Ok(())
-}
-
-impl Step {
-    fn rest(&self) -> f64 {
-        self.whole.ms(0.5) - self.search_ms
-    }
 }
 
 fn measure(items: usize, size: Size, report: &mut Report) -> Result<Step, Error> {
     let mut world = World::new(SOLD);
     let mut learner = Learner::new(Settings::default())?;
     fill(&mut learner, &world, items, report);
-    drop(learner.freeze(PayloadKind::Snapshot)?); // published, as a trainer does; the next is a delta
+    let model = served(&mut learner)?;
     world.live_through(&mut learner, size.pick(512, 256));
 
-    let mut whole = Latencies::new();
+    let chosen = world.items().iter().take(BATCH).map(|item| item.item_id.clone()).collect::<Vec<_>>();
+    let ids: Vec<&str> = chosen.iter().map(String::as_str).collect();
+    let (catalog, near) = (Catalog::default(), Settings::default().candidates - 1);
+    let mut step = Step { items, whole: Latencies::new(), search: Samples::default(), rest: Samples::default() };
     for _ in 0..size.pick(4, 1) {
         // The trainer encodes a version on another thread meanwhile: blocks it shares are copied when written.
         let _encoding = learner.freeze(PayloadKind::Delta)?;
         for batch in world.examples(STEPS * BATCH).chunks(BATCH) {
-            whole.time(|| learner.observe(batch));
+            let started = Instant::now();
+            learner.observe(batch);
+            let whole = started.elapsed();
+            let started = Instant::now();
+            black_box(model.similar(&ids, &catalog, near));
+            let search = started.elapsed();
+            step.whole.record(whole);
+            step.search.push(search.as_secs_f64() * 1_000.0);
+            step.rest.push((whole.as_secs_f64() - search.as_secs_f64()) * 1_000.0);
         }
     }
-
-    let model = served(&mut learner)?;
-    drop(learner);
-    let ids: Vec<&str> = world.items().iter().take(BATCH).map(|item| item.item_id.as_str()).collect();
-    let (catalog, candidates) = (Catalog::default(), Settings::default().candidates);
-    let search = Latencies::of(Duration::from_millis(size.pick(1_500, 100)), 3, || {
-        black_box(model.similar(&ids, &catalog, candidates - 1));
-    });
-    Ok(Step { items, whole, search_ms: search.ms(0.5) })
+    Ok(step)
 }
 
 /// Fills the table with the shop's items and shelf warmers by catalog records.

@@ -17,6 +17,8 @@ pub struct Report {
     pub quick: bool,
     /// The system's load before the first measurement: what others wanted of the cores.
     pub load_before: Option<f64>,
+    /// The same after the last one: our own work is in it.
+    pub load_after: Option<f64>,
     /// How long it took.
     pub seconds: f64,
     /// The figures, in order.
@@ -82,6 +84,7 @@ impl Report {
             began_at: runtime::Context::new("bench").now(),
             quick,
             load_before: machine::load(),
+            load_after: None,
             seconds: 0.0,
             figures: Vec::new(),
             section: "",
@@ -99,6 +102,7 @@ impl Report {
     /// Ends the run.
     #[allow(clippy::cast_precision_loss)] // milliseconds of minutes
     pub fn end(&mut self) {
+        self.load_after = machine::load();
         self.seconds = (runtime::Context::new("bench").now() - self.began_at) as f64 / 1_000.0;
     }
 

@@ -64,6 +64,8 @@ async fn the_broker_away_for_a_while_loses_nothing() {
         service.ready().await;
     }
 
+    served_once(&world, &sent).await;
+
     // In the middle of the traffic: the application waits as well.
     let (during, ()) = tokio::join!(world.flow(during, 150), async {
         world.broker().go_away();

@@ -1,11 +1,14 @@
 //! The embedded Kafka-compatible broker of the demo and the tests.
 //!
 //! A `tansu-broker` in this process, on its own threads, on a free loopback port, with everything in memory and
-//! nothing ever deleted: it is for minutes, not for production. The protocol, topics and groups are tansu's, the records
-//! are kept in a log of our own (`log.rs`). What it cannot do: transactions, `DeleteRecords`, retention, compaction.
+//! nothing ever deleted: it is for minutes, not for production. The protocol and the topics are tansu's; the records
+//! (`log.rs`) and the consumer groups (`group.rs`) are our own, which say why. What it cannot do: transactions, `DeleteRecords`, retention, compaction.
 
+mod group;
+mod groups;
 mod listener;
 mod log;
+mod offsets;
 mod routes;
 mod services;
 
@@ -13,13 +16,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::{fmt, io};
 
-use tansu_broker::coordinator::group::administrator::Controller;
 use tansu_storage::StorageContainer;
 use tokio::runtime::Runtime;
 use url::Url;
 
 use listener::Listening;
-use log::Log;
 use routes::Engine;
 
 /// Two threads: a slow request does not stop the others, and the demo has two cores for everything.
@@ -171,8 +172,7 @@ async fn open(addr: SocketAddr) -> Result<Engine, String> {
         .build()
         .await
         .map_err(|error| error.to_string())?;
-    let groups = Controller::with_storage(storage.clone()).map_err(|error| error.to_string())?;
-    Ok(Engine { cluster: CLUSTER, storage, groups, log: Arc::new(Log::default()) })
+    Ok(Engine { cluster: CLUSTER, storage, groups: Arc::default(), log: Arc::default() })
 }
 
 /// Keeps tansu's spans and events (some at `error` for what is normal) away from the program's subscriber: no

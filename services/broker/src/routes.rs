@@ -1,29 +1,33 @@
-//! Which service answers which request: tansu's, except for the three over our own log.
+//! Which service answers which request: tansu's, except for those over our own log and groups.
 
 use std::sync::Arc;
 
 use rama::layer::{MapErrLayer, MapStateLayer};
 use rama::{Layer as _, Service};
 use tansu_broker::Error;
-use tansu_broker::coordinator::group::administrator::Controller;
-use tansu_broker::service::{auth, coordinator, storage as tansu};
-use tansu_sans_io::{ApiKey as _, FetchRequest, ListOffsetsRequest, ProduceRequest};
+use tansu_broker::service::{auth, storage as tansu};
+use tansu_sans_io::{
+    ApiKey as _, FetchRequest, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, ListOffsetsRequest,
+    OffsetCommitRequest, OffsetFetchRequest, ProduceRequest, SyncGroupRequest,
+};
 use tansu_service::{
     BytesFrameLayer, FrameRequestLayer, FrameRouteService, TcpBytesLayer, TcpContext, TcpContextLayer,
 };
 use tansu_storage::StorageContainer;
 use tokio::net::TcpStream;
 
+use crate::groups::{Groups, Membership};
 use crate::log::Log;
+use crate::offsets::{Commit, Tell};
 use crate::services::{Fetch, ListOffsets, Produce, Records};
 
 /// What outlives the connections.
 #[derive(Debug, Clone)]
 pub(crate) struct Engine {
     pub(crate) cluster: &'static str,
-    /// Topics, settings, committed offsets, producer ids.
+    /// Topics, settings, producer ids.
     pub(crate) storage: StorageContainer,
-    pub(crate) groups: Controller<StorageContainer>,
+    pub(crate) groups: Arc<Groups>,
     pub(crate) log: Arc<Log>,
 }
 
@@ -57,28 +61,26 @@ pub(crate) fn connection(engine: Engine) -> Result<impl Service<(), TcpStream, R
     .into_iter()
     .try_fold(FrameRouteService::<(), Error>::builder(), |builder, route| route(builder, engine.storage.clone()))?;
 
-    let (errors, of) = (|| MapErrLayer::new(Error::from), |records: &Records| records.clone());
-    let (produce, fetch, list) = (of(&records), of(&records), of(&records));
-    let builder = builder
-        .with_route(
-            ProduceRequest::KEY,
-            (errors(), MapStateLayer::new(|()| produce), FrameRequestLayer::<ProduceRequest>::new())
-                .into_layer(Produce)
-                .boxed(),
-        )?
-        .with_route(
-            FetchRequest::KEY,
-            (errors(), MapStateLayer::new(|()| fetch), FrameRequestLayer::<FetchRequest>::new())
-                .into_layer(Fetch)
-                .boxed(),
-        )?
-        .with_route(
-            ListOffsetsRequest::KEY,
-            (errors(), MapStateLayer::new(|()| list), FrameRequestLayer::<ListOffsetsRequest>::new())
-                .into_layer(ListOffsets)
-                .boxed(),
-        )?;
-    let route = coordinator::services(builder, engine.groups).and_then(auth::services)?.build()?;
+    let groups = engine.groups;
+    // A macro, for every request has its own types.
+    macro_rules! route {
+        ($builder:expr, $request:ty, $service:expr, $state:expr) => {{
+            let state = $state.clone();
+            let layers =
+                (MapErrLayer::new(Error::from), MapStateLayer::new(|()| state), FrameRequestLayer::<$request>::new());
+            $builder.with_route(<$request>::KEY, layers.into_layer($service).boxed())?
+        }};
+    }
+    let builder = route!(builder, ProduceRequest, Produce, records);
+    let builder = route!(builder, FetchRequest, Fetch, records);
+    let builder = route!(builder, ListOffsetsRequest, ListOffsets, records);
+    let builder = route!(builder, JoinGroupRequest, Membership, groups);
+    let builder = route!(builder, SyncGroupRequest, Membership, groups);
+    let builder = route!(builder, HeartbeatRequest, Membership, groups);
+    let builder = route!(builder, LeaveGroupRequest, Membership, groups);
+    let builder = route!(builder, OffsetCommitRequest, Commit, groups);
+    let builder = route!(builder, OffsetFetchRequest, Tell, groups);
+    let route = auth::services(builder)?.build()?;
     Ok((
         TcpContextLayer::new(TcpContext::default().cluster_id(Some(engine.cluster.into()))),
         TcpBytesLayer::default(),

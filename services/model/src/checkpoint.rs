@@ -201,3 +201,6 @@ impl Assembler {
         Outcome::Whole(manifest, payload)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,10 @@
 //! Dense weights as named arrays, so that a payload holds them and Python can read them.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::error::Error;
 
@@ -40,6 +41,17 @@ pub(crate) fn export<M: Module>(module: &M) -> Arrays {
     let mut export = Export { path: Vec::new(), arrays: Arrays::new() };
     module.visit(&mut export);
     export.arrays
+}
+
+/// Builds a module whose random weights depend on `seed` alone. Burn's generator belongs to the whole device and
+/// weights are drawn when first looked at, so both happen here, one module at a time.
+pub(crate) fn seeded<M: Module>(device: &Device, seed: u64, build: impl FnOnce() -> M) -> M {
+    static DRAWING: Mutex<()> = Mutex::new(());
+    let _drawing = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
+    device.seed(seed);
+    let module = build();
+    export(&module);
+    module
 }
 
 /// Gives a module the weights of `arrays`, and every parameter an id derived from its path: the

@@ -72,7 +72,8 @@ pub(crate) struct Items {
     dim: usize,
     index: KeyMap<u32>,
     blocks: imbl::Vector<Arc<Block>>,
-    free: imbl::Vector<u32>,
+    /// The lowest is taken first, so that a restored table goes on exactly like the one it was made from.
+    free: imbl::OrdSet<u32>,
 }
 
 /// An item's row as a payload carries it.
@@ -85,7 +86,7 @@ pub(crate) struct RowRef<'a> {
 
 impl Items {
     pub(crate) fn new(dim: usize) -> Self {
-        Self { dim, index: KeyMap::default(), blocks: imbl::Vector::new(), free: imbl::Vector::new() }
+        Self { dim, index: KeyMap::default(), blocks: imbl::Vector::new(), free: imbl::OrdSet::new() }
     }
 
     pub(crate) fn dim(&self) -> usize {
@@ -133,17 +134,37 @@ impl Items {
 
     /// Puts an item into a free slot with a zero row; the caller sets the row next.
     pub(crate) fn insert(&mut self, entry: Entry) -> u32 {
-        let slot = self.free.pop_back().unwrap_or_else(|| {
-            let first = u32::try_from(self.blocks.len() * BLOCK).expect("max_items bounds the table");
-            self.blocks.push_back(Arc::new(Block::new(self.dim)));
-            let last = first + u32::try_from(BLOCK).expect("small");
-            self.free.extend((first + 1..last).rev());
-            first
-        });
+        if self.free.is_empty() {
+            self.grow();
+        }
+        let slot = *self.free.get_min().expect("the table has just grown");
+        self.occupy(slot, entry);
+        slot
+    }
+
+    /// Puts an item into the slot that it has elsewhere; false when another item is there.
+    pub(crate) fn insert_at(&mut self, slot: u32, entry: Entry) -> bool {
+        while self.blocks.len() * BLOCK <= slot as usize {
+            self.grow();
+        }
+        let free = self.free.contains(&slot);
+        if free {
+            self.occupy(slot, entry);
+        }
+        free
+    }
+
+    fn grow(&mut self) {
+        let first = u32::try_from(self.blocks.len() * BLOCK).expect("max_items bounds the table");
+        self.blocks.push_back(Arc::new(Block::new(self.dim)));
+        self.free.extend((0..BLOCK as u32).map(|n| first + n));
+    }
+
+    fn occupy(&mut self, slot: u32, entry: Entry) {
+        self.free.remove(&slot);
         self.index.insert(entry.key, slot);
         let (block, n) = self.write(slot);
         block.entries[n] = Some(entry);
-        slot
     }
 
     pub(crate) fn update<R>(&mut self, slot: u32, change: impl FnOnce(&mut Entry) -> R) -> Option<R> {
@@ -184,7 +205,7 @@ impl Items {
         }
         block.accumulators[n] = 0.0;
         let entry = block.entries[n].take();
-        self.free.push_back(slot);
+        self.free.insert(slot);
         entry
     }
 

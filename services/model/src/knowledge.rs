@@ -9,6 +9,7 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use imbl::OrdSet;
 
 use crate::covisitation::Covisitation;
+use crate::dense;
 use crate::encoder::{self, Encoder};
 use crate::history::Seen;
 use crate::items::{Entry, Items};
@@ -49,7 +50,12 @@ pub struct Knowledge {
 
 impl Knowledge {
     pub(crate) fn new(settings: Arc<Settings>, device: Device, origin: i64) -> Self {
-        device.seed(settings.seed);
+        let seeded = &settings;
+        let encoder = || Encoder::new(seeded.dim, seeded.heads, seeded.history, &device);
+        let (encoder, ranker) = (
+            dense::seeded(&device, settings.seed, encoder),
+            dense::seeded(&device, settings.seed, || Ranker::new(&device)),
+        );
         Self {
             clock: Clock::new(origin, settings.popularity_half_lives_s),
             items: Items::new(settings.dim),
@@ -57,8 +63,8 @@ impl Knowledge {
             covisitation: Covisitation::default(),
             popular: Popular::default(),
             newest: OrdSet::new(),
-            encoder: Encoder::new(settings.dim, settings.heads, settings.history, &device),
-            ranker: Ranker::new(&device),
+            encoder,
+            ranker,
             now: origin,
             interactions: 0,
             device,
@@ -80,11 +86,21 @@ impl Knowledge {
 
     /// Puts a new item into the table and the `newest` list.
     pub(crate) fn insert(&mut self, entry: Entry) -> u32 {
+        self.arrived(&entry);
+        self.items.insert(entry)
+    }
+
+    /// The same, into the slot that the item has in the trainer's table; false when another item is there.
+    pub(crate) fn insert_at(&mut self, slot: u32, entry: Entry) -> bool {
+        self.arrived(&entry);
+        self.items.insert_at(slot, entry)
+    }
+
+    fn arrived(&mut self, entry: &Entry) {
         self.newest.insert((entry.first_ts, entry.key));
         if self.newest.len() > NEWEST {
             self.newest.remove_min();
         }
-        self.items.insert(entry)
     }
 
     /// Forgets an item everywhere.

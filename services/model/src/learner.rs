@@ -69,7 +69,7 @@ pub struct Learner {
     recent_targets: Vec<u64>,
     steps: u64,
     started: bool,
-    sweep: usize,
+    targets_seen: usize,
     changed: Changed,
 }
 
@@ -147,7 +147,7 @@ impl Learner {
             through,
             steps,
             started,
-            sweep: 0,
+            targets_seen: 0,
             changed: Changed::default(),
             knowledge,
             trainable,
@@ -339,9 +339,9 @@ impl Learner {
         if self.recent_targets.len() < RECENT_TARGETS {
             self.recent_targets.push(key);
         } else {
-            let n = usize::try_from(self.knowledge.interactions).unwrap_or(0) % RECENT_TARGETS;
-            self.recent_targets[n] = key;
+            self.recent_targets[self.targets_seen % RECENT_TARGETS] = key;
         }
+        self.targets_seen += 1;
     }
 
     fn insert(&mut self, key: u64, item_id: &str, first_ts: i64) -> u32 {
@@ -532,19 +532,19 @@ impl Learner {
         if blocks == 0 {
             return;
         }
-        self.sweep = (self.sweep + 1) % blocks;
+        let sweep = usize::try_from(self.steps).unwrap_or(0) % blocks;
         let age = i64::try_from(self.knowledge.settings.expire_after_s).unwrap_or(i64::MAX / 1_000) * 1_000;
         let least = self.knowledge.now.saturating_sub(age);
-        let old: Vec<u64> = self.in_block(self.sweep).filter(|e| e.last_ts < least).map(|e| e.key).collect();
+        let old: Vec<u64> = self.in_block(sweep).filter(|e| e.last_ts < least).map(|e| e.key).collect();
         old.into_iter().for_each(|key| self.remove(key));
     }
 
     /// Makes room for one item: the one not seen for longest among those of a few blocks.
     fn evict(&mut self) {
         let blocks = self.knowledge.items.blocks().len();
-        let sample = (0..8).map(|n| (self.sweep + n * 7_919) % blocks.max(1));
+        let start = usize::try_from(self.knowledge.interactions).unwrap_or(0);
+        let sample = (0..8).map(|n| (start + n * 7_919) % blocks.max(1));
         let oldest = sample.flat_map(|n| self.in_block(n)).min_by_key(|e| (e.last_ts, e.key)).map(|e| e.key);
-        self.sweep = (self.sweep + 1) % blocks.max(1);
         if let Some(key) = oldest {
             self.remove(key);
         }
@@ -608,3 +608,6 @@ fn adagrad(row: &mut [f32], accumulator: &mut f32, gradient: &[f32], rate: f32, 
         row.iter_mut().zip(gradient).for_each(|(x, g)| *x -= step * g);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 //!
 //! | tensor | shape | what |
 //! |---|---|---|
-//! | `items.key`, `items.row`, `items.accumulator`, `items.sightings`, `items.first_ts`, `items.last_ts`, `items.popularity` | `[n]`, rows `[n, dim]`, popularity `[n, 3]` | the items, one row each |
+//! | `items.key`, `items.slot`, `items.row`, `items.accumulator`, `items.sightings`, `items.first_ts`, `items.last_ts`, `items.popularity` | `[n]`, rows `[n, dim]`, popularity `[n, 3]` | the items, one row each |
 //! | `items.id`, `items.id_end` | bytes, `[n]` | their ids in UTF-8, one after the other, and where each ends |
 //! | `items.content_of`, `items.content` | `[m]`, `[m, dim]` | which of them have content, and its vector; the item's vector is row + content, scaled to length 1 |
 //! | `items.removed` | `[r]` | keys that are gone |
@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::covisitation::{Neighbour, Neighbours};
 use crate::dense::{Array, Arrays};
 use crate::error::Error;
-use crate::items::Entry;
+use crate::items::{BLOCK, Entry};
 use crate::knowledge::{ContentRow, Knowledge};
 use crate::learner::Changed;
 use crate::popularity::HALF_LIVES;
@@ -167,6 +167,8 @@ impl Frozen {
         let column = |out: &mut Out, name: &str, dtype, bytes| out.put(format!("items.{name}"), dtype, vec![n], bytes);
         let each = |f: &dyn Fn(&Entry) -> Vec<u8>| found.iter().flat_map(|(_, e)| f(e)).collect::<Vec<u8>>();
         column(out, "key", Dtype::U64, each(&|e| e.key.to_le_bytes().to_vec()));
+        let slots: Vec<u32> = found.iter().map(|(slot, _)| *slot).collect();
+        column(out, "slot", Dtype::U32, le(&slots, u32::to_le_bytes));
         column(out, "sightings", Dtype::U32, each(&|e| e.sightings.to_le_bytes().to_vec()));
         column(out, "first_ts", Dtype::I64, each(&|e| e.first_ts.to_le_bytes().to_vec()));
         column(out, "last_ts", Dtype::I64, each(&|e| e.last_ts.to_le_bytes().to_vec()));
@@ -363,6 +365,7 @@ impl<'a> Payload<'a> {
         let dim = knowledge.items.dim();
         let keys = self.column("items.key", Dtype::U64, u64::from_le_bytes)?;
         let n = keys.len();
+        let slots = self.column("items.slot", Dtype::U32, u32::from_le_bytes)?;
         let sightings = self.column("items.sightings", Dtype::U32, u32::from_le_bytes)?;
         let first_ts = self.column("items.first_ts", Dtype::I64, i64::from_le_bytes)?;
         let last_ts = self.column("items.last_ts", Dtype::I64, i64::from_le_bytes)?;
@@ -374,6 +377,7 @@ impl<'a> Payload<'a> {
         let content_of = self.column("items.content_of", Dtype::U32, u32::from_le_bytes)?;
         let content = self.column("items.content", Dtype::F32, f32::from_le_bytes)?;
         for (name, got, expected) in [
+            ("items.slot", slots.len(), n),
             ("items.sightings", sightings.len(), n),
             ("items.first_ts", first_ts.len(), n),
             ("items.last_ts", last_ts.len(), n),
@@ -395,10 +399,18 @@ impl<'a> Payload<'a> {
             let mut new = [0.0; HALF_LIVES];
             new.copy_from_slice(&counters[i * HALF_LIVES..(i + 1) * HALF_LIVES]);
             let key = keys[i];
-            let slot = match knowledge.items.slot(key) {
-                Some(slot) => slot,
-                None => knowledge.insert(Entry::new(key, id.into(), first_ts[i])),
-            };
+            let slot = slots[i];
+            if slot as usize > self.metadata.settings.max_items + BLOCK {
+                return Err(Error::tensor("items.slot", "lies beyond max_items"));
+            }
+            if knowledge.items.slot(key).is_some_and(|known| known != slot) {
+                knowledge.remove(key); // forgotten and met again since: its pairs come with the same payload
+            }
+            if knowledge.items.slot(key).is_none()
+                && !knowledge.insert_at(slot, Entry::new(key, id.into(), first_ts[i]))
+            {
+                return Err(Error::tensor("items.slot", "puts two items into one slot"));
+            }
             let popular = &mut knowledge.popular;
             knowledge.items.update(slot, |entry| {
                 popular.update(key, &entry.counters, &new);

@@ -41,6 +41,10 @@ pub(crate) struct Known {
     items: LruCache<u64, Item>,
     /// Each item once, so no longer than `items`.
     touches: VecDeque<Touch>,
+    /// Delisted since they were asked for last: their lists are to be deleted. No longer than `items` once was.
+    gone: Vec<Arc<str>>,
+    /// Counts delistings.
+    delistings: u64,
     renew_every_ms: i64,
 }
 
@@ -50,6 +54,8 @@ impl Known {
         Self {
             items: LruCache::new(NonZeroUsize::new(items).unwrap_or(NonZeroUsize::MIN)),
             touches: VecDeque::new(),
+            gone: Vec::new(),
+            delistings: 0,
             renew_every_ms: i64::try_from(renew_every.as_millis()).unwrap_or(i64::MAX),
         }
     }
@@ -78,9 +84,9 @@ impl Known {
 
     /// Items are out of the catalog: their own lists go, and lists that show them are due. `keys` is sorted.
     pub(crate) fn delist(&mut self, keys: &[u64]) {
-        for key in keys {
-            self.items.pop(key);
-        }
+        self.delistings += u64::from(!keys.is_empty());
+        let popped = keys.iter().filter_map(|key| self.items.pop(key));
+        self.gone.extend(popped.map(|item| item.id));
         let shows = |item: &Item| item.shows.iter().any(|key| keys.binary_search(key).is_ok());
         let showing: Vec<u64> = self.items.iter().filter(|(_, item)| shows(item)).map(|(key, _)| *key).collect();
         for key in showing {
@@ -149,16 +155,30 @@ impl Known {
         }
     }
 
-    /// Takes note of a list as written: its entries are items too.
-    pub(crate) fn wrote<'a>(&mut self, id: &str, entries: impl Iterator<Item = &'a str>) {
+    /// Counts delistings; ask before the catalog is loaded from which lists are made.
+    pub(crate) fn delistings(&self) -> u64 {
+        self.delistings
+    }
+
+    /// Delisted items whose lists are to be deleted; each is told once.
+    pub(crate) fn take_gone(&mut self) -> Vec<Arc<str>> {
+        std::mem::take(&mut self.gone)
+    }
+
+    /// Takes note of a list as written: its entries are items too. `delistings`: the count before it was made.
+    pub(crate) fn wrote<'a>(&mut self, id: &str, entries: impl Iterator<Item = &'a str>, delistings: u64) {
         let shows: Box<[u64]> = entries
             .map(|entry| {
                 self.learn(entry);
                 key_of(entry)
             })
             .collect();
-        if let Some(item) = self.items.peek_mut(&key_of(id)) {
-            item.shows = shows;
+        match self.items.peek_mut(&key_of(id)) {
+            Some(item) => item.shows = shows,
+            None => self.gone.push(id.into()), // delisted while its list was being made
+        }
+        if self.delistings != delistings {
+            self.forget_writing(key_of(id)); // it may show what was delisted meanwhile
         }
     }
 

@@ -162,7 +162,10 @@ impl Lists {
             let live = self.sources.slot.load();
             let Some(manifest) = live.model.manifest() else { return Ok(()) };
             let share = self.sources.share.load_full();
-            let due = lock(&self.sources.known).due(CHUNK, &manifest.through, &share, self.ctx.now());
+            let (due, delistings) = {
+                let mut known = lock(&self.sources.known);
+                (known.due(CHUNK, &manifest.through, &share, self.ctx.now()), known.delistings())
+            };
             if due.is_empty() {
                 self.filling = false;
                 break;
@@ -176,13 +179,29 @@ impl Lists {
             if let Some((key, _, _)) = made.entries.last() {
                 self.witness = Some(key.clone());
             }
-            let mut known = lock(&self.sources.known);
-            for (id, shows) in &made.shows {
-                known.wrote(id, shows.iter().map(String::as_str));
+            {
+                let mut known = lock(&self.sources.known);
+                for (id, shows) in &made.shows {
+                    known.wrote(id, shows.iter().map(String::as_str), delistings);
+                }
+                gauge!(SIMILAR).set(known.len() as f64);
             }
-            gauge!(SIMILAR).set(known.len() as f64);
+            // Nothing to show is no reason to leave what was shown before.
+            self.delete_similar(made.shows.iter().filter(|(_, shows)| shows.is_empty()).map(|(id, _)| id)).await?;
             spent += made.took;
         }
+        let gone = lock(&self.sources.known).take_gone();
+        self.delete_similar(gone.iter()).await?;
+        Ok(())
+    }
+
+    async fn delete_similar(&mut self, items: impl Iterator<Item = &Arc<str>>) -> Result<(), Error> {
+        let keys: Vec<String> = items.map(|id| self.keys.similar(id)).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        self.witness.take_if(|witness| keys.contains(witness));
+        self.ctx.retry("redis", || self.redis.delete(&keys)).await?;
         Ok(())
     }
 }

@@ -2,19 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
 use tracing::debug;
 
-use super::client::{Role, blocking, settings, unreachable_or};
+use super::client::{NEW_TOPIC, PAUSE, Role, blocking, settings, unreachable_or};
 use super::error::KafkaError;
 use super::link::Quiet;
 use crate::config;
 
 /// How long one request may take.
 const REQUEST: Duration = Duration::from_secs(10);
+/// How long a topic may take from its creation until it has a leader everywhere.
+const CREATION: Duration = Duration::from_secs(5);
 /// Kafka's word for "as the broker's default.replication.factor says".
 const DEFAULT_REPLICATION: i32 = -1;
 
@@ -62,6 +64,8 @@ pub async fn apply(config: &config::Kafka, specs: &[TopicSpec]) -> Result<Vec<(S
     let there = topics(config, &admin).await?;
     let missing: Vec<&TopicSpec> = specs.iter().filter(|spec| !there.contains_key(&spec.name)).collect();
     create(&admin, &missing).await?;
+    // Whoever is started next finds them: a cluster acknowledges a creation before every broker knows of it.
+    listed(config, &admin, missing.iter().map(|spec| spec.name.as_str()), CREATION).await?;
     let mut outcomes = compare_with(&admin, &there, specs).await;
     for (_, outcome) in &mut outcomes {
         if *outcome == Outcome::Missing {
@@ -94,7 +98,7 @@ pub async fn describe(config: &config::Kafka) -> Result<BTreeMap<String, usize>,
 /// # Errors
 /// No broker answers, a topic is missing, or the numbers differ.
 pub async fn check_equal_partitions(config: &config::Kafka, names: &[&str]) -> Result<usize, KafkaError> {
-    let there = describe(config).await?;
+    let there = listed(config, &client(config)?, names.iter().copied(), NEW_TOPIC).await?;
     let count =
         |name: &str| there.get(name).copied().ok_or_else(|| KafkaError::MissingTopic { topic: name.to_owned() });
     let first = names.first().map_or(Ok(0), |name| count(name))?;
@@ -139,6 +143,23 @@ async fn topics(config: &config::Kafka, admin: &Admin) -> Result<BTreeMap<String
         Ok(counts.map(|topic| (topic.name().to_owned(), topic.partitions().len())).collect())
     })
     .await
+}
+
+/// Every topic; asks again until all of `names` are among them, for `patience` at most.
+async fn listed(
+    config: &config::Kafka,
+    admin: &Admin,
+    names: impl Iterator<Item = &str> + Clone,
+    patience: Duration,
+) -> Result<BTreeMap<String, usize>, KafkaError> {
+    let began = Instant::now();
+    loop {
+        let there = topics(config, admin).await?;
+        if names.clone().all(|name| there.contains_key(name)) || began.elapsed() >= patience {
+            return Ok(there);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 async fn create(admin: &Admin, specs: &[&TopicSpec]) -> Result<(), KafkaError> {

@@ -15,9 +15,9 @@ const START_PATIENCE: Duration = Duration::from_secs(10);
 /// The longest single question to a broker while starting.
 const QUESTION: Duration = Duration::from_secs(3);
 /// How long a topic that was just created may be unknown to a broker.
-const NEW_TOPIC: Duration = Duration::from_secs(1);
+pub(super) const NEW_TOPIC: Duration = Duration::from_secs(1);
 /// Pause between two questions.
-const PAUSE: Duration = Duration::from_millis(100);
+pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
 /// What holds for every client.
 const COMMON: &[(&str, &str)] = &[

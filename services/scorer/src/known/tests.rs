@@ -78,7 +78,7 @@ fn the_entries_of_a_list_are_items_too() {
     let mut known = known();
     known.learn("a");
     assert_eq!(due(&mut known, 0, 5 * HOUR), ["a"]);
-    known.wrote("a", ["b", "c"].into_iter());
+    known.wrote("a", ["b", "c"].into_iter(), 0);
     let mut next = due(&mut known, 0, 5 * HOUR + 1);
     next.sort();
     assert_eq!(next, ["b", "c"]);
@@ -89,10 +89,35 @@ fn lists_that_show_a_delisted_item_are_due() {
     let mut known = known();
     ["a", "b"].into_iter().for_each(|id| known.learn(id));
     due(&mut known, 0, 5 * HOUR);
-    known.wrote("a", ["b"].into_iter());
+    known.wrote("a", ["b"].into_iter(), 0);
     known.delist(&[key_of("b")]);
     assert_eq!(due(&mut known, 0, 5 * HOUR + 1), ["a"]);
     assert_eq!(known.len(), 1);
+}
+
+#[test]
+fn the_own_list_of_a_delisted_item_goes_even_if_it_was_just_being_made() {
+    let mut known = known();
+    ["a", "b"].into_iter().for_each(|id| known.learn(id));
+    due(&mut known, 0, 5 * HOUR);
+    known.delist(&[key_of("b")]);
+    assert_eq!(known.take_gone(), ["b"].map(std::sync::Arc::<str>::from));
+    known.wrote("b", ["a"].into_iter(), 0);
+    assert_eq!(known.take_gone(), ["b"].map(std::sync::Arc::<str>::from));
+    assert!(known.take_gone().is_empty());
+}
+
+#[test]
+fn a_list_that_was_being_made_during_a_delisting_is_due_again() {
+    let mut known = known();
+    ["a", "c"].into_iter().for_each(|id| known.learn(id));
+    due(&mut known, 0, 5 * HOUR);
+    let before = known.delistings();
+    known.delist(&[key_of("b")]);
+    known.wrote("a", ["c"].into_iter(), before);
+    assert_eq!(due(&mut known, 0, 5 * HOUR + 1), ["a"]);
+    known.wrote("a", ["c"].into_iter(), known.delistings());
+    assert!(due(&mut known, 0, 5 * HOUR + 2).is_empty());
 }
 
 #[test]

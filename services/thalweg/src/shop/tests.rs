@@ -150,15 +150,3 @@ fn top20(scores: &HashMap<String, f64>) -> Vec<String> {
     ranked.sort_by(|a, b| b.1.total_cmp(a.1).then(a.0.cmp(b.0)));
     ranked.into_iter().take(20).map(|(item, _)| item.clone()).collect()
 }
-
-#[test]
-#[ignore = "a measurement: run it with --ignored --nocapture"]
-fn an_event_costs_microseconds() {
-    let mut shop = Shop::new(ShopSettings::default(), 7, NOW);
-    let begun = std::time::Instant::now();
-    let count = 1_000_000;
-    for n in 0..count {
-        std::hint::black_box(shop.next(NOW + n));
-    }
-    eprintln!("{:.0} events/s", count as f64 / begun.elapsed().as_secs_f64());
-}
