@@ -63,7 +63,8 @@ async fn a_scorer_killed_beside_another_is_taken_over() {
     served_once(&world, &sent).await;
 
     // Without a word, in the middle of the traffic.
-    let (during, ()) = tokio::join!(world.flow(&traffic.take(1_000), 300), async {
+    let events = traffic.take(1_000);
+    let (during, ()) = tokio::join!(world.flow(&events, 300), async {
         eventually("both have work", SOON, async || {
             let work = (applied(&first).await?, applied(&second).await?);
             if work.0 > 0.0 && work.1 > 0.0 { Ok(()) } else { Err(format!("{work:?}")) }
