@@ -6,6 +6,8 @@
 pub mod checkpoint;
 pub mod dead_letter;
 pub mod event;
+#[cfg(test)]
+mod golden;
 pub mod item;
 pub mod keys;
 pub mod profile;

@@ -35,6 +35,9 @@ pub(crate) enum Error {
     /// JSON cannot be written or read.
     #[error("{0}")]
     Json(#[from] serde_json::Error),
+    /// A value in Redis is no slate.
+    #[error("{0}")]
+    Slate(#[from] schemas::slate::SlateError),
     /// Anything that the message alone explains.
     #[error("{0}")]
     Other(String),

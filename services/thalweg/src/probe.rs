@@ -44,7 +44,7 @@ impl Probe {
         let mut keys: Vec<String> = chosen.iter().map(|event| self.keys.recs(&event.user_id)).collect();
         keys.push(self.keys.hot(None));
         let mut values = self.redis.get_many(&keys).await?;
-        let parse = |value: &Option<Vec<u8>>| -> Option<Slate> { serde_json::from_slice(value.as_ref()?).ok() };
+        let parse = |value: &Option<Vec<u8>>| Slate::decode(value.as_ref()?).ok();
         let hot = values.pop().and_then(|value| parse(&value));
         for (event, value) in chosen.into_iter().zip(&values) {
             let own = parse(value);

@@ -31,7 +31,7 @@ pub const CHECKPOINT_BYTES: &str = "trainer_checkpoint_bytes_total";
 /// The encoder's loss on the last micro-batch.
 pub const LOSS: &str = "trainer_loss";
 /// Messages of `interactions` not yet read.
-pub const LAG: &str = "trainer_lag";
+pub const LAG: &str = "trainer_lag_messages";
 /// Items known.
 pub const ITEMS: &str = "trainer_items";
 /// Users whose history is held.

@@ -163,6 +163,19 @@ pub(super) fn partitions<C: ClientContext>(client: &Client<C>, brokers: &str, to
     }
 }
 
+/// Asks again while the brokers are away or elect leaders, as long as a start may wait.
+pub(super) fn patiently<T>(brokers: &str, mut ask: impl FnMut() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
+    let began = Instant::now();
+    loop {
+        match ask() {
+            Err(KafkaError::Failed { source, .. }) if is_outage(&source) && began.elapsed() < START_PATIENCE => {
+                std::thread::sleep(PAUSE);
+            }
+            outcome => return outcome.map_err(|error| unreachable_or(error, brokers)),
+        }
+    }
+}
+
 fn ask_partitions<C: ClientContext>(client: &Client<C>, topic: &str) -> Result<i32, KafkaError> {
     let what = || format!("ask for topic {topic}");
     let metadata = client.fetch_metadata(Some(topic), QUESTION).map_err(|error| KafkaError::of(what(), error))?;

@@ -59,6 +59,10 @@ impl Producer {
             .map_err(KafkaError::Settings)?;
         let client = Arc::new(client);
         watch(&client, &link, |client, link| link.probe(client.client()));
+        // The first contact fetches the id of an idempotent producer, up to a second on a Kafka that has just started:
+        // better now than with the first record.
+        let (first, contact) = (Arc::clone(&client), Arc::clone(&link));
+        tokio::task::spawn_blocking(move || contact.probe(first.client()));
         Ok(Self { client, link })
     }
 

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::client::{Role, blocking, partitions, settings, unreachable_or};
+use super::client::{Role, blocking, partitions, patiently, settings};
 use super::consumer::{commit_list, offsets};
 use super::error::{KafkaError, is_lost_partition};
 use super::link::{Link, log, watch};
@@ -82,7 +82,7 @@ impl Reader {
         let (asking, brokers, name) = (Arc::clone(&consumer), config.brokers.clone(), topic.to_owned());
         let starts = blocking("ask for the topic", move || {
             let count = partitions(asking.client(), &brokers, &name)?;
-            starts(&asking, &name, count, &from).map_err(|error| unreachable_or(error, &brokers))
+            patiently(&brokers, || starts(&asking, &name, count, &from))
         })
         .await?;
         consumer

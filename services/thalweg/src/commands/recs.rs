@@ -29,7 +29,7 @@ pub(crate) async fn run(args: Args, config: &Config) -> Result<ExitCode, Error> 
         output::note(format!("no list for {} and no `hot` list: is a scorer running, and is a model live?", args.user));
         return Ok(ExitCode::FAILURE);
     };
-    let slate: Slate = serde_json::from_slice(&value)?;
+    let slate = Slate::decode(&value)?;
     if args.json {
         output::json(&slate)?;
         return Ok(ExitCode::SUCCESS);

@@ -80,7 +80,7 @@ async fn slates(
     for some in users.chunks(1_000) {
         let wanted: Vec<String> = some.iter().map(|user| keys.recs(user)).collect();
         for (user, value) in some.iter().zip(redis.get_many(&wanted).await?) {
-            match value.and_then(|value| serde_json::from_slice::<Slate>(&value).ok()) {
+            match value.and_then(|value| Slate::decode(&value).ok()) {
                 None => report.slates_missing += 1,
                 Some(slate) => {
                     report.users += 1;
@@ -109,7 +109,7 @@ async fn slates(
 async fn shown(user: &str, keys: &Keys, redis: &Redis, traffic: &Traffic) -> Result<Option<UserSlate>, Error> {
     let values = redis.get_many(&[keys.recs(user), keys.user(user)]).await?;
     let [Some(slate), profile] = values.as_slice() else { return Ok(None) };
-    let slate: Slate = serde_json::from_slice(slate)?;
+    let slate = Slate::decode(slate)?;
     let read = |id: &String| traffic.title(id).unwrap_or_else(|| id.clone());
     let recent = profile
         .as_deref()
