@@ -1,7 +1,8 @@
 //! A server that is away for a while: services wait, say so, and go on; nothing is lost.
 
 use tests::{
-    Name, SOON, Servers, Service, Traffic, World, eventually, ingested_once, learned_once, outage, served_once,
+    Name, SOON, Servers, Service, Traffic, World, eventually, ingested_once, kafka_is_given, learned_once, outage,
+    served_once,
 };
 
 /// Waits until `/readyz` is red for `condition`.
@@ -45,7 +46,7 @@ async fn redis_away_for_a_while_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 #[allow(clippy::print_stderr, reason = "says why it proves nothing here")]
 async fn the_broker_away_for_a_while_loses_nothing() {
-    if std::env::var_os("KAFKA_BROKERS").is_some() {
+    if kafka_is_given() {
         eprintln!(
             "skipped: the Kafka of KAFKA_BROKERS is not ours to stop; without the variable this runs on the embedded broker"
         );

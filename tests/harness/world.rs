@@ -81,7 +81,7 @@ impl World {
         let name = unique_name();
         let own = servers.own_broker.then(|| Broker::start().expect("the broker starts"));
         let brokers = own.as_ref().map_or_else(shared_brokers, Broker::brokers);
-        let given = env::var("REDIS_URL").ok().filter(|_| !servers.own_redis);
+        let given = given("REDIS_URL").filter(|_| !servers.own_redis);
         let server = given.is_none().then(RedisServer::start);
         let url = server.as_ref().map(RedisServer::url).or(given).expect("one or the other");
 
@@ -243,8 +243,19 @@ fn spec(topics: &Topics, topic: Topic) -> TopicSpec {
 /// `KAFKA_BROKERS`, or one embedded broker for all tests.
 fn shared_brokers() -> String {
     static SHARED: OnceLock<Broker> = OnceLock::new();
-    env::var("KAFKA_BROKERS")
-        .unwrap_or_else(|_| SHARED.get_or_init(|| Broker::start().expect("the broker starts")).brokers())
+    given("KAFKA_BROKERS")
+        .unwrap_or_else(|| SHARED.get_or_init(|| Broker::start().expect("the broker starts")).brokers())
+}
+
+/// A server that runs already; an empty variable is none.
+fn given(variable: &str) -> Option<String> {
+    env::var(variable).ok().filter(|value| !value.is_empty())
+}
+
+/// Whether Kafka is one that runs already, not the embedded broker.
+#[must_use]
+pub fn kafka_is_given() -> bool {
+    given("KAFKA_BROKERS").is_some()
 }
 
 /// The test's name, short, and something that no earlier run had.
