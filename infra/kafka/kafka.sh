@@ -72,9 +72,13 @@ alive() {
 }
 ended() { if in_docker; then [[ -z $(docker ps -q --filter "name=^$container\$") ]]; else gone "$pidfile"; fi; }
 port() { sed -n 's/^advertised.listeners=.*:\([0-9]*\)$/\1/p' "$settings" 2>/dev/null; }
+# Counted, for `grep -q` leaves the pipe at its first match: with a long log that ends the other side, and pipefail
+# would take a node that answers for one that does not.
 log_has_started() {
-    if in_docker; then docker logs "$container" 2>&1; else cat "$state/server.log"; fi |
-        grep -q 'Kafka Server started'
+    local lines
+    lines=$(if in_docker; then docker logs "$container" 2>&1; else cat "$state/server.log"; fi |
+        grep -c 'Kafka Server started') || return 1
+    ((lines > 0))
 }
 answers() { alive && log_has_started && listening "$(port)"; }
 
