@@ -360,7 +360,6 @@ impl Learner {
             row.iter_mut().for_each(|x| *x = rng.random_range(-1.7_f32..1.7) * spread);
             *accumulator = 0.0;
         });
-        self.changed.removed.remove(&key);
         self.changed.items.insert(key);
         slot
     }

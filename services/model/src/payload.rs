@@ -5,7 +5,7 @@
 //! | `items.key`, `items.slot`, `items.row`, `items.accumulator`, `items.sightings`, `items.first_ts`, `items.last_ts`, `items.popularity` | `[n]`, rows `[n, dim]`, popularity `[n, 3]` | the items, one row each |
 //! | `items.id`, `items.id_end` | bytes, `[n]` | their ids in UTF-8, one after the other, and where each ends |
 //! | `items.content_of`, `items.content` | `[m]`, `[m, dim]` | which of them have content, and its vector; the item's vector is row + content, scaled to length 1 |
-//! | `items.removed` | `[r]` | keys that are gone |
+//! | `items.removed` | `[r]` | keys that went, to be taken out first: one that was met again is among the items too |
 //! | `popularity.total` | `[3]` | log2 of all counts, decayed |
 //! | `covisitation.key`, `.total`, `.end`, `.neighbour`, `.weight` | `[p]`, `[q]` | neighbours of each key, as ranges |
 //! | `content.key`, `content.row`, `content.accumulator` | `[c]`, `[c, dim]` | rows of content features |
@@ -402,9 +402,6 @@ impl<'a> Payload<'a> {
             let slot = slots[i];
             if slot as usize > self.metadata.settings.max_items + BLOCK {
                 return Err(Error::tensor("items.slot", "lies beyond max_items"));
-            }
-            if knowledge.items.slot(key).is_some_and(|known| known != slot) {
-                knowledge.remove(key); // forgotten and met again since: its pairs come with the same payload
             }
             if knowledge.items.slot(key).is_none()
                 && !knowledge.insert_at(slot, Entry::new(key, id.into(), first_ts[i]))

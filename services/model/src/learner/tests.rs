@@ -175,6 +175,23 @@ fn at_its_bound_the_table_forgets_what_was_not_seen_for_longest() {
 }
 
 #[test]
+fn deltas_give_the_same_tables_as_a_snapshot_even_when_items_go_and_come_back() {
+    let mut learner = Learner::new(settings()).expect("flex opens");
+    let mut stream = stream(6_000);
+    for (n, positioned) in stream.iter_mut().enumerate() {
+        positioned.interaction.item_id = format!("i{}", n * 7_919 % 1_100);
+    }
+    let empty = Model::empty("flex").expect("opens");
+    let (mut model, _) = publish(&mut learner, &empty, PayloadKind::Snapshot, 1);
+    for (n, part) in (2..).zip(stream.chunks(1_500)) {
+        learn(&mut learner, part);
+        model = publish(&mut learner, &model, PayloadKind::Delta, n).0;
+    }
+    assert_eq!(learner.sizes().0, 1_000, "the bound was reached, so items went");
+    assert_eq!(differing(&model.export().expect("exports"), &snapshot(&mut learner)), Vec::<String>::new());
+}
+
+#[test]
 fn a_delisted_item_is_in_no_list() {
     let mut learner = Learner::new(settings()).expect("flex opens");
     learn(&mut learner, &stream(1_200));
