@@ -1,8 +1,8 @@
 //! Whether a training step costs the same however large the catalog is, and what an item costs in memory.
 //!
 //! The stream is the same at every size: only items that nobody chooses are added. A step tests before it trains, and
-//! the test looks through the whole table; that part is measured apart, by the same search right after each step, in a
-//! model that is the learner's latest version.
+//! the test searches the front of the table; that part is measured apart, by the same search right after each step, in
+//! a model that is the learner's latest version.
 
 use std::hint::black_box;
 use std::time::Instant;

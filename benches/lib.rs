@@ -5,6 +5,7 @@ mod error;
 mod freshness;
 mod growth;
 mod ingest;
+mod limits;
 mod machine;
 mod measure;
 pub mod output;

@@ -6,15 +6,21 @@ use std::time::Duration;
 use model::{Settings, UserView};
 
 use crate::error::Error;
+use crate::limits;
 use crate::measure::{Latencies, Size};
 use crate::report::{Figure, Report};
 use crate::world::{World, served};
 
 /// Items of a slate, as the scorer's default is.
 const SLATE: usize = 20;
+const BATCHES: [usize; 3] = [1, 16, 128];
 
 pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
-    for items in size.pick([1_000, 10_000, 100_000], [1_000, 2_000, 10_000]) {
+    let catalogs = size.pick([1_000, 10_000, 100_000], [1_000, 2_000, 10_000]);
+    let front = Settings::default().retrieval_items;
+    let searches: Vec<_> = catalogs.iter().flat_map(|items| BATCHES.map(|n| ((*items).min(front), n))).collect();
+    let limits = limits::ask(size, &[], &searches);
+    for items in catalogs {
         let mut world = World::new(items);
         let mut learner = world.learner(size.pick(4_096, 256))?;
         let model = served(&mut learner)?;
@@ -23,7 +29,7 @@ pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
         let histories = world.histories(1_024);
         let ids: Vec<&str> = world.items().iter().map(|item| item.item_id.as_str()).collect();
         let budget = Duration::from_millis(size.pick(2_000, 100));
-        for batch in [1, 16, 128] {
+        for batch in BATCHES {
             let views = |history| UserView { history, ts: world.now() };
             let users: Vec<UserView<'_>> = histories.iter().map(|history| views(history.as_slice())).collect();
             let mut turns = users.chunks_exact(batch).cycle();
@@ -42,6 +48,11 @@ pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
             let remark = format!("a call p50 {p50:.2} ms, p99 {p99:.2} ms; about {share:.0} % of it is retrieval");
             let what = format!("{} k items, batch of {batch}", items / 1_000);
             report.add(Figure::of(what, rate, "slates/s").remark(remark));
+            if let Some(limit) = limits.search_ms(items.min(front), batch) {
+                let figure = Figure::of(format!("  its retrieval, batch of {batch}"), search.ms(0.5), "ms");
+                let what = format!("product and top-k in PyTorch {}, {limit:.2} ms", limits.torch);
+                report.add(figure.beside(what, search.ms(0.5) / limit));
+            }
         }
     }
     Ok(())

@@ -3,14 +3,17 @@
 use std::time::Instant;
 
 use crate::error::Error;
+use crate::limits;
 use crate::measure::{Samples, Size, per_second};
 use crate::report::{Figure, Report};
 use crate::world::World;
 
 const ITEMS: usize = 10_000;
+const BATCHES: [usize; 3] = [32, 128, 256];
 
 pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
-    for batch in [32, 128, 256] {
+    let limits = limits::ask(size, &BATCHES, &[]);
+    for batch in BATCHES {
         let mut world = World::new(ITEMS);
         let mut learner = world.learner(size.pick(2_048, 256))?;
         let mut samples = Samples::default();
@@ -22,8 +25,12 @@ pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
         }
         #[allow(clippy::cast_precision_loss)] // the size of a micro-batch
         let step_ms = batch as f64 * 1_000.0 / samples.median().max(1e-9);
-        let figure = Figure::median(format!("micro-batch of {batch}, 10 k items"), &samples, "examples/s")
+        let mut figure = Figure::median(format!("micro-batch of {batch}, 10 k items"), &samples, "examples/s")
             .remark(format!("a step takes {step_ms:.1} ms"));
+        if let Some(limit) = limits.train_ms(batch) {
+            let what = format!("the network's part in PyTorch {}, {limit:.1} ms", limits.torch);
+            figure = figure.beside(what, limit / step_ms);
+        }
         report.add(figure);
     }
     Ok(())

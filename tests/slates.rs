@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::{Slate, Topic};
-use tests::{Name, Sent, Tail, Traffic, World, learned_once, manifests, served_once};
+use tests::{Name, SOON, Sent, Tail, Traffic, World, eventually, learned_once, manifests, served_once};
 
 const FROM: [&str; 5] = ["sequence", "covisitation", "popularity", "repeat", "new"];
 const SLATE_ITEMS: usize = 20;
@@ -50,6 +50,41 @@ async fn slates_name_the_version_and_the_event_that_made_them() {
         let ttl = world.client().ttl(&key).await.expect("Redis answers");
         assert!(ttl.is_some(), "{key} does not stay for ever");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_the_first_model_and_for_unknown_users_there_is_popularity() {
+    let world = World::new().await;
+    let mut traffic = Traffic::new(15, world.ctx.now());
+    world.list(&Traffic::catalog()).await;
+    let _ingest = world.start(Name::Ingest, &[]).await;
+    let _scorer = world.start(Name::Scorer, &[]).await;
+    let sent = world.flow(&traffic.take(600), 300).await;
+    served_once(&world, &sent).await;
+
+    let chosen: BTreeSet<&str> = sent.iter().map(|sent| sent.event.item_id.as_str()).collect();
+    let users: BTreeSet<&str> = sent.iter().map(|sent| sent.event.user_id.as_str()).collect();
+    let lists = || users.iter().map(|user| world.keys.recs(user)).chain([world.keys.hot(None)]);
+    for key in lists() {
+        let slate = made_by(&world, &key, |model| model == Slate::NO_MODEL).await;
+        assert!(!slate.items.is_empty());
+        assert!(slate.items.iter().all(|entry| entry.from == "popularity" && chosen.contains(entry.id.as_str())));
+        assert!(slate.items.is_sorted_by(|a, b| a.score >= b.score));
+    }
+
+    // The trainer comes: who was served by popularity is served anew, without doing anything.
+    let _trainer = world.start(Name::Trainer, &[]).await;
+    for key in lists() {
+        made_by(&world, &key, |model| model != Slate::NO_MODEL).await;
+    }
+}
+
+async fn made_by(world: &World, key: &str, whom: impl Fn(&str) -> bool) -> Slate {
+    let look = async || {
+        let slate = world.slate(key).await?;
+        if whom(&slate.model) { Ok(slate) } else { Err(format!("made by {}", slate.model)) }
+    };
+    eventually(key, SOON, look).await
 }
 
 /// Checks what is in a list; how many of its items are explained.

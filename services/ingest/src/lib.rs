@@ -4,7 +4,6 @@
 //! refuses to `dead-letters` with the reason. Its decisions are pure ([`validator`], [`window`], [`judge`]); its state is
 //! read back from the tail of `interactions` whenever a partition is assigned ([`progress`]).
 
-mod caught_up;
 mod commits;
 pub mod config;
 pub mod error;
@@ -18,11 +17,10 @@ mod wire;
 
 use std::time::Instant;
 
-use runtime::Context;
 use runtime::kafka::{Consumer, Producer, admin};
+use runtime::{CaughtUp, Context};
 use schemas::{Topic, Topics};
 
-use caught_up::CaughtUp;
 use commits::Commits;
 pub use config::Config;
 pub use error::Error;
@@ -47,7 +45,7 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
     let judge = Judge::new(Validator::new(config.ingest.limits()), events);
     let mut progress = Progress::new(config.ingest.window);
     let mut commits = Commits::new(config.ingest.commit_every, Instant::now());
-    let mut caught_up = CaughtUp::new(config.ingest.ready_lag, Instant::now());
+    let mut caught_up = CaughtUp::new("events", config.ingest.ready_lag, Instant::now());
     let latency = ctx.latency(metrics::BATCH);
 
     while let Some(batch) = input.next_batch(config.ingest.batch, config.ingest.linger).await? {

@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use burn::tensor::{Tensor, TensorData};
-use ndarray::linalg::general_mat_mul;
-use ndarray::{ArrayView2, ArrayViewMut2};
+use ndarray::linalg::{general_mat_mul, general_mat_vec_mul};
+use ndarray::{ArrayView2, ArrayViewMut1, ArrayViewMut2};
 
 use crate::history::Seen;
 use crate::items::{BLOCK, Items};
@@ -51,40 +51,96 @@ const LEAST_SHARE: f32 = 1e-4;
 /// Each step back in a history counts so much less.
 const PAIR_FADE: f32 = 0.7;
 
-/// Finds the `k` items whose vectors are nearest to each query, best first, over the whole table.
+/// Finds the `k` items whose vectors are nearest to each query, best first, among those in the
+/// front of the table.
 ///
 /// # Shapes
 /// - `queries`: `[queries, dim]` in row order
 pub(crate) fn retrieve(items: &Items, queries: &[f32], k: usize) -> Vec<Vec<(f32, u32)>> {
     let dim = items.dim();
     let count = queries.len() / dim;
-    let mut best: Vec<BinaryHeap<Reverse<(Score, u32)>>> = vec![BinaryHeap::with_capacity(k + 1); count];
+    let mut best: Vec<Nearest> = (0..count).map(|_| Nearest::new(k)).collect();
     let queries = ArrayView2::from_shape((count, dim), queries).expect("whole rows");
-    let mut scores = vec![0.0_f32; count * BLOCK];
-    for (b, block) in items.blocks().enumerate() {
-        let vectors = ArrayView2::from_shape((BLOCK, dim), block.vectors()).expect("whole rows");
-        let mut product = ArrayViewMut2::from_shape((count, BLOCK), &mut scores).expect("whole rows");
+    let blocks: Vec<&[f32]> = items.front_blocks().map(|block| block.vectors()).collect();
+    if count <= FEW {
+        let mut scores = [0.0_f32; BLOCK];
+        for (vectors, first) in blocks.iter().zip((0..).step_by(BLOCK)) {
+            let vectors = ArrayView2::from_shape((BLOCK, dim), vectors).expect("whole rows");
+            for (best, query) in best.iter_mut().zip(queries.rows()) {
+                general_mat_vec_mul(1.0, &vectors, &query, 0.0, &mut ArrayViewMut1::from(&mut scores));
+                best.offer(first, &scores);
+            }
+        }
+        return best.into_iter().map(Nearest::into_sorted).collect();
+    }
+    let mut panel = Vec::with_capacity(PANEL * BLOCK * dim);
+    let mut scores = vec![0.0_f32; count * PANEL * BLOCK];
+    for (blocks, first) in blocks.chunks(PANEL).zip((0..).step_by(PANEL * BLOCK)) {
+        panel.clear();
+        blocks.iter().for_each(|vectors| panel.extend_from_slice(vectors));
+        let width = blocks.len() * BLOCK;
+        let vectors = ArrayView2::from_shape((width, dim), &panel).expect("whole rows");
+        let scores = &mut scores[..count * width];
+        let mut product = ArrayViewMut2::from_shape((count, width), &mut *scores).expect("whole rows");
         general_mat_mul(1.0, &queries, &vectors.t(), 0.0, &mut product);
-        for (heap, row) in best.iter_mut().zip(scores.chunks_exact(BLOCK)) {
-            let mut least = heap.peek().filter(|_| heap.len() == k).map_or(f32::NEG_INFINITY, |r| r.0.0.0);
-            for (n, score) in row.iter().enumerate() {
-                // A free slot's vector is zero, so its score is: an exact zero is never a match worth having.
-                if *score > least && *score != 0.0 {
-                    #[allow(clippy::cast_possible_truncation)] // slots are u32
-                    heap.push(Reverse((Score(*score), (b * BLOCK + n) as u32)));
-                    if heap.len() > k {
-                        heap.pop();
-                    }
-                    if heap.len() == k {
-                        least = heap.peek().map_or(least, |r| r.0.0.0);
-                    }
+        for (best, row) in best.iter_mut().zip(scores.chunks_exact(width)) {
+            best.offer(first, row);
+        }
+    }
+    best.into_iter().map(Nearest::into_sorted).collect()
+}
+
+/// So few queries are multiplied vector by vector: packing the table for a matrix product would cost more than it.
+const FEW: usize = 4;
+
+/// Blocks multiplied at once: the product packs its operands each time, so not too few; scores stay in the cache, so not
+/// too many. Of 1 to 64 the fastest at 32,768 items and 128 queries.
+const PANEL: usize = 8;
+
+/// Scores looked at together.
+const LANES: usize = 16;
+
+/// The best scores of one query so far.
+struct Nearest {
+    k: usize,
+    heap: BinaryHeap<Reverse<(Score, u32)>>,
+    /// What the next one must exceed.
+    least: f32,
+}
+
+impl Nearest {
+    fn new(k: usize) -> Self {
+        Self { k, heap: BinaryHeap::with_capacity(k + 1), least: f32::NEG_INFINITY }
+    }
+
+    /// Looks at the scores of consecutive slots.
+    fn offer(&mut self, first: u32, scores: &[f32]) {
+        for (lanes, slot) in scores.chunks(LANES).zip((first..).step_by(LANES)) {
+            // Nearly always none is good enough, and to see that costs a few vector instructions.
+            if lanes.iter().fold(false, |any, score| any | (*score > self.least)) {
+                for (score, slot) in lanes.iter().zip(slot..) {
+                    self.push(*score, slot);
                 }
             }
         }
     }
-    best.into_iter()
-        .map(|heap| heap.into_sorted_vec().into_iter().map(|Reverse((score, slot))| (score.0, slot)).collect())
-        .collect()
+
+    fn push(&mut self, score: f32, slot: u32) {
+        // A free slot's vector is zero, so its score is: an exact zero is never a match worth having.
+        if score > self.least && score != 0.0 {
+            self.heap.push(Reverse((Score(score), slot)));
+            if self.heap.len() > self.k {
+                self.heap.pop();
+            }
+            if self.heap.len() == self.k {
+                self.least = self.heap.peek().map_or(self.least, |least| least.0.0.0);
+            }
+        }
+    }
+
+    fn into_sorted(self) -> Vec<(f32, u32)> {
+        self.heap.into_sorted_vec().into_iter().map(|Reverse((score, slot))| (score.0, slot)).collect()
+    }
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -27,6 +27,19 @@ pub enum Error {
     /// The payload's metadata is not as this program writes it.
     #[error("the payload's metadata is not readable: {0}")]
     Metadata(String),
+    /// The settings ask for another network than the version is of.
+    #[error(
+        "the version has dim {dim}, heads {heads} and history {history}; set model.dim, model.heads and \
+         model.history so, or start with a fresh topic prefix"
+    )]
+    Shape {
+        /// Length of an item's vector.
+        dim: usize,
+        /// Attention heads.
+        heads: usize,
+        /// Items of a history.
+        history: usize,
+    },
     /// The optimiser's state does not load.
     #[error("the optimiser's state does not load: {0}")]
     Optimizer(String),

@@ -2,6 +2,9 @@
 //!
 //! A clone of the table is a version of it: it shares every block, and a write copies only the block it
 //! touches. So a publication costs what changed, not the catalog, and a scorer's swap does too.
+//!
+//! The items met last stand in the first slots, the *front*. Retrieval searches only the front and
+//! negatives are drawn from it, so neither a training step nor a slate costs more as the catalog grows.
 
 use std::sync::Arc;
 
@@ -74,6 +77,10 @@ pub(crate) struct Items {
     blocks: imbl::Vector<Arc<Block>>,
     /// The lowest is taken first, so that a restored table goes on exactly like the one it was made from.
     free: imbl::OrdSet<u32>,
+    /// Slots of the front.
+    front: usize,
+    /// Last sighting and slot of the front's items: the first is the one to make room.
+    recency: imbl::OrdSet<(i64, u32)>,
 }
 
 /// An item's row as a payload carries it.
@@ -84,9 +91,34 @@ pub(crate) struct RowRef<'a> {
     pub(crate) accumulator: f32,
 }
 
+/// All that a slot holds, on its way to another.
+struct Contents {
+    entry: Entry,
+    row: Vec<f32>,
+    content: Option<Vec<f32>>,
+    accumulator: f32,
+}
+
 impl Items {
-    pub(crate) fn new(dim: usize) -> Self {
-        Self { dim, index: KeyMap::default(), blocks: imbl::Vector::new(), free: imbl::OrdSet::new() }
+    pub(crate) fn new(dim: usize, front: usize) -> Self {
+        Self {
+            dim,
+            front,
+            index: KeyMap::default(),
+            blocks: imbl::Vector::new(),
+            free: imbl::OrdSet::new(),
+            recency: imbl::OrdSet::new(),
+        }
+    }
+
+    /// Changes the length of the front; what stands there from now on belongs to it.
+    pub(crate) fn set_front(&mut self, front: usize) {
+        if front == self.front {
+            return;
+        }
+        self.front = front;
+        let entries = self.blocks.iter().flat_map(|block| &block.entries).zip(0..).take(front);
+        self.recency = entries.filter_map(|(entry, slot)| Some((entry.as_ref()?.last_ts, slot))).collect();
     }
 
     pub(crate) fn dim(&self) -> usize {
@@ -103,6 +135,21 @@ impl Items {
 
     pub(crate) fn blocks(&self) -> impl ExactSizeIterator<Item = &Arc<Block>> {
         self.blocks.iter()
+    }
+
+    /// The blocks that retrieval searches.
+    pub(crate) fn front_blocks(&self) -> impl ExactSizeIterator<Item = &Arc<Block>> {
+        self.blocks.iter().take(self.front.div_ceil(BLOCK))
+    }
+
+    /// How many slots the front has at present, free ones among them.
+    pub(crate) fn front_slots(&self) -> usize {
+        self.front_blocks().len() * BLOCK
+    }
+
+    /// How many items stand in the front.
+    pub(crate) fn front_len(&self) -> usize {
+        self.recency.len()
     }
 
     pub(crate) fn block(&self, n: usize) -> Option<&Arc<Block>> {
@@ -163,13 +210,76 @@ impl Items {
     fn occupy(&mut self, slot: u32, entry: Entry) {
         self.free.remove(&slot);
         self.index.insert(entry.key, slot);
+        self.note(slot, None, Some(entry.last_ts));
         let (block, n) = self.write(slot);
         block.entries[n] = Some(entry);
     }
 
-    pub(crate) fn update<R>(&mut self, slot: u32, change: impl FnOnce(&mut Entry) -> R) -> Option<R> {
+    /// Keeps the order of the front when an item comes, goes or is seen again.
+    fn note(&mut self, slot: u32, old: Option<i64>, new: Option<i64>) {
+        if (slot as usize) < self.front && old != new {
+            old.map(|ts| self.recency.remove(&(ts, slot)));
+            new.map(|ts| self.recency.insert((ts, slot)));
+        }
+    }
+
+    /// Changes what is known about an item; its slot stays.
+    pub(crate) fn update(&mut self, slot: u32, change: impl FnOnce(&mut Entry)) {
         let (block, n) = self.write(slot);
-        block.entries[n].as_mut().map(change)
+        if let Some(entry) = block.entries[n].as_mut() {
+            let old = entry.last_ts;
+            change(entry);
+            let new = entry.last_ts;
+            self.note(slot, Some(old), Some(new));
+        }
+    }
+
+    /// Brings an item to the front if it was met later than one that stands there. Gives the slot where it is
+    /// now, and the item that it changed places with.
+    pub(crate) fn promote(&mut self, slot: u32) -> (u32, Option<u64>) {
+        let last_ts = self.entry(slot).map_or(i64::MIN, |entry| entry.last_ts);
+        let free = self.free.get_min().copied().filter(|free| (*free as usize) < self.front);
+        let oldest = self.recency.get_min().filter(|oldest| oldest.0 < last_ts).map(|oldest| oldest.1);
+        match free.or(oldest) {
+            Some(to) if slot as usize >= self.front => {
+                let (item, other) = (self.take(slot), self.take(to));
+                let displaced = other.as_ref().map(|other| other.entry.key);
+                for (place, contents) in [(to, item), (slot, other)] {
+                    if let Some(contents) = contents {
+                        self.put(place, contents);
+                    }
+                }
+                (to, displaced)
+            }
+            _ => (slot, None),
+        }
+    }
+
+    fn take(&mut self, slot: u32) -> Option<Contents> {
+        let dim = self.dim;
+        let (block, n) = self.write(slot);
+        let range = n * dim..(n + 1) * dim;
+        let entry = block.entries[n].take()?;
+        let row = block.rows[range.clone()].to_vec();
+        let content = block.content.get(range.clone()).map(<[f32]>::to_vec);
+        let accumulator = std::mem::take(&mut block.accumulators[n]);
+        block.vectors[range.clone()].fill(0.0);
+        block.rows[range.clone()].fill(0.0);
+        if let Some(content) = block.content.get_mut(range) {
+            content.fill(0.0);
+        }
+        self.note(slot, Some(entry.last_ts), None);
+        self.index.remove(&entry.key);
+        self.free.insert(slot);
+        Some(Contents { entry, row, content, accumulator })
+    }
+
+    fn put(&mut self, slot: u32, Contents { entry, row, content, accumulator }: Contents) {
+        self.occupy(slot, entry);
+        self.set_row(slot, content.as_deref(), |own, own_accumulator| {
+            own.copy_from_slice(&row);
+            *own_accumulator = accumulator;
+        });
     }
 
     /// Changes an item's own row and accumulator, sets its content sum, and renews its unit vector.
@@ -194,19 +304,8 @@ impl Items {
 
     /// Frees an item's slot.
     pub(crate) fn remove(&mut self, key: u64) -> Option<Entry> {
-        let slot = self.index.remove(&key)?;
-        let dim = self.dim;
-        let (block, n) = self.write(slot);
-        let range = n * dim..(n + 1) * dim;
-        block.vectors[range.clone()].fill(0.0);
-        block.rows[range.clone()].fill(0.0);
-        if let Some(content) = block.content.get_mut(range) {
-            content.fill(0.0);
-        }
-        block.accumulators[n] = 0.0;
-        let entry = block.entries[n].take();
-        self.free.insert(slot);
-        entry
+        let slot = self.slot(key)?;
+        self.take(slot).map(|contents| contents.entry)
     }
 
     fn write(&mut self, slot: u32) -> (&mut Block, usize) {
@@ -238,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_slot_is_used_again_and_old_versions_keep_theirs() {
-        let mut items = Items::new(8);
+        let mut items = Items::new(8, BLOCK);
         let slot = items.insert(entry(1));
         items.set_row(slot, None, |row, _| row.fill(2.0));
         let before = items.clone();
@@ -251,12 +350,40 @@ mod tests {
 
     #[test]
     fn the_table_grows_by_blocks_and_finds_everything_again() {
-        let mut items = Items::new(8);
+        let mut items = Items::new(8, BLOCK);
         for key in 0..1_000 {
             items.insert(entry(key));
         }
         assert_eq!(items.len(), 1_000);
         assert_eq!(items.blocks().len(), 1_000_usize.div_ceil(BLOCK));
         assert!((0..1_000).all(|key| items.get(key).is_some_and(|e| e.key == key)));
+    }
+
+    #[test]
+    fn the_items_met_last_stand_in_the_front() {
+        let mut items = Items::new(8, BLOCK);
+        for key in 0..200_u64 {
+            let slot = items.insert(Entry::new(key, "i".into(), key as i64));
+            items.set_row(slot, None, |row, accumulator| (row[0], row[1], *accumulator) = (1.0, key as f32, 5.0));
+            items.promote(slot);
+        }
+        let in_front = |items: &Items| {
+            let mut keys: Vec<u64> = items.front_blocks().flat_map(|b| b.keys().map(|(_, key)| key)).collect();
+            keys.sort_unstable();
+            keys
+        };
+        assert_eq!(in_front(&items), (136..200).collect::<Vec<_>>());
+        // One from the back is seen again: it changes places with the one seen longest ago.
+        let back = items.slot(7).expect("known");
+        items.update(back, |entry| entry.last_ts = 1_000);
+        assert_eq!(items.promote(back).1, Some(136));
+        let moved = items.slot(7).expect("known");
+        assert!((moved as usize) < BLOCK && items.row(moved).accumulator == 5.0);
+        assert_eq!(items.row(moved).row[..2], [1.0, 7.0]);
+        // A free place in the front is taken before anybody has to leave.
+        items.remove(7);
+        assert_eq!(items.promote(items.slot(136).expect("known")), (moved, None));
+        assert_eq!(in_front(&items), (136..200).collect::<Vec<_>>());
+        assert_eq!(items.len(), 199);
     }
 }

@@ -58,7 +58,7 @@ impl Knowledge {
         );
         Self {
             clock: Clock::new(origin, settings.popularity_half_lives_s),
-            items: Items::new(settings.dim),
+            items: Items::new(settings.dim, settings.retrieval_items),
             content: KeyMap::default(),
             covisitation: Covisitation::default(),
             popular: Popular::default(),
@@ -84,10 +84,12 @@ impl Knowledge {
         self.covisitation.len()
     }
 
-    /// Puts a new item into the table and the `newest` list.
-    pub(crate) fn insert(&mut self, entry: Entry) -> u32 {
+    /// Puts a new item into the table and the `newest` list. Gives its slot and the item that made room in the
+    /// front of the table.
+    pub(crate) fn insert(&mut self, entry: Entry) -> (u32, Option<u64>) {
         self.arrived(&entry);
-        self.items.insert(entry)
+        let slot = self.items.insert(entry);
+        self.items.promote(slot)
     }
 
     /// The same, into the slot that the item has in the trainer's table; false when another item is there.
@@ -112,8 +114,8 @@ impl Knowledge {
         self.covisitation.remove(key);
     }
 
-    /// Counts one choice of an item.
-    pub(crate) fn count(&mut self, slot: u32, ts: i64) {
+    /// Counts one choice of an item; names the item that made room for it in the front of the table.
+    pub(crate) fn count(&mut self, slot: u32, ts: i64) -> Option<u64> {
         let exponents = self.clock.exponents(ts);
         for (total, t) in self.popular.totals.iter_mut().zip(exponents) {
             *total = log2_add(*total, t);
@@ -128,6 +130,7 @@ impl Knowledge {
             entry.last_ts = entry.last_ts.max(ts);
             popular.update(entry.key, &old, &entry.counters);
         });
+        self.items.promote(slot).1
     }
 
     /// Pairs a chosen item with the items chosen before it, nearest first; names each item whose list changed.

@@ -117,12 +117,9 @@ impl Learner {
         let mut knowledge = model.knowledge().clone();
         let old = &knowledge.settings;
         if (old.dim, old.heads, old.history) != (settings.dim, settings.heads, settings.history) {
-            return Err(Error::Metadata(format!(
-                "the version has dim {}, heads {} and history {}; set model.dim, model.heads and model.history \
-                 so, or start with a fresh topic prefix",
-                old.dim, old.heads, old.history
-            )));
+            return Err(Error::Shape { dim: old.dim, heads: old.heads, history: old.history });
         }
+        knowledge.items.set_front(settings.retrieval_items);
         knowledge.settings = Arc::new(settings);
         let trainable = Trainable::new(&knowledge)?.with_optimizers(model.optimizers().clone())?;
         let started = knowledge.interactions > 0;
@@ -325,8 +322,8 @@ impl Learner {
             Some(slot) => slot,
             None => self.insert(key, &example.item_id, example.ts),
         };
-        self.knowledge.count(slot, example.ts);
-        self.changed.items.insert(key);
+        let displaced = self.knowledge.count(slot, example.ts);
+        self.changed.items.extend(displaced.into_iter().chain([key]));
         let pairs = &mut self.changed.pairs;
         self.knowledge.pair(&example.history, key, example.ts, |touched| {
             pairs.insert(touched);
@@ -348,7 +345,7 @@ impl Learner {
         if self.knowledge.items() >= self.knowledge.settings.max_items {
             self.evict();
         }
-        let slot = self.knowledge.insert(Entry::new(key, item_id.into(), first_ts));
+        let (slot, displaced) = self.knowledge.insert(Entry::new(key, item_id.into(), first_ts));
         let dim = self.knowledge.items.dim();
         let features = self.catalog.features(key).to_vec();
         self.ensure_content(&features);
@@ -360,7 +357,7 @@ impl Learner {
             row.iter_mut().for_each(|x| *x = rng.random_range(-1.7_f32..1.7) * spread);
             *accumulator = 0.0;
         });
-        self.changed.items.insert(key);
+        self.changed.items.extend(displaced.into_iter().chain([key]));
         slot
     }
 
@@ -455,18 +452,18 @@ impl Learner {
         loss
     }
 
-    /// Half follows what was chosen lately, half is uniform over the table.
+    /// Half follows what was chosen lately, half is uniform over what retrieval searches.
     fn draw_negatives(&self) -> Vec<u64> {
         let settings = &self.knowledge.settings;
         let mut rng = ChaCha8Rng::seed_from_u64(settings.seed ^ self.steps.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let mut drawn = Vec::with_capacity(settings.negatives);
-        let blocks = self.knowledge.items.blocks().len();
+        let front = self.knowledge.items.front_slots();
         while drawn.len() < settings.negatives {
             let recent = self.recent_targets[rng.random_range(0..self.recent_targets.len())];
             if self.knowledge.items.slot(recent).is_some() {
                 drawn.push(recent);
             }
-            let slot = rng.random_range(0..blocks * crate::items::BLOCK);
+            let slot = rng.random_range(0..front);
             let uniform = u32::try_from(slot).ok().and_then(|slot| self.knowledge.items.entry(slot));
             drawn.extend(uniform.map(|entry| entry.key));
         }
@@ -476,7 +473,7 @@ impl Learner {
 
     #[allow(clippy::cast_precision_loss)] // a count of items
     fn log_sampling_probability(&self, key: u64) -> f32 {
-        let uniform = 1.0 / self.knowledge.items().max(1) as f32;
+        let uniform = 1.0 / self.knowledge.items.front_len().max(1) as f32;
         let share = self.knowledge.items.get(key).map_or(0.0, |entry| {
             self.knowledge.popular.log_shares(&entry.counters)[crate::popularity::HALF_LIVES - 1].exp()
         });

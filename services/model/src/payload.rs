@@ -24,6 +24,7 @@ use crate::covisitation::{Neighbour, Neighbours};
 use crate::dense::{Array, Arrays};
 use crate::error::Error;
 use crate::items::{BLOCK, Entry};
+use crate::keymap::Plain;
 use crate::knowledge::{ContentRow, Knowledge};
 use crate::learner::Changed;
 use crate::popularity::HALF_LIVES;
@@ -389,6 +390,13 @@ impl<'a> Payload<'a> {
         ] {
             same_length(name, got, expected)?;
         }
+        // Items that changed places leave theirs first, all of them: one may go where another came from.
+        let mut moved: Plain<Entry> = Plain::default();
+        for (key, slot) in keys.iter().zip(&slots) {
+            if knowledge.items.slot(*key).is_some_and(|old| old != *slot) {
+                moved.extend(knowledge.items.remove(*key).map(|entry| (*key, entry)));
+            }
+        }
         let content: HashMap<u32, &[f32]> = content_of.into_iter().zip(content.chunks_exact(dim)).collect();
         let mut start = 0;
         for (index, i) in (0_u32..).zip(0..n) {
@@ -403,10 +411,13 @@ impl<'a> Payload<'a> {
             if slot as usize > self.metadata.settings.max_items + BLOCK {
                 return Err(Error::tensor("items.slot", "lies beyond max_items"));
             }
-            if knowledge.items.slot(key).is_none()
-                && !knowledge.insert_at(slot, Entry::new(key, id.into(), first_ts[i]))
-            {
-                return Err(Error::tensor("items.slot", "puts two items into one slot"));
+            let mut entry = || moved.remove(&key).unwrap_or_else(|| Entry::new(key, id.into(), first_ts[i]));
+            let placed = match knowledge.items.slot(key) {
+                Some(at) => at == slot,
+                None => knowledge.insert_at(slot, entry()),
+            };
+            if !placed {
+                return Err(Error::tensor("items.slot", "puts two items into one slot or one into two"));
             }
             let popular = &mut knowledge.popular;
             knowledge.items.update(slot, |entry| {

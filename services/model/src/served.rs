@@ -118,6 +118,7 @@ impl Model {
             PayloadKind::Snapshot => Knowledge::new(Arc::clone(&settings), device, metadata.origin),
             PayloadKind::Delta => self.knowledge.clone(),
         };
+        knowledge.items.set_front(settings.retrieval_items);
         knowledge.clock.origin = metadata.origin;
         payload.merge_into(&mut knowledge)?;
         let (encoder, ranker) = payload.dense()?;

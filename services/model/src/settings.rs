@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::items::BLOCK;
+
 /// The learner's settings; they travel in every payload, so a scorer needs none of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -36,6 +38,8 @@ pub struct Settings {
     pub covisitation_window: usize,
     /// Candidates that each source may name.
     pub candidates: usize,
+    /// Items that retrieval by vector searches and negatives are drawn from: those met last.
+    pub retrieval_items: usize,
     /// Items known at once; beyond it those not seen for longest go.
     pub max_items: usize,
     /// Sightings before an item's own vector is trained.
@@ -66,6 +70,7 @@ impl Default for Settings {
             covisitation_neighbours: 48,
             covisitation_window: 5,
             candidates: 60,
+            retrieval_items: 32_768,
             max_items: 2_000_000,
             admit_after: 1,
             expire_after_s: 90 * 86_400,
@@ -98,6 +103,10 @@ impl Settings {
         check(self.covisitation_neighbours >= 8, "model.covisitation_neighbours: must be at least 8");
         check(self.covisitation_window >= 1, "model.covisitation_window: must be at least 1");
         check(self.candidates >= 20, "model.candidates: must be at least 20");
+        check(
+            self.retrieval_items > 0 && self.retrieval_items.is_multiple_of(BLOCK),
+            "model.retrieval_items: must be a multiple of 64, at least 64",
+        );
         check(self.max_items >= 1_000, "model.max_items: must be at least 1000");
         check(self.max_users >= 1_000, "model.max_users: must be at least 1000");
         check(self.quality_window >= 100, "model.quality_window: must be at least 100");

@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod caught_up;
 pub mod config;
 pub mod context;
 pub mod kafka;
@@ -13,6 +14,7 @@ pub mod redis;
 pub mod telemetry;
 
 pub use app::App;
+pub use caught_up::CaughtUp;
 pub use config::{Frame, Validate};
 pub use context::{Context, TaskError, Thread};
 pub use latency::Latency;

@@ -3,13 +3,13 @@
 //! Three tasks beside the loop over `interactions`: [`checkpoints`] makes versions live in the [`slot`], [`catalog`]
 //! follows the items, [`lists`] keeps `hot`, `new`, `similar` and `model`. The loop itself is [`slates`]. Ranking, loading
 //! of versions and making of lists each have a thread ([`worker`]); nothing waits for a swap. Decisions are pure
-//! ([`batch`], [`profile`], [`fit`], [`known`], [`renewals`], [`share`]).
+//! ([`batch`], [`profile`], [`fit`], [`known`], [`early`], [`renewals`], [`share`]).
 
 mod batch;
 mod catalog;
-mod caught_up;
 mod checkpoints;
 pub mod config;
+mod early;
 pub mod error;
 mod fit;
 mod known;
@@ -31,16 +31,16 @@ use std::time::Instant;
 use ::metrics::gauge;
 use arc_swap::ArcSwap;
 use model::Model;
-use runtime::Context;
 use runtime::kafka::{Consumer, From, Positions, Reader, admin};
 use runtime::redis::Redis;
+use runtime::{CaughtUp, Context};
 use schemas::{Keys, Topic, Topics};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
 use catalog::{News, SharedCatalog};
-use caught_up::CaughtUp;
 pub use config::Config;
+use early::Early;
 pub use error::Error;
 use known::Known;
 use lists::Lists;
@@ -60,6 +60,7 @@ struct Sources {
     slot: Arc<Slot>,
     catalog: Arc<SharedCatalog>,
     known: Arc<Mutex<Known>>,
+    early: Mutex<Early>,
     share: ArcSwap<Share>,
 }
 
@@ -81,6 +82,7 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
         slot: Arc::new(Slot::new(empty)),
         catalog: Arc::default(),
         known: Arc::new(Mutex::new(Known::new(settings.similar_items, settings.similar_ttl / 4))),
+        early: Mutex::default(),
         share: ArcSwap::default(),
     });
     let (versions_loaded, versions) = oneshot::channel();
@@ -102,7 +104,7 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
 
     let mut input = Consumer::subscribe(&kafka, &settings.group, &interactions, &ctx).await?;
     let mut slates = Slates::new(Arc::clone(&sources), settings.clone(), redis, keys, events, ctx.clone());
-    let mut caught_up = CaughtUp::new(settings.ready_lag, Instant::now());
+    let mut caught_up = CaughtUp::new("interactions", settings.ready_lag, Instant::now());
     let latency = ctx.latency(metrics::BATCH);
     let (mut acknowledged, mut committed) = (Positions::new(), Instant::now());
 

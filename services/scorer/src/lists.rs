@@ -82,7 +82,7 @@ impl Lists {
 
     async fn turn(&mut self) -> Result<(), Error> {
         if self.sources.slot.load().model.version().is_none() {
-            return Ok(());
+            return self.write_tops().await;
         }
         if self.was_flushed().await? {
             info!("Redis lost our keys; writing all lists again");
@@ -172,7 +172,7 @@ impl Lists {
             }
             let (catalog, settings, now) = (self.sources.catalog.load(), self.settings.clone(), self.ctx.now());
             let keys = self.keys.clone();
-            let made = self.worker.run(move || tops::similar(&live.model, &catalog, &due, &settings, &keys, now));
+            let made = self.worker.run(move || tops::similar(&live, &catalog, &due, &settings, &keys, now));
             let made = made.await?;
             self.ctx.retry("redis", || self.redis.set_many(made.entries.clone())).await?;
             counter!(LISTS, "list" => "similar").increment(made.entries.len() as u64);

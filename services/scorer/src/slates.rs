@@ -9,7 +9,7 @@ use model::{Seen, UserView};
 use runtime::kafka::Record;
 use runtime::redis::{Redis, Script};
 use runtime::{Context, Latency};
-use schemas::{Entry, Keys, Slate, Source, VersionId};
+use schemas::{Entry, Keys, Slate, Source};
 use tracing::{debug, warn};
 
 use crate::batch::{self, Positioned};
@@ -38,7 +38,7 @@ pub(crate) struct Slates {
     events: String,
     script: Script,
     worker: Worker,
-    /// Whether slates are made: a version is live that knows an item.
+    /// Whether a version is live that knows an item; until then slates show what is popular.
     serving: bool,
     freshness: Latency,
     ranking: Latency,
@@ -54,8 +54,8 @@ struct Work {
     arrived: Vec<i64>,
 }
 
-/// Lists for a batch, and the one version that made them; none before the first.
-type Ranked = Option<(VersionId, Vec<Vec<Entry>>)>;
+/// Lists for a batch, and the one version that made them, by name.
+type Ranked = (String, Vec<Vec<Entry>>);
 
 impl Slates {
     pub(crate) fn new(
@@ -100,9 +100,9 @@ impl Slates {
     /// # Errors
     /// Redis is away and the service drains, or a thread is gone: the batch stays uncommitted.
     pub(crate) async fn step(&mut self, records: &[Record]) -> Result<(), Error> {
-        if !self.serving && self.sources.slot.load().model.knowledge().items() > 0 {
+        if !self.serving && self.sources.slot.load().serves() {
             self.serving = true;
-            self.renewals.extend(self.users.without_slate()); // who acted before a version knew an item
+            self.renewals.extend(self.users.all()); // who acted before a version knew an item
         }
         let works = self.hydrate(records).await?;
         if works.is_empty() {
@@ -134,8 +134,8 @@ impl Slates {
             applied += arrived.len();
             dropped += interactions.len() - arrived.len();
             let renewed = interactions.is_empty();
-            // A repeat may be of a time when there was no version to make a slate.
-            let unserved = self.serving && user.stored.profile.slate.is_empty();
+            // A repeat may be of a time when there was nothing to show.
+            let unserved = user.stored.profile.slate.is_empty();
             if renewed || unserved || !arrived.is_empty() {
                 works.push(Work { name, user, arrived });
             } else {
@@ -161,6 +161,9 @@ impl Slates {
             }
             arrived.push(interaction.arrived_at);
             if interaction.kind().is_positive() {
+                if !self.serving {
+                    lock(&self.sources.early).count(&interaction.item_id, interaction.ts);
+                }
                 let mut known = lock(&self.sources.known);
                 let newest_first = user.stored.profile.recent.iter().rev();
                 for seen in newest_first.filter(|seen| seen.kind().is_positive()).take(1 + PAIRED) {
@@ -191,30 +194,28 @@ impl Slates {
         let (sources, k, ranking) = (Arc::clone(&self.sources), self.settings.slate_items, self.ranking.clone());
         let make = move || {
             let started = Instant::now();
-            let live = sources.slot.load();
-            let version = live.model.version()?;
+            let (live, catalog) = (sources.slot.load(), sources.catalog.load());
+            if !live.serves() {
+                return (live.maker(), vec![lock(&sources.early).top(&catalog, k); views.len()]);
+            }
             let users: Vec<UserView<'_>> = views.iter().map(|(history, ts)| UserView { history, ts: *ts }).collect();
-            let mut lists = live.model.slates(&users, &sources.catalog.load(), k);
+            let mut lists = live.model.slates(&users, &catalog, k);
             // JSON has no other numbers; a reader must never meet one.
             lists.iter_mut().for_each(|list| list.retain(|entry| entry.score.is_finite()));
             ranking.record(started.elapsed());
-            Some((version, lists))
+            (live.maker(), lists)
         };
         self.worker.run(make).await
     }
 
-    async fn write(&mut self, mut works: Vec<Work>, ranked: Ranked) -> Result<(), Error> {
+    async fn write(&mut self, mut works: Vec<Work>, (model, lists): Ranked) -> Result<(), Error> {
         let now = self.ctx.now();
-        let mut lists = ranked.map(|(version, lists)| (version.to_string(), lists.into_iter()));
         let mut calls = Vec::with_capacity(works.len());
         let (mut trimmed, mut slates) = (0, Vec::with_capacity(works.len()));
-        for work in &mut works {
-            let mut slate = lists.as_mut().and_then(|(model, lists)| {
-                let items = lists.next().unwrap_or_default();
-                // An empty list takes the place of one whose items are all gone, not of nothing.
-                let worth = !items.is_empty() || !work.user.stored.profile.slate.is_empty();
-                worth.then(|| self.slate(&work.user, model.clone(), items, now))
-            });
+        for (work, items) in works.iter_mut().zip(lists) {
+            // An empty list takes the place of one whose items are all gone, not of nothing.
+            let worth = !items.is_empty() || !work.user.stored.profile.slate.is_empty();
+            let mut slate = worth.then(|| self.slate(&work.user, model.clone(), items, now));
             let stored = &mut work.user.stored;
             let fitted = fit(stored, slate.as_mut(), self.settings.encoding, self.settings.max_user_bytes);
             trimmed += u64::from(fitted.trimmed);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use model::Model;
+use schemas::Slate;
 use tokio::sync::watch;
 
 /// A version and when it went live.
@@ -13,6 +14,19 @@ pub(crate) struct Live {
     pub(crate) model: Model,
     /// Milliseconds since 1970.
     pub(crate) swapped_at: i64,
+}
+
+impl Live {
+    /// Whether the version knows an item, so that lists can be made by it.
+    pub(crate) fn serves(&self) -> bool {
+        self.model.knowledge().items() > 0
+    }
+
+    /// Who makes lists, as these give it: the version, or none while it knows no item.
+    pub(crate) fn maker(&self) -> String {
+        let version = self.model.version().filter(|_| self.serves());
+        version.map_or_else(|| Slate::NO_MODEL.to_owned(), |version| version.to_string())
+    }
 }
 
 /// Holds the live version. Who loads it once sees one version, whatever is swapped meanwhile (I5).

@@ -89,9 +89,9 @@ impl Users {
         self.matching(|user| user.shown.iter().any(|key| keys.binary_search(key).is_ok()))
     }
 
-    /// Users who have no slate.
-    pub(crate) fn without_slate(&self) -> Vec<Arc<str>> {
-        self.matching(|user| user.shown.is_empty())
+    /// All users held.
+    pub(crate) fn all(&self) -> Vec<Arc<str>> {
+        self.matching(|_| true)
     }
 
     fn matching(&self, fits: impl Fn(&User) -> bool) -> Vec<Arc<str>> {

@@ -16,7 +16,6 @@ mod learning;
 mod ledger;
 pub mod metrics;
 mod publisher;
-mod readiness;
 mod reign;
 mod restore;
 mod schedule;

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge};
 use model::Model;
-use runtime::Context;
 use runtime::kafka::{Producer, Reader, Record};
+use runtime::{CaughtUp, Context};
 use schemas::checkpoint::{PayloadKind, Through};
 use schemas::{Topic, Topics};
 use tokio::task::{JoinError, JoinSet};
@@ -22,14 +22,11 @@ use crate::learning::Learning;
 use crate::ledger::Ledger;
 use crate::metrics::{LAG, PUBLISH, UNDECODABLE};
 use crate::publisher::{Published, Publisher};
-use crate::readiness::CaughtUp;
 use crate::reign::{Candidate, Reign, superseded};
 use crate::schedule::{Order, Schedule};
 
 /// How late a version may be noticed to be due.
 const TICK: Duration = Duration::from_millis(20);
-/// How often the lag is asked for.
-const LOOK: Duration = Duration::from_secs(1);
 /// Idle readers are asked again this often.
 const IDLE: Duration = Duration::from_secs(1);
 /// Records of `checkpoints` per poll; most are our own.
@@ -52,7 +49,6 @@ pub(crate) struct Trainer {
     /// At most one; training goes on meanwhile.
     publications: JoinSet<Result<Published, Error>>,
     caught_up: CaughtUp,
-    looked: Option<Instant>,
     ctx: Context,
 }
 
@@ -86,8 +82,7 @@ impl Trainer {
             keep_snapshots: config.trainer.keep_snapshots,
             publisher: Publisher { producer, topic, ctx: ctx.clone() },
             publications: JoinSet::new(),
-            caught_up: CaughtUp::new(config.trainer.ready_lag),
-            looked: None,
+            caught_up: CaughtUp::new("interactions", config.trainer.ready_lag, Instant::now()),
             ctx: ctx.clone(),
         }))
     }
@@ -199,13 +194,12 @@ impl Trainer {
     }
 
     async fn look(&mut self) {
-        if self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
-            return;
-        }
-        self.looked = Some(Instant::now());
-        if let Some(lag) = self.intake.lag().await {
+        if self.caught_up.is_due(Instant::now())
+            && let Some(lag) = self.intake.lag().await
+        {
             gauge!(LAG).set(lag as f64);
-            self.ctx.set("caught-up", self.caught_up.state(lag));
+            // It reads every partition, and there is at least one.
+            self.ctx.set("caught-up", self.caught_up.state(1, lag, Instant::now()));
         }
     }
 }

@@ -7,7 +7,8 @@ use schemas::VersionId;
 use schemas::checkpoint::Manifest;
 
 fn settings() -> Settings {
-    Settings { dim: 16, negatives: 32, max_items: 1_000, max_users: 1_000, ..Settings::default() }
+    // A front smaller than the catalogs here: items change places all the time.
+    Settings { dim: 16, negatives: 32, retrieval_items: 64, max_items: 1_000, max_users: 1_000, ..Settings::default() }
 }
 
 /// Sessions that walk through rings of five items: after `i` always comes `i + 1` of the same ring.

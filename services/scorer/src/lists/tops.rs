@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use model::{Catalog, Model};
 use schemas::{Entry, Keys, Slate, VersionId};
 
-use crate::Sources;
 use crate::config::Scorer;
+use crate::slot::Live;
+use crate::{Sources, lock};
 
 /// A key, its value and its time to live.
 type Value = (String, Vec<u8>, Duration);
@@ -68,14 +69,20 @@ pub(super) fn make(sources: &Sources, settings: &Scorer, keys: &Keys, now: i64) 
     let edition = sources.catalog.edition();
     let catalog = sources.catalog.load();
     let (model, k) = (&live.model, settings.slate_items);
-    let event_ts = event_ts(model);
-    let hot = model.hot(&catalog, k, event_ts).into_iter().map(|(of, list)| (keys.hot(of.as_deref()), list));
+    let (hot, event_ts) = if live.serves() {
+        let event_ts = event_ts(model);
+        (model.hot(&catalog, k, event_ts), event_ts)
+    } else {
+        let early = lock(&sources.early);
+        (vec![(None, early.top(&catalog, k))], early.event_ts)
+    };
+    let hot = hot.into_iter().map(|(of, list)| (keys.hot(of.as_deref()), list));
     let new = model.new_items(&catalog, k).into_iter().map(|(of, list)| (keys.new_items(of.as_deref()), list));
     let mut made = Made { entries: Vec::new(), hot: 0, items: BTreeSet::new(), version: model.version(), edition };
     let mut put = |(key, list): (String, Vec<Entry>)| {
         if !list.is_empty() {
             made.items.extend(list.iter().map(|entry| entry.id.clone()));
-            let value = slate(model, list, now).encode(settings.encoding);
+            let value = slate(live.maker(), event_ts, list, now).encode(settings.encoding);
             made.entries.push((key, value, settings.list_ttl));
         }
         made.entries.len()
@@ -100,7 +107,7 @@ pub(super) struct Similar {
 
 /// Makes the `similar` lists of `ids`. CPU-heavy.
 pub(super) fn similar(
-    model: &Model,
+    live: &Live,
     catalog: &Catalog,
     ids: &[Arc<str>],
     settings: &Scorer,
@@ -109,12 +116,12 @@ pub(super) fn similar(
 ) -> Similar {
     let started = Instant::now();
     let names: Vec<&str> = ids.iter().map(AsRef::as_ref).collect();
-    let lists = model.similar(&names, catalog, settings.slate_items);
+    let lists = live.model.similar(&names, catalog, settings.slate_items);
     let mut made = Similar { entries: Vec::new(), shows: Vec::new(), took: Duration::ZERO };
     for (id, list) in ids.iter().zip(lists) {
         made.shows.push((Arc::clone(id), list.iter().map(|entry| entry.id.clone()).collect()));
         if !list.is_empty() {
-            let value = slate(model, list, now).encode(settings.encoding);
+            let value = slate(live.maker(), event_ts(&live.model), list, now).encode(settings.encoding);
             made.entries.push((keys.similar(id), value, settings.similar_ttl));
         }
     }
@@ -123,15 +130,8 @@ pub(super) fn similar(
 }
 
 /// A list that no single event made.
-fn slate(model: &Model, items: Vec<Entry>, now: i64) -> Slate {
-    Slate {
-        v: Slate::V,
-        model: model.version().map_or_else(|| Slate::NO_MODEL.to_owned(), |version| version.to_string()),
-        source: String::new(),
-        event_ts: event_ts(model),
-        made_at: now,
-        items,
-    }
+fn slate(model: String, event_ts: i64, items: Vec<Entry>, now: i64) -> Slate {
+    Slate { v: Slate::V, model, source: String::new(), event_ts, made_at: now, items }
 }
 
 /// Event time of the newest interaction that the version knows (I10).

@@ -1,4 +1,4 @@
-//! When the scorer calls itself caught up: once it was, it stays so, for a rush is no reason to stop routing to it.
+//! When a consumer calls itself caught up: once it was, it stays so, for a rush is no reason to stop routing to it.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,8 @@ const LOOK_EVERY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5
 
 /// The condition `caught-up` of the readiness.
 #[derive(Debug)]
-pub(crate) struct CaughtUp {
+pub struct CaughtUp {
+    topic: &'static str,
     ready_lag: i64,
     since: Instant,
     looked: Option<Instant>,
@@ -18,13 +19,14 @@ pub(crate) struct CaughtUp {
 }
 
 impl CaughtUp {
-    /// Caught up at `ready_lag` messages behind or fewer.
-    pub(crate) fn new(ready_lag: i64, now: Instant) -> Self {
-        Self { ready_lag, since: now, looked: None, once: false }
+    /// Caught up with `topic` at `ready_lag` messages behind or fewer.
+    #[must_use]
+    pub fn new(topic: &'static str, ready_lag: i64, now: Instant) -> Self {
+        Self { topic, ready_lag, since: now, looked: None, once: false }
     }
 
     /// Whether it is time to look at the lag again.
-    pub(crate) fn is_due(&mut self, now: Instant) -> bool {
+    pub fn is_due(&mut self, now: Instant) -> bool {
         let every = LOOK_EVERY[usize::from(self.once)];
         let due = self.looked.is_none_or(|looked| now.duration_since(looked) >= every);
         if due {
@@ -34,12 +36,15 @@ impl CaughtUp {
     }
 
     /// The condition, for `partitions` assigned with `lag` messages to read.
-    pub(crate) fn state(&mut self, partitions: usize, lag: i64, now: Instant) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// What is missing, for people.
+    pub fn state(&mut self, partitions: usize, lag: i64, now: Instant) -> Result<(), String> {
         if self.once {
             return Ok(());
         }
         if partitions == 0 && now.duration_since(self.since) < STANDBY_AFTER {
-            return Err("waiting for partitions of interactions".to_owned());
+            return Err(format!("waiting for partitions of {}", self.topic));
         }
         if lag > self.ready_lag {
             return Err(format!("{lag} messages behind, ready at {}", self.ready_lag));
@@ -56,7 +61,7 @@ mod tests {
     #[test]
     fn not_ready_while_far_behind_and_ready_for_good_once_caught_up() {
         let now = Instant::now();
-        let mut caught_up = CaughtUp::new(1000, now);
+        let mut caught_up = CaughtUp::new("events", 1000, now);
         assert!(caught_up.state(0, 0, now).is_err());
         assert_eq!(caught_up.state(4, 1001, now), Err("1001 messages behind, ready at 1000".into()));
         assert_eq!(caught_up.state(4, 1000, now), Ok(()));
@@ -66,7 +71,7 @@ mod tests {
     #[test]
     fn the_lag_is_looked_at_less_often_once_caught_up() {
         let now = Instant::now();
-        let mut caught_up = CaughtUp::new(1000, now);
+        let mut caught_up = CaughtUp::new("events", 1000, now);
         assert!(caught_up.is_due(now) && !caught_up.is_due(now + LOOK_EVERY[0] / 2));
         assert!(caught_up.is_due(now + LOOK_EVERY[0]));
         caught_up.state(4, 0, now).expect("caught up");
@@ -76,6 +81,6 @@ mod tests {
     #[test]
     fn without_partitions_it_becomes_a_ready_standby() {
         let now = Instant::now();
-        assert_eq!(CaughtUp::new(0, now).state(0, 0, now + STANDBY_AFTER), Ok(()));
+        assert_eq!(CaughtUp::new("events", 0, now).state(0, 0, now + STANDBY_AFTER), Ok(()));
     }
 }

@@ -1,0 +1,76 @@
+//! Popularity of what this instance has read, for the time before the first version. Pure.
+//!
+//! Everything that is learned comes with a version, so a scorer keeps no counters of its own; but a shop whose trainer
+//! has not published yet, or is not there yet, is better served with what its visitors choose than with nothing.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use model::Catalog;
+use schemas::{Entry, key_of};
+
+/// Items counted at most; later ones are not.
+const ITEMS: usize = 10_000;
+
+/// Choices by item since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Early {
+    counts: HashMap<Arc<str>, u32>,
+    /// Event time of the newest choice, milliseconds since 1970.
+    pub(crate) event_ts: i64,
+}
+
+impl Early {
+    /// Counts a choice.
+    pub(crate) fn count(&mut self, item_id: &str, ts: i64) {
+        self.event_ts = self.event_ts.max(ts);
+        if let Some(count) = self.counts.get_mut(item_id) {
+            *count = count.saturating_add(1);
+        } else if self.counts.len() < ITEMS {
+            self.counts.insert(item_id.into(), 1);
+        }
+    }
+
+    /// The `k` items chosen most, best first; the score is an item's share of all choices.
+    pub(crate) fn top(&self, catalog: &Catalog, k: usize) -> Vec<Entry> {
+        let mut items: Vec<(&Arc<str>, u32)> = self.counts.iter().map(|(id, count)| (id, *count)).collect();
+        items.retain(|(id, _)| !catalog.is_delisted(key_of(id)));
+        items.sort_unstable_by_key(|(id, count)| (Reverse(*count), *id));
+        let total: u64 = self.counts.values().map(|count| u64::from(*count)).sum();
+        #[allow(clippy::cast_precision_loss)] // a share
+        let entry = |(id, count): (&Arc<str>, u32)| Entry {
+            id: id.to_string(),
+            score: count as f32 / total as f32,
+            from: "popularity".to_owned(),
+            because: Vec::new(),
+        };
+        items.into_iter().take(k).map(entry).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_chosen_most_stands_first_and_nothing_delisted_stands_there() {
+        let mut early = Early::default();
+        for (n, id) in ["a", "b", "b", "c", "c", "c", "d"].into_iter().enumerate() {
+            early.count(id, n as i64);
+        }
+        let mut catalog = Catalog::default();
+        catalog.apply("b", None);
+        let top = early.top(&catalog, 2);
+        assert_eq!(top.iter().map(|entry| entry.id.as_str()).collect::<Vec<_>>(), ["c", "a"], "equal counts: by id");
+        assert!((top[0].score - 3.0 / 7.0).abs() < 1e-6);
+        assert_eq!(early.event_ts, 6);
+    }
+
+    #[test]
+    fn it_does_not_grow_beyond_its_bound() {
+        let mut early = Early::default();
+        (0..ITEMS + 10).for_each(|n| early.count(&n.to_string(), 0));
+        assert_eq!(early.top(&Catalog::default(), usize::MAX).len(), ITEMS);
+    }
+}
