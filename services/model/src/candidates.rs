@@ -56,7 +56,7 @@ const PAIR_FADE: f32 = 0.7;
 ///
 /// # Shapes
 /// - `queries`: `[queries, dim]` in row order
-pub(crate) fn retrieve(items: &Items, queries: &[f32], k: usize) -> Vec<Vec<(f32, u32)>> {
+pub(crate) fn retrieve(items: &Items, queries: &[f32], k: usize) -> Vec<Vec<(f32, u64)>> {
     let dim = items.dim();
     let count = queries.len() / dim;
     let mut best: Vec<Nearest> = (0..count).map(|_| Nearest::new(k)).collect();
@@ -71,7 +71,7 @@ pub(crate) fn retrieve(items: &Items, queries: &[f32], k: usize) -> Vec<Vec<(f32
                 best.offer(first, &scores);
             }
         }
-        return best.into_iter().map(Nearest::into_sorted).collect();
+        return best.into_iter().map(|best| best.into_sorted(items)).collect();
     }
     let mut panel = Vec::with_capacity(PANEL * BLOCK * dim);
     let mut scores = vec![0.0_f32; count * PANEL * BLOCK];
@@ -87,7 +87,7 @@ pub(crate) fn retrieve(items: &Items, queries: &[f32], k: usize) -> Vec<Vec<(f32
             best.offer(first, row);
         }
     }
-    best.into_iter().map(Nearest::into_sorted).collect()
+    best.into_iter().map(|best| best.into_sorted(items)).collect()
 }
 
 /// So few queries are multiplied vector by vector: packing the table for a matrix product would cost more than it.
@@ -138,8 +138,10 @@ impl Nearest {
         }
     }
 
-    fn into_sorted(self) -> Vec<(f32, u32)> {
-        self.heap.into_sorted_vec().into_iter().map(|Reverse((score, slot))| (score.0, slot)).collect()
+    /// By key: slots change hands from one interaction to the next.
+    fn into_sorted(self, items: &Items) -> Vec<(f32, u64)> {
+        let sorted = self.heap.into_sorted_vec().into_iter();
+        sorted.filter_map(|Reverse((score, slot))| Some((score.0, items.entry(slot)?.key))).collect()
     }
 }
 
@@ -201,7 +203,7 @@ pub(crate) fn gather(
     knowledge: &Knowledge,
     history: &[Seen],
     vector: &[f32],
-    retrieved: &[(f32, u32)],
+    retrieved: &[(f32, u64)],
     ts: i64,
     excluded: &dyn Fn(u64) -> bool,
 ) -> Vec<Candidate> {
@@ -220,11 +222,7 @@ pub(crate) fn gather(
             candidates.push(Candidate { key, slot, origin, features });
         }
     };
-    let sequence_rank: Plain<usize> = retrieved
-        .iter()
-        .enumerate()
-        .filter_map(|(rank, (_, slot))| Some((knowledge.items.entry(*slot)?.key, rank)))
-        .collect();
+    let sequence_rank: Plain<usize> = retrieved.iter().enumerate().map(|(rank, (_, key))| (*key, rank)).collect();
     for seen in history.iter().rev().filter(|seen| seen.kind.is_positive()) {
         add(seen.key, Origin::Repeat, sequence_rank.get(&seen.key).copied());
     }
@@ -234,8 +232,8 @@ pub(crate) fn gather(
         if let Some(key) = by_pairs.get(n) {
             add(*key, Origin::Covisitation, sequence_rank.get(key).copied());
         }
-        if let Some(entry) = retrieved.get(n).and_then(|(_, slot)| knowledge.items.entry(*slot)) {
-            add(entry.key, Origin::Sequence, Some(n));
+        if let Some((_, key)) = retrieved.get(n) {
+            add(*key, Origin::Sequence, Some(n));
         }
     }
     for h in 0..HALF_LIVES {

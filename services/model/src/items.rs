@@ -5,14 +5,14 @@
 //!
 //! The items met last stand in the first slots, the *front*. Retrieval searches only the front and
 //! negatives are drawn from it, so neither a training step nor a slate costs more as the catalog grows.
+//! Who was never met stands there only while there is room: a bulk of new records must not push out what sells.
 
 use std::sync::Arc;
 
 use crate::keymap::KeyMap;
 use crate::popularity::{Counters, HALF_LIVES, NEVER};
 
-/// Slots of a block. Small, because the first write after a publication copies a block; large enough
-/// for the matrix product of retrieval to run at full speed.
+/// Slots of a block. Small, because the first write after a publication copies a block.
 pub(crate) const BLOCK: usize = 64;
 
 /// What is known about an item besides its vector.
@@ -27,7 +27,14 @@ pub(crate) struct Entry {
     pub(crate) counters: Counters,
 }
 
+/// Whether an item was ever met, and when last: the order in which items hold their place in the front.
+type Recency = (bool, i64);
+
 impl Entry {
+    fn recency(&self) -> Recency {
+        (self.sightings > 0, self.last_ts)
+    }
+
     pub(crate) fn new(key: u64, id: Arc<str>, first_ts: i64) -> Self {
         Self { key, id, sightings: 0, first_ts, last_ts: first_ts, counters: [NEVER; HALF_LIVES] }
     }
@@ -79,8 +86,8 @@ pub(crate) struct Items {
     free: imbl::OrdSet<u32>,
     /// Slots of the front.
     front: usize,
-    /// Last sighting and slot of the front's items: the first is the one to make room.
-    recency: imbl::OrdSet<(i64, u32)>,
+    /// How recently the items of the front were met, and their slots: the first is the one to make room.
+    recency: imbl::OrdSet<(Recency, u32)>,
 }
 
 /// An item's row as a payload carries it.
@@ -118,7 +125,7 @@ impl Items {
         }
         self.front = front;
         let entries = self.blocks.iter().flat_map(|block| &block.entries).zip(0..).take(front);
-        self.recency = entries.filter_map(|(entry, slot)| Some((entry.as_ref()?.last_ts, slot))).collect();
+        self.recency = entries.filter_map(|(entry, slot)| Some((entry.as_ref()?.recency(), slot))).collect();
     }
 
     pub(crate) fn dim(&self) -> usize {
@@ -210,16 +217,16 @@ impl Items {
     fn occupy(&mut self, slot: u32, entry: Entry) {
         self.free.remove(&slot);
         self.index.insert(entry.key, slot);
-        self.note(slot, None, Some(entry.last_ts));
+        self.note(slot, None, Some(entry.recency()));
         let (block, n) = self.write(slot);
         block.entries[n] = Some(entry);
     }
 
     /// Keeps the order of the front when an item comes, goes or is seen again.
-    fn note(&mut self, slot: u32, old: Option<i64>, new: Option<i64>) {
+    fn note(&mut self, slot: u32, old: Option<Recency>, new: Option<Recency>) {
         if (slot as usize) < self.front && old != new {
-            old.map(|ts| self.recency.remove(&(ts, slot)));
-            new.map(|ts| self.recency.insert((ts, slot)));
+            old.map(|old| self.recency.remove(&(old, slot)));
+            new.map(|new| self.recency.insert((new, slot)));
         }
     }
 
@@ -227,9 +234,9 @@ impl Items {
     pub(crate) fn update(&mut self, slot: u32, change: impl FnOnce(&mut Entry)) {
         let (block, n) = self.write(slot);
         if let Some(entry) = block.entries[n].as_mut() {
-            let old = entry.last_ts;
+            let old = entry.recency();
             change(entry);
-            let new = entry.last_ts;
+            let new = entry.recency();
             self.note(slot, Some(old), Some(new));
         }
     }
@@ -237,9 +244,9 @@ impl Items {
     /// Brings an item to the front if it was met later than one that stands there. Gives the slot where it is
     /// now, and the item that it changed places with.
     pub(crate) fn promote(&mut self, slot: u32) -> (u32, Option<u64>) {
-        let last_ts = self.entry(slot).map_or(i64::MIN, |entry| entry.last_ts);
+        let Some(own) = self.entry(slot).map(Entry::recency) else { return (slot, None) };
         let free = self.free.get_min().copied().filter(|free| (*free as usize) < self.front);
-        let oldest = self.recency.get_min().filter(|oldest| oldest.0 < last_ts).map(|oldest| oldest.1);
+        let oldest = self.recency.get_min().filter(|oldest| oldest.0 < own).map(|oldest| oldest.1);
         match free.or(oldest) {
             Some(to) if slot as usize >= self.front => {
                 let (item, other) = (self.take(slot), self.take(to));
@@ -249,6 +256,7 @@ impl Items {
                         self.put(place, contents);
                     }
                 }
+                self.shrink();
                 (to, displaced)
             }
             _ => (slot, None),
@@ -268,7 +276,7 @@ impl Items {
         if let Some(content) = block.content.get_mut(range) {
             content.fill(0.0);
         }
-        self.note(slot, Some(entry.last_ts), None);
+        self.note(slot, Some(entry.recency()), None);
         self.index.remove(&entry.key);
         self.free.insert(slot);
         Some(Contents { entry, row, content, accumulator })
@@ -305,7 +313,20 @@ impl Items {
     /// Frees an item's slot.
     pub(crate) fn remove(&mut self, key: u64) -> Option<Entry> {
         let slot = self.slot(key)?;
-        self.take(slot).map(|contents| contents.entry)
+        let entry = self.take(slot).map(|contents| contents.entry);
+        self.shrink();
+        entry
+    }
+
+    /// Gives up empty blocks at the end, so that a table has as many as one restored from its items.
+    fn shrink(&mut self) {
+        while self.blocks.back().is_some_and(|block| block.entries.iter().all(Option::is_none)) {
+            self.blocks.pop_back();
+            let first = self.blocks.len() * BLOCK;
+            for slot in (first..first + BLOCK).filter_map(|slot| u32::try_from(slot).ok()) {
+                self.free.remove(&slot);
+            }
+        }
     }
 
     fn write(&mut self, slot: u32) -> (&mut Block, usize) {
@@ -363,7 +384,7 @@ mod tests {
     fn the_items_met_last_stand_in_the_front() {
         let mut items = Items::new(8, BLOCK);
         for key in 0..200_u64 {
-            let slot = items.insert(Entry::new(key, "i".into(), key as i64));
+            let slot = items.insert(Entry { sightings: 1, ..Entry::new(key, "i".into(), key as i64) });
             items.set_row(slot, None, |row, accumulator| (row[0], row[1], *accumulator) = (1.0, key as f32, 5.0));
             items.promote(slot);
         }
@@ -385,5 +406,8 @@ mod tests {
         assert_eq!(items.promote(items.slot(136).expect("known")), (moved, None));
         assert_eq!(in_front(&items), (136..200).collect::<Vec<_>>());
         assert_eq!(items.len(), 199);
+        // A new record waits behind everything that was ever met.
+        let slot = items.insert(Entry::new(900, "i".into(), 9_000));
+        assert_eq!(items.promote(slot), (slot, None));
     }
 }

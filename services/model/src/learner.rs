@@ -197,7 +197,7 @@ impl Learner {
         if let Some(item) = item
             && self.knowledge.items.slot(key).is_none()
         {
-            let published = item.published_at.map_or(now, |ts| ts.0);
+            let published = item.published_at.map_or(now, |ts| ts.0.min(now));
             self.insert(key, item_id, published);
         }
     }

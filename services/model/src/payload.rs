@@ -408,13 +408,15 @@ impl<'a> Payload<'a> {
             new.copy_from_slice(&counters[i * HALF_LIVES..(i + 1) * HALF_LIVES]);
             let key = keys[i];
             let slot = slots[i];
-            if slot as usize > self.metadata.settings.max_items + BLOCK {
+            if slot as usize > self.metadata.settings.max_items.saturating_add(BLOCK) {
                 return Err(Error::tensor("items.slot", "lies beyond max_items"));
             }
-            let mut entry = || moved.remove(&key).unwrap_or_else(|| Entry::new(key, id.into(), first_ts[i]));
             let placed = match knowledge.items.slot(key) {
                 Some(at) => at == slot,
-                None => knowledge.insert_at(slot, entry()),
+                None => match moved.remove(&key) {
+                    Some(entry) => knowledge.items.insert_at(slot, entry),
+                    None => knowledge.insert_at(slot, Entry::new(key, id.into(), first_ts[i])),
+                },
             };
             if !placed {
                 return Err(Error::tensor("items.slot", "puts two items into one slot or one into two"));

@@ -64,6 +64,9 @@ impl Popular {
     pub(crate) fn update(&mut self, key: u64, old: &Counters, new: &Counters) {
         for (leaders, (old, new)) in self.leaders.iter_mut().zip(old.iter().zip(new)) {
             leaders.remove(&(Ordered(*old), key));
+            if !new.is_finite() {
+                continue; // never chosen
+            }
             let full = leaders.len() >= LEADERS;
             if full && leaders.get_min().is_some_and(|least| least.0 > Ordered(*new)) {
                 continue; // an item below the bound comes back by its next sighting

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear, LinearConfig};
-use burn::tensor::activation::{log_softmax, silu};
+use burn::tensor::activation::{log_softmax, relu};
 use burn::tensor::{Bool, Device, Tensor};
 
 /// Features of one candidate, in the order of [`crate::candidates`].
@@ -41,7 +41,7 @@ impl Ranker {
     /// - output: `[candidates]`
     pub(crate) fn forward(&self, features: Tensor<2>) -> Tensor<1> {
         let [candidates, _] = features.dims();
-        let hidden = silu(self.up.forward(features.clone()));
+        let hidden = relu(self.up.forward(features.clone()));
         (self.linear.forward(features) + self.down.forward(hidden)).reshape([candidates])
     }
 

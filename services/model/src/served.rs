@@ -221,7 +221,7 @@ impl Model {
         keys.iter().zip(retrieved).map(|(key, near)| self.similar_to(*key, &near, catalog, k)).collect()
     }
 
-    fn similar_to(&self, key: u64, near: &[(f32, u32)], catalog: &Catalog, k: usize) -> Vec<SlateEntry> {
+    fn similar_to(&self, key: u64, near: &[(f32, u64)], catalog: &Catalog, k: usize) -> Vec<SlateEntry> {
         let knowledge = &self.knowledge;
         // A pair seen together outweighs likeness of vectors, which fills the list up.
         let mut scores: Vec<(f32, u64, Origin)> = knowledge
@@ -231,11 +231,9 @@ impl Model {
             .flat_map(|neighbours| neighbours.shares())
             .map(|(other, share)| (1.0 + share, other, Origin::Covisitation))
             .collect();
-        for (cosine, slot) in near {
-            if let Some(entry) = knowledge.items.entry(*slot)
-                && scores.iter().all(|(_, other, _)| *other != entry.key)
-            {
-                scores.push((*cosine, entry.key, Origin::Sequence));
+        for (cosine, other) in near {
+            if scores.iter().all(|(_, known, _)| known != other) {
+                scores.push((*cosine, *other, Origin::Sequence));
             }
         }
         scores.retain(|(_, other, _)| *other != key && !catalog.is_delisted(*other));
