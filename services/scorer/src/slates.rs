@@ -9,7 +9,7 @@ use model::{Seen, UserView};
 use runtime::kafka::Record;
 use runtime::redis::{Redis, Script};
 use runtime::{Context, Latency};
-use schemas::{Entry, Keys, Kind, Slate, Source, key_of};
+use schemas::{Entry, Keys, Slate, Source};
 use tracing::{debug, warn};
 
 use crate::batch::{self, Positioned};
@@ -38,7 +38,7 @@ pub(crate) struct Slates {
     events: String,
     script: Script,
     worker: Worker,
-    /// Whether a version is live that has learned something; until then slates show what is popular.
+    /// Whether a version is live that knows an item; until then slates show what is popular.
     serving: bool,
     freshness: Latency,
     ranking: Latency,
@@ -100,11 +100,10 @@ impl Slates {
     /// # Errors
     /// Redis is away and the service drains, or a thread is gone: the batch stays uncommitted.
     pub(crate) async fn step(&mut self, records: &[Record]) -> Result<(), Error> {
-        let serves = self.sources.slot.load().serves();
-        if serves && !self.serving {
-            self.renewals.extend(self.users.served_early());
+        if !self.serving && self.sources.slot.load().serves() {
+            self.serving = true;
+            self.renewals.extend(self.users.all()); // who acted before a version knew an item
         }
-        self.serving = serves;
         let works = self.hydrate(records).await?;
         if works.is_empty() {
             return Ok(());
@@ -193,45 +192,35 @@ impl Slates {
         };
         let views: Vec<(Vec<Seen>, i64)> = works.iter().map(view).collect();
         let (sources, k, ranking) = (Arc::clone(&self.sources), self.settings.slate_items, self.ranking.clone());
-        let longest = self.settings.history;
         let make = move || {
             let started = Instant::now();
             let (live, catalog) = (sources.slot.load(), sources.catalog.load());
             if !live.serves() {
-                let top = lock(&sources.early).top(&catalog, k + longest);
-                let lists = views.iter().map(|(history, _)| without_disliked(&top, history, k));
-                return (Slate::NO_MODEL.to_owned(), lists.collect());
+                return (live.maker(), vec![lock(&sources.early).top(&catalog, k); views.len()]);
             }
             let users: Vec<UserView<'_>> = views.iter().map(|(history, ts)| UserView { history, ts: *ts }).collect();
             let mut lists = live.model.slates(&users, &catalog, k);
             // JSON has no other numbers; a reader must never meet one.
             lists.iter_mut().for_each(|list| list.retain(|entry| entry.score.is_finite()));
             ranking.record(started.elapsed());
-            (live.version(), lists)
+            (live.maker(), lists)
         };
         self.worker.run(make).await
     }
 
     async fn write(&mut self, mut works: Vec<Work>, (model, lists): Ranked) -> Result<(), Error> {
         let now = self.ctx.now();
-        let early = model == Slate::NO_MODEL;
         let mut calls = Vec::with_capacity(works.len());
         let (mut trimmed, mut slates) = (0, Vec::with_capacity(works.len()));
         for (work, items) in works.iter_mut().zip(lists) {
-            // An empty list takes the place of one whose items are all gone, not of nothing; popularity only of
-            // popularity, for a slate that a version made before a restart is better.
-            let unserved = work.user.stored.profile.slate.is_empty();
-            let worth =
-                if early { !items.is_empty() && (unserved || work.user.early) } else { !items.is_empty() || !unserved };
-            work.user.early = early && (unserved || work.user.early);
+            // An empty list takes the place of one whose items are all gone, not of nothing.
+            let worth = !items.is_empty() || !work.user.stored.profile.slate.is_empty();
             let mut slate = worth.then(|| self.slate(&work.user, model.clone(), items, now));
             let stored = &mut work.user.stored;
             let fitted = fit(stored, slate.as_mut(), self.settings.encoding, self.settings.max_user_bytes);
             trimmed += u64::from(fitted.trimmed);
             slates.push(slate.is_some());
-            // Not everybody who is served early is in memory when a version comes: these slates soon give way to `hot`.
-            let recs_ttl = if early { self.settings.list_ttl } else { self.settings.recs_ttl };
-            let user_ttl = self.settings.user_ttl;
+            let (user_ttl, recs_ttl) = (self.settings.user_ttl, self.settings.recs_ttl);
             calls.push(script::call(&self.keys, &work.name, fitted, user_ttl, recs_ttl));
         }
         let answers = self.ctx.retry("redis", || self.redis.eval_many(&self.script, calls.clone())).await?;
@@ -270,17 +259,10 @@ impl Slates {
                     self.freshness.record(Duration::from_millis(age));
                 }
             }
-            self.users.put(work.name, work.user.written());
+            self.users.put(work.name, User::new(work.user.stored));
         }
         counter!(names::SLATES).increment(written);
         counter!(names::SLATES_RENEWED).increment(renewed);
         counter!(names::SLATES_REFUSED).increment(refused);
     }
-}
-
-/// The first `k` of a list that the user does not dislike.
-fn without_disliked(list: &[Entry], history: &[Seen], k: usize) -> Vec<Entry> {
-    let last = |key: u64| history.iter().rev().find(|seen| seen.key == key);
-    let disliked = |id: &str| last(key_of(id)).is_some_and(|seen| seen.kind == Kind::Dislike);
-    list.iter().filter(|entry| !disliked(&entry.id)).take(k).cloned().collect()
 }

@@ -17,14 +17,15 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Whether the version has learned from an interaction: one that knows but the catalog is worse than popularity.
+    /// Whether the version knows an item, so that lists can be made by it.
     pub(crate) fn serves(&self) -> bool {
-        self.model.manifest().is_some_and(|manifest| manifest.interactions > 0)
+        self.model.knowledge().items() > 0
     }
 
-    /// The version's name, as lists give it.
-    pub(crate) fn version(&self) -> String {
-        self.model.version().map_or_else(|| Slate::NO_MODEL.to_owned(), |version| version.to_string())
+    /// Who makes lists, as these give it: the version, or none while it knows no item.
+    pub(crate) fn maker(&self) -> String {
+        let version = self.model.version().filter(|_| self.serves());
+        version.map_or_else(|| Slate::NO_MODEL.to_owned(), |version| version.to_string())
     }
 }
 

@@ -21,20 +21,13 @@ pub(crate) struct User {
     pub(crate) stored: StoredProfile,
     /// Keys of the items in the slate written last.
     shown: Box<[u64]>,
-    /// Whether that slate shows popularity, for want of a version.
-    pub(crate) early: bool,
 }
 
 impl User {
     /// A user with this profile.
     pub(crate) fn new(stored: StoredProfile) -> Self {
         let shown = stored.profile.slate.iter().map(|id| key_of(id)).collect();
-        Self { stored, shown, early: false }
-    }
-
-    /// The same user, once the slate that the profile names was written.
-    pub(crate) fn written(self) -> Self {
-        Self { early: self.early, ..Self::new(self.stored) }
+        Self { stored, shown }
     }
 }
 
@@ -96,9 +89,9 @@ impl Users {
         self.matching(|user| user.shown.iter().any(|key| keys.binary_search(key).is_ok()))
     }
 
-    /// Users who were served by popularity or not at all.
-    pub(crate) fn served_early(&self) -> Vec<Arc<str>> {
-        self.matching(|user| user.early || user.shown.is_empty())
+    /// All users held.
+    pub(crate) fn all(&self) -> Vec<Arc<str>> {
+        self.matching(|_| true)
     }
 
     fn matching(&self, fits: impl Fn(&User) -> bool) -> Vec<Arc<str>> {

@@ -69,30 +69,28 @@ pub(super) fn make(sources: &Sources, settings: &Scorer, keys: &Keys, now: i64) 
     let edition = sources.catalog.edition();
     let catalog = sources.catalog.load();
     let (model, k) = (&live.model, settings.slate_items);
-    let (by_version, event_ts) = (live.version(), event_ts(model));
-    let (hot, by, hot_ts) = if live.serves() {
-        (model.hot(&catalog, k, event_ts), by_version.clone(), event_ts)
+    let (hot, event_ts) = if live.serves() {
+        let event_ts = event_ts(model);
+        (model.hot(&catalog, k, event_ts), event_ts)
     } else {
         let early = lock(&sources.early);
-        (vec![(None, early.top(&catalog, k))], Slate::NO_MODEL.to_owned(), early.event_ts)
+        (vec![(None, early.top(&catalog, k))], early.event_ts)
     };
-    let version = model.version().filter(|_| live.serves()); // early lists are made anew at every turn
-    let mut made = Made { entries: Vec::new(), hot: 0, items: BTreeSet::new(), version, edition };
-    let mut put = |key: String, list: Vec<Entry>, by: &str, event_ts: i64| {
+    let hot = hot.into_iter().map(|(of, list)| (keys.hot(of.as_deref()), list));
+    let new = model.new_items(&catalog, k).into_iter().map(|(of, list)| (keys.new_items(of.as_deref()), list));
+    let mut made = Made { entries: Vec::new(), hot: 0, items: BTreeSet::new(), version: model.version(), edition };
+    let mut put = |(key, list): (String, Vec<Entry>)| {
         if !list.is_empty() {
             made.items.extend(list.iter().map(|entry| entry.id.clone()));
-            let value = slate(by.to_owned(), event_ts, list, now).encode(settings.encoding);
+            let value = slate(live.maker(), event_ts, list, now).encode(settings.encoding);
             made.entries.push((key, value, settings.list_ttl));
         }
         made.entries.len()
     };
-    let mut count = 0;
-    for (category, list) in hot {
-        count = put(keys.hot(category.as_deref()), list, &by, hot_ts);
-    }
-    for (category, list) in model.new_items(&catalog, k) {
-        put(keys.new_items(category.as_deref()), list, &by_version, event_ts);
-    }
+    let count = hot.map(&mut put).last().unwrap_or(0);
+    new.for_each(|list| {
+        put(list);
+    });
     made.hot = count;
     made
 }
@@ -123,7 +121,7 @@ pub(super) fn similar(
     for (id, list) in ids.iter().zip(lists) {
         made.shows.push((Arc::clone(id), list.iter().map(|entry| entry.id.clone()).collect()));
         if !list.is_empty() {
-            let value = slate(live.version(), event_ts(&live.model), list, now).encode(settings.encoding);
+            let value = slate(live.maker(), event_ts(&live.model), list, now).encode(settings.encoding);
             made.entries.push((keys.similar(id), value, settings.similar_ttl));
         }
     }
