@@ -304,3 +304,11 @@ pub(crate) fn score(knowledge: &Knowledge, lists: &[Vec<Candidate>]) -> Vec<Vec<
         })
         .collect()
 }
+
+/// Positions of the best `k` candidates of a list, best first; equal scores by key, so that a replay repeats itself.
+pub(crate) fn best(list: &[Candidate], scores: &[f32], k: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..list.len()).collect();
+    order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]).then(list[*a].key.cmp(&list[*b].key)));
+    order.truncate(k);
+    order
+}

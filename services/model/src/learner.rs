@@ -56,6 +56,32 @@ pub struct Observed {
     pub loss: f32,
 }
 
+/// An interaction as it was predicted, before anything was learned from it.
+#[derive(Debug, Clone, Copy)]
+pub struct Tested<'a> {
+    /// Who chose.
+    pub user_id: &'a str,
+    /// What was chosen.
+    pub key: u64,
+    /// How it was chosen.
+    pub kind: Kind,
+    /// Event time, milliseconds since 1970.
+    pub ts: i64,
+    /// Event time of the user's interaction before: when the list was made.
+    pub asked_at: i64,
+    /// The user's interactions before it, oldest first.
+    pub history: &'a [Seen],
+    /// When the item was first met or listed, and how often it was chosen before; `None` when it was not known.
+    pub item: Option<(i64, u32)>,
+    /// The best [`TESTED_SLATE`] candidates and who named them, best first.
+    pub slate: &'a [(u64, &'static str)],
+    /// The rank of what was chosen among all candidates; a tie counts against it.
+    pub rank: Rank,
+}
+
+/// How many candidates of a tested interaction are shown.
+pub const TESTED_SLATE: usize = 20;
+
 /// The one place that learns.
 #[derive(Debug)]
 pub struct Learner {
@@ -85,8 +111,10 @@ pub(crate) struct Changed {
 
 /// A test and training example: who chose what, knowing what.
 struct Example {
+    user_id: String,
     history: Vec<Seen>,
     key: u64,
+    kind: Kind,
     /// When it was chosen.
     ts: i64,
     /// When the slate it is tested against was made: at the user's interaction before. Training on the time of
@@ -217,6 +245,11 @@ impl Learner {
 
     /// Tests and then trains on a micro-batch, in order.
     pub fn observe(&mut self, batch: &[Positioned]) -> Observed {
+        self.observe_with(batch, |_| {})
+    }
+
+    /// The same, and shows each test to `witness`, in order.
+    pub fn observe_with(&mut self, batch: &[Positioned], witness: impl FnMut(Tested<'_>)) -> Observed {
         let mut observed = Observed::default();
         let examples = self.admit(batch, &mut observed);
         if examples.is_empty() {
@@ -225,7 +258,7 @@ impl Learner {
         observed.trained = examples.len();
         let views: Vec<(&[Seen], i64)> = examples.iter().map(|e| (e.history.as_slice(), e.asked_at)).collect();
         let users = self.knowledge.encode(&views);
-        let lists = self.test(&examples, &users);
+        let lists = self.test(&examples, &users, witness);
         self.train_ranker(&examples, &lists);
         observed.loss = self.train_encoder(&examples);
         self.steps += 1;
@@ -259,8 +292,10 @@ impl Learner {
                 let history = self.histories.of(&interaction.user_id).to_vec();
                 examples.push(Example {
                     asked_at: history.last().map_or(interaction.ts, |seen| seen.ts),
+                    user_id: interaction.user_id.clone(),
                     history,
                     key,
+                    kind,
                     ts: interaction.ts,
                     item_id: interaction.item_id.clone(),
                 });
@@ -286,7 +321,12 @@ impl Learner {
     }
 
     /// Predicts each example from what was known before it, then counts and pairs it.
-    fn test(&mut self, examples: &[Example], users: &[f32]) -> Vec<Vec<Candidate>> {
+    fn test(
+        &mut self,
+        examples: &[Example],
+        users: &[f32],
+        mut witness: impl FnMut(Tested<'_>),
+    ) -> Vec<Vec<Candidate>> {
         let dim = self.knowledge.items.dim();
         let retrieved = candidates::retrieve(&self.knowledge.items, users, self.knowledge.settings.candidates);
         let mut lists = Vec::with_capacity(examples.len());
@@ -294,7 +334,8 @@ impl Learner {
         for ((example, vector), found) in examples.iter().zip(users.chunks_exact(dim)).zip(&retrieved) {
             let pairs = candidates::pair_scores(&self.knowledge, &example.history);
             let by_pairs = rank_of(example.key, pairs.iter().map(|(key, (_, sum))| (*key, *sum)));
-            rivals.push((self.popularity.rank(example.key), by_pairs));
+            let item = self.knowledge.items.get(example.key).map(|entry| (entry.first_ts, entry.sightings));
+            rivals.push((self.popularity.rank(example.key), by_pairs, item));
             let catalog = &self.catalog;
             let delisted = |key| catalog.is_delisted(key);
             lists.push(candidates::gather(
@@ -308,9 +349,17 @@ impl Learner {
             self.sight(example);
         }
         let scores = candidates::score(&self.knowledge, &lists);
-        for (((example, list), scores), (popularity, pairs)) in examples.iter().zip(&lists).zip(&scores).zip(rivals) {
+        for (((example, list), scores), (popularity, pairs, item)) in
+            examples.iter().zip(&lists).zip(&scores).zip(rivals)
+        {
             let scored = list.iter().map(|c| c.key).zip(scores.iter().copied());
-            self.quality.record(rank_of(example.key, scored), popularity, pairs);
+            let rank = rank_of(example.key, scored);
+            self.quality.record(rank, popularity, pairs);
+            let best = candidates::best(list, scores, TESTED_SLATE);
+            let slate: Vec<_> = best.iter().map(|n| (list[*n].key, list[*n].origin.as_str())).collect();
+            let Example { user_id, history, key, kind, ts, asked_at, .. } = example;
+            let (key, kind, ts, asked_at) = (*key, *kind, *ts, *asked_at);
+            witness(Tested { user_id, history, key, kind, ts, asked_at, item, slate: &slate, rank });
         }
         lists
     }

@@ -113,7 +113,8 @@ impl Prequential {
 }
 
 /// The rank of `key` when sorted by falling score; an equal score counts against it.
-pub(crate) fn rank_of(key: u64, scored: impl Iterator<Item = (u64, f32)> + Clone) -> Rank {
+#[must_use]
+pub fn rank_of(key: u64, scored: impl Iterator<Item = (u64, f32)> + Clone) -> Rank {
     let own = scored.clone().find(|(k, _)| *k == key)?.1;
     Some(scored.filter(|(k, score)| *k != key && *score >= own).count())
 }

@@ -51,6 +51,12 @@ impl Model {
         })
     }
 
+    /// What a learner knows now, as a version without a name; later learning does not change it.
+    #[must_use]
+    pub fn of(knowledge: &Knowledge) -> Self {
+        Self { knowledge: knowledge.clone(), manifest: None, optimizers: Arc::default(), steps: 0 }
+    }
+
     /// The manifest of the version; `None` before the first.
     #[must_use]
     pub fn manifest(&self) -> Option<&Manifest> {
@@ -140,6 +146,19 @@ impl Model {
     /// Ranks for a batch of users: the best `k` for each, best first.
     #[must_use]
     pub fn slates(&self, users: &[UserView<'_>], catalog: &Catalog, k: usize) -> Vec<Vec<SlateEntry>> {
+        let ranked = users.iter().zip(self.rank(users, catalog));
+        ranked.map(|(user, (list, scores))| self.best(user.history, &list, &scores, k)).collect()
+    }
+
+    /// Every candidate of each user with its score, in no order: for evaluation, where ranks are told from scores.
+    #[must_use]
+    pub fn scored(&self, users: &[UserView<'_>], catalog: &Catalog) -> Vec<Vec<(u64, f32)>> {
+        let ranked = self.rank(users, catalog).into_iter();
+        ranked.map(|(list, scores)| list.iter().map(|candidate| candidate.key).zip(scores).collect()).collect()
+    }
+
+    /// The candidates of each user with their scores.
+    fn rank(&self, users: &[UserView<'_>], catalog: &Catalog) -> Vec<(Vec<Candidate>, Vec<f32>)> {
         let knowledge = &self.knowledge;
         let dim = knowledge.items.dim();
         let views: Vec<(&[Seen], i64)> = users.iter().map(|user| (user.history, user.ts)).collect();
@@ -155,14 +174,10 @@ impl Model {
             })
             .collect();
         let scores = candidates::score(knowledge, &lists);
-        let ranked = users.iter().zip(&lists).zip(&scores);
-        ranked.map(|((user, list), scores)| self.best(user.history, list, scores, k)).collect()
+        lists.into_iter().zip(scores).collect()
     }
 
     fn best(&self, history: &[Seen], list: &[Candidate], scores: &[f32], k: usize) -> Vec<SlateEntry> {
-        let mut order: Vec<usize> = (0..list.len()).collect();
-        order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]).then(list[*a].key.cmp(&list[*b].key)));
-        order.truncate(k);
         let entry = |n: usize| {
             let candidate = &list[n];
             Some(SlateEntry {
@@ -172,7 +187,7 @@ impl Model {
                 because: self.because(history, candidate),
             })
         };
-        order.into_iter().filter_map(entry).collect()
+        candidates::best(list, scores, k).into_iter().filter_map(entry).collect()
     }
 
     /// The items of the history that argue most for a candidate, at most two.
