@@ -1,25 +1,64 @@
-//! Memory of pairs: which items were chosen after, and with, which, decayed; it learns from one click.
+//! Memory of pairs: which items were chosen after, before and near which, decayed; it learns from one click.
 //!
-//! Weights are kept as logarithms like [`crate::popularity`]'s counters, so nothing has to be decayed.
+//! An item's neighbours are decayed when one of them is written, all at once; a share needs no decay, because time
+//! takes as much from a neighbour as from the total.
 
 use std::sync::Arc;
 
 use crate::keymap::KeyMap;
-use crate::popularity::log2_add;
+
+/// The ways in which two items may belong together, each with a weight of its own.
+pub(crate) const WAYS: usize = 4;
+/// Chosen as the very next.
+pub(crate) const NEXT: usize = 0;
+/// Chosen later, the nearer the more.
+pub(crate) const AHEAD: usize = 1;
+/// Chosen before, the nearer the more.
+pub(crate) const BEHIND: usize = 2;
+/// Chosen near each other lately: ahead and behind with a short half-life.
+pub(crate) const LATELY: usize = 3;
+
+/// One weight, or share, for each way.
+pub(crate) type Ways = [f32; WAYS];
 
 /// One neighbour of an item.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Neighbour {
     pub(crate) key: u64,
-    /// log2 of the decayed weight, in time from the origin.
-    pub(crate) weight: f32,
+    pub(crate) weights: Ways,
 }
 
-/// An item's neighbours, bounded, and the log2 weight of all that it was ever paired with.
+impl Neighbour {
+    /// What decides who gives way at the bound.
+    fn strength(&self) -> f32 {
+        self.weights[AHEAD] + self.weights[BEHIND] + self.weights[LATELY]
+    }
+}
+
+/// An item's neighbours, bounded, and the weight of all that it was ever paired with.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Neighbours {
-    pub(crate) total: f32,
+    /// Event time to which all weights are decayed, milliseconds since 1970.
+    pub(crate) at: i64,
+    pub(crate) totals: Ways,
     pub(crate) list: Vec<Neighbour>,
+}
+
+/// How fast pairs are forgotten and how many are kept.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Memory {
+    pub(crate) half_life_ms: f32,
+    pub(crate) short_half_life_ms: f32,
+    pub(crate) neighbours: usize,
+}
+
+impl Memory {
+    /// What remains of each way's weight after `elapsed` milliseconds.
+    #[allow(clippy::cast_precision_loss)] // a half-life is not told to the millisecond
+    fn remains(&self, elapsed: i64) -> Ways {
+        let long = (-(elapsed as f32) / self.half_life_ms).exp2();
+        [long, long, long, (-(elapsed as f32) / self.short_half_life_ms).exp2()]
+    }
 }
 
 /// Neighbours by item key.
@@ -29,24 +68,33 @@ pub(crate) struct Covisitation {
 }
 
 impl Covisitation {
-    /// Adds `weight` (log2, time included) to the pair `from → to`; at `bound` neighbours the weakest gives way.
-    #[allow(clippy::cast_possible_truncation)] // f32 holds the logarithm to 1e-4 over centuries of half-lives
-    pub(crate) fn add(&mut self, from: u64, to: u64, weight: f64, bound: usize) {
+    /// Adds `weights` to the pair `from → to` at the event time `ts`; at the bound the weakest neighbour gives way.
+    pub(crate) fn add(&mut self, from: u64, to: u64, weights: Ways, ts: i64, memory: &Memory) {
         let neighbours = self
             .map
             .entry(from)
-            .or_insert_with(|| Arc::new(Neighbours { total: f32::NEG_INFINITY, list: Vec::with_capacity(4) }));
+            .or_insert_with(|| Arc::new(Neighbours { at: ts, totals: [0.0; WAYS], list: Vec::with_capacity(4) }));
         let neighbours = Arc::make_mut(neighbours);
-        let add = |old: f32| log2_add(f64::from(old), weight) as f32;
-        neighbours.total = add(neighbours.total);
+        let mut weights = weights;
+        if ts > neighbours.at {
+            let remains = memory.remains(ts - neighbours.at);
+            scale(&mut neighbours.totals, &remains);
+            neighbours.list.iter_mut().for_each(|n| scale(&mut n.weights, &remains));
+            neighbours.at = ts;
+        } else {
+            scale(&mut weights, &memory.remains(neighbours.at - ts)); // it came late and is as old as it is
+        }
+        neighbours.totals.iter_mut().zip(weights).for_each(|(total, weight)| *total += weight);
         if let Some(known) = neighbours.list.iter_mut().find(|n| n.key == to) {
-            known.weight = add(known.weight);
+            known.weights.iter_mut().zip(weights).for_each(|(known, weight)| *known += weight);
             return;
         }
-        let new = Neighbour { key: to, weight: weight as f32 };
-        if neighbours.list.len() < bound {
+        let new = Neighbour { key: to, weights };
+        if neighbours.list.len() < memory.neighbours {
             neighbours.list.push(new);
-        } else if let Some(weakest) = neighbours.list.iter_mut().min_by(|a, b| a.weight.total_cmp(&b.weight)) {
+        } else if let Some(weakest) =
+            neighbours.list.iter_mut().min_by(|a, b| a.strength().total_cmp(&b.strength()))
+        {
             *weakest = new;
         }
     }
@@ -72,10 +120,19 @@ impl Covisitation {
     }
 }
 
+fn scale(weights: &mut Ways, by: &Ways) {
+    weights.iter_mut().zip(by).for_each(|(weight, by)| *weight *= by);
+}
+
 impl Neighbours {
-    /// Each neighbour's share of everything the item was paired with, 0 to 1.
-    pub(crate) fn shares(&self) -> impl Iterator<Item = (u64, f32)> + '_ {
-        self.list.iter().map(|n| (n.key, (n.weight - self.total).exp2()))
+    /// Each neighbour's share of everything the item was paired with, 0 to 1, by way.
+    pub(crate) fn shares(&self) -> impl Iterator<Item = (u64, Ways)> + '_ {
+        let scales = self.totals.map(|total| if total > 0.0 { total.recip() } else { 0.0 });
+        self.list.iter().map(move |n| {
+            let mut shares = n.weights;
+            scale(&mut shares, &scales);
+            (n.key, shares)
+        })
     }
 }
 
@@ -83,24 +140,46 @@ impl Neighbours {
 mod tests {
     use super::*;
 
+    const MEMORY: Memory = Memory { half_life_ms: 1_000.0, short_half_life_ms: 100.0, neighbours: 2 };
+
+    fn shares(pairs: &Covisitation, key: u64) -> Vec<(u64, Ways)> {
+        pairs.get(key).expect("known").shares().collect()
+    }
+
     #[test]
     fn shares_sum_to_one_and_follow_the_weights() {
         let mut pairs = Covisitation::default();
-        pairs.add(1, 2, 0.0, 8);
-        pairs.add(1, 2, 0.0, 8);
-        pairs.add(1, 3, 0.0, 8);
-        let shares: Vec<_> = pairs.get(1).expect("known").shares().collect();
+        for (to, ts) in [(2, 0), (2, 0), (3, 0)] {
+            pairs.add(1, to, [0.0, 1.0, 0.0, 0.0], ts, &MEMORY);
+        }
+        let shares = shares(&pairs, 1);
         assert_eq!(shares[0].0, 2);
-        assert!((shares[0].1 - 2.0 / 3.0).abs() < 1e-5);
-        assert!((shares[1].1 - 1.0 / 3.0).abs() < 1e-5);
+        assert!((shares[0].1[AHEAD] - 2.0 / 3.0).abs() < 1e-6);
+        assert!((shares[1].1[AHEAD] - 1.0 / 3.0).abs() < 1e-6);
+        assert_eq!(shares[0].1[BEHIND], 0.0);
+    }
+
+    #[test]
+    fn what_is_older_by_a_half_life_weighs_half() {
+        let mut pairs = Covisitation::default();
+        pairs.add(1, 2, [1.0; WAYS], 0, &MEMORY);
+        pairs.add(1, 3, [1.0; WAYS], 1_000, &MEMORY);
+        let found = shares(&pairs, 1);
+        assert!((found[0].1[NEXT] - 1.0 / 3.0).abs() < 1e-6, "{found:?}");
+        assert!(found[0].1[LATELY] < 0.001, "ten short half-lives: {found:?}");
+        // The order of arrival does not change what things weigh.
+        let mut late = Covisitation::default();
+        late.add(1, 3, [1.0; WAYS], 1_000, &MEMORY);
+        late.add(1, 2, [1.0; WAYS], 0, &MEMORY);
+        assert!((shares(&late, 1)[1].1[NEXT] - 1.0 / 3.0).abs() < 1e-6);
     }
 
     #[test]
     fn at_the_bound_the_weakest_neighbour_gives_way() {
         let mut pairs = Covisitation::default();
-        pairs.add(1, 2, 5.0, 2);
-        pairs.add(1, 3, 1.0, 2);
-        pairs.add(1, 4, 2.0, 2);
+        for (to, weight) in [(2, 5.0), (3, 1.0), (4, 2.0)] {
+            pairs.add(1, to, [weight; WAYS], 0, &MEMORY);
+        }
         let keys: Vec<_> = pairs.get(1).expect("known").list.iter().map(|n| n.key).collect();
         assert_eq!(keys, [2, 4]);
     }
@@ -108,9 +187,9 @@ mod tests {
     #[test]
     fn a_clone_is_a_version_of_its_own() {
         let mut pairs = Covisitation::default();
-        pairs.add(1, 2, 0.0, 8);
+        pairs.add(1, 2, [1.0; WAYS], 0, &MEMORY);
         let before = pairs.clone();
-        pairs.add(1, 3, 0.0, 8);
+        pairs.add(1, 3, [1.0; WAYS], 0, &MEMORY);
         assert_eq!(before.get(1).expect("known").list.len(), 1);
     }
 }

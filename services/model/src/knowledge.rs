@@ -16,6 +16,7 @@ use crate::items::{Entry, Items};
 use crate::keymap::KeyMap;
 use crate::popularity::{Clock, HALF_LIVES, Popular, log2_add};
 use crate::ranker::Ranker;
+use crate::sessions::Sessions;
 use crate::settings::Settings;
 
 /// How many of the newest items are kept at hand for the `new` lists.
@@ -37,6 +38,7 @@ pub struct Knowledge {
     pub(crate) items: Items,
     pub(crate) content: KeyMap<Arc<ContentRow>>,
     pub(crate) covisitation: Covisitation,
+    pub(crate) sessions: Sessions,
     pub(crate) popular: Popular,
     pub(crate) newest: OrdSet<(i64, u64)>,
     /// On the plain device: for inference only.
@@ -61,6 +63,7 @@ impl Knowledge {
             items: Items::new(settings.dim, settings.retrieval_items),
             content: KeyMap::default(),
             covisitation: Covisitation::default(),
+            sessions: Sessions::default(),
             popular: Popular::default(),
             newest: OrdSet::new(),
             encoder,
@@ -134,17 +137,16 @@ impl Knowledge {
     }
 
     /// Pairs a chosen item with the items chosen before it, nearest first; names each item whose list changed.
-    #[allow(clippy::cast_precision_loss)] // small counts and milliseconds of decades
+    #[allow(clippy::cast_precision_loss)] // small counts and hours
     pub(crate) fn pair(&mut self, history: &[Seen], key: u64, ts: i64, mut touched: impl FnMut(u64)) {
-        let bound = self.settings.covisitation_neighbours;
-        let half_life_ms = self.settings.covisitation_half_life_s * 1_000.0;
-        let time = (ts - self.clock.origin) as f64 / half_life_ms;
+        let memory = self.settings.pair_memory();
         let earlier = history.iter().rev().filter(|seen| seen.kind.is_positive() && seen.key != key);
         for (distance, seen) in earlier.take(self.settings.covisitation_window).enumerate() {
-            let near = time - (distance as f64 + 1.0).log2();
-            self.covisitation.add(seen.key, key, near, bound);
-            // The way back is half as telling: people go on more often than they return.
-            self.covisitation.add(key, seen.key, near - 1.0, bound);
+            let days = (ts - seen.ts).max(0) as f32 / 86_400_000.0;
+            let near = 1.0 / ((distance as f32 + 1.0) * (1.0 + days));
+            let next = if distance == 0 { near } else { 0.0 };
+            self.covisitation.add(seen.key, key, [next, near, 0.0, near], ts, &memory);
+            self.covisitation.add(key, seen.key, [0.0, 0.0, near, near], ts, &memory);
             touched(seen.key);
             touched(key);
         }

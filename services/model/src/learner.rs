@@ -4,7 +4,7 @@
 //! known before it, then counted and paired. Then encoder and ranker take one step each on the batch.
 //! Nothing is trained on before it is tested.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rand::{RngExt, SeedableRng};
@@ -12,15 +12,18 @@ use rand_chacha::ChaCha8Rng;
 use schemas::checkpoint::{PayloadKind, Quality, Through};
 use schemas::{Interaction, Item, Kind, key_of};
 
-use crate::candidates::{self, Candidate};
+use crate::candidates::{self, Candidate, Query};
 use crate::catalog::Catalog;
 use crate::error::Error;
+use crate::features::{Evidence, FEATURES};
 use crate::history::{Histories, Seen};
 use crate::items::Entry;
 use crate::keymap::{KeySet, Plain};
 use crate::knowledge::{Arranged, ContentRow, Knowledge};
 use crate::payload::Frozen;
-use crate::quality::{Prequential, SlidingPopularity, rank_of};
+use crate::quality::{Prequential, Rank, SlidingPopularity, rank_of};
+use crate::replay::{Past, Replay};
+use crate::retrieval::retrieve;
 use crate::served::Model;
 use crate::settings::Settings;
 use crate::trainable::{Choices, Examples, Trainable};
@@ -29,6 +32,9 @@ use crate::trainable::{Choices, Examples, Trainable};
 const POPULARITY_WINDOW: usize = 5_000;
 /// Chosen items remembered as negatives; drawing from them follows what is popular now.
 const RECENT_TARGETS: usize = 8_192;
+/// Rivals of the chosen candidate that the ranker is trained against: the best, and some of the others.
+const HARD_RIVALS: usize = 40;
+const EASY_RIVALS: usize = 24;
 /// Arrival times that a manifest carries at most.
 const MAX_ARRIVALS: usize = 256;
 
@@ -93,6 +99,7 @@ pub struct Learner {
     quality: Prequential,
     popularity: SlidingPopularity,
     recent_targets: Vec<u64>,
+    replay: Replay,
     steps: u64,
     started: bool,
     targets_seen: usize,
@@ -104,6 +111,7 @@ pub struct Learner {
 pub(crate) struct Changed {
     pub(crate) items: KeySet,
     pub(crate) pairs: KeySet,
+    pub(crate) sessions: BTreeSet<u32>,
     pub(crate) content: KeySet,
     pub(crate) removed: KeySet,
     pub(crate) arrivals: BTreeMap<i64, u32>,
@@ -112,6 +120,8 @@ pub(crate) struct Changed {
 /// A test and training example: who chose what, knowing what.
 struct Example {
     user_id: String,
+    /// Key of the user.
+    user: u64,
     history: Vec<Seen>,
     key: u64,
     kind: Kind,
@@ -165,10 +175,11 @@ impl Learner {
         let (encoder, ranker) = trainable.for_inference();
         let mut learner = Self {
             catalog: Catalog::default(),
-            histories: Histories::new(settings.max_users, settings.history),
+            histories: Histories::new(settings.max_users, settings.remembered),
             quality: Prequential::new(settings.quality_window),
             popularity: SlidingPopularity::new(POPULARITY_WINDOW),
             recent_targets: Vec::new(),
+            replay: Replay::new(settings.replay_examples),
             through,
             steps,
             started,
@@ -236,6 +247,11 @@ impl Learner {
         if interaction.kind().is_positive() {
             self.remember_target(key);
             self.popularity.record(key);
+            let history = self.histories.of(&interaction.user_id);
+            if let Some(last) = history.last() {
+                let past = Past::new(history, self.knowledge.settings.history, key, last.ts);
+                self.replay.push(past);
+            }
         }
         if interaction.kind() != Kind::Impression {
             let seen = Seen { key, kind: interaction.kind(), ts: interaction.ts };
@@ -258,13 +274,32 @@ impl Learner {
         observed.trained = examples.len();
         let views: Vec<(&[Seen], i64)> = examples.iter().map(|e| (e.history.as_slice(), e.asked_at)).collect();
         let users = self.knowledge.encode(&views);
-        let lists = self.test(&examples, &users, witness);
-        self.train_ranker(&examples, &lists);
-        observed.loss = self.train_encoder(&examples);
+        let ranked = self.test(&examples, &users, witness);
+        self.train_ranker(&examples, &ranked);
+        let length = self.knowledge.settings.history;
+        let new = examples.iter().map(|e| Past::new(&e.history, length, e.key, e.asked_at));
+        observed.loss = self.train_encoder(new.collect());
+        self.step_done();
+        observed
+    }
+
+    /// Trains the encoder on the buffer alone, one step on `examples` of its examples: for idle time.
+    pub fn rehearse(&mut self, examples: usize) {
+        let drawn = self.draw_past(examples);
+        self.train_encoder_on(&drawn);
+        self.step_done();
+    }
+
+    /// How many examples the buffer of recent ones holds.
+    #[must_use]
+    pub fn rehearsable(&self) -> usize {
+        self.replay.len()
+    }
+
+    fn step_done(&mut self) {
         self.steps += 1;
         (self.knowledge.encoder, self.knowledge.ranker) = self.trainable.for_inference();
         self.expire_some();
-        observed
     }
 
     /// Drops what was applied before, appends to histories and gives the examples, each with the history before it.
@@ -293,6 +328,7 @@ impl Learner {
                 examples.push(Example {
                     asked_at: history.last().map_or(interaction.ts, |seen| seen.ts),
                     user_id: interaction.user_id.clone(),
+                    user: key_of(&interaction.user_id),
                     history,
                     key,
                     kind,
@@ -326,26 +362,20 @@ impl Learner {
         examples: &[Example],
         users: &[f32],
         mut witness: impl FnMut(Tested<'_>),
-    ) -> Vec<Vec<Candidate>> {
+    ) -> Vec<(Vec<Candidate>, Vec<f32>)> {
         let dim = self.knowledge.items.dim();
-        let retrieved = candidates::retrieve(&self.knowledge.items, users, self.knowledge.settings.candidates);
+        let retrieved = retrieve(&self.knowledge.items, users, self.knowledge.settings.candidates);
         let mut lists = Vec::with_capacity(examples.len());
         let mut rivals = Vec::with_capacity(examples.len());
         for ((example, vector), found) in examples.iter().zip(users.chunks_exact(dim)).zip(&retrieved) {
-            let pairs = candidates::pair_scores(&self.knowledge, &example.history);
-            let by_pairs = rank_of(example.key, pairs.iter().map(|(key, (_, sum))| (*key, *sum)));
             let item = self.knowledge.items.get(example.key).map(|entry| (entry.first_ts, entry.sightings));
-            rivals.push((self.popularity.rank(example.key), by_pairs, item));
             let catalog = &self.catalog;
             let delisted = |key| catalog.is_delisted(key);
-            lists.push(candidates::gather(
-                &self.knowledge,
-                &example.history,
-                vector,
-                found,
-                example.asked_at,
-                &delisted,
-            ));
+            let Example { user, history, asked_at: ts, .. } = example;
+            let query = Query { user: *user, history, vector, retrieved: found, ts: *ts };
+            let evidence = Evidence::new(&self.knowledge, &query);
+            rivals.push((self.popularity.rank(example.key), evidence.pair_rank(example.key), item));
+            lists.push(candidates::gather(&self.knowledge, &query, &evidence, &delisted));
             self.sight(example);
         }
         let scores = candidates::score(&self.knowledge, &lists);
@@ -361,7 +391,7 @@ impl Learner {
             let (key, kind, ts, asked_at) = (*key, *kind, *ts, *asked_at);
             witness(Tested { user_id, history, key, kind, ts, asked_at, item, slate: &slate, rank });
         }
-        lists
+        lists.into_iter().zip(scores).collect()
     }
 
     /// Counts a choice and pairs it with what came before.
@@ -377,6 +407,8 @@ impl Learner {
         self.knowledge.pair(&example.history, key, example.ts, |touched| {
             pairs.insert(touched);
         });
+        let bounds = self.knowledge.settings.session_bounds();
+        self.changed.sessions.insert(self.knowledge.sessions.note(example.user, key, example.ts, &bounds));
         self.popularity.record(key);
         self.remember_target(key);
     }
@@ -438,38 +470,62 @@ impl Learner {
         Some(sum)
     }
 
-    fn train_ranker(&mut self, examples: &[Example], lists: &[Vec<Candidate>]) {
-        let chosen: Vec<(usize, &Vec<Candidate>)> = examples
+    fn train_ranker(&mut self, examples: &[Example], ranked: &[(Vec<Candidate>, Vec<f32>)]) {
+        // The chosen one first, then its hardest rivals and some of the others: all of them would teach little more.
+        let choices: Vec<Vec<&Candidate>> = examples
             .iter()
-            .zip(lists)
-            .filter_map(|(example, list)| Some((list.iter().position(|c| c.key == example.key)?, list)))
+            .zip(ranked)
+            .filter_map(|(example, (list, scores))| {
+                let chosen = list.iter().position(|c| c.key == example.key)?;
+                let order = candidates::best(list, scores, list.len());
+                let (hard, easy) = order.split_at(order.len().min(HARD_RIVALS));
+                let stride = easy.len().div_ceil(EASY_RIVALS).max(1);
+                let rivals = hard.iter().chain(easy.iter().step_by(stride)).filter(|n| **n != chosen);
+                Some(std::iter::once(&chosen).chain(rivals).map(|n| &list[*n]).collect())
+            })
             .collect();
-        let width = chosen.iter().map(|(_, list)| list.len()).max().unwrap_or(0);
+        let width = choices.iter().map(Vec::len).max().unwrap_or(0);
         if width < 2 {
             return;
         }
-        let cells = chosen.len() * width;
-        let mut choices = Choices {
-            features: vec![0.0; cells * crate::ranker::FEATURES],
-            padding: vec![true; cells],
-            chosen: vec![0.0; cells],
-            width,
-        };
-        for (row, (at, list)) in chosen.iter().enumerate() {
+        let cells = choices.len() * width;
+        let mut features = vec![0.0; cells * FEATURES];
+        let mut padding = vec![true; cells];
+        for (row, list) in choices.iter().enumerate() {
             for (n, candidate) in list.iter().enumerate() {
                 let cell = row * width + n;
-                let features = cell * crate::ranker::FEATURES..(cell + 1) * crate::ranker::FEATURES;
-                choices.features[features].copy_from_slice(&candidate.features);
-                choices.padding[cell] = false;
+                features[cell * FEATURES..(cell + 1) * FEATURES].copy_from_slice(&candidate.features);
+                padding[cell] = false;
             }
-            choices.chosen[row * width + at] = 1.0;
         }
-        self.trainable.step_ranker(&self.knowledge.settings, choices);
+        self.trainable.step_ranker(&self.knowledge.settings, Choices { features, padding, width });
     }
 
-    fn train_encoder(&mut self, examples: &[Example]) -> f32 {
+    /// Trains on new examples and on some of the buffer, which then takes them in.
+    fn train_encoder(&mut self, new: Vec<Past>) -> f32 {
+        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // bounded
+        let again = (new.len() as f64 * self.knowledge.settings.replay).round() as usize;
+        let mut examples = self.draw_past(again);
+        examples.extend(new.iter().cloned());
+        let loss = self.train_encoder_on(&examples);
+        new.into_iter().filter(|past| !past.history.is_empty()).for_each(|past| self.replay.push(past));
+        loss
+    }
+
+    fn draw_past(&self, count: usize) -> Vec<Past> {
+        let mut rng = self.rng(1);
+        (0..count).filter_map(|_| self.replay.draw(&mut rng).cloned()).collect()
+    }
+
+    /// A generator of its own for each step and purpose, so that a restored learner draws what the other would have.
+    fn rng(&self, purpose: u64) -> ChaCha8Rng {
+        let step = self.steps.wrapping_mul(2).wrapping_add(purpose);
+        ChaCha8Rng::seed_from_u64(self.knowledge.settings.seed ^ step.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    }
+
+    fn train_encoder_on(&mut self, examples: &[Past]) -> f32 {
         let known = |seen: &Seen| seen.kind.is_positive() && self.knowledge.items.slot(seen.key).is_some();
-        let examples: Vec<(Vec<Seen>, &Example)> = examples
+        let examples: Vec<(Vec<Seen>, &Past)> = examples
             .iter()
             .map(|e| (e.history.iter().copied().filter(known).collect::<Vec<_>>(), e))
             .filter(|(history, e)| !history.is_empty() && self.knowledge.items.slot(e.key).is_some())
@@ -504,7 +560,7 @@ impl Learner {
     /// Half follows what was chosen lately, half is uniform over what retrieval searches.
     fn draw_negatives(&self) -> Vec<u64> {
         let settings = &self.knowledge.settings;
-        let mut rng = ChaCha8Rng::seed_from_u64(settings.seed ^ self.steps.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let mut rng = self.rng(0);
         let mut drawn = Vec::with_capacity(settings.negatives);
         let front = self.knowledge.items.front_slots();
         while drawn.len() < settings.negatives {

@@ -12,6 +12,7 @@ mod dense;
 mod device;
 mod encoder;
 mod error;
+mod features;
 mod history;
 mod items;
 mod keymap;
@@ -21,7 +22,10 @@ mod payload;
 mod popularity;
 mod quality;
 mod ranker;
+mod replay;
+mod retrieval;
 mod served;
+mod sessions;
 mod settings;
 mod trainable;
 

@@ -2,12 +2,13 @@
 //!
 //! | tensor | shape | what |
 //! |---|---|---|
-//! | `items.key`, `items.slot`, `items.row`, `items.accumulator`, `items.sightings`, `items.first_ts`, `items.last_ts`, `items.popularity` | `[n]`, rows `[n, dim]`, popularity `[n, 3]` | the items, one row each |
+//! | `items.key`, `items.slot`, `items.row`, `items.accumulator`, `items.sightings`, `items.first_ts`, `items.last_ts`, `items.popularity` | `[n]`, rows `[n, dim]`, popularity `[n, 4]` | the items, one row each |
 //! | `items.id`, `items.id_end` | bytes, `[n]` | their ids in UTF-8, one after the other, and where each ends |
 //! | `items.content_of`, `items.content` | `[m]`, `[m, dim]` | which of them have content, and its vector; the item's vector is row + content, scaled to length 1 |
 //! | `items.removed` | `[r]` | keys that went, to be taken out first: one that was met again is among the items too |
-//! | `popularity.total` | `[3]` | log2 of all counts, decayed |
-//! | `covisitation.key`, `.total`, `.end`, `.neighbour`, `.weight` | `[p]`, `[q]` | neighbours of each key, as ranges |
+//! | `popularity.total` | `[4]` | log2 of all counts, decayed |
+//! | `covisitation.key`, `.at`, `.total`, `.end`, `.neighbour`, `.weight` | `[p]`, totals `[p, 4]`, `[q]`, weights `[q, 4]` | neighbours of each key, as ranges, with the weight of each way |
+//! | `sessions.number`, `.user`, `.last_ts`, `.end`, `.item` | `[s]`, `[t]` | sessions in the order of their beginning, and the keys of what each held, as ranges |
 //! | `content.key`, `content.row`, `content.accumulator` | `[c]`, `[c, dim]` | rows of content features |
 //! | `encoder.*`, `ranker.*` | | dense weights by path |
 //! | `optimizer.encoder`, `optimizer.ranker` | bytes | Adam's moments |
@@ -20,7 +21,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use schemas::checkpoint::{PayloadKind, Quality, Through};
 use serde::{Deserialize, Serialize};
 
-use crate::covisitation::{Neighbour, Neighbours};
+use crate::covisitation::{Neighbour, Neighbours, WAYS, Ways};
 use crate::dense::{Array, Arrays};
 use crate::error::Error;
 use crate::items::{BLOCK, Entry};
@@ -28,6 +29,7 @@ use crate::keymap::Plain;
 use crate::knowledge::{ContentRow, Knowledge};
 use crate::learner::Changed;
 use crate::popularity::HALF_LIVES;
+use crate::sessions::Session;
 use crate::settings::Settings;
 use crate::trainable::OptimizerStates;
 
@@ -57,6 +59,8 @@ pub(crate) struct Metadata {
     pub(crate) now: i64,
     pub(crate) interactions: u64,
     pub(crate) steps: u64,
+    /// Number of the oldest session remembered.
+    pub(crate) first_session: u32,
 }
 
 impl Frozen {
@@ -124,6 +128,13 @@ impl Frozen {
         };
         pairs.sort_unstable_by_key(|(key, _)| *key);
         write_pairs(&pairs, &mut out);
+        let sessions: Vec<(u32, &Arc<Session>)> = if whole {
+            self.knowledge.sessions.iter().collect()
+        } else {
+            let of = |number: &u32| self.knowledge.sessions.get(*number).map(|session| (*number, session));
+            self.changed.sessions.iter().filter_map(of).collect()
+        };
+        write_sessions(&sessions, &mut out);
         let mut content: Vec<(u64, &Arc<ContentRow>)> = if whole {
             self.knowledge.content.iter().map(|(key, row)| (*key, row)).collect()
         } else {
@@ -152,6 +163,7 @@ impl Frozen {
             now: self.knowledge.now,
             interactions: self.knowledge.interactions,
             steps: self.steps,
+            first_session: self.knowledge.sessions.first(),
         })
     }
 
@@ -217,24 +229,45 @@ impl Frozen {
 
 fn write_pairs(pairs: &[(u64, &Arc<Neighbours>)], out: &mut Out) {
     let keys: Vec<u64> = pairs.iter().map(|(key, _)| *key).collect();
-    let totals: Vec<f32> = pairs.iter().map(|(_, n)| n.total).collect();
+    let at: Vec<i64> = pairs.iter().map(|(_, n)| n.at).collect();
+    let totals: Vec<f32> = pairs.iter().flat_map(|(_, n)| n.totals).collect();
     let all: Vec<Neighbour> = pairs.iter().flat_map(|(_, n)| n.list.iter().copied()).collect();
-    let ends: Vec<u64> = pairs
-        .iter()
-        .scan(0_u64, |end, (_, n)| {
-            *end += n.list.len() as u64;
+    let ends = ends(pairs.iter().map(|(_, n)| n.list.len()));
+    let neighbours: Vec<u64> = all.iter().map(|n| n.key).collect();
+    let weights: Vec<f32> = all.iter().flat_map(|n| n.weights).collect();
+    let (p, q) = (keys.len(), all.len());
+    let mut put = |name: &str, dtype, shape, bytes| out.put(format!("covisitation.{name}"), dtype, shape, bytes);
+    put("key", Dtype::U64, vec![p], le(&keys, u64::to_le_bytes));
+    put("at", Dtype::I64, vec![p], le(&at, i64::to_le_bytes));
+    put("total", Dtype::F32, vec![p, WAYS], le(&totals, f32::to_le_bytes));
+    put("end", Dtype::U64, vec![p], le(&ends, u64::to_le_bytes));
+    put("neighbour", Dtype::U64, vec![q], le(&neighbours, u64::to_le_bytes));
+    put("weight", Dtype::F32, vec![q, WAYS], le(&weights, f32::to_le_bytes));
+}
+
+fn write_sessions(sessions: &[(u32, &Arc<Session>)], out: &mut Out) {
+    let numbers: Vec<u32> = sessions.iter().map(|(number, _)| *number).collect();
+    let users: Vec<u64> = sessions.iter().map(|(_, session)| session.user).collect();
+    let last_ts: Vec<i64> = sessions.iter().map(|(_, session)| session.last_ts).collect();
+    let ends = ends(sessions.iter().map(|(_, session)| session.items.len()));
+    let items: Vec<u64> = sessions.iter().flat_map(|(_, session)| session.items.iter().copied()).collect();
+    let (s, t) = (numbers.len(), items.len());
+    let mut put = |name: &str, dtype, n, bytes| out.put(format!("sessions.{name}"), dtype, vec![n], bytes);
+    put("number", Dtype::U32, s, le(&numbers, u32::to_le_bytes));
+    put("user", Dtype::U64, s, le(&users, u64::to_le_bytes));
+    put("last_ts", Dtype::I64, s, le(&last_ts, i64::to_le_bytes));
+    put("end", Dtype::U64, s, le(&ends, u64::to_le_bytes));
+    put("item", Dtype::U64, t, le(&items, u64::to_le_bytes));
+}
+
+/// Where each of consecutive ranges ends.
+fn ends(lengths: impl Iterator<Item = usize>) -> Vec<u64> {
+    lengths
+        .scan(0_u64, |end, length| {
+            *end += length as u64;
             Some(*end)
         })
-        .collect();
-    let neighbours: Vec<u64> = all.iter().map(|n| n.key).collect();
-    let weights: Vec<f32> = all.iter().map(|n| n.weight).collect();
-    let (p, q) = (keys.len(), all.len());
-    let mut put = |name: &str, dtype, n, bytes| out.put(format!("covisitation.{name}"), dtype, vec![n], bytes);
-    put("key", Dtype::U64, p, le(&keys, u64::to_le_bytes));
-    put("total", Dtype::F32, p, le(&totals, f32::to_le_bytes));
-    put("end", Dtype::U64, p, le(&ends, u64::to_le_bytes));
-    put("neighbour", Dtype::U64, q, le(&neighbours, u64::to_le_bytes));
-    put("weight", Dtype::F32, q, le(&weights, f32::to_le_bytes));
+        .collect()
 }
 
 /// Little-endian bytes of a column.
@@ -347,6 +380,7 @@ impl<'a> Payload<'a> {
         }
         self.merge_items(knowledge)?;
         self.merge_pairs(knowledge)?;
+        self.merge_sessions(knowledge)?;
         let dim = knowledge.items.dim();
         let keys = self.column("content.key", Dtype::U64, u64::from_le_bytes)?;
         let accumulators = self.column("content.accumulator", Dtype::F32, f32::from_le_bytes)?;
@@ -438,26 +472,64 @@ impl<'a> Payload<'a> {
 
     fn merge_pairs(&self, knowledge: &mut Knowledge) -> Result<(), Error> {
         let keys = self.column("covisitation.key", Dtype::U64, u64::from_le_bytes)?;
+        let at = self.column("covisitation.at", Dtype::I64, i64::from_le_bytes)?;
         let totals = self.column("covisitation.total", Dtype::F32, f32::from_le_bytes)?;
         let ends = self.column("covisitation.end", Dtype::U64, u64::from_le_bytes)?;
         let neighbours = self.column("covisitation.neighbour", Dtype::U64, u64::from_le_bytes)?;
         let weights = self.column("covisitation.weight", Dtype::F32, f32::from_le_bytes)?;
-        same_length("covisitation.total", totals.len(), keys.len())?;
-        same_length("covisitation.end", ends.len(), keys.len())?;
-        same_length("covisitation.weight", weights.len(), neighbours.len())?;
-        let mut start = 0;
-        for ((key, total), end) in keys.into_iter().zip(totals).zip(ends) {
-            let range = usize::try_from(end).ok().map(|end| start..end);
-            let list = range.clone().and_then(|range| {
-                let of = |n: usize| Neighbour { key: neighbours[n], weight: weights[n] };
-                (range.start <= range.end && range.end <= neighbours.len()).then(|| range.map(of).collect())
-            });
-            let list = list.ok_or_else(|| Error::tensor("covisitation.end", "points outside"))?;
-            start = range.map_or(start, |range| range.end);
-            knowledge.covisitation.set(key, Neighbours { total, list });
+        same_length("covisitation.at", at.len(), keys.len())?;
+        same_length("covisitation.total", totals.len(), keys.len() * WAYS)?;
+        same_length("covisitation.weight", weights.len(), neighbours.len() * WAYS)?;
+        let ranges = ranges("covisitation.end", &ends, keys.len(), neighbours.len())?;
+        for (n, range) in ranges.into_iter().enumerate() {
+            let of = |n: usize| Neighbour { key: neighbours[n], weights: ways(&weights, n) };
+            let list = range.map(of).collect();
+            knowledge.covisitation.set(keys[n], Neighbours { at: at[n], totals: ways(&totals, n), list });
         }
         Ok(())
     }
+
+    fn merge_sessions(&self, knowledge: &mut Knowledge) -> Result<(), Error> {
+        let numbers = self.column("sessions.number", Dtype::U32, u32::from_le_bytes)?;
+        let users = self.column("sessions.user", Dtype::U64, u64::from_le_bytes)?;
+        let last_ts = self.column("sessions.last_ts", Dtype::I64, i64::from_le_bytes)?;
+        let ends = self.column("sessions.end", Dtype::U64, u64::from_le_bytes)?;
+        let items = self.column("sessions.item", Dtype::U64, u64::from_le_bytes)?;
+        same_length("sessions.user", users.len(), numbers.len())?;
+        same_length("sessions.last_ts", last_ts.len(), numbers.len())?;
+        let bounds = self.metadata.settings.session_bounds();
+        // First, so that the numbers that follow have no gap before them.
+        knowledge.sessions.forget_before(self.metadata.first_session);
+        let ranges = ranges("sessions.end", &ends, numbers.len(), items.len())?;
+        for (n, range) in ranges.into_iter().enumerate() {
+            let session = Session { user: users[n], last_ts: last_ts[n], items: items[range].to_vec() };
+            if !knowledge.sessions.set(numbers[n], session, &bounds) {
+                return Err(Error::tensor("sessions.number", "leaves a session out"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The `n`-th weights of a column.
+fn ways(column: &[f32], n: usize) -> Ways {
+    let mut ways = [0.0; WAYS];
+    ways.copy_from_slice(&column[n * WAYS..(n + 1) * WAYS]);
+    ways
+}
+
+/// Ranges from where each ends, checked.
+fn ranges(name: &str, ends: &[u64], count: usize, most: usize) -> Result<Vec<std::ops::Range<usize>>, Error> {
+    same_length(name, ends.len(), count)?;
+    let mut start = 0;
+    ends.iter()
+        .map(|end| {
+            let end = usize::try_from(*end).ok().filter(|end| start <= *end && *end <= most);
+            let range = start..end.ok_or_else(|| Error::tensor(name, "points outside"))?;
+            start = range.end;
+            Ok(range)
+        })
+        .collect()
 }
 
 fn same_length(name: &str, got: usize, expected: usize) -> Result<(), Error> {

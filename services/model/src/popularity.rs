@@ -8,7 +8,7 @@ use imbl::OrdSet;
 use ordered::Ordered;
 
 /// How many half-lives are kept.
-pub(crate) const HALF_LIVES: usize = 3;
+pub(crate) const HALF_LIVES: usize = 4;
 
 /// One item's counters, one for each half-life: log2 of the decayed count, in time from the origin.
 pub(crate) type Counters = [f64; HALF_LIVES];
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_counter_halves_after_its_half_life() {
-        let clock = Clock::new(0, [10.0, 100.0, 1_000.0]);
+        let clock = Clock::new(0, [10.0, 100.0, 1_000.0, 10_000.0]);
         let at = |ts| clock.exponents(ts)[0];
         // Three sightings at 0 s weigh as much as 1.5 at 10 s.
         let three = log2_add(log2_add(at(0), at(0)), at(0));

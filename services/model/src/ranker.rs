@@ -5,20 +5,25 @@ use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::activation::{log_softmax, relu};
 use burn::tensor::{Bool, Device, Tensor};
 
-/// Features of one candidate, in the order of [`crate::candidates`].
-pub(crate) const FEATURES: usize = 13;
+use crate::features::FEATURES;
 
-const HIDDEN: usize = 32;
+const HIDDEN: [usize; 2] = [64, 32];
 
 /// What the linear path starts from: popularity and pairs add up, likeness of vectors decides little while they are
 /// random. Without it the first slates of a new shop are in no order; it is forgotten within some thousand choices.
-const PRIOR: [f32; FEATURES] = [0.2, 0.5, 1.0, 1.0, 0.7, 1.0, 0.7, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+const PRIOR: [f32; FEATURES] = {
+    let mut prior = [0.0; FEATURES];
+    (prior[0], prior[1], prior[4], prior[5], prior[11], prior[17]) = (0.2, 0.5, 0.5, 0.7, 1.0, 0.7); // vectors, pairs, sessions
+    (prior[20], prior[21], prior[22], prior[23]) = (0.4, 0.7, 0.7, 0.5); // popularity
+    prior
+};
 
-/// Two layers and a linear path around them, so that it starts as a sensible weighted sum.
+/// Three layers and a linear path around them, so that it starts as a sensible weighted sum.
 #[derive(Module, Debug)]
 pub(crate) struct Ranker {
     linear: Linear,
-    up: Linear,
+    first: Linear,
+    second: Linear,
     down: Linear,
 }
 
@@ -29,8 +34,9 @@ impl Ranker {
         prior.weight = Param::from_data(PRIOR.map(|weight| [weight]), device);
         Self {
             linear: prior,
-            up: linear(FEATURES, HIDDEN, true).init(device),
-            down: linear(HIDDEN, 1, false).with_initializer(Initializer::Zeros).init(device),
+            first: linear(FEATURES, HIDDEN[0], true).init(device),
+            second: linear(HIDDEN[0], HIDDEN[1], true).init(device),
+            down: linear(HIDDEN[1], 1, false).with_initializer(Initializer::Zeros).init(device),
         }
     }
 
@@ -41,19 +47,17 @@ impl Ranker {
     /// - output: `[candidates]`
     pub(crate) fn forward(&self, features: Tensor<2>) -> Tensor<1> {
         let [candidates, _] = features.dims();
-        let hidden = relu(self.up.forward(features.clone()));
+        let hidden = relu(self.second.forward(relu(self.first.forward(features.clone()))));
         (self.linear.forward(features) + self.down.forward(hidden)).reshape([candidates])
     }
 
-    /// Mean softmax cross-entropy of the chosen candidate among all.
+    /// Mean softmax cross-entropy of the first candidate, the one chosen, among all.
     ///
     /// # Shapes
     /// - `features`: `[batch * width, FEATURES]`; `padding`: `[batch, width]`, true where there is no candidate
-    /// - `chosen`: `[batch, width]`, 1 at the chosen candidate
-    pub(crate) fn loss(&self, features: Tensor<2>, padding: Tensor<2, Bool>, chosen: Tensor<2>) -> Tensor<1> {
-        let [batch, width] = chosen.dims();
+    pub(crate) fn loss(&self, features: Tensor<2>, padding: Tensor<2, Bool>) -> Tensor<1> {
+        let [batch, width] = padding.dims();
         let scores = self.forward(features).reshape([batch, width]).mask_fill(padding, -1e9);
-        let chosen_score = (log_softmax(scores, 1) * chosen).sum();
-        chosen_score.neg() / batch as f64
+        log_softmax(scores, 1).slice([0..batch, 0..1]).mean().neg()
     }
 }

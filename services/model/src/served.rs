@@ -5,22 +5,27 @@ use std::sync::Arc;
 use schemas::checkpoint::{Manifest, PayloadKind, VersionId};
 use schemas::{Entry as SlateEntry, key_of};
 
-use crate::candidates::{self, Candidate, Origin};
+use crate::candidates::{self, Candidate, Origin, Query};
 use crate::catalog::Catalog;
+use crate::covisitation::{AHEAD, BEHIND};
 use crate::dense;
 use crate::encoder::Encoder;
 use crate::error::Error;
+use crate::features::Evidence;
 use crate::history::Seen;
 use crate::knowledge::Knowledge;
 use crate::learner::Changed;
 use crate::payload::{Frozen, Payload};
 use crate::popularity::HALF_LIVES;
 use crate::ranker::Ranker;
+use crate::retrieval::retrieve;
 use crate::trainable::OptimizerStates;
 
 /// A user as the scorer knows them.
 #[derive(Debug, Clone, Copy)]
 pub struct UserView<'a> {
+    /// Key of the user's id; 0 when nobody in particular asks.
+    pub user: u64,
     /// Oldest first; empty for an unknown user.
     pub history: &'a [Seen],
     /// Event time for which the slate is made, milliseconds since 1970.
@@ -163,14 +168,16 @@ impl Model {
         let dim = knowledge.items.dim();
         let views: Vec<(&[Seen], i64)> = users.iter().map(|user| (user.history, user.ts)).collect();
         let vectors = knowledge.encode(&views);
-        let retrieved = candidates::retrieve(&knowledge.items, &vectors, knowledge.settings.candidates);
+        let retrieved = retrieve(&knowledge.items, &vectors, knowledge.settings.candidates);
         let delisted = |key| catalog.is_delisted(key);
         let lists: Vec<Vec<Candidate>> = users
             .iter()
             .zip(vectors.chunks_exact(dim))
             .zip(&retrieved)
-            .map(|((user, vector), found)| {
-                candidates::gather(knowledge, user.history, vector, found, user.ts, &delisted)
+            .map(|((view, vector), retrieved)| {
+                let UserView { user, history, ts } = *view;
+                let query = Query { user, history, vector, retrieved, ts };
+                candidates::gather(knowledge, &query, &Evidence::new(knowledge, &query), &delisted)
             })
             .collect();
         let scores = candidates::score(knowledge, &lists);
@@ -201,11 +208,12 @@ impl Model {
                     .covisitation
                     .get(seen.key)
                     .and_then(|n| n.shares().find(|(key, _)| *key == candidate.key))
-                    .map(|(_, share)| share),
+                    .map(|(_, shares)| shares[AHEAD] + shares[BEHIND]),
                 Origin::Sequence => knowledge.items.slot(seen.key).map(|slot| {
                     let (a, b) = (knowledge.items.vector(slot), knowledge.items.vector(candidate.slot));
                     a.iter().zip(b).map(|(a, b)| a * b).sum()
                 }),
+                Origin::Sessions => Some(1.0), // the user's last items found the sessions
                 Origin::Repeat | Origin::Popularity | Origin::New => None,
             };
             if let Some(strength) = strength.filter(|s| *s > 0.0)
@@ -232,7 +240,7 @@ impl Model {
                 None => vec![0.0; dim],
             })
             .collect();
-        let retrieved = candidates::retrieve(&knowledge.items, &queries, k + 1);
+        let retrieved = retrieve(&knowledge.items, &queries, k + 1);
         keys.iter().zip(retrieved).map(|(key, near)| self.similar_to(*key, &near, catalog, k)).collect()
     }
 
@@ -244,7 +252,7 @@ impl Model {
             .get(key)
             .into_iter()
             .flat_map(|neighbours| neighbours.shares())
-            .map(|(other, share)| (1.0 + share, other, Origin::Covisitation))
+            .map(|(other, shares)| (1.0 + shares[AHEAD] + shares[BEHIND], other, Origin::Covisitation))
             .collect();
         for (cosine, other) in near {
             if scores.iter().all(|(_, known, _)| known != other) {
@@ -265,7 +273,7 @@ impl Model {
     /// What is popular now, overall and by category: the list under `None` is what an unknown user gets.
     #[must_use]
     pub fn hot(&self, catalog: &Catalog, k: usize, ts: i64) -> Vec<(Option<Arc<str>>, Vec<SlateEntry>)> {
-        let stranger = UserView { history: &[], ts };
+        let stranger = UserView { user: 0, history: &[], ts };
         let overall = self.slates(&[stranger], catalog, k).pop().unwrap_or_default();
         let leaders = (0..HALF_LIVES).flat_map(|h| self.knowledge.popular.leaders(h));
         let score = |key: u64| {

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::covisitation::Memory;
 use crate::items::BLOCK;
+use crate::popularity::HALF_LIVES;
+use crate::sessions::Bounds;
 
 /// The learner's settings; they travel in every payload, so a scorer needs none of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,8 +21,14 @@ pub struct Settings {
     pub heads: usize,
     /// How many of a user's last items the encoder sees.
     pub history: usize,
+    /// How many of a user's last interactions are remembered: what was chosen before may be chosen again.
+    pub remembered: usize,
     /// Negatives of the sampled softmax, shared by a micro-batch.
     pub negatives: usize,
+    /// Examples of the buffer that the encoder is trained on again with each new one.
+    pub replay: f64,
+    /// Examples that the buffer holds, the last ones.
+    pub replay_examples: usize,
     /// Cosine scores are divided by it before the softmax.
     pub temperature: f32,
     /// Row-wise Adagrad's step for item vectors.
@@ -29,13 +38,23 @@ pub struct Settings {
     /// Adam's step for the ranker.
     pub ranker_learning_rate: f64,
     /// Half-lives of the popularity counters in seconds, shortest first.
-    pub popularity_half_lives_s: [f64; 3],
+    pub popularity_half_lives_s: [f64; HALF_LIVES],
     /// Half-life of a pair's weight in seconds.
     pub covisitation_half_life_s: f64,
+    /// The same for what belongs together lately.
+    pub covisitation_short_half_life_s: f64,
     /// Neighbours kept for each item.
     pub covisitation_neighbours: usize,
     /// A new interaction pairs with this many items before it.
     pub covisitation_window: usize,
+    /// Sessions remembered whole.
+    pub sessions: usize,
+    /// Sessions of an item that a user's session is compared with, the newest.
+    pub sessions_per_item: usize,
+    /// The nearest of them, whose items are candidates.
+    pub session_neighbours: usize,
+    /// A pause of so many seconds ends a session.
+    pub session_gap_s: u64,
     /// Candidates that each source may name.
     pub candidates: usize,
     /// Items that retrieval by vector searches and negatives are drawn from: those met last.
@@ -60,15 +79,23 @@ impl Default for Settings {
             dim: 64,
             heads: 2,
             history: 16,
-            negatives: 256,
+            remembered: 64,
+            negatives: 512,
+            replay: 1.0,
+            replay_examples: 50_000,
             temperature: 0.08,
             row_learning_rate: 0.1,
             dense_learning_rate: 1e-3,
             ranker_learning_rate: 1e-2,
-            popularity_half_lives_s: [1_800.0, 6.0 * 3_600.0, 7.0 * 86_400.0],
-            covisitation_half_life_s: 14.0 * 86_400.0,
-            covisitation_neighbours: 48,
-            covisitation_window: 5,
+            popularity_half_lives_s: [300.0, 3_600.0, 12.0 * 3_600.0, 14.0 * 86_400.0],
+            covisitation_half_life_s: 30.0 * 86_400.0,
+            covisitation_short_half_life_s: 12.0 * 3_600.0,
+            covisitation_neighbours: 80,
+            covisitation_window: 8,
+            sessions: 50_000,
+            sessions_per_item: 64,
+            session_neighbours: 100,
+            session_gap_s: 12 * 3_600,
             candidates: 60,
             retrieval_items: 32_768,
             max_items: 2_000_000,
@@ -81,6 +108,24 @@ impl Default for Settings {
 }
 
 impl Settings {
+    #[allow(clippy::cast_possible_truncation)] // a half-life needs no f64
+    pub(crate) fn pair_memory(&self) -> Memory {
+        Memory {
+            half_life_ms: (self.covisitation_half_life_s * 1_000.0) as f32,
+            short_half_life_ms: (self.covisitation_short_half_life_s * 1_000.0) as f32,
+            neighbours: self.covisitation_neighbours,
+        }
+    }
+
+    pub(crate) fn session_bounds(&self) -> Bounds {
+        Bounds {
+            sessions: self.sessions,
+            per_item: self.sessions_per_item,
+            neighbours: self.session_neighbours,
+            gap_ms: i64::try_from(self.session_gap_s).unwrap_or(i64::MAX / 1_000) * 1_000,
+        }
+    }
+
     /// Everything that is wrong, one line each.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
@@ -93,13 +138,24 @@ impl Settings {
         check(self.dim >= 8 && self.dim.is_multiple_of(8), "model.dim: must be a multiple of 8, at least 8");
         check(self.heads > 0 && self.dim.is_multiple_of(self.heads.max(1)), "model.heads: must divide model.dim");
         check((1..=256).contains(&self.history), "model.history: must lie between 1 and 256");
+        check(
+            (self.history..=1_024).contains(&self.remembered),
+            "model.remembered: must lie between model.history and 1024",
+        );
         check(self.negatives >= 16, "model.negatives: must be at least 16");
+        check((0.0..=16.0).contains(&self.replay), "model.replay: must lie between 0 and 16");
+        check(self.replay_examples <= 10_000_000, "model.replay_examples: must be at most 10000000");
         check(self.temperature > 0.0, "model.temperature: must be above 0");
         check(
             self.popularity_half_lives_s.is_sorted() && self.popularity_half_lives_s[0] > 0.0,
             "model.popularity_half_lives_s: must rise and be above 0",
         );
         check(self.covisitation_half_life_s > 0.0, "model.covisitation_half_life_s: must be above 0");
+        check(self.covisitation_short_half_life_s > 0.0, "model.covisitation_short_half_life_s: must be above 0");
+        check((1..=10_000_000).contains(&self.sessions), "model.sessions: must lie between 1 and 10000000");
+        check(self.sessions_per_item >= 1, "model.sessions_per_item: must be at least 1");
+        check(self.session_neighbours >= 1, "model.session_neighbours: must be at least 1");
+        check(self.session_gap_s >= 1, "model.session_gap_s: must be at least 1");
         check(self.covisitation_neighbours >= 8, "model.covisitation_neighbours: must be at least 8");
         check(self.covisitation_window >= 1, "model.covisitation_window: must be at least 1");
         check(self.candidates >= 20, "model.candidates: must be at least 20");

@@ -13,7 +13,8 @@ use crate::dense::{self, Arrays};
 use crate::encoder::{Encoder, unit};
 use crate::error::Error;
 use crate::knowledge::{Arranged, Knowledge};
-use crate::ranker::{FEATURES, Ranker};
+use crate::features::FEATURES;
+use crate::ranker::Ranker;
 use crate::settings::Settings;
 
 /// Encoder and ranker on the differentiating device.
@@ -44,10 +45,9 @@ pub(crate) struct Examples<'a> {
 pub(crate) struct Choices {
     /// `[batch * width, FEATURES]`
     pub(crate) features: Vec<f32>,
-    /// `[batch, width]`
+    /// `[batch, width]`: true where there is no candidate.
     pub(crate) padding: Vec<bool>,
-    /// `[batch, width]`: 1 at what was chosen.
-    pub(crate) chosen: Vec<f32>,
+    /// Candidates of each example; the first is what was chosen.
     pub(crate) width: usize,
 }
 
@@ -160,12 +160,11 @@ impl Trainable {
     /// One step of softmax cross-entropy over candidates; gives the loss.
     pub(crate) fn step_ranker(&mut self, settings: &Settings, choices: Choices) -> f32 {
         let device = &self.device;
-        let shape = [choices.chosen.len() / choices.width, choices.width];
-        let cells = choices.chosen.len();
+        let cells = choices.padding.len();
+        let shape = [cells / choices.width, choices.width];
         let features = Tensor::<2>::from_data(TensorData::new(choices.features, [cells, FEATURES]), device);
         let padding = Tensor::<2, Bool>::from_data(TensorData::new(choices.padding, shape), device);
-        let chosen = Tensor::<2>::from_data(TensorData::new(choices.chosen, shape), device);
-        let loss = self.ranker.loss(features, padding, chosen);
+        let loss = self.ranker.loss(features, padding);
         let value = loss.clone().into_scalar::<f32>();
         let gradients = GradientsParams::from_grads(loss.backward(), &self.ranker);
         self.ranker = self.ranker_optimizer.step(settings.ranker_learning_rate, self.ranker.clone(), gradients);

@@ -9,7 +9,7 @@ use model::{Seen, UserView};
 use runtime::kafka::Record;
 use runtime::redis::{Redis, Script};
 use runtime::{Context, Latency};
-use schemas::{Entry, Keys, Slate, Source};
+use schemas::{Entry, key_of, Keys, Slate, Source};
 use tracing::{debug, warn};
 
 use crate::batch::{self, Positioned};
@@ -188,9 +188,9 @@ impl Slates {
     async fn rank(&self, works: &[Work]) -> Result<Ranked, Error> {
         let view = |work: &Work| {
             let profile = &work.user.stored.profile;
-            (profile::seen(profile, self.settings.history), profile.last_ts)
+            (key_of(&work.name), profile::seen(profile, self.settings.history), profile.last_ts)
         };
-        let views: Vec<(Vec<Seen>, i64)> = works.iter().map(view).collect();
+        let views: Vec<(u64, Vec<Seen>, i64)> = works.iter().map(view).collect();
         let (sources, k, ranking) = (Arc::clone(&self.sources), self.settings.slate_items, self.ranking.clone());
         let make = move || {
             let started = Instant::now();
@@ -198,7 +198,8 @@ impl Slates {
             if !live.serves() {
                 return (live.maker(), vec![lock(&sources.early).top(&catalog, k); views.len()]);
             }
-            let users: Vec<UserView<'_>> = views.iter().map(|(history, ts)| UserView { history, ts: *ts }).collect();
+            let views = views.iter().map(|(user, history, ts)| UserView { user: *user, history, ts: *ts });
+            let users: Vec<UserView<'_>> = views.collect();
             let mut lists = live.model.slates(&users, &catalog, k);
             // JSON has no other numbers; a reader must never meet one.
             lists.iter_mut().for_each(|list| list.retain(|entry| entry.score.is_finite()));

@@ -95,7 +95,7 @@ fn a_snapshot_and_its_deltas_give_the_learners_own_slates() {
     }
     let (whole, _) = publish(&mut learner, &Model::empty("flex").expect("opens"), PayloadKind::Snapshot, 9);
     let history = [Seen { key: key_of("i7"), kind: Kind::View, ts: 1_700_000_900_000 }];
-    let view = [UserView { history: &history, ts: 1_700_000_900_000 }];
+    let view = [UserView { user: 0, history: &history, ts: 1_700_000_900_000 }];
     let catalog = Catalog::default();
     let slates = model.slates(&view, &catalog, 20);
     assert_eq!(slates, whole.slates(&view, &catalog, 20));
@@ -200,7 +200,7 @@ fn a_delisted_item_is_in_no_list() {
     let mut catalog = Catalog::default();
     catalog.apply("i8", None);
     let history = [Seen { key: key_of("i7"), kind: Kind::View, ts: 1_700_000_900_000 }];
-    let view = [UserView { history: &history, ts: 1_700_000_900_000 }];
+    let view = [UserView { user: 0, history: &history, ts: 1_700_000_900_000 }];
     let mut lists = model.slates(&view, &catalog, 100);
     lists.extend(model.similar(&["i7"], &catalog, 100));
     lists.extend(model.hot(&catalog, 100, 1_700_000_900_000).into_iter().map(|(_, list)| list));

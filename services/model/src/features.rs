@@ -1,0 +1,212 @@
+//! What the ranker is told about a candidate, from every source of knowledge at once.
+
+use crate::candidates::{Candidate, Origin, Query};
+use crate::covisitation::{AHEAD, BEHIND, LATELY, NEXT, WAYS, Ways};
+use crate::history::Seen;
+use crate::keymap::Plain;
+use crate::knowledge::Knowledge;
+use crate::popularity::{HALF_LIVES, LEAST_LOG_SHARE};
+use crate::quality::{Rank, rank_of};
+
+/// Features of one candidate.
+pub(crate) const FEATURES: usize = 39;
+
+/// The share below which a pair says nothing; keeps the logarithm finite.
+const LEAST_SHARE: f32 = 1e-4;
+
+/// Each step back in a history counts so much less.
+const PAIR_FADE: f32 = 0.75;
+
+/// What pairs say about an item.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Paired {
+    /// Shares given by the last item.
+    last: Ways,
+    /// Shares given by the item before.
+    before: Ways,
+    /// Shares given by the last items, each step back fading.
+    sum: Ways,
+    /// How many of the last items name it.
+    linked: f32,
+}
+
+impl Paired {
+    /// What sorts the candidates of this source.
+    fn strength(&self) -> f32 {
+        self.sum[AHEAD] + 0.5 * self.sum[BEHIND] + 0.3 * self.sum[LATELY]
+    }
+}
+
+/// What is known for one query before any candidate is looked at.
+#[derive(Debug)]
+pub(crate) struct Evidence {
+    pairs: Plain<Paired>,
+    sessions: Plain<f32>,
+    best_session: f32,
+    best_cosine: f32,
+    /// Slot of the last item.
+    last: Option<u32>,
+    context: [f32; 4],
+}
+
+impl Evidence {
+    pub(crate) fn new(knowledge: &Knowledge, query: &Query<'_>) -> Self {
+        let positive = || query.history.iter().rev().filter(|seen| seen.kind.is_positive());
+        let sessions = knowledge.sessions.neighbours(query.user, query.history, &knowledge.settings.session_bounds());
+        Self {
+            pairs: pairs(knowledge, query.history),
+            best_session: sessions.values().copied().fold(0.0, f32::max),
+            sessions,
+            best_cosine: query.retrieved.first().map_or(0.0, |(cosine, _)| *cosine),
+            last: positive().next().and_then(|seen| knowledge.items.slot(seen.key)),
+            context: context(query),
+        }
+    }
+
+    /// The rank of `key` by pairs alone: the plain rival that every report names.
+    pub(crate) fn pair_rank(&self, key: u64) -> Rank {
+        rank_of(key, self.pairs.iter().map(|(key, paired)| (*key, paired.sum[AHEAD] + paired.sum[BEHIND])))
+    }
+
+    /// Keys that pairs name, best first.
+    pub(crate) fn best_pairs(&self, k: usize) -> Vec<u64> {
+        best(self.pairs.iter().map(|(key, paired)| (paired.strength(), *key)).collect(), k)
+    }
+
+    /// Keys that similar sessions held, best first.
+    pub(crate) fn best_of_sessions(&self, k: usize) -> Vec<u64> {
+        best(self.sessions.iter().map(|(key, share)| (*share, *key)).collect(), k)
+    }
+}
+
+/// The keys with the highest scores, best first; equal scores by key, so that a replay repeats itself.
+fn best(mut scored: Vec<(f32, u64)>, k: usize) -> Vec<u64> {
+    let order = |a: &(f32, u64), b: &(f32, u64)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+    if scored.len() > k {
+        scored.select_nth_unstable_by(k, order);
+        scored.truncate(k);
+    }
+    scored.sort_unstable_by(order);
+    scored.into_iter().map(|(_, key)| key).collect()
+}
+
+/// Sums the shares that a history's last items give to their neighbours.
+fn pairs(knowledge: &Knowledge, history: &[Seen]) -> Plain<Paired> {
+    let mut pairs: Plain<Paired> = Plain::default();
+    let mut fade = 1.0;
+    let newest_first = history.iter().rev().filter(|seen| seen.kind.is_positive());
+    for (distance, seen) in newest_first.take(knowledge.settings.covisitation_window).enumerate() {
+        for (key, shares) in knowledge.covisitation.get(seen.key).into_iter().flat_map(|n| n.shares()) {
+            let paired = pairs.entry(key).or_default();
+            match distance {
+                0 => paired.last = shares,
+                1 => paired.before = shares,
+                _ => {}
+            }
+            (0..WAYS).for_each(|way| paired.sum[way] += fade * shares[way]);
+            paired.linked += 1.0;
+        }
+        fade *= PAIR_FADE;
+    }
+    pairs
+}
+
+/// What is the same for all candidates of a query.
+#[allow(clippy::cast_precision_loss)] // counts
+fn context(query: &Query<'_>) -> [f32; 4] {
+    let length = query.history.len();
+    let mut keys: Vec<u64> = query.history.iter().map(|seen| seen.key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let tempo = match query.history {
+        [.., before, last] => log_seconds(last.ts - before.ts),
+        _ => 0.0,
+    };
+    [
+        (1.0 + length as f32).ln() / 2.0,
+        if length == 0 { 0.0 } else { 1.0 - keys.len() as f32 / length as f32 },
+        tempo,
+        f32::from(u8::from(query.vector.iter().any(|x| *x != 0.0))),
+    ]
+}
+
+#[allow(clippy::cast_precision_loss)] // a logarithm needs no more
+fn log_seconds(milliseconds: i64) -> f32 {
+    (1.0 + milliseconds.max(0) as f32 / 1_000.0).ln() / 5.0
+}
+
+fn log_share(share: f32) -> f32 {
+    (share.max(LEAST_SHARE) / LEAST_SHARE).ln() / 3.0
+}
+
+fn of_place(place: Option<u16>) -> f32 {
+    place.map_or(0.0, |place| (1.0 + f32::from(place)).sqrt().recip())
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// The features of one candidate; every one lies roughly between -3 and 3.
+#[allow(clippy::cast_precision_loss)] // counts
+pub(crate) fn of(knowledge: &Knowledge, query: &Query<'_>, evidence: &Evidence, candidate: &Candidate) -> [f32; FEATURES] {
+    let items = &knowledge.items;
+    let vector = items.vector(candidate.slot);
+    let cosine = dot(vector, query.vector);
+    let likeness = evidence.last.map_or(0.0, |last| dot(vector, items.vector(last)));
+    let Paired { last, before, sum, linked } = evidence.pairs.get(&candidate.key).copied().unwrap_or_default();
+    let session = evidence.sessions.get(&candidate.key).copied().unwrap_or_default();
+    let entry = items.entry(candidate.slot);
+    let shares = entry.map_or([LEAST_LOG_SHARE; HALF_LIVES], |entry| knowledge.popular.log_shares(&entry.counters));
+    let expected = shares[HALF_LIVES - 1];
+    let lift = |share: f32| if share > 0.0 { ((share.ln() - expected) / 4.0).clamp(-2.0, 3.0) } else { 0.0 };
+    let place = |origin: Origin| of_place(candidate.places[origin as usize]);
+    let own = |seen: &&Seen| seen.key == candidate.key && seen.kind.is_positive();
+    let back = query.history.iter().rev().position(|seen| own(&seen));
+    let latest = back.map(|n| query.history[query.history.len() - 1 - n]);
+    let times = query.history.iter().filter(own).count();
+    let bought = latest.is_some_and(|seen| matches!(seen.kind, schemas::Kind::Cart | schemas::Kind::Purchase));
+    let flag = |yes: bool| f32::from(u8::from(yes));
+    let [length, repetition, tempo, known] = evidence.context;
+    [
+        cosine * 5.0,
+        place(Origin::Sequence),
+        ((cosine - evidence.best_cosine) / knowledge.settings.temperature / 4.0).max(-3.0),
+        likeness * 3.0,
+        log_share(last[NEXT]),
+        log_share(last[AHEAD]),
+        log_share(last[BEHIND]),
+        log_share(last[LATELY]),
+        log_share(before[AHEAD]),
+        log_share(before[BEHIND]),
+        log_share(sum[NEXT]),
+        log_share(sum[AHEAD]),
+        log_share(sum[BEHIND]),
+        log_share(sum[LATELY]),
+        linked / knowledge.settings.covisitation_window as f32,
+        lift(last[AHEAD] + last[BEHIND]),
+        place(Origin::Covisitation),
+        log_share(session),
+        if evidence.best_session > 0.0 { session / evidence.best_session } else { 0.0 },
+        place(Origin::Sessions),
+        (shares[0] + 16.0) / 5.0,
+        (shares[1] + 16.0) / 5.0,
+        (shares[2] + 16.0) / 5.0,
+        (shares[3] + 16.0) / 5.0,
+        place(Origin::Popularity),
+        entry.map_or(0.0, |entry| (1.0 + entry.sightings as f32).ln() / 4.0),
+        flag(back.is_some()),
+        back.map_or(0.0, |n| 1.0 / (1.0 + n as f32)),
+        flag(back == Some(0)),
+        (times as f32).ln_1p(),
+        latest.map_or(0.0, |seen| log_seconds(query.ts - seen.ts)),
+        flag(bought),
+        entry.map_or(0.0, |entry| log_seconds(query.ts - entry.first_ts)),
+        entry.map_or(0.0, |entry| log_seconds(query.ts - entry.last_ts)),
+        place(Origin::New),
+        length,
+        repetition,
+        tempo,
+        known,
+    ]
+}

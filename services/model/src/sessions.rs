@@ -1,0 +1,306 @@
+//! Memory of sessions: the last ones, whole, and for each item those that hold it. A user's session is compared with
+//! them, and what its nearest neighbours held is a candidate.
+//!
+//! After Ludewig and Jannach, *Evaluation of session-based recommendation algorithms* (2018), V-SkNN, made
+//! incremental: a session is a neighbour from its first item on.
+
+use std::sync::Arc;
+
+use crate::history::Seen;
+use crate::keymap::{KeyMap, Plain};
+
+/// Items of a session that are kept, its first ones: a longer one is rarely about one thing.
+const SESSION_ITEMS: usize = 24;
+/// The user's last items that are compared.
+const QUERY_ITEMS: usize = 10;
+/// Each step back in the user's session counts so much less.
+const QUERY_FADE: f32 = 0.8;
+/// An item so many places from the last common item counts a third.
+const REACH: f32 = 4.0;
+
+/// One remembered session.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Session {
+    /// Key of the user.
+    pub(crate) user: u64,
+    /// Event time of its last interaction.
+    pub(crate) last_ts: i64,
+    /// In the order of their first choice, each once.
+    pub(crate) items: Vec<u64>,
+}
+
+/// How many sessions are remembered and compared.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Bounds {
+    /// Sessions kept.
+    pub(crate) sessions: usize,
+    /// Sessions of one item that are looked at, the newest.
+    pub(crate) per_item: usize,
+    /// Nearest neighbours whose items count.
+    pub(crate) neighbours: usize,
+    /// A pause so long ends a session, in milliseconds.
+    pub(crate) gap_ms: i64,
+}
+
+/// The last sessions in the order of their beginning.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sessions {
+    /// Number of the oldest session kept.
+    first: u32,
+    kept: imbl::Vector<Arc<Session>>,
+    /// Each user's last session, while it is kept.
+    of_user: KeyMap<u32>,
+    /// The newest sessions that hold an item, rising. A function of the sessions alone, so that no payload carries it.
+    of_item: KeyMap<Arc<Vec<u32>>>,
+}
+
+impl Sessions {
+    /// Notes a choice in the user's session, or begins a new one; gives its number.
+    pub(crate) fn note(&mut self, user: u64, key: u64, ts: i64, bounds: &Bounds) -> u32 {
+        let going_on = self.number_of(user).filter(|n| {
+            self.get(*n).is_some_and(|session| ts - session.last_ts <= bounds.gap_ms)
+        });
+        let number = going_on.unwrap_or_else(|| self.begin(user, ts, bounds));
+        let at = (number - self.first) as usize;
+        let Some(session) = self.kept.get_mut(at) else { return number };
+        let session = Arc::make_mut(session);
+        session.last_ts = session.last_ts.max(ts);
+        if session.items.len() < SESSION_ITEMS && !session.items.contains(&key) {
+            session.items.push(key);
+            self.index(key, number, bounds.per_item);
+        }
+        number
+    }
+
+    fn begin(&mut self, user: u64, ts: i64, bounds: &Bounds) -> u32 {
+        let number = self.first + u32::try_from(self.kept.len()).expect("bounded by a setting");
+        self.kept.push_back(Arc::new(Session { user, last_ts: ts, items: Vec::with_capacity(4) }));
+        self.of_user.insert(user, number);
+        while self.kept.len() > bounds.sessions.max(1) {
+            self.forget_oldest();
+        }
+        number
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some(session) = self.kept.pop_front() else { return };
+        let number = self.first;
+        self.first += 1;
+        if self.of_user.get(&session.user) == Some(&number) {
+            self.of_user.remove(&session.user);
+        }
+        for key in &session.items {
+            let Some(numbers) = self.of_item.get_mut(key) else { continue };
+            if numbers.first() == Some(&number) {
+                if numbers.len() == 1 {
+                    self.of_item.remove(key);
+                } else {
+                    Arc::make_mut(numbers).remove(0);
+                }
+            }
+        }
+    }
+
+    /// Keeps the newest `bound` of an item's sessions, whatever the order in which they took it up.
+    fn index(&mut self, key: u64, number: u32, bound: usize) {
+        let numbers = self.of_item.entry(key).or_default();
+        let at = numbers.partition_point(|known| *known < number);
+        if numbers.len() < bound {
+            Arc::make_mut(numbers).insert(at, number);
+        } else if at > 0 {
+            let numbers = Arc::make_mut(numbers);
+            numbers.insert(at, number);
+            numbers.remove(0);
+        }
+    }
+
+    /// The session that the user is in or was in last.
+    pub(crate) fn number_of(&self, user: u64) -> Option<u32> {
+        self.of_user.get(&user).copied()
+    }
+
+    pub(crate) fn get(&self, number: u32) -> Option<&Arc<Session>> {
+        self.kept.get(number.checked_sub(self.first)? as usize)
+    }
+
+    /// Number of the oldest session kept.
+    pub(crate) fn first(&self) -> u32 {
+        self.first
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Sessions with their numbers, rising.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Arc<Session>)> {
+        (self.first..).zip(&self.kept)
+    }
+
+    /// Takes over a session of another table, in rising order of numbers; false when one between is missing.
+    pub(crate) fn set(&mut self, number: u32, session: Session, bounds: &Bounds) -> bool {
+        if self.kept.is_empty() {
+            self.first = number;
+        }
+        let Some(at) = number.checked_sub(self.first) else { return true }; // forgotten here already
+        let at = at as usize;
+        if at > self.kept.len() {
+            return false;
+        }
+        let known = self.kept.get(at).map_or(0, |known| known.items.len());
+        for key in session.items.iter().skip(known) {
+            self.index(*key, number, bounds.per_item);
+        }
+        self.of_user.insert(session.user, number);
+        if at == self.kept.len() {
+            self.kept.push_back(Arc::new(session));
+        } else {
+            self.kept.set(at, Arc::new(session));
+        }
+        true
+    }
+
+    /// Forgets sessions before `first`.
+    pub(crate) fn forget_before(&mut self, first: u32) {
+        while self.first < first && !self.kept.is_empty() {
+            self.forget_oldest();
+        }
+    }
+
+    /// What the nearest sessions held, each item with its share of all, 0 to 1. The user's own session is no neighbour.
+    pub(crate) fn neighbours(&self, user: u64, history: &[Seen], bounds: &Bounds) -> Plain<f32> {
+        let own = self.number_of(user);
+        // The likeness of each session, and the place in the query of the last item they have in common.
+        let mut alike: Plain<(f32, u64)> = Plain::default();
+        let mut weight = 1.0;
+        let mut query: Vec<u64> = Vec::with_capacity(QUERY_ITEMS);
+        for seen in history.iter().rev().filter(|seen| seen.kind.is_positive()) {
+            if query.len() == QUERY_ITEMS {
+                break;
+            }
+            if query.contains(&seen.key) {
+                continue;
+            }
+            query.push(seen.key);
+            for number in self.of_item.get(&seen.key).into_iter().flat_map(|numbers| numbers.iter()) {
+                if Some(*number) != own {
+                    alike.entry(u64::from(*number)).or_insert((0.0, seen.key)).0 += weight;
+                }
+            }
+            weight *= QUERY_FADE;
+        }
+        let mut nearest: Vec<(f32, u32, u64)> = Vec::with_capacity(alike.len());
+        for (number, (likeness, common)) in alike {
+            let number = number as u32;
+            if let Some(session) = self.get(number) {
+                #[allow(clippy::cast_precision_loss)] // at most 24
+                let length = session.items.len() as f32;
+                nearest.push((likeness / length.sqrt(), number, common));
+            }
+        }
+        let order = |a: &(f32, u32, u64), b: &(f32, u32, u64)| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1));
+        if nearest.len() > bounds.neighbours {
+            nearest.select_nth_unstable_by(bounds.neighbours, order);
+            nearest.truncate(bounds.neighbours);
+        }
+        nearest.sort_unstable_by(order); // sums of floats depend on their order
+        let mut shares: Plain<f32> = Plain::default();
+        let mut total = 0.0;
+        for (likeness, number, common) in nearest {
+            let Some(session) = self.get(number) else { continue };
+            let at = session.items.iter().position(|key| *key == common).unwrap_or(0);
+            for (n, key) in session.items.iter().enumerate() {
+                if *key == common {
+                    continue;
+                }
+                #[allow(clippy::cast_precision_loss)] // at most 24
+                let near = (-(n.abs_diff(at) as f32) / REACH).exp();
+                let vote = likeness * near * if n > at { 1.0 } else { 0.6 };
+                *shares.entry(*key).or_default() += vote;
+                total += vote;
+            }
+        }
+        if total > 0.0 {
+            shares.values_mut().for_each(|share| *share /= total);
+        }
+        shares
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use schemas::Kind;
+
+    const BOUNDS: Bounds = Bounds { sessions: 4, per_item: 2, neighbours: 10, gap_ms: 100 };
+
+    fn history(keys: &[u64]) -> Vec<Seen> {
+        keys.iter().map(|key| Seen { key: *key, kind: Kind::View, ts: 0 }).collect()
+    }
+
+    fn note_all(sessions: &mut Sessions, user: u64, keys: &[u64], ts: i64) {
+        for key in keys {
+            sessions.note(user, *key, ts, &BOUNDS);
+        }
+    }
+
+    #[test]
+    fn the_nearest_session_gives_the_next_item() {
+        let mut sessions = Sessions::default();
+        note_all(&mut sessions, 1, &[10, 11, 12], 0);
+        note_all(&mut sessions, 2, &[20, 21, 22], 0);
+        let shares = sessions.neighbours(9, &history(&[10, 11]), &BOUNDS);
+        assert!(shares[&12] > shares[&10], "what lies ahead counts more: {shares:?}");
+        assert!(!shares.contains_key(&22));
+        assert!((shares.values().sum::<f32>() - 1.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn a_users_own_session_is_no_neighbour() {
+        let mut sessions = Sessions::default();
+        note_all(&mut sessions, 1, &[10, 11, 12], 0);
+        assert!(sessions.neighbours(1, &history(&[10, 11]), &BOUNDS).is_empty());
+    }
+
+    #[test]
+    fn a_pause_begins_a_new_session() {
+        let mut sessions = Sessions::default();
+        let first = sessions.note(1, 10, 0, &BOUNDS);
+        assert_eq!(sessions.note(1, 11, 100, &BOUNDS), first);
+        assert_eq!(sessions.note(1, 12, 201, &BOUNDS), first + 1);
+        assert_eq!(sessions.get(first).expect("kept").items, [10, 11]);
+    }
+
+    #[test]
+    fn the_oldest_sessions_go_and_leave_no_trace() {
+        let mut sessions = Sessions::default();
+        for user in 0..10 {
+            note_all(&mut sessions, user, &[user, 100], 0);
+        }
+        assert_eq!((sessions.len(), sessions.first()), (4, 6));
+        assert_eq!(sessions.of_item.len(), 5);
+        assert_eq!(**sessions.of_item.get(&100).expect("held"), [8, 9]);
+        assert_eq!(sessions.of_user.len(), 4);
+    }
+
+    #[test]
+    fn a_table_made_from_its_sessions_is_the_same() {
+        let mut sessions = Sessions::default();
+        note_all(&mut sessions, 1, &[10], 0);
+        note_all(&mut sessions, 2, &[11, 10], 0);
+        note_all(&mut sessions, 3, &[10, 12], 0);
+        note_all(&mut sessions, 1, &[12, 11], 0); // an older session takes items up after a newer one
+        let mut copy = Sessions::default();
+        for (number, session) in sessions.iter() {
+            assert!(copy.set(number, (**session).clone(), &BOUNDS));
+        }
+        let sorted = |s: &Sessions| {
+            let mut all: Vec<_> = s.of_item.iter().map(|(key, numbers)| (*key, numbers.to_vec())).collect();
+            all.sort_unstable();
+            all
+        };
+        assert_eq!(sorted(&sessions), sorted(&copy));
+        let query = history(&[10, 11]);
+        assert_eq!(sessions.neighbours(9, &query, &BOUNDS), copy.neighbours(9, &query, &BOUNDS));
+    }
+}
