@@ -20,7 +20,7 @@ use crate::items::Entry;
 use crate::keymap::{KeySet, Plain};
 use crate::knowledge::{Arranged, ContentRow, Knowledge};
 use crate::payload::Frozen;
-use crate::quality::{Prequential, SlidingPopularity, rank_of};
+use crate::quality::{Prequential, Rank, SlidingPopularity, rank_of};
 use crate::served::Model;
 use crate::settings::Settings;
 use crate::trainable::{Choices, Examples, Trainable};
