@@ -21,6 +21,7 @@ mod payload;
 mod popularity;
 mod quality;
 mod ranker;
+pub mod rivals;
 mod served;
 mod settings;
 mod trainable;
