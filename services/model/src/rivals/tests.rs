@@ -21,8 +21,8 @@ fn ring(session: u64, step: u64) -> u64 {
     item.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
-/// Goes through sessions of four choices, eight sessions side by side; gives the hit rate at 20 and the first list's
-/// share of right first places among the last half.
+/// Goes through sessions of four choices, eight sessions side by side; gives the share of right first
+/// places among the last half in per cent, and how many were among the first 20.
 fn first_places(rival: &mut dyn Rival, item: impl Fn(u64, u64) -> u64) -> (usize, usize) {
     let (mut firsts, mut hits) = (0, 0);
     let sessions = 1_600;
@@ -57,14 +57,15 @@ fn first_places(rival: &mut dyn Rival, item: impl Fn(u64, u64) -> u64) -> (usize
 #[test]
 fn those_that_see_sessions_learn_what_comes_next() {
     for mut rival in every() {
-        let (firsts, _) = first_places(rival.as_mut(), ring);
-        // Of isgd little can be asked here: a session ends before its vector has learned.
-        let least = match rival.name() {
-            "popularity" | "isgd" => 0,
-            "vsknn" => 15,
-            _ => 80,
-        };
-        assert!(firsts >= least, "{}: {firsts} % first", rival.name());
+        let name = rival.name();
+        let (firsts, hits) = first_places(rival.as_mut(), ring);
+        // Neighbours name all that a session holds, in no order. Of isgd little can be asked here: a session ends
+        // before its vector has learned.
+        match name {
+            "popularity" | "isgd" => {}
+            "vsknn" => assert!(hits > 4_000, "{name}: {hits} hits of 4,800"),
+            _ => assert!(firsts >= 80, "{name}: {firsts} % first"),
+        }
     }
 }
 

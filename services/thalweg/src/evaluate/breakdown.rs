@@ -46,7 +46,7 @@ pub(crate) struct Breakdown {
 }
 
 /// The groups of each aspect, in the order in which people read them.
-const ASPECTS: [(&str, &[&str]); 3] = [
+pub(crate) const ASPECTS: [(&str, &[&str]); 3] = [
     ("item_age", &["never_known", "under_1000_events", "under_one_day", "older"]),
     ("session_position", &["2", "3", "4_to_5", "6_to_10", "11_and_later"]),
     ("repeat", &["repeat", "first_time"]),

@@ -2,7 +2,7 @@
 
 pub(crate) mod ader;
 mod blocks;
-mod breakdown;
+pub(crate) mod breakdown;
 mod figures;
 mod interval;
 mod items;

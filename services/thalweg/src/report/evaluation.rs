@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::page::{Figure, Key, ReportError, Table, Tile};
 use super::plot::{self, Ink, Line, Unit};
 use super::spell;
+use crate::evaluate::breakdown::ASPECTS;
 
 #[derive(Template)]
 #[template(path = "evaluation.html")]
@@ -217,8 +218,8 @@ fn differences(differences: &Value) -> Table {
 
 fn breakdown(breakdown: &Value) -> Table {
     let mut rows = Vec::new();
-    for aspect in ["item_age", "session_position", "repeat"] {
-        for (name, group) in breakdown[aspect].as_object().into_iter().flatten() {
+    for (aspect, names) in ASPECTS {
+        for (name, group) in names.iter().filter_map(|name| Some((*name, breakdown[aspect].get(name)?))) {
             let figures = ["share_of_tests", "hr_20", "mrr_20", "share_of_misses"];
             let named = [aspect, name].map(|text| text.replace('_', " "));
             rows.push(named.into_iter().chain(figures.map(|key| cell(&group[key]))).collect());

@@ -98,7 +98,8 @@ pub(super) fn lines(lines: &[Line], x_name: &str, y_name: &str, unit: Unit) -> R
         let y = logarithmic(bottom * 0.8, (top * 1.3).max(bottom * 10.0));
         draw(x, x_name, &|at| Unit::Number.spell(*at), y, y_name, unit, lines, &[])
     } else {
-        let y = 0.0..round_up(top);
+        // No share is above one, so the axis is not either.
+        let y = 0.0..if unit == Unit::Percent { round_up(top).min(1.0).max(top) } else { round_up(top) };
         draw(x, x_name, &|at| Unit::Number.spell(*at), y, y_name, unit, lines, &[])
     };
     drawn.map(Some)
@@ -161,7 +162,7 @@ where
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
         let mut chart = ChartBuilder::on(&area)
             .margin(12)
-            .margin_right(36)
+            .margin_right(64)
             .x_label_area_size(88)
             .y_label_area_size(140)
             .build_cartesian_2d(x, y)

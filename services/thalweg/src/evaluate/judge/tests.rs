@@ -30,8 +30,9 @@ impl Rival for Parrot {
     }
 
     fn rank(&mut self, asks: &[Ask<'_>]) -> Vec<Ranked> {
-        let repeat = |ask: &Ask<'_>| ask.history.iter().rev().zip(0..).map(|(seen, n)| (seen.key, -(n as f32)));
-        asks.iter().map(|ask| repeat(ask).collect()).collect()
+        let repeat =
+            |ask: &Ask<'_>| (0_u8..).zip(ask.history.iter().rev()).map(|(n, s)| (s.key, -f32::from(n))).collect();
+        asks.iter().map(repeat).collect()
     }
 
     fn learn(&mut self, _choices: &[Choice<'_>]) {}
@@ -63,11 +64,8 @@ fn judged(stream: &[Happened], rivals: Vec<Box<dyn Rival>>) -> Judged {
 }
 
 fn figure(judged: &Judged, method: &str, part: &str, name: &str) -> f64 {
-    let mut overall = judged.overall();
-    let mut after = judged.after();
-    let tallies: &mut dyn Iterator<Item = (&'static str, &Tally)> =
-        if part == "overall" { &mut overall } else { &mut after };
-    tallies.find(|(found, _)| *found == method).expect("known").1.figures(judged.known)[name]
+    let tallies: Vec<_> = if part == "overall" { judged.overall().collect() } else { judged.after().collect() };
+    tallies.iter().find(|(found, _)| *found == method).expect("known").1.figures(judged.known)[name]
 }
 
 #[test]
