@@ -24,6 +24,7 @@ mod quality;
 mod ranker;
 mod replay;
 mod retrieval;
+pub mod rivals;
 mod served;
 mod sessions;
 mod settings;

@@ -112,11 +112,12 @@ impl Prequential {
     }
 }
 
-/// The rank of `key` when sorted by falling score; an equal score counts against it.
+/// The rank of `key` when sorted by falling score; an equal score counts against it, and so does what is no number.
 #[must_use]
+#[allow(clippy::neg_cmp_op_on_partial_ord)] // `>=` would put a label whose score is NaN first
 pub fn rank_of(key: u64, scored: impl Iterator<Item = (u64, f32)> + Clone) -> Rank {
     let own = scored.clone().find(|(k, _)| *k == key)?.1;
-    Some(scored.filter(|(k, score)| *k != key && *score >= own).count())
+    Some(scored.filter(|(k, score)| *k != key && !(*score < own)).count())
 }
 
 /// Counts of the last interactions: the plain rival that every report names.
@@ -164,6 +165,13 @@ impl SlidingPopularity {
         }
     }
 
+    /// The `k` items counted most, with their counts, best first.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)] // a window's length
+    pub fn best(&self, k: usize) -> Vec<(u64, f32)> {
+        self.order.iter().rev().take(k).map(|(count, key)| (*key, *count as f32)).collect()
+    }
+
     /// The rank of `key`; equal counts count against it. Exact up to 20.
     #[must_use]
     pub fn rank(&self, key: u64) -> Rank {
@@ -194,6 +202,8 @@ mod tests {
         let scored = [(1, 0.0), (2, 0.0), (3, 0.0)];
         assert_eq!(rank_of(2, scored.into_iter()), Some(2));
         assert_eq!(rank_of(9, scored.into_iter()), None);
+        let broken = [(1, f32::NAN), (2, f32::NAN), (3, 1.0)];
+        assert_eq!(broken.map(|(key, _)| rank_of(key, broken.into_iter())), [Some(2), Some(2), Some(2)]);
         let mut popularity = SlidingPopularity::new(10);
         [1, 2, 3].into_iter().for_each(|key| popularity.record(key));
         assert_eq!(popularity.rank(3), Some(2));

@@ -99,7 +99,8 @@ enum Command {
 /// A recorded log and how to read it.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct LogArgs {
-    /// Which column is what: user=…,item=…,time=…[,session=…,type=…,value=…].
+    /// Which column is what: user=…,item=…[,time=…,session=…,type=…,value=…]. Without a column for the time, rows are
+    /// taken in the file's order, a second apart.
     #[arg(long, value_name = "SPEC")]
     pub(crate) columns: Option<Columns>,
     /// What a row is when no column says it.
@@ -136,7 +137,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Error> {
         return demo::run(args, place).await; // brings its own servers
     }
     if let Command::Evaluate { how } = cli.command {
-        return tokio::task::block_in_place(|| commands::evaluate::run(how)).map(|()| ExitCode::SUCCESS);
+        return tokio::task::block_in_place(|| commands::evaluate::run(&how)).map(|()| ExitCode::SUCCESS);
     }
     runtime::telemetry::init_tracing(&runtime::config::Log {
         level: "warn".into(),

@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod demo;
 mod error;
+mod evaluate;
 pub mod log;
 mod output;
 mod probe;

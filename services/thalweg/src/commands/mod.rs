@@ -16,7 +16,7 @@ pub(crate) fn open_log(path: &std::path::Path, args: &crate::cli::LogArgs) -> Re
     let columns = args
         .columns
         .clone()
-        .ok_or_else(|| Error::Other("say which column is what: --columns user=…,item=…,time=…".to_owned()))?;
+        .ok_or_else(|| Error::Other("say which column is what: --columns user=…,item=…[,time=…]".to_owned()))?;
     let options = Options { columns, default_type: args.default_type, limit: args.limit };
     let bar = output::bar(1_000, "reading");
     let log = Log::open(path, &options, |progress| {

@@ -10,7 +10,7 @@ pub enum Role {
     User,
     /// On what; required.
     Item,
-    /// When; required.
+    /// When; without it rows are in order, a second apart.
     Time,
     /// The visit.
     Session,
@@ -21,7 +21,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Every role; the first three are required.
+    /// Every role; the first two are required.
     pub const ALL: [Self; 6] = [Self::User, Self::Item, Self::Time, Self::Session, Self::Type, Self::Value];
 
     /// The role's name in `--columns`.
@@ -93,7 +93,7 @@ impl FromStr for Columns {
                 return Err(format!("`{role}` is given twice; name one column for it"));
             }
         }
-        let missing: Vec<_> = Role::ALL[..3].iter().filter(|role| names[**role as usize].is_none()).collect();
+        let missing: Vec<_> = Role::ALL[..2].iter().filter(|role| names[**role as usize].is_none()).collect();
         if let Some(first) = missing.first() {
             let list = missing.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
             return Err(format!("no column is named for {list}; add {first}=COLUMN"));
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn a_wrong_specification_says_what_to_change() {
         let error = |text: &str| text.parse::<Columns>().expect_err("is wrong");
-        assert!(error("user=a,item=b").contains("add time=COLUMN"));
+        assert!(error("user=a,time=b").contains("add item=COLUMN"));
         assert!(error("user=a,item=b,when=c").contains("the roles are user, item, time"));
         assert!(error("user=a,user=b").contains("twice"));
         assert!(error("user").contains("role=column"));

@@ -58,7 +58,7 @@ fn raw<'r>(record: &'r ByteRecord, at: &[Option<usize>; 6]) -> Option<Raw<'r>> {
     Some(Raw {
         user: text(Role::User)?,
         item: text(Role::Item)?,
-        time: Moment::Text(text(Role::Time)?),
+        time: text(Role::Time).map_or(Moment::Place, Moment::Text),
         session: text(Role::Session),
         kind: text(Role::Type),
         value: text(Role::Value),

@@ -46,7 +46,7 @@ pub(super) fn read(
                 table.push(Some(Raw {
                     user: text(Role::User).unwrap_or_default(),
                     item: text(Role::Item).unwrap_or_default(),
-                    time: Moment::Text(text(Role::Time).unwrap_or_default()),
+                    time: text(Role::Time).map_or(Moment::Place, Moment::Text),
                     session: text(Role::Session),
                     kind: text(Role::Type),
                     value: text(Role::Value),

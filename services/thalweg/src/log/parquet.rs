@@ -73,7 +73,11 @@ fn push(row: &Row, at: &[Option<usize>; 6], texts: &mut [String; 6], table: &mut
     table.push(Some(Raw {
         user: &texts[Role::User as usize],
         item: &texts[Role::Item as usize],
-        time: millis.map_or(Moment::Text(&texts[Role::Time as usize]), Moment::Millis),
+        time: match (millis, optional(Role::Time)) {
+            (Some(millis), _) => Moment::Millis(millis),
+            (None, Some(text)) => Moment::Text(text),
+            (None, None) => Moment::Place,
+        },
         session: optional(Role::Session),
         kind: optional(Role::Type),
         value: optional(Role::Value),

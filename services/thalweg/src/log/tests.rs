@@ -92,6 +92,27 @@ fn the_limit_keeps_the_first_in_time_not_in_the_file() {
 }
 
 #[test]
+fn rows_without_a_time_keep_their_order_a_second_apart() {
+    let folder = tempfile::tempdir().expect("folder");
+    let csv = file(&folder, "a.csv", b"who,what\nu2,i2\nu1,\nu1,i1\n");
+    let json = file(
+        &folder,
+        "a.jsonl",
+        b"{\"who\":\"u2\",\"what\":\"i2\"}\n{\"who\":\"u1\"}\n{\"who\":\"u1\",\"what\":\"i1\"}\n",
+    );
+    for path in [csv, json, parquet_file(&folder)] {
+        let log = open(&path, "user=who,item=what").expect("opens");
+        let seen: Vec<_> = log.events().map(|event| (event.user_id, event.ts.0 % 86_400_000)).collect();
+        let third = ("u2".to_owned(), 3_000);
+        let expected = match seen.len() {
+            2 => vec![("u2".to_owned(), 1_000), ("u1".to_owned(), 3_000)],
+            _ => vec![("u1".to_owned(), 1_000), ("u1".to_owned(), 2_000), third],
+        };
+        assert_eq!(seen, expected, "{path:?}");
+    }
+}
+
+#[test]
 fn a_log_reads_the_same_in_every_format_and_compression() {
     let folder = tempfile::tempdir().expect("folder");
     let csv = "who,what,when,amount\nu1,i1,1569888000,10.5\nu1,i2,1569888001,\nu2,\"i,3\",1569888001,1.0\n";

@@ -1,6 +1,7 @@
 //! What came of a demo or a replay: the figures, as JSON, on the terminal and as one page with plots.
 
 mod distribution;
+pub(crate) mod evaluation;
 mod page;
 mod plot;
 mod spell;

@@ -31,32 +31,32 @@ struct Page<'a> {
 }
 
 /// A number worth a glance.
-struct Tile {
-    name: &'static str,
-    figure: String,
-    note: String,
+pub(super) struct Tile {
+    pub(super) name: &'static str,
+    pub(super) figure: String,
+    pub(super) note: String,
 }
 
-struct Figure {
-    title: &'static str,
-    caption: &'static str,
-    legend: Vec<Key>,
+pub(super) struct Figure {
+    pub(super) title: &'static str,
+    pub(super) caption: &'static str,
+    pub(super) legend: Vec<Key>,
     /// `None`: nothing was measured.
-    svg: Option<String>,
+    pub(super) svg: Option<String>,
 }
 
-struct Key {
-    variable: &'static str,
-    name: &'static str,
-    last: String,
+pub(super) struct Key {
+    pub(super) variable: &'static str,
+    pub(super) name: &'static str,
+    pub(super) last: String,
 }
 
-struct Table {
-    title: &'static str,
-    head: Vec<&'static str>,
-    rows: Vec<Vec<String>>,
+pub(super) struct Table {
+    pub(super) title: &'static str,
+    pub(super) head: Vec<&'static str>,
+    pub(super) rows: Vec<Vec<String>>,
     /// Shown instead of no rows.
-    empty: &'static str,
+    pub(super) empty: &'static str,
 }
 
 /// Renders the report as one page without any external resource; it reads well on light and dark screens.
@@ -208,7 +208,7 @@ fn lines(
     y_name: &str,
     unit: Unit,
 ) -> Result<Figure, ReportError> {
-    let svg = plot::lines(&drawn, y_name, unit).map_err(ReportError::Plot)?;
+    let svg = plot::lines(&drawn, plot::SECONDS, y_name, unit).map_err(ReportError::Plot)?;
     let key = |line: &Line| {
         let last = line.points.iter().rev().find_map(|(_, value)| *value)?;
         let last = match unit {

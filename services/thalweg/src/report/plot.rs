@@ -11,7 +11,8 @@ use super::spell;
 /// Drawn at twice the size it is shown at, because Plotters rounds to whole units.
 const SIZE: (u32, u32) = (1_240, 560);
 const TEXT: i32 = 32;
-const X_NAME: &str = "seconds since the start";
+/// The axis of everything that is shown as it happened.
+pub(super) const SECONDS: &str = "seconds since the start";
 
 /// A colour of the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,12 +20,18 @@ pub(super) enum Ink {
     First,
     Second,
     Third,
+    Fourth,
+    Fifth,
+    Sixth,
+    Seventh,
     Text,
     Grid,
 }
 
 impl Ink {
-    const ALL: [Self; 5] = [Self::First, Self::Second, Self::Third, Self::Text, Self::Grid];
+    /// For lines, the most important first.
+    pub(super) const LINES: [Self; 7] =
+        [Self::First, Self::Second, Self::Third, Self::Fourth, Self::Fifth, Self::Sixth, Self::Seventh];
 
     /// The page's variable.
     pub(super) const fn variable(self) -> &'static str {
@@ -32,6 +39,10 @@ impl Ink {
             Self::First => "--first",
             Self::Second => "--second",
             Self::Third => "--third",
+            Self::Fourth => "--fourth",
+            Self::Fifth => "--fifth",
+            Self::Sixth => "--sixth",
+            Self::Seventh => "--seventh",
             Self::Text => "--soft",
             Self::Grid => "--grid",
         }
@@ -76,8 +87,8 @@ pub(super) struct Line {
     pub(super) points: Vec<(f64, Option<f64>)>,
 }
 
-/// Draws lines over seconds; `None` when no line has a value.
-pub(super) fn lines(lines: &[Line], y_name: &str, unit: Unit) -> Result<Option<String>, String> {
+/// Draws lines from 0 on; `None` when no line has a value.
+pub(super) fn lines(lines: &[Line], x_name: &str, y_name: &str, unit: Unit) -> Result<Option<String>, String> {
     let values = || lines.iter().flat_map(|line| line.points.iter().filter_map(|(_, value)| *value));
     let end = lines.iter().flat_map(|line| line.points.iter().map(|(at, _)| *at)).fold(1.0, f64::max);
     let Some(top) = values().reduce(f64::max) else { return Ok(None) };
@@ -85,10 +96,11 @@ pub(super) fn lines(lines: &[Line], y_name: &str, unit: Unit) -> Result<Option<S
     let drawn = if unit == Unit::Millis {
         let bottom = values().fold(f64::INFINITY, f64::min).max(0.1);
         let y = logarithmic(bottom * 0.8, (top * 1.3).max(bottom * 10.0));
-        draw(x, X_NAME, &|at| Unit::Number.spell(*at), y, y_name, unit, lines, &[])
+        draw(x, x_name, &|at| Unit::Number.spell(*at), y, y_name, unit, lines, &[])
     } else {
-        let y = 0.0..round_up(top);
-        draw(x, X_NAME, &|at| Unit::Number.spell(*at), y, y_name, unit, lines, &[])
+        // No share is above one, so the axis is not either.
+        let y = 0.0..if unit == Unit::Percent { round_up(top).min(1.0).max(top) } else { round_up(top) };
+        draw(x, x_name, &|at| Unit::Number.spell(*at), y, y_name, unit, lines, &[])
     };
     drawn.map(Some)
 }
@@ -150,7 +162,7 @@ where
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
         let mut chart = ChartBuilder::on(&area)
             .margin(12)
-            .margin_right(36)
+            .margin_right(64)
             .x_label_area_size(88)
             .y_label_area_size(140)
             .build_cartesian_2d(x, y)
@@ -203,7 +215,7 @@ fn runs(points: &[(f64, Option<f64>)]) -> Vec<Vec<(f64, f64)>> {
 fn for_the_page(svg: &str) -> String {
     let (width, height) = SIZE;
     let mut page = svg.replace(&format!("width=\"{width}\" height=\"{height}\" viewBox"), "viewBox");
-    for ink in Ink::ALL {
+    for ink in Ink::LINES.into_iter().chain([Ink::Text, Ink::Grid]) {
         let RGBColor(r, g, b) = ink.stand_in();
         page = page.replace(&format!("#{r:02X}{g:02X}{b:02X}"), &format!("var({})", ink.variable()));
     }
@@ -223,9 +235,9 @@ mod tests {
     #[test]
     fn every_colour_is_a_variable_of_the_page() {
         let line = Line { name: "model", ink: Ink::First, points: vec![(0.0, Some(0.1)), (9.0, Some(0.4))] };
-        let svg = lines(&[line], "HR@20, %", Unit::Percent).expect("draws").expect("has points");
+        let svg = lines(&[line], SECONDS, "HR@20, %", Unit::Percent).expect("draws").expect("has points");
         assert!(svg.contains("var(--first)") && svg.contains("var(--grid)") && !svg.contains('#'), "{svg}");
-        assert!(lines(&[], "nothing", Unit::Number).expect("draws").is_none());
+        assert!(lines(&[], SECONDS, "nothing", Unit::Number).expect("draws").is_none());
     }
 
     #[test]

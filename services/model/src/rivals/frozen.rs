@@ -1,0 +1,39 @@
+//! The rival that stopped learning: a copy of the product, for what learning on is worth.
+
+use super::best::Best;
+use super::{Ask, Choice, NAMED, Ranked, Rival};
+use crate::catalog::Catalog;
+use crate::knowledge::Knowledge;
+use crate::served::{Model, UserView};
+
+/// The product as it was at one moment; it sees histories grow and learns nothing.
+#[derive(Debug)]
+pub struct FrozenCopy {
+    model: Model,
+    catalog: Catalog,
+}
+
+impl FrozenCopy {
+    /// Copies what is known now.
+    #[must_use]
+    pub fn new(knowledge: &Knowledge, catalog: Catalog) -> Self {
+        Self { model: Model::of(knowledge), catalog }
+    }
+}
+
+impl Rival for FrozenCopy {
+    fn name(&self) -> &'static str {
+        "frozen"
+    }
+
+    fn in_batches(&self) -> bool {
+        true
+    }
+
+    fn rank(&mut self, asks: &[Ask<'_>]) -> Vec<Ranked> {
+        let users: Vec<_> = asks.iter().map(|ask| UserView { history: ask.history, ts: ask.ts }).collect();
+        self.model.scored(&users, &self.catalog).into_iter().map(|scored| Best::of(NAMED, scored)).collect()
+    }
+
+    fn learn(&mut self, _choices: &[Choice<'_>]) {}
+}

@@ -1,0 +1,242 @@
+//! The rival that is a network and nothing else: GRU4Rec, trained as the stream goes.
+//!
+//! After Hidasi and Karatzoglou, *Recurrent Neural Networks with Top-k Gains for Session-based Recommendations* (2018):
+//! items' rows are input and output alike, cross-entropy against the other choices of the micro-batch and shared extra
+//! negatives. It ranks all items that it knows.
+
+use burn::grad_clipping::GradientClippingConfig;
+use burn::module::Module;
+use burn::nn::{Linear, LinearConfig};
+use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::activation::{log_softmax, sigmoid, tanh};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::rows::Rows;
+use super::{Ask, Choice, ITEMS, NAMED, Ranked, Rival, chosen};
+use crate::dense;
+use crate::error::Error;
+use crate::history::Seen;
+use crate::keymap::Plain;
+
+const DIM: usize = 64;
+/// Items of a history that the network sees.
+const LENGTH: usize = 10;
+const NEGATIVES: usize = 256;
+/// Choices remembered as negatives; drawing from them follows what is popular now.
+const RECENT: usize = 8_192;
+const ROW_RATE: f32 = 0.1;
+const DENSE_RATE: f64 = 3e-3;
+
+/// One gated recurrent layer.
+#[derive(Module, Debug)]
+struct Network {
+    input: Linear,
+    state: Linear,
+}
+
+impl Network {
+    fn new(device: &Device) -> Self {
+        let linear = |bias| LinearConfig::new(DIM, 3 * DIM).with_bias(bias).init(device);
+        Self { input: linear(true), state: linear(false) }
+    }
+
+    /// The state after the last item.
+    ///
+    /// # Shapes
+    /// - `items`: `[batch, length, DIM]`, aligned so that the last item stands last
+    /// - `real`: `[batch, length]`, 0 under padding, else 1
+    /// - output: `[batch, DIM]`
+    fn forward(&self, items: Tensor<3>, real: Tensor<2>) -> Tensor<2> {
+        let [batch, length, _] = items.dims();
+        let gates = self.input.forward(items);
+        let mut state = Tensor::<2>::zeros([batch, DIM], &real.device());
+        for at in 0..length {
+            let from_item = gates.clone().slice([0..batch, at..at + 1]).reshape([batch, 3 * DIM]);
+            let from_state = self.state.forward(state.clone());
+            let part = |gates: &Tensor<2>, n: usize| gates.clone().slice([0..batch, n * DIM..(n + 1) * DIM]);
+            let reset = sigmoid(part(&from_item, 0) + part(&from_state, 0));
+            let update = sigmoid(part(&from_item, 1) + part(&from_state, 1));
+            let new = tanh(part(&from_item, 2) + reset * part(&from_state, 2));
+            let real = real.clone().slice([0..batch, at..at + 1]);
+            state = state.clone() + (new - state) * update * real;
+        }
+        state
+    }
+}
+
+/// A recurrent network over a session's last items.
+pub struct Gru {
+    device: Device,
+    plain: Device,
+    network: Network,
+    optimizer: ModuleOptimizer,
+    rows: Rows,
+    recent: Vec<u64>,
+    met: usize,
+    steps: u64,
+    seed: u64,
+}
+
+impl Gru {
+    /// Knows nothing.
+    ///
+    /// # Errors
+    /// When the device does not open.
+    pub fn new(device: &str, seed: u64) -> Result<Self, Error> {
+        let plain = crate::device::open(device).map_err(Error::Device)?;
+        let weights = dense::export(&dense::seeded(&plain, seed, || Network::new(&plain)));
+        let device = plain.clone().autodiff();
+        let clipping = GradientClippingConfig::Norm(1.0).init();
+        Ok(Self {
+            network: dense::import(Network::new(&device), weights)?,
+            optimizer: AdamConfig::new().init().with_grad_clipping(clipping),
+            rows: Rows::new(DIM, ITEMS, 0.2, seed),
+            recent: Vec::new(),
+            met: 0,
+            steps: 0,
+            device,
+            plain,
+            seed,
+        })
+    }
+
+    /// A history's last known items, oldest first.
+    fn known(&self, history: &[Seen]) -> Vec<u64> {
+        let mut keys: Vec<u64> = chosen(history).filter(|key| self.rows.find(*key).is_some()).take(LENGTH).collect();
+        keys.reverse();
+        keys
+    }
+
+    /// Other choices of the micro-batch stand against each other, beside half recent and half uniform negatives.
+    fn draw_negatives(&self) -> Vec<u64> {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ self.steps.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let known = self.rows.keys();
+        (0..NEGATIVES)
+            .map(|n| match n % 2 {
+                0 => self.recent[rng.random_range(0..self.recent.len())],
+                _ => known[rng.random_range(0..known.len())],
+            })
+            .filter(|key| self.rows.find(*key).is_some())
+            .collect()
+    }
+
+    fn step(&mut self, examples: &[(Vec<u64>, u64)]) {
+        let length = examples.iter().map(|(history, _)| history.len()).max().unwrap_or(0);
+        let batch = examples.len();
+        let mut unique = Unique::default();
+        // The columns of the softmax come first, each item once.
+        let labels: Vec<i32> = examples.iter().map(|(_, key)| unique.index(*key)).collect();
+        for key in self.draw_negatives() {
+            unique.index(key);
+        }
+        let columns = unique.keys.len();
+        let mut cells = vec![0_i32; batch * length];
+        let mut real = vec![0.0_f32; batch * length];
+        for (row, (history, _)) in examples.iter().enumerate() {
+            let first = (row + 1) * length - history.len();
+            for (cell, key) in (first..).zip(history) {
+                cells[cell] = unique.index(*key);
+                real[cell] = 1.0;
+            }
+        }
+        let slots: Vec<usize> = unique.keys.iter().filter_map(|key| self.rows.find(*key)).collect();
+        let values: Vec<f32> = slots.iter().flat_map(|slot| self.rows.row(*slot).iter().copied()).collect();
+
+        let device = &self.device;
+        let rows = Tensor::<2>::from_data(TensorData::new(values, [slots.len(), DIM]), device).require_grad();
+        let cells = Tensor::<1, Int>::from_data(TensorData::new(cells, [batch * length]), device);
+        let real = Tensor::<2>::from_data(TensorData::new(real, [batch, length]), device);
+        let items = rows.clone().select(0, cells).reshape([batch, length, DIM]);
+        let states = self.network.forward(items, real);
+        let logits = states.matmul(rows.clone().slice([0..columns, 0..DIM]).transpose());
+        let labels = Tensor::<2, Int>::from_data(TensorData::new(labels, [batch, 1]), device);
+        let loss = log_softmax(logits, 1).gather(1, labels).mean().neg();
+        let gradients = loss.backward();
+        let gradient = rows.grad(&gradients).map(|g| g.into_data().try_into_vec::<f32>());
+        let gradients = GradientsParams::from_grads(gradients, &self.network);
+        self.network = self.optimizer.step(DENSE_RATE, self.network.clone(), gradients);
+        if let Some(Ok(gradient)) = gradient {
+            for (slot, gradient) in slots.iter().zip(gradient.chunks_exact(DIM)) {
+                self.rows.adagrad(*slot, gradient, ROW_RATE);
+            }
+        }
+    }
+}
+
+impl Rival for Gru {
+    fn name(&self) -> &'static str {
+        "gru"
+    }
+
+    fn in_batches(&self) -> bool {
+        true
+    }
+
+    fn rank(&mut self, asks: &[Ask<'_>]) -> Vec<Ranked> {
+        let histories: Vec<Vec<u64>> = asks.iter().map(|ask| self.known(ask.history)).collect();
+        let length = histories.iter().map(Vec::len).max().unwrap_or(0);
+        if length == 0 {
+            return vec![Ranked::new(); asks.len()];
+        }
+        let mut items = vec![0.0_f32; asks.len() * length * DIM];
+        let mut real = vec![0.0_f32; asks.len() * length];
+        for (row, history) in histories.iter().enumerate() {
+            let first = (row + 1) * length - history.len();
+            for (cell, slot) in (first..).zip(history.iter().filter_map(|key| self.rows.find(*key))) {
+                items[cell * DIM..(cell + 1) * DIM].copy_from_slice(self.rows.row(slot));
+                real[cell] = 1.0;
+            }
+        }
+        let items = Tensor::<3>::from_data(TensorData::new(items, [asks.len(), length, DIM]), &self.plain);
+        let real = Tensor::<2>::from_data(TensorData::new(real, [asks.len(), length]), &self.plain);
+        let states = self.network.valid().forward(items, real).into_data();
+        let states = states.try_into_vec::<f32>().expect("states are f32 on every device we open");
+        self.rows.nearest(&states, NAMED)
+    }
+
+    fn learn(&mut self, choices: &[Choice<'_>]) {
+        for choice in choices {
+            self.rows.meet(choice.key);
+            if self.recent.len() < RECENT {
+                self.recent.push(choice.key);
+            } else {
+                self.recent[self.met % RECENT] = choice.key;
+            }
+            self.met += 1;
+        }
+        let examples: Vec<(Vec<u64>, u64)> = choices
+            .iter()
+            .filter(|choice| self.rows.find(choice.key).is_some())
+            .map(|choice| (self.known(choice.history), choice.key))
+            .filter(|(history, _)| !history.is_empty())
+            .collect();
+        if !examples.is_empty() {
+            self.step(&examples);
+            self.steps += 1;
+        }
+    }
+}
+
+impl std::fmt::Debug for Gru {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gru").field("items", &self.rows.len()).field("steps", &self.steps).finish_non_exhaustive()
+    }
+}
+
+/// Numbers the keys of a step from 0.
+#[derive(Default)]
+struct Unique {
+    keys: Vec<u64>,
+    index: Plain<i32>,
+}
+
+impl Unique {
+    fn index(&mut self, key: u64) -> i32 {
+        *self.index.entry(key).or_insert_with(|| {
+            self.keys.push(key);
+            i32::try_from(self.keys.len() - 1).expect("a micro-batch is small")
+        })
+    }
+}

@@ -1,0 +1,279 @@
+//! The ADER protocol: learn from one block after the other, and after each predict the next with a frozen model.
+//!
+//! After Mi, Lin and Faltings, *ADER: Adaptively Distilled Exemplar Replay Towards Continual Learning for
+//! Session-based Recommendation* (2020), on the blocks of its repository.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use model::{Catalog, Learner, Model, Rank, Seen, Settings, UserView, rank_of};
+use schemas::{Kind, key_of};
+use serde_json::{Value, json};
+
+use super::blocks::{self, Block};
+use super::figures::hit;
+use super::{Common, peak_memory_bytes, percent, positioned, write_page};
+use crate::error::Error;
+use crate::{output, report};
+
+/// Tests that are ranked at once; fixed, so that figures do not depend on the number of threads.
+const TESTED_AT_ONCE: usize = 128;
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// A folder with period_0.txt, period_1.txt, …: one `session item` a line.
+    folder: PathBuf,
+    /// Passes over a block before the next one is predicted; each one after the first is replayed.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    passes: u16,
+    /// Predict only the first N blocks.
+    #[arg(long, value_name = "N")]
+    blocks: Option<usize>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What a block's test came to.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Tested {
+    pub(crate) block: usize,
+    /// `recall_10`, `recall_20`, `mrr_10`, `mrr_20`, as shares.
+    pub(crate) figures: [f64; 4],
+    pub(crate) tests: usize,
+    pub(crate) sessions: usize,
+    /// Items seen before the block: what is ranked.
+    pub(crate) items: usize,
+    unseen: usize,
+    short: usize,
+    seconds: f64,
+}
+
+const NAMES: [&str; 4] = ["recall_10", "recall_20", "mrr_10", "mrr_20"];
+
+/// How the run went.
+pub(crate) struct Run {
+    pub(crate) blocks: Vec<Tested>,
+    learned: usize,
+    learning_seconds: f64,
+    replay_buffer: usize,
+}
+
+impl Run {
+    #[allow(clippy::cast_precision_loss)] // a count of blocks
+    pub(crate) fn mean(&self) -> [f64; 4] {
+        let n = self.blocks.len().max(1) as f64;
+        std::array::from_fn(|at| self.blocks.iter().map(|block| block.figures[at]).sum::<f64>() / n)
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Error> {
+    let started = Instant::now();
+    let blocks = blocks::read(&args.folder)?;
+    let tested = args.blocks.unwrap_or(usize::MAX).min(blocks.len() - 1);
+    if tested == 0 {
+        return Err(Error::Other("nothing to predict: the protocol needs two blocks or more".to_owned()));
+    }
+    let blocks = &blocks[..=tested];
+    let settings = args.common.settings()?;
+    let seed = settings.seed;
+    let events = blocks.windows(2).map(|pair| pair[0].events.len() + pair[1].events.len()).sum::<usize>();
+    let bar = output::bar(events as u64, "learning and testing");
+    let run = go(blocks, settings, args.common.micro_batch(), args.passes, &|n| bar.inc(n))?;
+    bar.finish_and_clear();
+
+    let json = json(&run, started.elapsed().as_secs_f64(), args.passes, seed);
+    if let Some(path) = &args.common.report {
+        let name = args.folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        write_page(path, &report::evaluation::ader(&name, &json)?)?;
+    }
+    if args.common.json { output::json(&json) } else { tell(&run, &json) }
+}
+
+/// Goes through the blocks; `progress` is told how many events more were learned or tested.
+pub(crate) fn go(
+    blocks: &[Block],
+    settings: Settings,
+    micro_batch: usize,
+    passes: u16,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Run, Error> {
+    let history = settings.history;
+    let mut learner = Learner::new(settings)?;
+    let mut seen = HashSet::new();
+    let mut run = Run { blocks: Vec::new(), learned: 0, learning_seconds: 0.0, replay_buffer: 0 };
+    // Learning from block t - 1 ends before block t is looked at.
+    for (past, next) in blocks.iter().zip(&blocks[1..]) {
+        let started = Instant::now();
+        run.learned += learn(&mut learner, past, run.learned, micro_batch, progress);
+        run.replay_buffer = rehearse(&mut learner, past, micro_batch, passes)?;
+        run.learning_seconds += started.elapsed().as_secs_f64();
+        seen.extend(past.events.iter().map(|(_, item)| item.clone()));
+        let model = Model::of(learner.knowledge());
+        let mut tested = test(&model, next, run.blocks.len() + 1, &seen, history);
+        tested.seconds = started.elapsed().as_secs_f64();
+        progress(next.events.len() as u64);
+        run.blocks.push(tested);
+    }
+    Ok(run)
+}
+
+/// The first pass over a block: the trainer's own.
+fn learn(
+    learner: &mut Learner,
+    block: &Block,
+    learned: usize,
+    micro_batch: usize,
+    progress: &(dyn Fn(u64) + Sync),
+) -> usize {
+    let place = |n: usize| i64::try_from(learned + n).unwrap_or(i64::MAX);
+    let numbers: Vec<usize> = (0..block.events.len()).collect();
+    for numbers in numbers.chunks(micro_batch) {
+        let batch: Vec<_> = numbers.iter().map(|n| positioned(place(*n), block.event(*n))).collect();
+        learner.observe(&batch);
+        progress(batch.len() as u64);
+    }
+    block.events.len()
+}
+
+/// The passes after the first. Gives how many interactions the replay buffer holds.
+///
+/// The one place where replay is called: `steps` micro-batches of what the learner remembers of this block and those
+/// before it.
+fn rehearse(_learner: &mut Learner, block: &Block, micro_batch: usize, passes: u16) -> Result<usize, Error> {
+    let steps = block.events.len().div_ceil(micro_batch) * usize::from(passes - 1);
+    if steps > 0 {
+        return Err(Error::Other("this learner has no replay buffer: leave --passes at 1".to_owned()));
+    }
+    Ok(0)
+}
+
+/// A next item to predict: the session, how many of its items are known, and what comes then.
+struct Ask {
+    session: usize,
+    before: usize,
+    key: u64,
+}
+
+fn test(model: &Model, block: &Block, number: usize, seen: &HashSet<String>, history: usize) -> Tested {
+    let test = block.test(seen);
+    let sessions: Vec<Vec<Seen>> = test
+        .sessions
+        .iter()
+        .map(|session| session.iter().map(|(item, ts)| Seen { key: key_of(item), kind: Kind::View, ts: *ts }).collect())
+        .collect();
+    let nexts = |(session, items): (usize, &Vec<Seen>)| {
+        let ask = move |(before, seen): (usize, &Seen)| Ask { session, before, key: seen.key };
+        items.iter().enumerate().skip(1).map(ask).collect::<Vec<_>>()
+    };
+    let asks: Vec<Ask> = sessions.iter().enumerate().flat_map(nexts).collect();
+    let ranks = ranks(model, &sessions, &asks, history);
+    Tested {
+        block: number,
+        figures: figures(&ranks),
+        tests: ranks.len(),
+        sessions: sessions.len(),
+        items: seen.len(),
+        unseen: test.unseen,
+        short: test.short,
+        seconds: 0.0,
+    }
+}
+
+/// The rank of each answer; the model is frozen, so every core takes a share.
+fn ranks(model: &Model, sessions: &[Vec<Seen>], asks: &[Ask], history: usize) -> Vec<Rank> {
+    let batches: Vec<&[Ask]> = asks.chunks(TESTED_AT_ONCE).collect();
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let share = batches.len().div_ceil(threads).max(1);
+    let catalog = Catalog::default();
+    let rank = |batch: &&[Ask]| -> Vec<Rank> {
+        let view = |ask: &Ask| {
+            let before = &sessions[ask.session][..ask.before];
+            UserView { history: &before[before.len().saturating_sub(history)..], ts: before[before.len() - 1].ts }
+        };
+        let users: Vec<_> = batch.iter().map(view).collect();
+        let scored = model.scored(&users, &catalog).into_iter();
+        batch.iter().zip(scored).map(|(ask, scored)| rank_of(ask.key, scored.iter().copied())).collect()
+    };
+    std::thread::scope(|scope| {
+        let spawned: Vec<_> = batches
+            .chunks(share)
+            .map(|batches| scope.spawn(move || batches.iter().flat_map(rank).collect::<Vec<_>>()))
+            .collect();
+        spawned.into_iter().flat_map(|thread| thread.join().expect("ranking does not panic")).collect()
+    })
+}
+
+/// Recall and mean reciprocal rank at 10 and at 20: one item is relevant in each test.
+#[allow(clippy::cast_precision_loss)] // counts
+fn figures(ranks: &[Rank]) -> [f64; 4] {
+    let n = ranks.len().max(1) as f64;
+    let hits = |cut| ranks.iter().map(|rank| hit(*rank, cut).0).sum::<u64>() as f64 / n;
+    let reciprocals = |cut| ranks.iter().map(|rank| hit(*rank, cut).1).sum::<f64>() / n;
+    [hits(10), hits(20), reciprocals(10), reciprocals(20)]
+}
+
+fn named(figures: [f64; 4]) -> serde_json::Map<String, Value> {
+    NAMES.into_iter().zip(figures).map(|(name, share)| (name.to_owned(), json!(percent(share)))).collect()
+}
+
+#[allow(clippy::cast_precision_loss)] // a count
+fn json(run: &Run, wall_seconds: f64, passes: u16, seed: u64) -> Value {
+    let block = |tested: &Tested| {
+        let mut block = named(tested.figures);
+        block.extend(
+            [
+                ("block", json!(tested.block)),
+                ("tests", json!(tested.tests)),
+                ("sessions", json!(tested.sessions)),
+                ("items", json!(tested.items)),
+                ("events_of_items_never_seen", json!(tested.unseen)),
+                ("sessions_of_length_one", json!(tested.short)),
+                ("seconds", json!(tested.seconds)),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        );
+        Value::Object(block)
+    };
+    json!({
+        "blocks": run.blocks.iter().map(block).collect::<Vec<_>>(),
+        "mean": named(run.mean()),
+        "interactions": run.learned,
+        "interactions_per_second": run.learned as f64 * f64::from(passes) / run.learning_seconds,
+        "wall_seconds": wall_seconds,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "passes": passes,
+        "replay_buffer": run.replay_buffer,
+        "seed": seed,
+    })
+}
+
+/// The same for people.
+fn tell(run: &Run, json: &Value) -> Result<(), Error> {
+    let heads = ["block", "tests", "items", "Recall@10", "Recall@20", "MRR@10", "MRR@20"];
+    let mut table = vec![heads.map(str::to_owned).to_vec()];
+    let figures = |figures: [f64; 4]| figures.map(|share| format!("{:.2}", share * 100.0));
+    for tested in &run.blocks {
+        let counts = [tested.block, tested.tests, tested.items].map(|count| count.to_string());
+        table.push(counts.into_iter().chain(figures(tested.figures)).collect());
+    }
+    let mean = ["mean", "", ""].map(str::to_owned);
+    table.push(mean.into_iter().chain(figures(run.mean())).collect());
+    output::table(&table);
+    output::line(format!(
+        "learned {} interactions, {:.0} a second, {} passes, a replay buffer of {} interactions; {:.0} MB at most",
+        run.learned,
+        json["interactions_per_second"].as_f64().unwrap_or_default(),
+        json["passes"],
+        run.replay_buffer,
+        json["peak_memory_bytes"].as_f64().unwrap_or_default() / 1e6,
+    ));
+    output::line(
+        "Items never seen leave the test, then sessions of length one; every next item is predicted among all \
+                  items seen; repeats stay in; a tie counts against the label.",
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

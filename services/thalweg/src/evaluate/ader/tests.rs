@@ -1,0 +1,98 @@
+//! What the protocol promises: what is tested, what is not, and that no block is looked at before its test.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use super::*;
+
+fn settings() -> Settings {
+    Settings { dim: 16, negatives: 32, ..Settings::default() }
+}
+
+/// Sessions of three that walk through rings of four items: `a0 a1 a2`, `b1 b2 b3`, …
+fn walks(block: usize, sessions: usize, shift: usize) -> String {
+    let mut text = String::new();
+    for step in 0..3 {
+        for session in 0..sessions {
+            let (ring, start) = (session % 5, session / 5);
+            writeln!(text, "{} r{ring}i{}", block * 1_000 + session, (start + step * shift) % 4).expect("writes");
+        }
+    }
+    text
+}
+
+fn folder(blocks: &[String]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("folder");
+    for (n, text) in blocks.iter().enumerate() {
+        std::fs::write(folder.path().join(format!("period_{n}.txt")), text).expect("writes");
+    }
+    folder
+}
+
+fn run_on(folder: &Path) -> Run {
+    let blocks = blocks::read(folder).expect("reads");
+    go(&blocks, settings(), 32, 1, &|_| {}).expect("runs")
+}
+
+#[test]
+fn the_figures_of_a_toy_test_are_those_computed_by_hand() {
+    let [recall_10, recall_20, mrr_10, mrr_20] = figures(&[Some(0), Some(4), Some(14), Some(20), None]);
+    assert!((recall_10 - 0.4).abs() < 1e-12 && (recall_20 - 0.6).abs() < 1e-12);
+    assert!((mrr_10 - 1.2 / 5.0).abs() < 1e-12);
+    assert!((mrr_20 - (1.2 + 1.0 / 15.0) / 5.0).abs() < 1e-12);
+}
+
+#[test]
+fn it_learns_block_after_block_and_counts_what_it_leaves_out() {
+    let strange = "9000 r0i0\n9001 r0i1\n9000 unknown\n9001 r0i2\n9001 unknown\n".to_owned();
+    let folder = folder(&[walks(0, 200, 1), walks(1, 200, 1), strange]);
+    let run = run_on(folder.path());
+    assert_eq!(run.blocks.iter().map(|b| b.tests).collect::<Vec<_>>(), [400, 1]);
+    assert_eq!((run.blocks[0].items, run.blocks[1].items), (20, 20));
+    let last = &run.blocks[1];
+    assert_eq!((last.sessions, last.unseen, last.short), (1, 2, 1));
+    assert!(run.blocks[0].figures[1] > 0.9, "{:?}", run.blocks[0]);
+    let mean = run.mean();
+    assert!((mean[1] - (run.blocks[0].figures[1] + last.figures[1]) / 2.0).abs() < 1e-12);
+    assert_eq!(run.learned, 1_200);
+}
+
+#[test]
+fn a_block_cannot_change_what_was_predicted_before_it() {
+    let [same, another] = [1, 3].map(|shift| {
+        let folder = folder(&[walks(0, 100, 1), walks(1, 100, 1), walks(2, 100, shift)]);
+        run_on(folder.path()).blocks
+    });
+    assert_eq!(same[0].figures, another[0].figures);
+    // Walked the other way round, the last block is worse predicted: nothing of it was learned before its test.
+    assert!(same[1].figures[2] > another[1].figures[2], "{same:?} {another:?}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_figures() {
+    let folder = folder(&[walks(0, 100, 1), walks(1, 100, 2)]);
+    let figures = || run_on(folder.path()).blocks.iter().map(|block| block.figures).collect::<Vec<_>>();
+    assert_eq!(figures(), figures());
+}
+
+#[test]
+fn the_json_has_the_keys_of_the_contract() {
+    let folder = folder(&[walks(0, 50, 1), walks(1, 50, 1)]);
+    let run = run_on(folder.path());
+    let json = json(&run, 1.0, 1, 7);
+    for pointer in [
+        "/blocks/0/block",
+        "/blocks/0/recall_10",
+        "/blocks/0/recall_20",
+        "/blocks/0/mrr_10",
+        "/blocks/0/mrr_20",
+        "/mean/recall_20",
+        "/mean/mrr_20",
+        "/interactions_per_second",
+        "/peak_memory_bytes",
+    ] {
+        assert!(json.pointer(pointer).is_some_and(Value::is_number), "{pointer}");
+    }
+    let page = report::evaluation::ader("toy", &json).expect("renders");
+    assert!(page.matches("<svg").count() == 2 && !page.contains("<script") && !page.contains("src="));
+}

@@ -1,0 +1,43 @@
+//! What the stream has shown of each item so far: the evaluation's own record, kept apart from the learner's.
+
+use std::collections::HashMap;
+
+/// Younger than this is new.
+pub(crate) const DAY_MS: i64 = 86_400_000;
+
+/// An item's first sighting.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct First {
+    /// The item's number, by first sighting.
+    pub(crate) number: u32,
+    /// Event time, milliseconds since 1970.
+    pub(crate) ts: i64,
+    /// Place in the stream.
+    pub(crate) offset: u64,
+}
+
+/// Every item met, by key.
+#[derive(Debug, Default)]
+pub(crate) struct Items {
+    first: HashMap<u64, First>,
+}
+
+impl Items {
+    pub(crate) fn get(&self, key: u64) -> Option<First> {
+        self.first.get(&key).copied()
+    }
+
+    pub(crate) fn meet(&mut self, key: u64, ts: i64, offset: u64) {
+        let number = u32::try_from(self.first.len()).unwrap_or(u32::MAX);
+        self.first.entry(key).or_insert(First { number, ts, offset });
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.first.len()
+    }
+
+    /// Whether an item is younger than a day at `ts`; one never met is.
+    pub(crate) fn is_new(&self, key: u64, ts: i64) -> bool {
+        self.get(key).is_none_or(|first| ts - first.ts < DAY_MS)
+    }
+}

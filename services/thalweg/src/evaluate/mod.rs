@@ -1,0 +1,90 @@
+//! Evaluation on recorded logs, without Kafka, by the code that trainer and scorer run.
+
+pub(crate) mod ader;
+mod blocks;
+pub(crate) mod breakdown;
+mod figures;
+mod interval;
+mod items;
+mod judge;
+mod leak;
+pub(crate) mod prequential;
+mod stream;
+
+use std::path::{Path, PathBuf};
+
+use model::{Positioned, Settings};
+use schemas::{Event, Interaction, Kind, Source};
+
+use crate::error::Error;
+
+/// What both protocols can be told.
+#[derive(clap::Args, Debug, Clone)]
+pub(crate) struct Common {
+    /// Settings of the learner: a TOML file with a section [model], such as the trainer's config.toml.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) settings: Option<PathBuf>,
+    /// Seeds initial weights and negative sampling; the same seed gives the same figures [default: the settings'].
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Interactions learned from at once; the trainer takes what has arrived, up to 256.
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) micro_batch: u16,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write a page with plots.
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) report: Option<PathBuf>,
+}
+
+impl Common {
+    /// The trainer's defaults, the file, the environment, the seed: what a trainer told the same would learn with.
+    pub(crate) fn settings(&self) -> Result<Settings, Error> {
+        let seed = self.seed.map(|seed| ("model.seed", seed.to_string()));
+        let given: Vec<_> = seed.into_iter().collect();
+        let config: trainer::Config = runtime::config::load(trainer::DEFAULTS, self.settings.as_deref(), &given, true)?;
+        Ok(config.model)
+    }
+
+    pub(crate) fn micro_batch(&self) -> usize {
+        usize::from(self.micro_batch)
+    }
+}
+
+/// Writes a report's page.
+pub(crate) fn write_page(path: &Path, page: &str) -> Result<(), Error> {
+    std::fs::write(path, page).map_err(Error::file(path))
+}
+
+/// An event at its place in the stream, as ingest would have put it on `interactions`.
+pub(crate) fn positioned(offset: i64, event: Event) -> Positioned {
+    let interaction = Interaction {
+        user_id: event.user_id,
+        item_id: event.item_id,
+        kind: Kind::from(event.kind).into(),
+        ts: event.ts.0,
+        session_id: event.session_id.unwrap_or_default(),
+        value: event.value,
+        shown: event.items,
+        event_id: event.event_id.unwrap_or_default(),
+        source: Some(Source { partition: 0, offset }),
+        arrived_at: event.ts.0,
+    };
+    Positioned { partition: 0, offset, interaction }
+}
+
+/// The most memory that this process ever held, in bytes; `None` where the system does not tell.
+pub(crate) fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(kilobytes.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? * 1_024)
+}
+
+/// A share of 0 to 1 in per cent, to four decimals: more would only be noise.
+pub(crate) fn percent(share: f64) -> f64 {
+    (share * 1e6).round() / 1e4
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! Test, then train: one pass in event order, one model state, the product beside its rivals on the same tests.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
+
+use model::rivals::{self, FrozenCopy, Rival};
+use model::{Catalog, Learner, Settings, Tested};
+use schemas::{Event, Kind, key_of};
+use serde_json::{Map, Value, json};
+
+use super::judge::{Happened, Judge, Judged, MicroBatch, Shown, split};
+use super::stream::Stream;
+use super::{Common, interval, peak_memory_bytes, positioned, write_page};
+use crate::cli::LogArgs;
+use crate::error::Error;
+use crate::{output, report};
+
+/// Micro-batches that the rivals may be behind the product; then the product waits, and its clock stands still.
+const BEHIND: usize = 64;
+/// The name of the product's copy that stops learning.
+const FROZEN: &str = "frozen";
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// CSV, JSON lines or Parquet, plain, .gz or .zst; or a folder of ADER blocks (period_0.txt, …) as one stream.
+    file: PathBuf,
+    #[command(flatten)]
+    log: LogArgs,
+    /// Rivals to compare with, separated by commas; `thalweg` for none. isgd and gru take most of the time.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = METHODS,
+        default_value = "popularity,covisitation,vsknn,isgd,gru,frozen")]
+    methods: Vec<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+const METHODS: [&str; 7] = ["thalweg", "popularity", "covisitation", "vsknn", "isgd", "gru", FROZEN];
+
+/// How the run went.
+pub(crate) struct Run {
+    pub(crate) judged: Judged,
+    pub(crate) interactions: u64,
+    /// What the product took for testing and training.
+    pub(crate) busy: Duration,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Error> {
+    let started = Instant::now();
+    let stream = Stream::open(&args.file, &args.log)?;
+    let (rows, skipped, users) = (stream.rows, stream.skipped, stream.users);
+    let settings = args.common.settings()?;
+    let seed = settings.seed;
+    let bar = output::bar(stream.events.len() as u64, "learning");
+    let run = go(stream.events, settings, &args.methods, args.common.micro_batch(), |n| bar.inc(n))?;
+    bar.finish_and_clear();
+
+    let json = json(&run, started.elapsed(), rows, &skipped, users, seed);
+    if let Some(path) = &args.common.report {
+        write_page(path, &report::evaluation::prequential(&name(args), &json)?)?;
+    }
+    if args.common.json { output::json(&json) } else { tell(&run, &json) }
+}
+
+fn name(args: &Args) -> String {
+    args.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Runs product and rivals over `events`; `progress` is told how many events more are done.
+pub(crate) fn go(
+    events: impl ExactSizeIterator<Item = Event>,
+    settings: Settings,
+    methods: &[String],
+    micro_batch: usize,
+    progress: impl Fn(u64),
+) -> Result<Run, Error> {
+    let mut rivals = Vec::new();
+    for name in rivals::NAMES.into_iter().filter(|name| methods.iter().any(|method| method == name)) {
+        rivals.extend(rivals::rival(name, &settings.device, settings.seed)?);
+    }
+    let frozen = methods.iter().any(|method| method == FROZEN);
+    let length = events.len() as u64;
+    let judge = Judge::new(length, rivals);
+    let learner = Learner::new(settings)?;
+    // A thread of their own: the product's rate is measured beside them, not with them.
+    std::thread::scope(|scope| {
+        let (sender, receiver) = sync_channel(BEHIND);
+        let judging = scope.spawn(move || follow(judge, &receiver));
+        let mut product = Product { learner, busy: Duration::ZERO };
+        let mut joins = None;
+        let mut batch = Vec::with_capacity(micro_batch);
+        for (offset, event) in (0_u64..).zip(events) {
+            if offset == split(length) {
+                // The copy stands exactly where the first 20 % end.
+                if sender.send(product.learn(std::mem::take(&mut batch), joins.take())).is_err() {
+                    break;
+                }
+                joins = frozen.then(|| -> Box<dyn Rival> {
+                    Box::new(FrozenCopy::new(product.learner.knowledge(), Catalog::default()))
+                });
+            }
+            batch.push((offset, event));
+            if batch.len() >= micro_batch {
+                progress(batch.len() as u64);
+                if sender.send(product.learn(std::mem::take(&mut batch), joins.take())).is_err() {
+                    break; // the judge has stopped, and says why below
+                }
+            }
+        }
+        progress(batch.len() as u64);
+        let _ = sender.send(product.learn(batch, joins));
+        drop(sender);
+        let judged = judging.join().map_err(|_| Error::Other("the rivals' thread panicked".to_owned()))??;
+        Ok(Run { judged, interactions: length, busy: product.busy })
+    })
+}
+
+fn follow(mut judge: Judge, receiver: &Receiver<MicroBatch>) -> Result<Judged, Error> {
+    for batch in receiver {
+        judge.follow(batch)?;
+    }
+    Ok(judge.finish())
+}
+
+struct Product {
+    learner: Learner,
+    busy: Duration,
+}
+
+impl Product {
+    fn learn(&mut self, events: Vec<(u64, Event)>, joins: Option<Box<dyn Rival>>) -> MicroBatch {
+        let happened = events.iter().map(|(_, event)| Happened {
+            user: event.user_id.clone(),
+            key: key_of(&event.item_id),
+            kind: Kind::from(event.kind),
+            ts: event.ts.0,
+        });
+        let mut batch = MicroBatch { happened: happened.collect(), shown: Vec::with_capacity(events.len()), joins };
+        let place = |offset: u64| i64::try_from(offset).unwrap_or(i64::MAX);
+        let positioned: Vec<_> = events.into_iter().map(|(n, event)| positioned(place(n), event)).collect();
+        let started = Instant::now();
+        self.learner.observe_with(&positioned, |tested| batch.shown.push(shown(&tested)));
+        self.busy += started.elapsed();
+        batch
+    }
+}
+
+fn shown(tested: &Tested<'_>) -> Shown {
+    Shown {
+        key: tested.key,
+        rank: tested.rank,
+        list: tested.slate.iter().map(|(key, _)| *key).collect(),
+        source: tested.slate.iter().find(|(key, _)| *key == tested.key).map(|(_, source)| *source),
+        known: tested.item.is_some(),
+        history: tested.history.to_vec(),
+    }
+}
+
+#[allow(clippy::cast_precision_loss)] // a count
+pub(super) fn json(
+    run: &Run,
+    wall: Duration,
+    rows: u64,
+    skipped: &std::collections::BTreeMap<String, u64>,
+    users: usize,
+    seed: u64,
+) -> Value {
+    let Run { judged, interactions, busy } = run;
+    let of = |tallies: &mut dyn Iterator<Item = (&'static str, &super::figures::Tally)>| -> Map<String, Value> {
+        tallies.map(|(name, tally)| (name.to_owned(), tally.json(judged.known))).collect()
+    };
+    let mut differences: Map<String, Value> = judged
+        .differences()
+        .map(|(name, hr, mrr)| (name.to_owned(), json!({ "hr_20": hr.json(), "mrr_20": mrr.json() })))
+        .collect();
+    differences.insert("method".to_owned(), json!(interval::METHOD));
+    json!({
+        "rows": rows,
+        "skipped_rows": skipped,
+        "interactions": interactions,
+        "users": users,
+        "items": judged.known,
+        "seed": seed,
+        "interactions_per_second": *interactions as f64 / busy.as_secs_f64(),
+        "wall_seconds": wall.as_secs_f64(),
+        "peak_memory_bytes": peak_memory_bytes(),
+        "after_20_percent": of(&mut judged.after()),
+        "overall": of(&mut judged.overall()),
+        "windows": judged.windows_json(),
+        "differences": differences,
+        "breakdown": judged.breakdown.json(),
+    })
+}
+
+/// The same for people.
+fn tell(run: &Run, json: &Value) -> Result<(), Error> {
+    let Run { judged, interactions, .. } = run;
+    let figure = |value: &Value, digits: usize| value.as_f64().map_or("-".to_owned(), |f| format!("{f:.digits$}"));
+    let memory = json["peak_memory_bytes"].as_f64().map_or(String::new(), |bytes| format!(", {:.0} MB", bytes / 1e6));
+    output::line(format!(
+        "{interactions} interactions, {} items, {} interactions a second{memory}",
+        judged.known,
+        figure(&json["interactions_per_second"], 0)
+    ));
+    const SHOWN: [&str; 7] = ["hr_10", "hr_20", "mrr_10", "mrr_20", "ndcg_20", "coverage_20", "new_share_20"];
+    let heads = ["HR@10", "HR@20", "MRR@10", "MRR@20", "NDCG@20", "coverage@20", "new@20", "HR@20 of all events"];
+    let mut table = vec![["method, in %"].into_iter().chain(heads).map(str::to_owned).collect::<Vec<_>>()];
+    for (name, _) in judged.after() {
+        let after = SHOWN.map(|key| figure(&json["after_20_percent"][name][key], 2));
+        let overall = figure(&json["overall"][name]["hr_20"], 2);
+        table.push([name.to_owned()].into_iter().chain(after).chain([overall]).collect());
+    }
+    output::table(&table);
+    output::line("");
+    let mut table = vec![["thalweg minus", "HR@20", "95 %", "MRR@20", "95 %"].map(str::to_owned).to_vec()];
+    for (name, ..) in judged.differences() {
+        let of = |measure: &str| {
+            let interval = &json["differences"][name][measure];
+            let end = |end: &str| interval[end].as_f64().map_or("-".to_owned(), |f| format!("{f:+.2}"));
+            [end("difference"), format!("{} to {}", end("low"), end("high"))]
+        };
+        table.push([name.to_owned()].into_iter().chain(of("hr_20")).chain(of("mrr_20")).collect());
+    }
+    output::table(&table);
+    output::line("");
+    output::table(&judged.breakdown.table());
+    judged.breakdown.lines().iter().for_each(output::line);
+    output::line(
+        "Tested: choices of a user or session that acted before, after the first 20 % of the stream. Repeats stay in; a \
+         tie counts against the label.",
+    );
+    output::line(interval::METHOD);
+    Ok(())
+}
