@@ -104,14 +104,8 @@ pub(crate) fn gather(
     let newest = knowledge.newest.iter().rev().take(most / 4);
     newest.enumerate().for_each(|(n, (_, key))| offer(*key, Origin::New, n));
 
-    let all = [
-        Origin::Repeat,
-        Origin::Covisitation,
-        Origin::Sessions,
-        Origin::Sequence,
-        Origin::Popularity,
-        Origin::New,
-    ];
+    let all =
+        [Origin::Repeat, Origin::Covisitation, Origin::Sessions, Origin::Sequence, Origin::Popularity, Origin::New];
     for candidate in &mut candidates {
         let place = |origin: &Origin| candidate.places[*origin as usize].unwrap_or(u16::MAX);
         let highest = all.into_iter().min_by_key(place).unwrap_or(candidate.origin);
@@ -146,8 +140,7 @@ pub(crate) fn score(knowledge: &Knowledge, lists: &[Vec<Candidate>]) -> Vec<Vec<
 /// Positions of the best `k` candidates of a list, best first; equal scores by key, so that a replay repeats itself.
 pub(crate) fn best(list: &[Candidate], scores: &[f32], k: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..list.len()).collect();
-    let better =
-        |a: &usize, b: &usize| scores[*b].total_cmp(&scores[*a]).then(list[*a].key.cmp(&list[*b].key));
+    let better = |a: &usize, b: &usize| scores[*b].total_cmp(&scores[*a]).then(list[*a].key.cmp(&list[*b].key));
     if order.len() > k && k > 0 {
         order.select_nth_unstable_by(k - 1, better);
         order.truncate(k);

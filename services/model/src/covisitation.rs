@@ -92,9 +92,7 @@ impl Covisitation {
         let new = Neighbour { key: to, weights };
         if neighbours.list.len() < memory.neighbours {
             neighbours.list.push(new);
-        } else if let Some(weakest) =
-            neighbours.list.iter_mut().min_by(|a, b| a.strength().total_cmp(&b.strength()))
-        {
+        } else if let Some(weakest) = neighbours.list.iter_mut().min_by(|a, b| a.strength().total_cmp(&b.strength())) {
             *weakest = new;
         }
     }

@@ -149,7 +149,12 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 
 /// The features of one candidate; every one lies roughly between -3 and 3.
 #[allow(clippy::cast_precision_loss)] // counts
-pub(crate) fn of(knowledge: &Knowledge, query: &Query<'_>, evidence: &Evidence, candidate: &Candidate) -> [f32; FEATURES] {
+pub(crate) fn of(
+    knowledge: &Knowledge,
+    query: &Query<'_>,
+    evidence: &Evidence,
+    candidate: &Candidate,
+) -> [f32; FEATURES] {
     let items = &knowledge.items;
     let vector = items.vector(candidate.slot);
     let cosine = dot(vector, query.vector);

@@ -57,9 +57,8 @@ pub(crate) struct Sessions {
 impl Sessions {
     /// Notes a choice in the user's session, or begins a new one; gives its number.
     pub(crate) fn note(&mut self, user: u64, key: u64, ts: i64, bounds: &Bounds) -> u32 {
-        let going_on = self.number_of(user).filter(|n| {
-            self.get(*n).is_some_and(|session| ts - session.last_ts <= bounds.gap_ms)
-        });
+        let going_on =
+            self.number_of(user).filter(|n| self.get(*n).is_some_and(|session| ts - session.last_ts <= bounds.gap_ms));
         let number = going_on.unwrap_or_else(|| self.begin(user, ts, bounds));
         let at = (number - self.first) as usize;
         let Some(session) = self.kept.get_mut(at) else { return number };
@@ -126,10 +125,6 @@ impl Sessions {
     /// Number of the oldest session kept.
     pub(crate) fn first(&self) -> u32 {
         self.first
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.kept.len()
     }
 
     /// Sessions with their numbers, rising.
@@ -277,7 +272,7 @@ mod tests {
         for user in 0..10 {
             note_all(&mut sessions, user, &[user, 100], 0);
         }
-        assert_eq!((sessions.len(), sessions.first()), (4, 6));
+        assert_eq!((sessions.kept.len(), sessions.first()), (4, 6));
         assert_eq!(sessions.of_item.len(), 5);
         assert_eq!(**sessions.of_item.get(&100).expect("held"), [8, 9]);
         assert_eq!(sessions.of_user.len(), 4);

@@ -12,8 +12,8 @@ use burn::tensor::{Bool, Bytes, Device, Int, Tensor, TensorData};
 use crate::dense::{self, Arrays};
 use crate::encoder::{Encoder, unit};
 use crate::error::Error;
-use crate::knowledge::{Arranged, Knowledge};
 use crate::features::FEATURES;
+use crate::knowledge::{Arranged, Knowledge};
 use crate::ranker::Ranker;
 use crate::settings::Settings;
 

@@ -90,7 +90,7 @@ impl Validate for Config {
             (!(1..=1_000).contains(&s.slate_items), "scorer.slate_items: between 1 and 1000"),
             (
                 !(1..=256).contains(&s.history),
-                "scorer.history: between 1 and 256, equal to the trainer's model.history",
+                "scorer.history: between 1 and 256, equal to the trainer's model.remembered",
             ),
             (s.users < s.max_batch, "scorer.users: at least scorer.max_batch"),
             // An empty slate and a history of one interaction with the longest ids take about 1 kB.
@@ -124,7 +124,7 @@ mod tests {
     fn the_embedded_defaults_are_a_valid_configuration() {
         let config = load(&[]).expect("loads");
         assert_eq!((config.scorer.slate_items, config.scorer.encoding), (20, Encoding::Json));
-        assert_eq!(config.scorer.history, model::Settings::default().history, "training and serving see the same");
+        assert_eq!(config.scorer.history, model::Settings::default().remembered, "training and serving see the same");
     }
 
     #[test]

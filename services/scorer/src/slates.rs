@@ -9,7 +9,7 @@ use model::{Seen, UserView};
 use runtime::kafka::Record;
 use runtime::redis::{Redis, Script};
 use runtime::{Context, Latency};
-use schemas::{Entry, key_of, Keys, Slate, Source};
+use schemas::{Entry, Keys, Slate, Source, key_of};
 use tracing::{debug, warn};
 
 use crate::batch::{self, Positioned};

@@ -31,7 +31,8 @@ impl Rival for FrozenCopy {
     }
 
     fn rank(&mut self, asks: &[Ask<'_>]) -> Vec<Ranked> {
-        let users: Vec<_> = asks.iter().map(|ask| UserView { history: ask.history, ts: ask.ts }).collect();
+        let users: Vec<_> =
+            asks.iter().map(|ask| UserView { user: ask.user, history: ask.history, ts: ask.ts }).collect();
         self.model.scored(&users, &self.catalog).into_iter().map(|scored| Best::of(NAMED, scored)).collect()
     }
 

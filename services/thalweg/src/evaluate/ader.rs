@@ -98,7 +98,7 @@ pub(crate) fn go(
     passes: u16,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Run, Error> {
-    let history = settings.history;
+    let history = settings.remembered;
     let mut learner = Learner::new(settings)?;
     let mut seen = HashSet::new();
     let mut run = Run { blocks: Vec::new(), learned: 0, learning_seconds: 0.0, replay_buffer: 0 };
@@ -106,7 +106,7 @@ pub(crate) fn go(
     for (past, next) in blocks.iter().zip(&blocks[1..]) {
         let started = Instant::now();
         run.learned += learn(&mut learner, past, run.learned, micro_batch, progress);
-        run.replay_buffer = rehearse(&mut learner, past, micro_batch, passes)?;
+        run.replay_buffer = rehearse(&mut learner, past, micro_batch, passes);
         run.learning_seconds += started.elapsed().as_secs_f64();
         seen.extend(past.events.iter().map(|(_, item)| item.clone()));
         let model = Model::of(learner.knowledge());
@@ -136,16 +136,12 @@ fn learn(
     block.events.len()
 }
 
-/// The passes after the first. Gives how many interactions the replay buffer holds.
-///
-/// The one place where replay is called: `steps` micro-batches of what the learner remembers of this block and those
-/// before it.
-fn rehearse(_learner: &mut Learner, block: &Block, micro_batch: usize, passes: u16) -> Result<usize, Error> {
+/// The passes after the first: as many examples of the replay buffer as the block has events, each pass. Gives how
+/// many interactions the buffer holds.
+fn rehearse(learner: &mut Learner, block: &Block, micro_batch: usize, passes: u16) -> usize {
     let steps = block.events.len().div_ceil(micro_batch) * usize::from(passes - 1);
-    if steps > 0 {
-        return Err(Error::Other("this learner has no replay buffer: leave --passes at 1".to_owned()));
-    }
-    Ok(0)
+    (0..steps).for_each(|_| learner.rehearse(micro_batch));
+    learner.rehearsable()
 }
 
 /// A next item to predict: the session, how many of its items are known, and what comes then.
@@ -189,7 +185,8 @@ fn ranks(model: &Model, sessions: &[Vec<Seen>], asks: &[Ask], history: usize) ->
     let rank = |batch: &&[Ask]| -> Vec<Rank> {
         let view = |ask: &Ask| {
             let before = &sessions[ask.session][..ask.before];
-            UserView { history: &before[before.len().saturating_sub(history)..], ts: before[before.len() - 1].ts }
+            let (history, ts) = (&before[before.len().saturating_sub(history)..], before[before.len() - 1].ts);
+            UserView { user: 0, history, ts }
         };
         let users: Vec<_> = batch.iter().map(view).collect();
         let scored = model.scored(&users, &catalog).into_iter();
