@@ -32,6 +32,11 @@ test:
 check:
     infra/check.sh
 
+# What is learned, on samples of recorded logs, against floors; benches/quality.md has the whole tables.
+[no-exit-message]
+quality: build
+    infra/quality.sh
+
 # Figures beside their limits; benches/README.md says how to read them.
 [no-exit-message]
 bench *ARGS: build

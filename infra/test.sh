@@ -18,6 +18,8 @@ cargo test --workspace --locked --no-run
 step "unit tests, and end to end on the embedded broker"
 env -u KAFKA_BROKERS cargo test --workspace --locked
 
+infra/quality.sh
+
 # `--workspace --test e2e`, not `-p tests`: another set of packages would be another set of features, compiled anew.
 if [[ -n ${KAFKA_BROKERS:-} ]]; then
     step "end to end on the Kafka at $KAFKA_BROKERS"

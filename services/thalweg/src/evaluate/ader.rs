@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::blocks::{self, Block};
 use super::figures::hit;
-use super::{Common, peak_memory_bytes, percent, positioned, write_page};
+use super::{Common, floor, peak_memory_bytes, percent, positioned, write_page};
 use crate::error::Error;
 use crate::{output, report};
 
@@ -87,7 +87,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         let name = args.folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         write_page(path, &report::evaluation::ader(&name, &json)?)?;
     }
-    if args.common.json { output::json(&json) } else { tell(&run, &json) }
+    if args.common.json { output::json(&json) } else { tell(&run, &json) }?;
+    floor::check(&args.common.floors, &json["mean"])
 }
 
 /// Goes through the blocks; `progress` is told how many events more were learned or tested.

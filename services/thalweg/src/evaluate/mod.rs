@@ -4,6 +4,7 @@ pub(crate) mod ader;
 mod blocks;
 pub(crate) mod breakdown;
 mod figures;
+mod floor;
 mod interval;
 mod items;
 mod judge;
@@ -33,6 +34,9 @@ pub(crate) struct Common {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    /// End with an error when a figure of the product is below this many per cent; may be given several times.
+    #[arg(long = "floor", value_name = "FIGURE=PERCENT")]
+    pub(crate) floors: Vec<floor::Floor>,
     /// Write a page with plots.
     #[arg(long, value_name = "FILE.html")]
     pub(crate) report: Option<PathBuf>,

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::judge::{Happened, Judge, Judged, MicroBatch, Shown, split};
 use super::stream::Stream;
-use super::{Common, interval, peak_memory_bytes, positioned, write_page};
+use super::{Common, floor, interval, peak_memory_bytes, positioned, write_page};
 use crate::cli::LogArgs;
 use crate::error::Error;
 use crate::{output, report};
@@ -59,7 +59,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     if let Some(path) = &args.common.report {
         write_page(path, &report::evaluation::prequential(&name(args), &json)?)?;
     }
-    if args.common.json { output::json(&json) } else { tell(&run, &json) }
+    if args.common.json { output::json(&json) } else { tell(&run, &json) }?;
+    floor::check(&args.common.floors, &json["after_20_percent"]["thalweg"])
 }
 
 fn name(args: &Args) -> String {

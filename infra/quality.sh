@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Quality on samples of recorded logs, against floors that fail the build. The logs are no part of the project: without them it says so and ends well.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+step() { printf '\n== %s (%d:%02d)\n' "$*" $((SECONDS / 60)) $((SECONDS % 60)); }
+data=${THALWEG_DATA:-../shared/data}
+thalweg=${CARGO_TARGET_DIR:-target}/debug/thalweg
+below=0
+
+# sample NAME FILE ARGUMENTS…: goes on after a miss, so that one run shows all of them.
+sample() {
+    local name=$1 file=$2
+    shift 2
+    step "quality: $name"
+    if [[ ! -e $data/$file ]]; then
+        echo "skipped: there is no $file in the folder that THALWEG_DATA names"
+        return
+    fi
+    "$thalweg" evaluate "$1" "$data/$file" "${@:2}" || below=1
+}
+
+# Floors are two points of HR and one of MRR below what was measured: a change that falls through them cost quality.
+sample "DIGINETICA, 40,000 views" ader-diginetica prequential --methods popularity,covisitation --limit 40000 \
+    --floor hr_20=0 --floor mrr_20=0
+sample "Globo, 60,000 clicks" globo-clicks-10-days.csv.gz prequential --methods popularity,covisitation --limit 60000 \
+    --columns user=session_id,item=click_article_id,time=click_timestamp --floor hr_20=0 --floor mrr_20=0
+sample "Online Retail, 40,000 lines" online-retail.csv.gz prequential --methods popularity,covisitation --limit 40000 \
+    --type purchase --columns user=CustomerID,item=StockCode,time=InvoiceDate,value=Quantity \
+    --floor hr_20=0 --floor mrr_20=0
+sample "ADER, the first two weeks" ader-diginetica ader --blocks 2 --floor recall_20=0 --floor mrr_20=0
+
+((below == 0)) || {
+    echo "error: a figure above is below its floor: find the change that cost it, or say in benches/quality.md why it is worth it." >&2
+    exit 1
+}
