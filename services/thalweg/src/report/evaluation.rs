@@ -147,7 +147,7 @@ fn windows(title: &'static str, caption: &'static str, key: &str, json: &Value) 
         };
         Line { name, ink, points: windows.iter().filter_map(point).collect() }
     };
-    let named = METHODS.into_iter().zip(Ink::LINES).filter(|(name, _)| measured(&name));
+    let named = METHODS.into_iter().zip(Ink::LINES).filter(|(name, _)| measured(name));
     drawn(title, caption, "interactions", named.map(line).collect())
 }
 
