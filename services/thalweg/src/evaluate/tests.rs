@@ -105,7 +105,7 @@ fn settings_come_from_a_file_and_unknown_keys_are_refused() {
     let common = |text: &str, seed| {
         let path = folder.path().join("config.toml");
         std::fs::write(&path, text).expect("writes");
-        Common { settings: Some(path), seed, micro_batch: 64, json: false, report: None }
+        Common { settings: Some(path), seed, micro_batch: 64, json: false, floors: Vec::new(), report: None }
     };
     let settings = common("[model]\ndim = 32\nseed = 5\n", None).settings().expect("reads");
     assert_eq!((settings.dim, settings.seed, settings.history), (32, 5, Settings::default().history));
