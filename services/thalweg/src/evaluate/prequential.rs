@@ -109,7 +109,7 @@ pub(crate) fn go(
             }
         }
         progress(batch.len() as u64);
-        let _ = sender.send(product.learn(batch, joins));
+        let _ = sender.send(product.learn(batch, joins)); // fails only when the judge has stopped, and joining says why
         drop(sender);
         let judged = judging.join().map_err(|_| Error::Other("the rivals' thread panicked".to_owned()))??;
         Ok(Run { judged, interactions: length, busy: product.busy })
