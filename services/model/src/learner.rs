@@ -685,13 +685,13 @@ impl Learner {
 
 /// Numbers the keys of a batch from 0.
 #[derive(Default)]
-struct Unique {
-    keys: Vec<u64>,
+pub(crate) struct Unique {
+    pub(crate) keys: Vec<u64>,
     index: Plain<i32>,
 }
 
 impl Unique {
-    fn index(&mut self, key: u64) -> i32 {
+    pub(crate) fn index(&mut self, key: u64) -> i32 {
         *self.index.entry(key).or_insert_with(|| {
             self.keys.push(key);
             i32::try_from(self.keys.len() - 1).expect("a micro-batch is small")

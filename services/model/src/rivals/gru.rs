@@ -18,7 +18,7 @@ use super::{Ask, Choice, ITEMS, NAMED, Ranked, Rival, chosen};
 use crate::dense;
 use crate::error::Error;
 use crate::history::Seen;
-use crate::keymap::Plain;
+use crate::learner::Unique;
 
 const DIM: usize = 64;
 /// Items of a history that the network sees.
@@ -222,21 +222,5 @@ impl Rival for Gru {
 impl std::fmt::Debug for Gru {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gru").field("items", &self.rows.len()).field("steps", &self.steps).finish_non_exhaustive()
-    }
-}
-
-/// Numbers the keys of a step from 0.
-#[derive(Default)]
-struct Unique {
-    keys: Vec<u64>,
-    index: Plain<i32>,
-}
-
-impl Unique {
-    fn index(&mut self, key: u64) -> i32 {
-        *self.index.entry(key).or_insert_with(|| {
-            self.keys.push(key);
-            i32::try_from(self.keys.len() - 1).expect("a micro-batch is small")
-        })
     }
 }
