@@ -70,8 +70,8 @@ pub(crate) fn gather(
     excluded: &dyn Fn(u64) -> bool,
 ) -> Vec<Candidate> {
     let most = knowledge.settings.candidates;
-    let disliked =
-        |key: u64| query.history.iter().rev().find(|s| s.key == key).is_some_and(|s| s.kind == schemas::Kind::Dislike);
+    let without_purchased = knowledge.settings.exclude_purchased;
+    let unwanted = |key: u64| evidence.own(key).is_some_and(|own| own.disliked || (without_purchased && own.bought));
     let mut found: Plain<usize> = Plain::default();
     let mut candidates: Vec<Candidate> = Vec::with_capacity(most * 4);
     let mut offer = |key: u64, origin: Origin, place: usize| {
@@ -80,7 +80,7 @@ pub(crate) fn gather(
             Some(at) => *at,
             None => {
                 let Some(slot) = knowledge.items.slot(key) else { return };
-                if excluded(key) || disliked(key) {
+                if excluded(key) || unwanted(key) {
                     return;
                 }
                 found.insert(key, candidates.len());

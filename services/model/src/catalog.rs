@@ -52,6 +52,12 @@ impl Catalog {
         self.delisted.contains(&key)
     }
 
+    /// Whether the catalog has the item, and it may be shown.
+    #[must_use]
+    pub fn is_listed(&self, key: u64) -> bool {
+        self.items.contains_key(&key) && !self.is_delisted(key)
+    }
+
     /// The item's categories; empty when the catalog does not know it.
     #[must_use]
     pub fn categories(&self, key: u64) -> &[Arc<str>] {

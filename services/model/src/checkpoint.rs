@@ -20,7 +20,7 @@ pub struct Record {
     pub key: String,
     /// The record's value.
     pub value: Vec<u8>,
-    /// BLAKE3 of the value, for the header; empty for a manifest or a claim.
+    /// BLAKE3 of the value, for the header.
     pub checksum: String,
 }
 
@@ -58,6 +58,14 @@ pub fn split(
         quality_overall: frozen.overall_quality().clone(),
     };
     (chunks, manifest)
+}
+
+/// The record that makes a version exist.
+#[must_use]
+pub fn manifest_record(manifest: &Manifest) -> Record {
+    let value = serde_json::to_vec(manifest).expect("a manifest has nothing that JSON has not");
+    let checksum = blake3::hash(&value).to_hex().to_string();
+    Record { key: key(manifest.version, Part::Manifest), value, checksum }
 }
 
 /// What a record on `checkpoints` led to.
@@ -128,7 +136,7 @@ impl Assembler {
                 self.chunk(version, n, value, checksum);
                 Outcome::Nothing
             }
-            Part::Manifest => self.manifest(version, &value),
+            Part::Manifest => self.manifest(version, &value, checksum),
         }
     }
 
@@ -171,9 +179,12 @@ impl Assembler {
         self.chunks.insert(n, value);
     }
 
-    fn manifest(&mut self, version: VersionId, value: &[u8]) -> Outcome {
+    fn manifest(&mut self, version: VersionId, value: &[u8], checksum: Option<&[u8]>) -> Outcome {
         self.newest = self.newest.max(Some(version));
         let refused = |reason: String| Outcome::Refused { version: Some(version), reason };
+        if checksum != Some(blake3::hash(value).to_hex().as_bytes()) {
+            return refused("its manifest does not have the checksum of its header".into());
+        }
         let manifest: Manifest = match serde_json::from_slice(value) {
             Ok(manifest) => manifest,
             Err(e) => return refused(format!("the manifest is not readable: {e}")),
@@ -184,6 +195,9 @@ impl Assembler {
         let chunks = std::mem::take(&mut self.chunks);
         if let Some(fault) = self.fault.take() {
             return refused(fault);
+        }
+        if manifest.v != Manifest::V {
+            return refused(format!("its manifest is of format {}, this program reads {}", manifest.v, Manifest::V));
         }
         if manifest.version != version {
             return refused(format!("its manifest names version {}", manifest.version));

@@ -18,6 +18,9 @@ pub(crate) const BEHIND: usize = 2;
 /// Chosen near each other lately: ahead and behind with a short half-life.
 pub(crate) const LATELY: usize = 3;
 
+/// Decayed so far a total says nothing, and its reciprocal would not be finite.
+const LEAST_TOTAL: f32 = 1e-30;
+
 /// One weight, or share, for each way.
 pub(crate) type Ways = [f32; WAYS];
 
@@ -125,7 +128,7 @@ fn scale(weights: &mut Ways, by: &Ways) {
 impl Neighbours {
     /// Each neighbour's share of everything the item was paired with, 0 to 1, by way.
     pub(crate) fn shares(&self) -> impl Iterator<Item = (u64, Ways)> + '_ {
-        let scales = self.totals.map(|total| if total > 0.0 { total.recip() } else { 0.0 });
+        let scales = self.totals.map(|total| if total > LEAST_TOTAL { total.recip() } else { 0.0 });
         self.list.iter().map(move |n| {
             let mut shares = n.weights;
             scale(&mut shares, &scales);

@@ -37,6 +37,21 @@ impl Paired {
     }
 }
 
+/// What the user did with an item.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Own {
+    /// The last thing done with it was to dislike it.
+    pub(crate) disliked: bool,
+    /// It was bought.
+    pub(crate) bought: bool,
+    /// Interactions since the last choice of it; `None` when it was never chosen.
+    back: Option<usize>,
+    /// How often it was chosen.
+    times: f32,
+    /// The last choice of it.
+    latest: Option<Seen>,
+}
+
 /// What is known for one query before any candidate is looked at.
 #[derive(Debug)]
 pub(crate) struct Evidence {
@@ -44,6 +59,8 @@ pub(crate) struct Evidence {
     sessions: Plain<f32>,
     best_session: f32,
     best_cosine: f32,
+    /// What the user did with each item of the history.
+    own: Plain<Own>,
     /// Slot of the last item.
     last: Option<u32>,
     context: [f32; 4],
@@ -58,6 +75,7 @@ impl Evidence {
             best_session: sessions.values().copied().fold(0.0, f32::max),
             sessions,
             best_cosine: query.retrieved.first().map_or(0.0, |(cosine, _)| *cosine),
+            own: own(query.history),
             last: positive().next().and_then(|seen| knowledge.items.slot(seen.key)),
             context: context(query),
         }
@@ -66,6 +84,11 @@ impl Evidence {
     /// The rank of `key` by pairs alone: the plain rival that every report names.
     pub(crate) fn pair_rank(&self, key: u64) -> Rank {
         rank_of(key, self.pairs.iter().map(|(key, paired)| (*key, paired.sum[AHEAD] + paired.sum[BEHIND])))
+    }
+
+    /// What the user did with an item, if anything.
+    pub(crate) fn own(&self, key: u64) -> Option<&Own> {
+        self.own.get(&key)
     }
 
     /// Keys that pairs name, best first.
@@ -88,6 +111,23 @@ fn best(mut scored: Vec<(f32, u64)>, k: usize) -> Vec<u64> {
     }
     scored.sort_unstable_by(order);
     scored.into_iter().map(|(_, key)| key).collect()
+}
+
+/// Looks through a history once, so that no candidate has to.
+fn own(history: &[Seen]) -> Plain<Own> {
+    let mut own: Plain<Own> = Plain::default();
+    for (back, seen) in history.iter().rev().enumerate() {
+        let disliked = seen.kind == schemas::Kind::Dislike;
+        let known =
+            own.entry(seen.key).or_insert(Own { disliked, bought: false, back: None, times: 0.0, latest: None });
+        known.bought |= seen.kind == schemas::Kind::Purchase;
+        if seen.kind.is_positive() {
+            known.back.get_or_insert(back);
+            known.latest.get_or_insert(*seen);
+            known.times += 1.0;
+        }
+    }
+    own
 }
 
 /// Sums the shares that a history's last items give to their neighbours.
@@ -136,7 +176,8 @@ fn log_seconds(milliseconds: i64) -> f32 {
 }
 
 fn log_share(share: f32) -> f32 {
-    (share.max(LEAST_SHARE) / LEAST_SHARE).ln() / 3.0
+    // Most candidates have most of their shares at nothing, and a logarithm costs more than a comparison.
+    if share > LEAST_SHARE { (share / LEAST_SHARE).ln() / 3.0 } else { 0.0 }
 }
 
 fn of_place(place: Option<u16>) -> f32 {
@@ -166,10 +207,11 @@ pub(crate) fn of(
     let expected = shares[HALF_LIVES - 1];
     let lift = |share: f32| if share > 0.0 { ((share.ln() - expected) / 4.0).clamp(-2.0, 3.0) } else { 0.0 };
     let place = |origin: Origin| of_place(candidate.places[origin as usize]);
-    let own = |seen: &&Seen| seen.key == candidate.key && seen.kind.is_positive();
-    let back = query.history.iter().rev().position(|seen| own(&seen));
-    let latest = back.map(|n| query.history[query.history.len() - 1 - n]);
-    let times = query.history.iter().filter(own).count();
+    let own = evidence.own(candidate.key);
+    let (back, latest) = (own.and_then(|own| own.back), own.and_then(|own| own.latest));
+    let times = own.map_or(0.0, |own| own.times);
+    // A version knows nothing of what happened after it: ages beyond it would be of a kind never trained on.
+    let now = query.ts.min(knowledge.now);
     let bought = latest.is_some_and(|seen| matches!(seen.kind, schemas::Kind::Cart | schemas::Kind::Purchase));
     let flag = |yes: bool| f32::from(u8::from(yes));
     let [length, repetition, tempo, known] = evidence.context;
@@ -203,11 +245,11 @@ pub(crate) fn of(
         flag(back.is_some()),
         back.map_or(0.0, |n| 1.0 / (1.0 + n as f32)),
         flag(back == Some(0)),
-        (times as f32).ln_1p(),
+        times.ln_1p(),
         latest.map_or(0.0, |seen| log_seconds(query.ts - seen.ts)),
         flag(bought),
-        entry.map_or(0.0, |entry| log_seconds(query.ts - entry.first_ts)),
-        entry.map_or(0.0, |entry| log_seconds(query.ts - entry.last_ts)),
+        entry.map_or(0.0, |entry| log_seconds(now - entry.first_ts)),
+        entry.map_or(0.0, |entry| log_seconds(now - entry.last_ts)),
         place(Origin::New),
         length,
         repetition,

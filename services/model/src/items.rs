@@ -290,7 +290,7 @@ impl Items {
         });
     }
 
-    /// Changes an item's own row and accumulator, sets its content sum, and renews its unit vector.
+    /// Changes an item's own row and accumulator, sets its content sum (`None`: it has none), and renews its unit vector.
     pub(crate) fn set_row(&mut self, slot: u32, content: Option<&[f32]>, change: impl FnOnce(&mut [f32], &mut f32)) {
         let dim = self.dim;
         let (block, n) = self.write(slot);
@@ -301,6 +301,8 @@ impl Items {
                 block.content = vec![0.0; BLOCK * dim];
             }
             block.content[range.clone()].copy_from_slice(content);
+        } else if let Some(content) = block.content.get_mut(range.clone()) {
+            content.fill(0.0);
         }
         let vector = &mut block.vectors[range.clone()];
         vector.copy_from_slice(&block.rows[range.clone()]);

@@ -14,7 +14,7 @@ use crate::encoder::{self, Encoder};
 use crate::history::Seen;
 use crate::items::{Entry, Items};
 use crate::keymap::KeyMap;
-use crate::popularity::{Clock, HALF_LIVES, Popular, log2_add};
+use crate::popularity::{Clock, Counters, HALF_LIVES, NEVER, Popular, log2_add};
 use crate::ranker::Ranker;
 use crate::sessions::Sessions;
 use crate::settings::Settings;
@@ -117,9 +117,32 @@ impl Knowledge {
         self.covisitation.remove(key);
     }
 
-    /// Counts one choice of an item; names the item that made room for it in the front of the table.
-    pub(crate) fn count(&mut self, slot: u32, ts: i64) -> Option<u64> {
-        let exponents = self.clock.exponents(ts);
+    /// Goes over to other half-lives of popularity: every count stays what it is at this moment.
+    pub(crate) fn set_half_lives(&mut self, half_lives_s: [f64; HALF_LIVES]) {
+        let clock = Clock::new(self.clock.origin, half_lives_s);
+        if clock == self.clock {
+            return;
+        }
+        let (old, new) = (self.clock.exponents(self.now), clock.exponents(self.now));
+        let moved = |counters: &Counters| std::array::from_fn(|h| counters[h] - old[h] + new[h]);
+        self.clock = clock;
+        let totals = moved(&self.popular.totals);
+        self.popular = Popular::default();
+        self.popular.totals = totals;
+        let keys: Vec<u64> = self.items.blocks().flat_map(|block| block.keys().map(|(_, key)| key)).collect();
+        let slots: Vec<u32> = keys.into_iter().filter_map(|key| self.items.slot(key)).collect();
+        for slot in slots {
+            let popular = &mut self.popular;
+            self.items.update(slot, |entry| {
+                entry.counters = moved(&entry.counters);
+                popular.update(entry.key, &[NEVER; HALF_LIVES], &entry.counters);
+            });
+        }
+    }
+
+    /// Counts one choice of an item, `weight` times; names the item that made room for it in the front of the table.
+    pub(crate) fn count(&mut self, slot: u32, ts: i64, weight: f32) -> Option<u64> {
+        let exponents = self.clock.exponents(ts).map(|exponent| exponent + f64::from(weight).log2());
         for (total, t) in self.popular.totals.iter_mut().zip(exponents) {
             *total = log2_add(*total, t);
         }
@@ -136,14 +159,20 @@ impl Knowledge {
         self.items.promote(slot).1
     }
 
-    /// Pairs a chosen item with the items chosen before it, nearest first; names each item whose list changed.
+    /// Pairs a chosen item with the items chosen before it, nearest first, `weight` times; names each item whose list
+    /// changed.
     #[allow(clippy::cast_precision_loss)] // small counts and hours
-    pub(crate) fn pair(&mut self, history: &[Seen], key: u64, ts: i64, mut touched: impl FnMut(u64)) {
+    pub(crate) fn pair(&mut self, history: &[Seen], key: u64, ts: i64, weight: f32, mut touched: impl FnMut(u64)) {
         let memory = self.settings.pair_memory();
-        let earlier = history.iter().rev().filter(|seen| seen.kind.is_positive() && seen.key != key);
-        for (distance, seen) in earlier.take(self.settings.covisitation_window).enumerate() {
+        let known: Vec<Seen> = {
+            let earlier = history.iter().rev().filter(|seen| seen.kind.is_positive() && seen.key != key);
+            // An item that went has no neighbours any more: nobody would remove them again.
+            let known = earlier.filter(|seen| self.items.slot(seen.key).is_some());
+            known.take(self.settings.covisitation_window).copied().collect()
+        };
+        for (distance, seen) in known.iter().enumerate() {
             let days = (ts - seen.ts).max(0) as f32 / 86_400_000.0;
-            let near = 1.0 / ((distance as f32 + 1.0) * (1.0 + days));
+            let near = weight / ((distance as f32 + 1.0) * (1.0 + days));
             let next = if distance == 0 { near } else { 0.0 };
             self.covisitation.add(seen.key, key, [next, near, 0.0, near], ts, &memory);
             self.covisitation.add(key, seen.key, [0.0, 0.0, near, near], ts, &memory);
@@ -158,7 +187,19 @@ impl Knowledge {
     /// - output: `[histories, dim]` in row order, unit vectors
     pub(crate) fn encode(&self, histories: &[(&[Seen], i64)]) -> Vec<f32> {
         let dim = self.items.dim();
-        let arranged = Arranged::new(histories, self.settings.history);
+        // As in training: what is not in the table is not in the history.
+        let known = |seen: &&Seen| seen.kind.is_positive() && self.items.slot(seen.key).is_some();
+        let histories: Vec<(Vec<Seen>, i64)> = histories
+            .iter()
+            .map(|(history, now)| {
+                let mut newest: Vec<Seen> =
+                    history.iter().rev().filter(known).take(self.settings.history).copied().collect();
+                newest.reverse();
+                (newest, *now)
+            })
+            .collect();
+        let views: Vec<(&[Seen], i64)> = histories.iter().map(|(history, now)| (history.as_slice(), *now)).collect();
+        let arranged = Arranged::new(&views, self.settings.history);
         if arranged.length == 0 {
             return vec![0.0; histories.len() * dim];
         }

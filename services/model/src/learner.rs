@@ -20,18 +20,17 @@ use crate::history::{Histories, Seen};
 use crate::items::Entry;
 use crate::keymap::{KeySet, Plain};
 use crate::knowledge::{Arranged, ContentRow, Knowledge};
+use crate::negatives::Recent;
 use crate::payload::Frozen;
 use crate::quality::{Prequential, Rank, SlidingPopularity, rank_of};
 use crate::replay::{Past, Replay};
 use crate::retrieval::retrieve;
 use crate::served::Model;
 use crate::settings::Settings;
-use crate::trainable::{Choices, Examples, Trainable};
+use crate::trainable::{Choices, Examples, NOBODY, Trainable};
 
 /// The window of the popularity that every report compares with, in interactions.
 const POPULARITY_WINDOW: usize = 5_000;
-/// Chosen items remembered as negatives; drawing from them follows what is popular now.
-const RECENT_TARGETS: usize = 8_192;
 /// Rivals of the chosen candidate that the ranker is trained against: the best, and some of the others.
 const HARD_RIVALS: usize = 40;
 const EASY_RIVALS: usize = 24;
@@ -58,6 +57,8 @@ pub struct Observed {
     pub dropped: usize,
     /// Interactions predicted and trained on.
     pub trained: usize,
+    /// Interactions predicted, but left out of training ([`Learner::train_on`]).
+    pub left_out: usize,
     /// The encoder's loss; 0 when no example had a history.
     pub loss: f32,
 }
@@ -98,11 +99,11 @@ pub struct Learner {
     through: BTreeMap<i32, Through>,
     quality: Prequential,
     popularity: SlidingPopularity,
-    recent_targets: Vec<u64>,
+    recent: Recent,
     replay: Replay,
     steps: u64,
     started: bool,
-    targets_seen: usize,
+    training_share: f64,
     changed: Changed,
 }
 
@@ -111,7 +112,7 @@ pub struct Learner {
 pub(crate) struct Changed {
     pub(crate) items: KeySet,
     pub(crate) pairs: KeySet,
-    pub(crate) sessions: BTreeSet<u32>,
+    pub(crate) sessions: BTreeSet<u64>,
     pub(crate) content: KeySet,
     pub(crate) removed: KeySet,
     pub(crate) arrivals: BTreeMap<i64, u32>,
@@ -131,6 +132,8 @@ struct Example {
     /// the choice instead would show the model a gap that no slate can know.
     asked_at: i64,
     item_id: String,
+    /// How much it counts.
+    weight: f32,
 }
 
 impl Learner {
@@ -158,6 +161,7 @@ impl Learner {
             return Err(Error::Shape { dim: old.dim, heads: old.heads, history: old.history });
         }
         knowledge.items.set_front(settings.retrieval_items);
+        knowledge.set_half_lives(settings.popularity_half_lives_s);
         knowledge.settings = Arc::new(settings);
         let trainable = Trainable::new(&knowledge)?.with_optimizers(model.optimizers().clone())?;
         let started = knowledge.interactions > 0;
@@ -178,12 +182,12 @@ impl Learner {
             histories: Histories::new(settings.max_users, settings.remembered),
             quality: Prequential::new(settings.quality_window),
             popularity: SlidingPopularity::new(POPULARITY_WINDOW),
-            recent_targets: Vec::new(),
+            recent: Recent::default(),
             replay: Replay::new(settings.replay_examples),
             through,
             steps,
             started,
-            targets_seen: 0,
+            training_share: 1.0,
             changed: Changed::default(),
             knowledge,
             trainable,
@@ -229,15 +233,24 @@ impl Learner {
         &self.knowledge
     }
 
-    /// Takes in a catalog record; a new item has a vector from its content before its first click.
+    /// Takes in a catalog record; a new item has a vector from its content before its first click, a known one from its
+    /// new content at once.
     pub fn catalog(&mut self, item_id: &str, item: Option<&Item>, now: i64) {
         self.catalog.apply(item_id, item);
         let key = key_of(item_id);
-        if let Some(item) = item
-            && self.knowledge.items.slot(key).is_none()
-        {
-            let published = item.published_at.map_or(now, |ts| ts.0.min(now));
-            self.insert(key, item_id, published);
+        match (item, self.knowledge.items.slot(key)) {
+            (Some(item), None) => {
+                let published = item.published_at.map_or(now, |ts| ts.0.min(now));
+                self.insert(key, item_id, published);
+            }
+            (_, Some(slot)) => {
+                let features = self.catalog.features(key).to_vec();
+                self.ensure_content(&features);
+                let content = self.content_sum(&features);
+                self.knowledge.items.set_row(slot, content.as_deref(), |_, _| {});
+                self.changed.items.insert(key);
+            }
+            (None, None) => {}
         }
     }
 
@@ -245,11 +258,12 @@ impl Learner {
     pub fn remember(&mut self, interaction: &Interaction) {
         let key = key_of(&interaction.item_id);
         if interaction.kind().is_positive() {
-            self.remember_target(key);
+            self.recent.remember(key);
             self.popularity.record(key);
             let history = self.histories.of(&interaction.user_id);
             if let Some(last) = history.last() {
-                let past = Past::new(history, self.knowledge.settings.history, key, last.ts);
+                let settings = &self.knowledge.settings;
+                let past = Past::new(history, settings.history, key, last.ts, settings.weights.of(interaction.kind()));
                 self.replay.push(past);
             }
         }
@@ -257,6 +271,12 @@ impl Learner {
             let seen = Seen { key, kind: interaction.kind(), ts: interaction.ts };
             self.histories.push(&interaction.user_id, seen);
         }
+    }
+
+    /// From now on trains encoder and ranker on this share of the examples, drawn by chance, to keep up with a rush.
+    /// Every interaction is still tested, counted, paired and remembered.
+    pub fn train_on(&mut self, share: f64) {
+        self.training_share = share.clamp(0.0, 1.0);
     }
 
     /// Tests and then trains on a micro-batch, in order.
@@ -271,16 +291,30 @@ impl Learner {
         if examples.is_empty() {
             return observed;
         }
-        observed.trained = examples.len();
         let views: Vec<(&[Seen], i64)> = examples.iter().map(|e| (e.history.as_slice(), e.asked_at)).collect();
         let users = self.knowledge.encode(&views);
         let ranked = self.test(&examples, &users, witness);
-        self.train_ranker(&examples, &ranked);
+        let chosen = self.choose(examples.len());
+        observed.trained = chosen.iter().filter(|chosen| **chosen).count();
+        observed.left_out = examples.len() - observed.trained;
+        if observed.trained > 0 {
+            self.train_ranker(&examples, &ranked, &chosen);
+        }
         let length = self.knowledge.settings.history;
-        let new = examples.iter().map(|e| Past::new(&e.history, length, e.key, e.asked_at));
+        let new = examples.iter().zip(&chosen).filter(|(_, chosen)| **chosen);
+        let new = new.map(|(e, _)| Past::new(&e.history, length, e.key, e.asked_at, e.weight));
         observed.loss = self.train_encoder(new.collect());
         self.step_done();
         observed
+    }
+
+    /// Which of a batch's examples are trained on.
+    fn choose(&self, examples: usize) -> Vec<bool> {
+        if self.training_share >= 1.0 {
+            return vec![true; examples];
+        }
+        let mut rng = self.rng(2);
+        (0..examples).map(|_| rng.random_bool(self.training_share)).collect()
     }
 
     /// Trains the encoder on the buffer alone, one step on `examples` of its examples: for idle time.
@@ -334,6 +368,7 @@ impl Learner {
                     kind,
                     ts: interaction.ts,
                     item_id: interaction.item_id.clone(),
+                    weight: self.knowledge.settings.weights.of(kind),
                 });
             }
             if kind != Kind::Impression {
@@ -401,30 +436,21 @@ impl Learner {
             Some(slot) => slot,
             None => self.insert(key, &example.item_id, example.ts),
         };
-        let displaced = self.knowledge.count(slot, example.ts);
+        let displaced = self.knowledge.count(slot, example.ts, example.weight);
         self.changed.items.extend(displaced.into_iter().chain([key]));
         let pairs = &mut self.changed.pairs;
-        self.knowledge.pair(&example.history, key, example.ts, |touched| {
+        self.knowledge.pair(&example.history, key, example.ts, example.weight, |touched| {
             pairs.insert(touched);
         });
         let bounds = self.knowledge.settings.session_bounds();
         self.changed.sessions.insert(self.knowledge.sessions.note(example.user, key, example.ts, &bounds));
         self.popularity.record(key);
-        self.remember_target(key);
-    }
-
-    fn remember_target(&mut self, key: u64) {
-        if self.recent_targets.len() < RECENT_TARGETS {
-            self.recent_targets.push(key);
-        } else {
-            self.recent_targets[self.targets_seen % RECENT_TARGETS] = key;
-        }
-        self.targets_seen += 1;
+        self.recent.remember(key);
     }
 
     fn insert(&mut self, key: u64, item_id: &str, first_ts: i64) -> u32 {
         if self.knowledge.items() >= self.knowledge.settings.max_items {
-            self.evict();
+            self.evict(key);
         }
         let (slot, displaced) = self.knowledge.insert(Entry::new(key, item_id.into(), first_ts));
         let dim = self.knowledge.items.dim();
@@ -470,35 +496,43 @@ impl Learner {
         Some(sum)
     }
 
-    fn train_ranker(&mut self, examples: &[Example], ranked: &[(Vec<Candidate>, Vec<f32>)]) {
+    fn train_ranker(&mut self, examples: &[Example], ranked: &[(Vec<Candidate>, Vec<f32>)], trained: &[bool]) {
         // The chosen one first, then its hardest rivals and some of the others: all of them would teach little more.
-        let choices: Vec<Vec<&Candidate>> = examples
+        let choices: Vec<(f32, Vec<(&Candidate, f32)>)> = examples
             .iter()
             .zip(ranked)
-            .filter_map(|(example, (list, scores))| {
+            .zip(trained)
+            .filter(|(_, trained)| **trained)
+            .filter_map(|((example, (list, scores)), _)| {
                 let chosen = list.iter().position(|c| c.key == example.key)?;
                 let order = candidates::best(list, scores, list.len());
                 let (hard, easy) = order.split_at(order.len().min(HARD_RIVALS));
                 let stride = easy.len().div_ceil(EASY_RIVALS).max(1);
-                let rivals = hard.iter().chain(easy.iter().step_by(stride)).filter(|n| **n != chosen);
-                Some(std::iter::once(&chosen).chain(rivals).map(|n| &list[*n]).collect())
+                #[allow(clippy::cast_precision_loss)] // a few hundred candidates
+                let many = (stride as f32).ln(); // each stands for those left out
+                let hard = hard.iter().map(|n| (*n, 0.0));
+                let easy = easy.iter().step_by(stride).map(|n| (*n, many));
+                let rivals = hard.chain(easy).filter(|(n, _)| *n != chosen);
+                let row = std::iter::once((chosen, 0.0)).chain(rivals).map(|(n, many)| (&list[n], many)).collect();
+                Some((example.weight, row))
             })
             .collect();
-        let width = choices.iter().map(Vec::len).max().unwrap_or(0);
+        let width = choices.iter().map(|(_, list)| list.len()).max().unwrap_or(0);
         if width < 2 {
             return;
         }
         let cells = choices.len() * width;
         let mut features = vec![0.0; cells * FEATURES];
-        let mut padding = vec![true; cells];
-        for (row, list) in choices.iter().enumerate() {
-            for (n, candidate) in list.iter().enumerate() {
+        let mut stands_for = vec![NOBODY; cells];
+        let weights = choices.iter().map(|(weight, _)| *weight).collect();
+        for (row, (_, list)) in choices.iter().enumerate() {
+            for (n, (candidate, many)) in list.iter().enumerate() {
                 let cell = row * width + n;
                 features[cell * FEATURES..(cell + 1) * FEATURES].copy_from_slice(&candidate.features);
-                padding[cell] = false;
+                stands_for[cell] = *many;
             }
         }
-        self.trainable.step_ranker(&self.knowledge.settings, Choices { features, padding, width });
+        self.trainable.step_ranker(&self.knowledge.settings, Choices { features, stands_for, weights, width });
     }
 
     /// Trains on new examples and on some of the buffer, which then takes them in.
@@ -519,7 +553,7 @@ impl Learner {
 
     /// A generator of its own for each step and purpose, so that a restored learner draws what the other would have.
     fn rng(&self, purpose: u64) -> ChaCha8Rng {
-        let step = self.steps.wrapping_mul(2).wrapping_add(purpose);
+        let step = self.steps.wrapping_mul(4).wrapping_add(purpose);
         ChaCha8Rng::seed_from_u64(self.knowledge.settings.seed ^ step.wrapping_mul(0x9E37_79B9_7F4A_7C15))
     }
 
@@ -539,9 +573,9 @@ impl Learner {
         let mut unique = Unique::default();
         let cells = arranged.keys.iter().map(|key| key.map_or(0, |key| unique.index(key))).collect();
         let targets: Vec<i32> = examples.iter().map(|(_, e)| unique.index(e.key)).collect();
-        let drawn = self.draw_negatives();
+        let drawn = self.recent.draw(&self.knowledge.items, self.knowledge.settings.negatives, &mut self.rng(0));
         let negatives: Vec<i32> = drawn.iter().map(|key| unique.index(*key)).collect();
-        let log_q = |key: u64| self.log_sampling_probability(key);
+        let log_q = |key: u64| self.recent.log_probability(&self.knowledge.items, key);
         let batch = Examples {
             rows: self.gather_rows(&unique.keys),
             histories: &arranged,
@@ -550,39 +584,14 @@ impl Learner {
             targets,
             negative_log_q: drawn.iter().map(|key| log_q(*key)).collect(),
             negatives,
+            weights: examples.iter().map(|(_, e)| e.weight).collect(),
         };
         let settings = Arc::clone(&self.knowledge.settings);
         let (loss, gradient) = self.trainable.step_encoder(&settings, batch);
-        self.apply_gradient(&unique.keys, &gradient);
-        loss
-    }
-
-    /// Half follows what was chosen lately, half is uniform over what retrieval searches.
-    fn draw_negatives(&self) -> Vec<u64> {
-        let settings = &self.knowledge.settings;
-        let mut rng = self.rng(0);
-        let mut drawn = Vec::with_capacity(settings.negatives);
-        let front = self.knowledge.items.front_slots();
-        while drawn.len() < settings.negatives {
-            let recent = self.recent_targets[rng.random_range(0..self.recent_targets.len())];
-            if self.knowledge.items.slot(recent).is_some() {
-                drawn.push(recent);
-            }
-            let slot = rng.random_range(0..front);
-            let uniform = u32::try_from(slot).ok().and_then(|slot| self.knowledge.items.entry(slot));
-            drawn.extend(uniform.map(|entry| entry.key));
+        if loss.is_finite() {
+            self.apply_gradient(&unique.keys, &gradient);
         }
-        drawn.truncate(settings.negatives);
-        drawn
-    }
-
-    #[allow(clippy::cast_precision_loss)] // a count of items
-    fn log_sampling_probability(&self, key: u64) -> f32 {
-        let uniform = 1.0 / self.knowledge.items.front_len().max(1) as f32;
-        let share = self.knowledge.items.get(key).map_or(0.0, |entry| {
-            self.knowledge.popular.log_shares(&entry.counters)[crate::popularity::HALF_LIVES - 1].exp()
-        });
-        (0.5 * share + 0.5 * uniform).ln()
+        loss
     }
 
     fn gather_rows(&self, keys: &[u64]) -> Vec<f32> {
@@ -636,15 +645,18 @@ impl Learner {
         let sweep = usize::try_from(self.steps).unwrap_or(0) % blocks;
         let age = i64::try_from(self.knowledge.settings.expire_after_s).unwrap_or(i64::MAX / 1_000) * 1_000;
         let least = self.knowledge.now.saturating_sub(age);
-        let old: Vec<u64> = self.in_block(sweep).filter(|e| e.last_ts < least).map(|e| e.key).collect();
+        let catalog = &self.catalog;
+        // What the shop lists may still be chosen for the first time.
+        let old = self.in_block(sweep).filter(|e| e.last_ts < least && !catalog.is_listed(e.key));
+        let old: Vec<u64> = old.map(|e| e.key).collect();
         old.into_iter().for_each(|key| self.remove(key));
     }
 
-    /// Makes room for one item: the one not seen for longest among those of a few blocks.
-    fn evict(&mut self) {
-        let blocks = self.knowledge.items.blocks().len();
-        let start = usize::try_from(self.knowledge.interactions).unwrap_or(0);
-        let sample = (0..8).map(|n| (start + n * 7_919) % blocks.max(1));
+    /// Makes room for the item with this key: the one not seen for longest among those of a few blocks goes.
+    fn evict(&mut self, newcomer: u64) {
+        let blocks = self.knowledge.items.blocks().len() as u64;
+        let block = |n: u64| newcomer.wrapping_add(n * 7_919) % blocks.max(1);
+        let sample = (0..8).map(|n| usize::try_from(block(n)).unwrap_or(0));
         let oldest = sample.flat_map(|n| self.in_block(n)).min_by_key(|e| (e.last_ts, e.key)).map(|e| e.key);
         if let Some(key) = oldest {
             self.remove(key);
@@ -699,11 +711,15 @@ impl Unique {
     }
 }
 
+/// What a row's sum of squares keeps from one step to the next: without it the rows of popular items would stand still
+/// in the end, on a stream that has none.
+const FORGETTING: f32 = 0.9995;
+
 /// One step of row-wise Adagrad (one accumulator for a row) with the gradient scaled by `share`.
 fn adagrad(row: &mut [f32], accumulator: &mut f32, gradient: &[f32], rate: f32, share: f32) {
     #[allow(clippy::cast_precision_loss)] // a vector's length
     let mean_square = gradient.iter().map(|g| g * g).sum::<f32>() * share * share / gradient.len() as f32;
-    *accumulator += mean_square;
+    *accumulator = *accumulator * FORGETTING + mean_square;
     let step = rate * share / (accumulator.sqrt() + 1e-8);
     if *accumulator > 0.0 {
         row.iter_mut().zip(gradient).for_each(|(x, g)| *x -= step * g);

@@ -18,6 +18,7 @@ mod items;
 mod keymap;
 mod knowledge;
 mod learner;
+mod negatives;
 mod payload;
 mod popularity;
 mod quality;

@@ -60,7 +60,9 @@ pub(crate) struct Metadata {
     pub(crate) interactions: u64,
     pub(crate) steps: u64,
     /// Number of the oldest session remembered.
-    pub(crate) first_session: u32,
+    pub(crate) first_session: u64,
+    /// Slots of the table.
+    pub(crate) slots: usize,
 }
 
 impl Frozen {
@@ -128,10 +130,10 @@ impl Frozen {
         };
         pairs.sort_unstable_by_key(|(key, _)| *key);
         write_pairs(&pairs, &mut out);
-        let sessions: Vec<(u32, &Arc<Session>)> = if whole {
+        let sessions: Vec<(u64, &Arc<Session>)> = if whole {
             self.knowledge.sessions.iter().collect()
         } else {
-            let of = |number: &u32| self.knowledge.sessions.get(*number).map(|session| (*number, session));
+            let of = |number: &u64| self.knowledge.sessions.get(*number).map(|session| (*number, session));
             self.changed.sessions.iter().filter_map(of).collect()
         };
         write_sessions(&sessions, &mut out);
@@ -164,6 +166,7 @@ impl Frozen {
             interactions: self.knowledge.interactions,
             steps: self.steps,
             first_session: self.knowledge.sessions.first(),
+            slots: self.knowledge.items.blocks().len() * BLOCK,
         })
     }
 
@@ -245,15 +248,15 @@ fn write_pairs(pairs: &[(u64, &Arc<Neighbours>)], out: &mut Out) {
     put("weight", Dtype::F32, vec![q, WAYS], le(&weights, f32::to_le_bytes));
 }
 
-fn write_sessions(sessions: &[(u32, &Arc<Session>)], out: &mut Out) {
-    let numbers: Vec<u32> = sessions.iter().map(|(number, _)| *number).collect();
+fn write_sessions(sessions: &[(u64, &Arc<Session>)], out: &mut Out) {
+    let numbers: Vec<u64> = sessions.iter().map(|(number, _)| *number).collect();
     let users: Vec<u64> = sessions.iter().map(|(_, session)| session.user).collect();
     let last_ts: Vec<i64> = sessions.iter().map(|(_, session)| session.last_ts).collect();
     let ends = ends(sessions.iter().map(|(_, session)| session.items.len()));
     let items: Vec<u64> = sessions.iter().flat_map(|(_, session)| session.items.iter().copied()).collect();
     let (s, t) = (numbers.len(), items.len());
     let mut put = |name: &str, dtype, n, bytes| out.put(format!("sessions.{name}"), dtype, vec![n], bytes);
-    put("number", Dtype::U32, s, le(&numbers, u32::to_le_bytes));
+    put("number", Dtype::U64, s, le(&numbers, u64::to_le_bytes));
     put("user", Dtype::U64, s, le(&users, u64::to_le_bytes));
     put("last_ts", Dtype::I64, s, le(&last_ts, i64::to_le_bytes));
     put("end", Dtype::U64, s, le(&ends, u64::to_le_bytes));
@@ -442,8 +445,8 @@ impl<'a> Payload<'a> {
             new.copy_from_slice(&counters[i * HALF_LIVES..(i + 1) * HALF_LIVES]);
             let key = keys[i];
             let slot = slots[i];
-            if slot as usize > self.metadata.settings.max_items.saturating_add(BLOCK) {
-                return Err(Error::tensor("items.slot", "lies beyond max_items"));
+            if slot as usize >= self.metadata.slots {
+                return Err(Error::tensor("items.slot", "lies beyond the table"));
             }
             let placed = match knowledge.items.slot(key) {
                 Some(at) => at == slot,
@@ -490,7 +493,7 @@ impl<'a> Payload<'a> {
     }
 
     fn merge_sessions(&self, knowledge: &mut Knowledge) -> Result<(), Error> {
-        let numbers = self.column("sessions.number", Dtype::U32, u32::from_le_bytes)?;
+        let numbers = self.column("sessions.number", Dtype::U64, u64::from_le_bytes)?;
         let users = self.column("sessions.user", Dtype::U64, u64::from_le_bytes)?;
         let last_ts = self.column("sessions.last_ts", Dtype::I64, i64::from_le_bytes)?;
         let ends = self.column("sessions.end", Dtype::U64, u64::from_le_bytes)?;

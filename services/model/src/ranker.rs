@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::activation::{log_softmax, relu};
-use burn::tensor::{Bool, Device, Tensor};
+use burn::tensor::{Device, Tensor};
 
 use crate::features::FEATURES;
 
@@ -51,13 +51,15 @@ impl Ranker {
         (self.linear.forward(features) + self.down.forward(hidden)).reshape([candidates])
     }
 
-    /// Mean softmax cross-entropy of the first candidate, the one chosen, among all.
+    /// Logarithm of the softmax of the first candidate, the one chosen, among all.
     ///
     /// # Shapes
-    /// - `features`: `[batch * width, FEATURES]`; `padding`: `[batch, width]`, true where there is no candidate
-    pub(crate) fn loss(&self, features: Tensor<2>, padding: Tensor<2, Bool>) -> Tensor<1> {
-        let [batch, width] = padding.dims();
-        let scores = self.forward(features).reshape([batch, width]).mask_fill(padding, -1e9);
-        log_softmax(scores, 1).slice([0..batch, 0..1]).mean().neg()
+    /// - `features`: `[batch * width, FEATURES]`; `stands_for`: `[batch, width]`, the logarithm of how many candidates
+    ///   each stands for, far below zero where there is none
+    /// - output: `[batch]`
+    pub(crate) fn log_likelihoods(&self, features: Tensor<2>, stands_for: Tensor<2>) -> Tensor<1> {
+        let [batch, width] = stands_for.dims();
+        let scores = self.forward(features).reshape([batch, width]) + stands_for;
+        log_softmax(scores, 1).slice([0..batch, 0..1]).reshape([batch])
     }
 }

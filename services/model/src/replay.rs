@@ -11,12 +11,17 @@ pub(crate) struct Past {
     pub(crate) history: Box<[Seen]>,
     pub(crate) key: u64,
     pub(crate) asked_at: i64,
+    /// How much it counts.
+    pub(crate) weight: f32,
 }
 
 impl Past {
-    /// What the encoder sees of it: the last `length` interactions.
-    pub(crate) fn new(history: &[Seen], length: usize, key: u64, asked_at: i64) -> Self {
-        Self { history: history[history.len().saturating_sub(length)..].into(), key, asked_at }
+    /// What the encoder sees of it: the last `length` choices.
+    pub(crate) fn new(history: &[Seen], length: usize, key: u64, asked_at: i64, weight: f32) -> Self {
+        let newest_first = history.iter().rev().filter(|seen| seen.kind.is_positive()).take(length);
+        let mut history: Box<[Seen]> = newest_first.copied().collect();
+        history.reverse();
+        Self { history, key, asked_at, weight }
     }
 }
 
@@ -68,7 +73,7 @@ mod tests {
     use rand::SeedableRng;
 
     fn past(key: u64) -> Past {
-        Past { history: Box::default(), key, asked_at: 0 }
+        Past { history: Box::default(), key, asked_at: 0, weight: 1.0 }
     }
 
     #[test]

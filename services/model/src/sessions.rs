@@ -9,14 +9,27 @@ use std::sync::Arc;
 use crate::history::Seen;
 use crate::keymap::{KeyMap, Plain};
 
-/// Items of a session that are kept, its first ones: a longer one is rarely about one thing.
-const SESSION_ITEMS: usize = 24;
+/// Items of a session that are kept, its first ones: a basket of a wholesaler has a hundred.
+const SESSION_ITEMS: usize = 128;
 /// The user's last items that are compared.
 const QUERY_ITEMS: usize = 10;
 /// Each step back in the user's session counts so much less.
 const QUERY_FADE: f32 = 0.8;
 /// An item so many places from the last common item counts a third.
 const REACH: f32 = 4.0;
+
+/// Farther away an item has no say: 4 % of what one beside it has.
+const FARTHEST: usize = 12;
+/// Spreads session numbers over a table that expects hashes for keys.
+const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// A session that shares items with the user's.
+struct Alike {
+    likeness: f32,
+    number: u64,
+    /// The newest of them in the user's.
+    common: u64,
+}
 
 /// One remembered session.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,17 +59,17 @@ pub(crate) struct Bounds {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sessions {
     /// Number of the oldest session kept.
-    first: u32,
+    first: u64,
     kept: imbl::Vector<Arc<Session>>,
     /// Each user's last session, while it is kept.
-    of_user: KeyMap<u32>,
+    of_user: KeyMap<u64>,
     /// The newest sessions that hold an item, rising. A function of the sessions alone, so that no payload carries it.
-    of_item: KeyMap<Arc<Vec<u32>>>,
+    of_item: KeyMap<Arc<Vec<u64>>>,
 }
 
 impl Sessions {
     /// Notes a choice in the user's session, or begins a new one; gives its number.
-    pub(crate) fn note(&mut self, user: u64, key: u64, ts: i64, bounds: &Bounds) -> u32 {
+    pub(crate) fn note(&mut self, user: u64, key: u64, ts: i64, bounds: &Bounds) -> u64 {
         let going_on =
             self.number_of(user).filter(|n| self.get(*n).is_some_and(|session| ts - session.last_ts <= bounds.gap_ms));
         let number = going_on.unwrap_or_else(|| self.begin(user, ts, bounds));
@@ -71,8 +84,8 @@ impl Sessions {
         number
     }
 
-    fn begin(&mut self, user: u64, ts: i64, bounds: &Bounds) -> u32 {
-        let number = self.first + u32::try_from(self.kept.len()).expect("bounded by a setting");
+    fn begin(&mut self, user: u64, ts: i64, bounds: &Bounds) -> u64 {
+        let number = self.first + self.kept.len() as u64;
         self.kept.push_back(Arc::new(Session { user, last_ts: ts, items: Vec::with_capacity(4) }));
         self.of_user.insert(user, number);
         while self.kept.len() > bounds.sessions.max(1) {
@@ -101,7 +114,7 @@ impl Sessions {
     }
 
     /// Keeps the newest `bound` of an item's sessions, whatever the order in which they took it up.
-    fn index(&mut self, key: u64, number: u32, bound: usize) {
+    fn index(&mut self, key: u64, number: u64, bound: usize) {
         let numbers = self.of_item.entry(key).or_default();
         let at = numbers.partition_point(|known| *known < number);
         if numbers.len() < bound {
@@ -114,26 +127,26 @@ impl Sessions {
     }
 
     /// The session that the user is in or was in last.
-    pub(crate) fn number_of(&self, user: u64) -> Option<u32> {
+    pub(crate) fn number_of(&self, user: u64) -> Option<u64> {
         self.of_user.get(&user).copied()
     }
 
-    pub(crate) fn get(&self, number: u32) -> Option<&Arc<Session>> {
-        self.kept.get(number.checked_sub(self.first)? as usize)
+    pub(crate) fn get(&self, number: u64) -> Option<&Arc<Session>> {
+        self.kept.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
     }
 
     /// Number of the oldest session kept.
-    pub(crate) fn first(&self) -> u32 {
+    pub(crate) fn first(&self) -> u64 {
         self.first
     }
 
     /// Sessions with their numbers, rising.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Arc<Session>)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &Arc<Session>)> {
         (self.first..).zip(&self.kept)
     }
 
     /// Takes over a session of another table, in rising order of numbers; false when one between is missing.
-    pub(crate) fn set(&mut self, number: u32, session: Session, bounds: &Bounds) -> bool {
+    pub(crate) fn set(&mut self, number: u64, session: Session, bounds: &Bounds) -> bool {
         if self.kept.is_empty() {
             self.first = number;
         }
@@ -156,7 +169,7 @@ impl Sessions {
     }
 
     /// Forgets sessions before `first`.
-    pub(crate) fn forget_before(&mut self, first: u32) {
+    pub(crate) fn forget_before(&mut self, first: u64) {
         while self.first < first && !self.kept.is_empty() {
             self.forget_oldest();
         }
@@ -166,7 +179,7 @@ impl Sessions {
     pub(crate) fn neighbours(&self, user: u64, history: &[Seen], bounds: &Bounds) -> Plain<f32> {
         let own = self.number_of(user);
         // The likeness of each session, and the place in the query of the last item they have in common.
-        let mut alike: Plain<(f32, u64)> = Plain::default();
+        let mut alike: Plain<Alike> = Plain::default();
         let mut weight = 1.0;
         let mut query: Vec<u64> = Vec::with_capacity(QUERY_ITEMS);
         for seen in history.iter().rev().filter(|seen| seen.kind.is_positive()) {
@@ -179,21 +192,21 @@ impl Sessions {
             query.push(seen.key);
             for number in self.of_item.get(&seen.key).into_iter().flat_map(|numbers| numbers.iter()) {
                 if Some(*number) != own {
-                    alike.entry(u64::from(*number)).or_insert((0.0, seen.key)).0 += weight;
+                    let new = Alike { likeness: 0.0, number: *number, common: seen.key };
+                    alike.entry(number.wrapping_mul(SPREAD)).or_insert(new).likeness += weight;
                 }
             }
             weight *= QUERY_FADE;
         }
-        let mut nearest: Vec<(f32, u32, u64)> = Vec::with_capacity(alike.len());
-        for (number, (likeness, common)) in alike {
-            let number = number as u32;
+        let mut nearest: Vec<(f32, u64, u64)> = Vec::with_capacity(alike.len());
+        for Alike { likeness, number, common } in alike.into_values() {
             if let Some(session) = self.get(number) {
-                #[allow(clippy::cast_precision_loss)] // at most 24
+                #[allow(clippy::cast_precision_loss)] // at most 128
                 let length = session.items.len() as f32;
                 nearest.push((likeness / length.sqrt(), number, common));
             }
         }
-        let order = |a: &(f32, u32, u64), b: &(f32, u32, u64)| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1));
+        let order = |a: &(f32, u64, u64), b: &(f32, u64, u64)| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1));
         if nearest.len() > bounds.neighbours {
             nearest.select_nth_unstable_by(bounds.neighbours, order);
             nearest.truncate(bounds.neighbours);
@@ -204,11 +217,13 @@ impl Sessions {
         for (likeness, number, common) in nearest {
             let Some(session) = self.get(number) else { continue };
             let at = session.items.iter().position(|key| *key == common).unwrap_or(0);
-            for (n, key) in session.items.iter().enumerate() {
+            let reach = at.saturating_sub(FARTHEST)..session.items.len().min(at + FARTHEST + 1);
+            for n in reach {
+                let key = &session.items[n];
                 if *key == common {
                     continue;
                 }
-                #[allow(clippy::cast_precision_loss)] // at most 24
+                #[allow(clippy::cast_precision_loss)] // at most 12
                 let near = (-(n.abs_diff(at) as f32) / REACH).exp();
                 let vote = likeness * near * if n > at { 1.0 } else { 0.6 };
                 *shares.entry(*key).or_default() += vote;

@@ -6,6 +6,39 @@ use crate::covisitation::Memory;
 use crate::items::BLOCK;
 use crate::popularity::HALF_LIVES;
 use crate::sessions::Bounds;
+use schemas::Kind;
+
+/// How much a choice counts, by its kind: in popularity, in pairs, and as an example. A dislike is never counted.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Weights {
+    /// A view.
+    pub view: f32,
+    /// Into the cart.
+    pub cart: f32,
+    /// A like.
+    pub like: f32,
+    /// A purchase.
+    pub purchase: f32,
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self { view: 1.0, cart: 2.0, like: 2.0, purchase: 3.0 }
+    }
+}
+
+impl Weights {
+    /// The weight of a choice of this kind.
+    pub(crate) fn of(&self, kind: Kind) -> f32 {
+        match kind {
+            Kind::Cart => self.cart,
+            Kind::Like => self.like,
+            Kind::Purchase => self.purchase,
+            _ => self.view,
+        }
+    }
+}
 
 /// The learner's settings; they travel in every payload, so a scorer needs none of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +64,10 @@ pub struct Settings {
     pub replay_examples: usize,
     /// Cosine scores are divided by it before the softmax.
     pub temperature: f32,
+    /// How much each kind of choice counts.
+    pub weights: Weights,
+    /// Whether slates leave out what the user bought, as far back as the user's interactions are remembered.
+    pub exclude_purchased: bool,
     /// Row-wise Adagrad's step for item vectors.
     pub row_learning_rate: f32,
     /// Adam's step for the encoder.
@@ -84,6 +121,8 @@ impl Default for Settings {
             replay: 1.0,
             replay_examples: 50_000,
             temperature: 0.08,
+            weights: Weights::default(),
+            exclude_purchased: false,
             row_learning_rate: 0.1,
             dense_learning_rate: 1e-3,
             ranker_learning_rate: 1e-2,
@@ -146,6 +185,11 @@ impl Settings {
         check((0.0..=16.0).contains(&self.replay), "model.replay: must lie between 0 and 16");
         check(self.replay_examples <= 10_000_000, "model.replay_examples: must be at most 10000000");
         check(self.temperature > 0.0, "model.temperature: must be above 0");
+        let Weights { view, cart, like, purchase } = self.weights;
+        check(
+            [view, cart, like, purchase].iter().all(|weight| (1e-3..=1e3).contains(weight)),
+            "model.weights: each must lie between 0.001 and 1000",
+        );
         check(
             self.popularity_half_lives_s.is_sorted() && self.popularity_half_lives_s[0] > 0.0,
             "model.popularity_half_lives_s: must rise and be above 0",

@@ -7,7 +7,7 @@ use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Bool, Bytes, Device, Int, Tensor, TensorData};
+use burn::tensor::{Bytes, Device, Int, Tensor, TensorData};
 
 use crate::dense::{self, Arrays};
 use crate::encoder::{Encoder, unit};
@@ -39,17 +39,24 @@ pub(crate) struct Examples<'a> {
     /// `[negatives]`: as above.
     pub(crate) negatives: Vec<i32>,
     pub(crate) negative_log_q: Vec<f32>,
+    /// `[batch]`: how much each example counts.
+    pub(crate) weights: Vec<f32>,
 }
 
 /// One step's examples for the ranker.
 pub(crate) struct Choices {
     /// `[batch * width, FEATURES]`
     pub(crate) features: Vec<f32>,
-    /// `[batch, width]`: true where there is no candidate.
-    pub(crate) padding: Vec<bool>,
+    /// `[batch, width]`: the logarithm of how many candidates each stands for; [`NOBODY`] where there is none.
+    pub(crate) stands_for: Vec<f32>,
+    /// `[batch]`: how much each example counts.
+    pub(crate) weights: Vec<f32>,
     /// Candidates of each example; the first is what was chosen.
     pub(crate) width: usize,
 }
+
+/// In the place of a candidate where there is none.
+pub(crate) const NOBODY: f32 = -1e9;
 
 /// The optimisers' states, opaque.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -104,7 +111,8 @@ impl Trainable {
         (dense::export(&encoder), dense::export(&ranker))
     }
 
-    /// One step of sampled softmax with log-frequency correction; gives the loss and the rows' gradient.
+    /// One step of sampled softmax with log-frequency correction; gives the loss and the rows' gradient. A loss that is
+    /// not finite trains nothing: one such step would spoil every weight for good.
     ///
     /// # Shapes
     /// - output gradient: `[unique, dim]` in row order
@@ -144,9 +152,13 @@ impl Trainable {
             .expand([batch, count])
             .equal(negatives.unsqueeze_dim::<2>(0).expand([batch, count]));
         let logits = Tensor::cat(vec![positive, negative.mask_fill(same, -1e9)], 1);
-        let loss = log_softmax(logits, 1).slice([0..batch, 0..1]).mean().neg();
+        let log_likelihoods = log_softmax(logits, 1).slice([0..batch, 0..1]).reshape([batch]);
+        let loss = weighted_mean(log_likelihoods, examples.weights).neg();
 
         let value = loss.clone().into_scalar::<f32>();
+        if !value.is_finite() {
+            return (value, Vec::new());
+        }
         let gradients = loss.backward();
         let rows_gradient = rows.grad(&gradients).map_or_else(
             || vec![0.0; unique * dim],
@@ -157,19 +169,33 @@ impl Trainable {
         (value, rows_gradient)
     }
 
-    /// One step of softmax cross-entropy over candidates; gives the loss.
+    /// One step of softmax cross-entropy over candidates; gives the loss. One that is not finite trains nothing.
     pub(crate) fn step_ranker(&mut self, settings: &Settings, choices: Choices) -> f32 {
         let device = &self.device;
-        let cells = choices.padding.len();
+        let cells = choices.stands_for.len();
         let shape = [cells / choices.width, choices.width];
         let features = Tensor::<2>::from_data(TensorData::new(choices.features, [cells, FEATURES]), device);
-        let padding = Tensor::<2, Bool>::from_data(TensorData::new(choices.padding, shape), device);
-        let loss = self.ranker.loss(features, padding);
+        let stands_for = Tensor::<2>::from_data(TensorData::new(choices.stands_for, shape), device);
+        let loss = weighted_mean(self.ranker.log_likelihoods(features, stands_for), choices.weights).neg();
         let value = loss.clone().into_scalar::<f32>();
+        if !value.is_finite() {
+            return value;
+        }
         let gradients = GradientsParams::from_grads(loss.backward(), &self.ranker);
         self.ranker = self.ranker_optimizer.step(settings.ranker_learning_rate, self.ranker.clone(), gradients);
         value
     }
+}
+
+/// The mean of `values`, each as often as its weight says.
+///
+/// # Shapes
+/// - `values`, `weights`: `[batch]`; output: `[1]`
+fn weighted_mean(values: Tensor<1>, weights: Vec<f32>) -> Tensor<1> {
+    let sum = weights.iter().sum::<f32>();
+    let count = weights.len();
+    let weights = Tensor::<1>::from_data(TensorData::new(weights, [count]), &values.device());
+    (values * weights).sum() / sum
 }
 
 impl std::fmt::Debug for Trainable {

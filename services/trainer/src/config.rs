@@ -26,6 +26,8 @@ pub struct Trainer {
     pub group: String,
     /// Most interactions in a micro-batch.
     pub max_batch: usize,
+    /// In a rush, the least share of the examples that encoder and ranker are trained on.
+    pub train_at_least: f64,
     /// How long to wait for more after the first interaction of a micro-batch.
     #[serde(with = "humantime_serde")]
     pub linger: Duration,
@@ -58,6 +60,7 @@ impl Validate for Config {
         let rules = [
             (trainer.group.is_empty(), "trainer.group: give the group a name"),
             (trainer.max_batch == 0, "trainer.max_batch: at least 1"),
+            (!(0.01..=1.0).contains(&trainer.train_at_least), "trainer.train_at_least: between 0.01 and 1"),
             // A step on 256 takes tens of milliseconds; all else waits for it.
             (trainer.max_batch > 8_192, "trainer.max_batch: at most 8192"),
             (trainer.linger > seconds(10), "trainer.linger: at most 10s; it is added to the freshness"),
@@ -93,7 +96,9 @@ mod tests {
     fn every_setting_of_the_model_is_in_the_embedded_defaults() {
         let settings = serde_json::to_value(model::Settings::default()).expect("serialises");
         for key in settings.as_object().expect("is a table").keys() {
-            assert!(crate::DEFAULTS.lines().any(|line| line.starts_with(&format!("{key} ="))), "{key} is missing");
+            let (line, section) = (format!("{key} ="), format!("[model.{key}]"));
+            let there = crate::DEFAULTS.lines().any(|text| text.starts_with(&line) || text == section);
+            assert!(there, "{key} is missing");
         }
     }
 

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::catalog::Listing;
 use crate::error::Error;
 use crate::metrics::{REMEMBERED, STEP, observed, show};
+use crate::rush::Rush;
 
 /// Work that waits for the learner: one batch is under way, one is ready, one is being read (I7).
 const QUEUE: usize = 2;
@@ -42,7 +43,7 @@ impl Learning {
     }
 
     /// Continues where `model` stands.
-    pub(crate) async fn start(settings: Settings, model: Model, ctx: &Context) -> Result<Self, Error> {
+    pub(crate) async fn start(settings: Settings, model: Model, mut rush: Rush, ctx: &Context) -> Result<Self, Error> {
         let (queue, work) = mpsc::channel(QUEUE);
         let (started, starting) = oneshot::channel();
         let step = ctx.latency(STEP);
@@ -52,7 +53,7 @@ impl Learning {
             match learner {
                 Ok(learner) => {
                     let _ = started.send(Ok(())); // fails only when the service is ending already
-                    attend(learner, work, &step);
+                    attend(learner, work, &mut rush, &step);
                 }
                 Err(error) => {
                     let _ = started.send(Err(error));
@@ -97,7 +98,7 @@ impl Learning {
 }
 
 /// The learner's thread: until nobody can hand over work any more.
-fn attend(mut learner: Learner, mut queue: mpsc::Receiver<Work>, step: &Latency) {
+fn attend(mut learner: Learner, mut queue: mpsc::Receiver<Work>, rush: &mut Rush, step: &Latency) {
     while let Some(work) = queue.blocking_recv() {
         match work {
             Work::Catalog(listings) => {
@@ -110,6 +111,7 @@ fn attend(mut learner: Learner, mut queue: mpsc::Receiver<Work>, step: &Latency)
                 counter!(REMEMBERED).increment(interactions.len() as u64);
             }
             Work::Observe(batch) => {
+                learner.train_on(rush.share(batch.len()));
                 let began = Instant::now();
                 let outcome = learner.observe(&batch);
                 step.record(began.elapsed());

@@ -18,6 +18,7 @@ pub mod metrics;
 mod publisher;
 mod reign;
 mod restore;
+mod rush;
 mod schedule;
 #[cfg(test)]
 mod testing;

@@ -12,6 +12,10 @@ pub const INTERACTIONS: &str = "trainer_interactions_total";
 pub const DROPPED: &str = "trainer_dropped_total";
 /// Interactions tested and trained on.
 pub const TRAINED: &str = "trainer_trained_total";
+/// Interactions tested, but left out of training in a rush.
+pub const LEFT_OUT: &str = "trainer_left_out_total";
+/// Micro-batches whose loss was not finite: they trained nothing.
+pub const UNUSABLE: &str = "trainer_unusable_batches_total";
 /// Interactions read again at the start to rebuild histories.
 pub const REMEMBERED: &str = "trainer_remembered_total";
 /// Records on `interactions` that are no interaction.
@@ -55,6 +59,8 @@ pub(crate) fn describe() {
         (INTERACTIONS, "Interactions applied."),
         (DROPPED, "Interactions dropped because they were applied before."),
         (TRAINED, "Interactions tested and trained on."),
+        (LEFT_OUT, "Interactions tested, but left out of training in a rush."),
+        (UNUSABLE, "Micro-batches whose loss was not finite: they trained nothing."),
         (REMEMBERED, "Interactions read again at the start to rebuild histories."),
         (UNDECODABLE, "Records on interactions that are no interaction."),
         (MISSED, "Interactions that retention deleted before they were trained on."),
@@ -87,6 +93,8 @@ pub(crate) fn observed(observed: &Observed) {
     counter!(INTERACTIONS).increment(observed.applied as u64);
     counter!(DROPPED).increment(observed.dropped as u64);
     counter!(TRAINED).increment(observed.trained as u64);
+    counter!(LEFT_OUT).increment(observed.left_out as u64);
+    counter!(UNUSABLE).increment(u64::from(!observed.loss.is_finite()));
     if observed.loss != 0.0 {
         gauge!(LOSS).set(f64::from(observed.loss)); // 0 says that no example had a history
     }

@@ -23,6 +23,7 @@ use crate::ledger::Ledger;
 use crate::metrics::{LAG, PUBLISH, UNDECODABLE};
 use crate::publisher::{Published, Publisher};
 use crate::reign::{Candidate, Reign, superseded};
+use crate::rush::Rush;
 use crate::schedule::{Order, Schedule};
 
 /// How late a version may be noticed to be due.
@@ -65,7 +66,8 @@ impl Trainer {
         let Some(reign) = candidate.claim(&producer, ctx).await? else { return Ok(None) };
         let Reign { epoch, model, ledger, log } = reign;
         let sorter = Sorter::new(through(&model));
-        let learning = Learning::start(config.model.clone(), model, ctx).await?;
+        let rush = Rush::new(config.trainer.max_batch, config.trainer.train_at_least);
+        let learning = Learning::start(config.model.clone(), model, rush, ctx).await?;
         if !catalog.read_whole(&learning).await? {
             return Ok(None);
         }
@@ -111,7 +113,7 @@ impl Trainer {
                     if self.publications.is_empty() && let Some(order) = self.schedule.due(Instant::now()) {
                         self.publish(order).await?;
                     }
-                    self.look().await;
+                    self.look().await?;
                 }
             }
         }
@@ -193,14 +195,16 @@ impl Trainer {
         Ok(())
     }
 
-    async fn look(&mut self) {
-        if self.caught_up.is_due(Instant::now())
-            && let Some(lag) = self.intake.lag().await
-        {
+    async fn look(&mut self) -> Result<(), Error> {
+        if !self.caught_up.is_due(Instant::now()) {
+            return Ok(());
+        }
+        if let Some(lag) = self.intake.lag().await {
             gauge!(LAG).set(lag as f64);
             // It reads every partition, and there is at least one.
             self.ctx.set("caught-up", self.caught_up.state(1, lag, Instant::now()));
         }
+        Ok(self.intake.check_partitions().await?)
     }
 }
 

@@ -14,8 +14,7 @@ fn records(id: VersionId) -> Vec<Record> {
         .expect("freezes");
     let payload: Vec<u8> = (0..2 * CHUNK_BYTES + 77).map(|n| (n % 251) as u8).collect();
     let (mut records, manifest) = split(id, None, &frozen, &payload, 0);
-    let value = serde_json::to_vec(&manifest).expect("serialises");
-    records.push(Record { key: key(id, Part::Manifest), value, checksum: String::new() });
+    records.push(manifest_record(&manifest));
     records
 }
 
