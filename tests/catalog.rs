@@ -54,6 +54,19 @@ async fn delisted_items_never_appear() {
     })
     .await;
 
+    // Nobody answers while another item goes, and its users stay away: who starts anew finds it in their slates.
+    assert!(scorer.terminate().await.success(), "a clean shutdown");
+    let late = BTreeSet::from(["i02"]);
+    assert!(!naming(&world, &late).await.expect("Redis answers").is_empty(), "somebody is shown what goes next");
+    world.delist("i02").await;
+    let _first = world.start(Name::Scorer, &[]).await;
+    eventually("it is gone from the slates of users who did nothing", SOON, async || {
+        let named = naming(&world, &late).await?;
+        if named.is_empty() { Ok(()) } else { Err(format!("{named:?}")) }
+    })
+    .await;
+    let gone = BTreeSet::from(["i00", "i01", "i02"]);
+
     // People still click on them, versions still come; they stay away. A scorer that starts knows it as well.
     let _second = world.start(Name::Scorer, &[]).await;
     let began = Instant::now();

@@ -34,7 +34,11 @@ impl Snapshot {
     fn renamed(&self, version: VersionId) -> Forged {
         let half = self.payload.len() / 2;
         let chunks = [&self.payload[..half], &self.payload[half..]].map(|chunk| (chunk.to_vec(), hash(chunk)));
-        Forged { manifest: Manifest { version, chunks: 2, ..self.manifest.clone() }, chunks: chunks.into() }
+        Forged {
+            manifest: Manifest { version, chunks: 2, ..self.manifest.clone() },
+            chunks: chunks.into(),
+            spoil: None,
+        }
     }
 }
 
@@ -43,6 +47,8 @@ struct Forged {
     manifest: Manifest,
     /// With the checksum of its header.
     chunks: Vec<(Vec<u8>, String)>,
+    /// Damages the manifest's bytes after their checksum was taken.
+    spoil: Option<fn(&mut Vec<u8>)>,
 }
 
 impl Forged {
@@ -56,9 +62,13 @@ impl Forged {
             ..Outgoing::default()
         };
         let manifest = serde_json::to_vec(&self.manifest).expect("a manifest is JSON");
+        let mut written = manifest.clone();
+        if let Some(spoil) = self.spoil {
+            spoil(&mut written);
+        }
         let chunk = |(n, (chunk, checksum))| record(Part::Chunk(n), chunk, vec![(CHUNK_CHECKSUM, checksum)]);
         let mut records: Vec<Outgoing> = (0..).zip(self.chunks).map(chunk).collect();
-        records.push(record(Part::Manifest, manifest, Vec::new()));
+        records.push(record(Part::Manifest, written, vec![(CHUNK_CHECKSUM, hash(&manifest))]));
         records
     }
 }
@@ -70,7 +80,14 @@ fn hash(bytes: &[u8]) -> String {
 /// What can go wrong with a sound version, and the reason that the scorer counts it under.
 type Harm = (&'static str, &'static str, fn(&mut Forged));
 
-const HARMS: [Harm; 7] = [
+const HARMS: [Harm; 8] = [
+    ("with a flipped bit in its manifest", "torn", |forged| {
+        // Still JSON, and of a version that exists: only the checksum tells that its offsets are not those trained through.
+        forged.spoil = Some(|manifest| {
+            let digit = manifest.iter().rposition(u8::is_ascii_digit).expect("it holds numbers");
+            manifest[digit] ^= 1;
+        });
+    }),
     ("torn", "torn", |forged| {
         forged.chunks.pop();
     }),
@@ -85,7 +102,7 @@ const HARMS: [Harm; 7] = [
         chunk[4_000] ^= 1;
         *checksum = hash(chunk);
     }),
-    ("of another version's manifest", "torn", |forged| forged.chunks[0].1 = hash(b"another")),
+    ("with another chunk's checksum", "torn", |forged| forged.chunks[0].1 = hash(b"another")),
     ("nonsense under good checksums", "payload", |forged| {
         let nonsense = vec![0xff; 5_000];
         forged.manifest.chunks = 1;

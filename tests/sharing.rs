@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemas::Topic;
-use tests::{
-    Name, PARTITIONS, SOON, Sent, Service, Tail, Traffic, World, eventually, kafka_is_given, profile, served_once,
-};
+use tests::{Name, PARTITIONS, SOON, Sent, Service, Tail, Traffic, World, eventually, profile, served_once};
 
 /// Interactions that a scorer has applied.
 fn applied(service: &Service) -> impl Future<Output = Result<f64, String>> {
@@ -44,15 +42,7 @@ async fn several_scorers_share_the_load_and_take_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[allow(clippy::print_stderr, reason = "says why it proves nothing here")]
 async fn a_scorer_killed_beside_another_is_taken_over() {
-    if !kafka_is_given() {
-        eprintln!(
-            "skipped: the embedded broker (tansu 0.6) never gives the partitions of a killed member to another that \
-             lives; set KAFKA_BROKERS to a real Kafka"
-        );
-        return;
-    }
     let world = World::new().await;
     let mut traffic = Traffic::new(16, world.ctx.now());
     let _ingest = world.start(Name::Ingest, &[]).await;

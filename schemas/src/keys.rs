@@ -24,6 +24,19 @@ impl Keys {
         format!("{}user:{{{user}}}", self.prefix)
     }
 
+    /// A glob pattern that matches every [`user`](Self::user) key.
+    #[must_use]
+    pub fn users(&self) -> String {
+        let prefix: String = self.prefix.chars().flat_map(|c| escaped(c)).collect();
+        format!("{prefix}user:{{*}}")
+    }
+
+    /// The user of a [`user`](Self::user) key; `None` for another key.
+    #[must_use]
+    pub fn name_of_user<'a>(&self, key: &'a str) -> Option<&'a str> {
+        key.strip_prefix(&self.prefix)?.strip_prefix("user:{")?.strip_suffix('}')
+    }
+
     /// `similar:{item}`: what goes with an item.
     #[must_use]
     pub fn similar(&self, item: &str) -> String {
@@ -56,9 +69,25 @@ impl Keys {
     }
 }
 
+/// A character as it stands for itself in a glob pattern of Redis.
+fn escaped(c: char) -> impl Iterator<Item = char> {
+    matches!(c, '*' | '?' | '[' | ']' | '\\' | '^').then_some('\\').into_iter().chain([c])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_users_key_gives_the_user_back_and_no_other_key_does() {
+        let keys = Keys::new("shop:");
+        for user in ["u42", "a{b}c", "ü"] {
+            assert_eq!(keys.name_of_user(&keys.user(user)), Some(user));
+        }
+        assert_eq!(keys.name_of_user(&keys.recs("u42")), None);
+        assert_eq!(keys.name_of_user(&Keys::default().user("u42")), None);
+        assert_eq!(Keys::new("a*").users(), r"a\*user:{*}");
+    }
 
     #[test]
     fn the_keys_are_those_of_the_contract() {

@@ -67,7 +67,13 @@ impl Topic {
                 ("cleanup.policy", "delete"),
                 ("retention.ms", "604800000"), // a week: the longest outage that loses nothing
             ],
-            Self::Items | Self::Control => &[("cleanup.policy", "compact")],
+            Self::Items => &[
+                ("cleanup.policy", "compact"),
+                // A delisting stays on the topic for as long as a model may know the item (`model.expire_after_s`, 90
+                // days): after Kafka's default of a day, who starts anew would recommend it again.
+                ("delete.retention.ms", "8640000000"),
+            ],
+            Self::Control => &[("cleanup.policy", "compact")],
             Self::Checkpoints => &[
                 ("cleanup.policy", "compact,delete"),
                 ("retention.ms", "604800000"),

@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::binaries::{Name, binary};
 use crate::outgoing;
+use crate::own_broker::OwnBroker;
 use crate::redis_server::RedisServer;
 use crate::sent::Sent;
 use crate::service::{Service, read};
@@ -38,7 +39,7 @@ const LOG_LINES: usize = 60;
 /// Which servers a test needs for itself because it maltreats them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Servers {
-    /// An embedded broker that no other test sees.
+    /// A broker that no other test sees: embedded, or a real Kafka where the tests run on one.
     pub own_broker: bool,
     /// A `redis-server` that no other test sees.
     pub own_redis: bool,
@@ -59,7 +60,7 @@ pub struct World {
     pub ctx: Context,
     producer: Producer,
     client: Redis,
-    broker: Option<Broker>,
+    broker: Option<OwnBroker>,
     server: Option<RedisServer>,
     started: AtomicU32,
     logs: TempDir,
@@ -79,8 +80,8 @@ impl World {
     pub async fn on(servers: Servers) -> Self {
         let turn = TURNS.acquire().await.expect("never closed");
         let name = unique_name();
-        let own = servers.own_broker.then(|| Broker::start().expect("the broker starts"));
-        let brokers = own.as_ref().map_or_else(shared_brokers, Broker::brokers);
+        let own = servers.own_broker.then(|| OwnBroker::start(kafka_is_given()));
+        let brokers = own.as_ref().map_or_else(shared_brokers, OwnBroker::brokers);
         let given = given("REDIS_URL").filter(|_| !servers.own_redis);
         let server = given.is_none().then(RedisServer::start);
         let url = server.as_ref().map(RedisServer::url).or(given).expect("one or the other");
@@ -199,7 +200,7 @@ impl World {
 
     /// The broker, for a world with its own.
     #[must_use]
-    pub fn broker(&self) -> &Broker {
+    pub fn broker(&self) -> &OwnBroker {
         self.broker.as_ref().expect("this world was made with `own_broker`")
     }
 
@@ -253,8 +254,7 @@ fn given(variable: &str) -> Option<String> {
 }
 
 /// Whether Kafka is one that runs already, not the embedded broker.
-#[must_use]
-pub fn kafka_is_given() -> bool {
+fn kafka_is_given() -> bool {
     given("KAFKA_BROKERS").is_some()
 }
 

@@ -38,6 +38,8 @@ pub struct Counts {
     pub repeats: u64,
     /// Skipped: read again, and its effect was already written.
     pub already_done: u64,
+    /// New interactions whose event had another key than its user id, or none. They are among `interactions`.
+    pub unkeyed: u64,
 }
 
 impl Counts {
@@ -81,6 +83,7 @@ impl Judge {
             match self.validator.judge(record.value.as_deref(), origin, now) {
                 Ok(interaction) if progress.is_first(record.partition, &interaction) => {
                     verdict.counts.interactions += 1;
+                    verdict.counts.unkeyed += u64::from(record.key != interaction.user_id.as_bytes());
                     verdict.interactions.push(written(record.partition, &interaction));
                 }
                 Ok(_) => verdict.counts.repeats += 1,

@@ -20,6 +20,7 @@ use std::time::Instant;
 use runtime::kafka::{Consumer, Producer, admin};
 use runtime::{CaughtUp, Context};
 use schemas::{Topic, Topics};
+use tracing::warn;
 
 use commits::Commits;
 pub use config::Config;
@@ -47,6 +48,7 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
     let mut commits = Commits::new(config.ingest.commit_every, Instant::now());
     let mut caught_up = CaughtUp::new("events", config.ingest.ready_lag, Instant::now());
     let latency = ctx.latency(metrics::BATCH);
+    let mut told = false;
 
     while let Some(batch) = input.next_batch(config.ingest.batch, config.ingest.linger).await? {
         let started = Instant::now();
@@ -69,11 +71,19 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
         }
 
         metrics::record(&verdict.counts);
+        if verdict.counts.unkeyed > 0 && !std::mem::replace(&mut told, true) {
+            warn!(
+                events = verdict.counts.unkeyed,
+                "events come with another key than their user id: a user's events may then lie on several partitions, out \
+                 of order; key them by user id (ingest_unkeyed_total goes on counting)"
+            );
+        }
         if !batch.records.is_empty() {
             latency.record(started.elapsed());
         }
-        if caught_up.is_due(Instant::now()) {
-            let lag = input.lag().await;
+        if caught_up.is_due(Instant::now())
+            && let Some(lag) = input.lag().await
+        {
             metrics::gauges(progress.window_len(), lag);
             ctx.set("caught-up", caught_up.state(input.partitions().len(), lag, Instant::now()));
         }

@@ -15,6 +15,9 @@ pub const DEAD_LETTERS: &str = "ingest_dead_letters_total";
 pub const DUPLICATES_DROPPED: &str = "ingest_duplicates_dropped_total";
 /// Events read again after a restart, whose effect was already written.
 pub const ALREADY_WRITTEN: &str = "ingest_already_written_total";
+/// Interactions whose event did not have its user id for a key: such a user's events may lie on several partitions, in
+/// no order and, after a crash, applied twice.
+pub const UNKEYED: &str = "ingest_unkeyed_total";
 /// Event ids remembered.
 pub const WINDOW_ENTRIES: &str = "ingest_window_entries";
 /// Messages of `events` not yet read, on the partitions of this instance.
@@ -29,6 +32,7 @@ pub(crate) fn describe() {
     describe_counter!(DEAD_LETTERS, "Dead letters written, by reason.");
     describe_counter!(DUPLICATES_DROPPED, "Events dropped because their event id was seen before.");
     describe_counter!(ALREADY_WRITTEN, "Events read again after a restart, whose effect was already written.");
+    describe_counter!(UNKEYED, "Interactions whose event did not have its user id for a key.");
     describe_gauge!(WINDOW_ENTRIES, "Event ids remembered.");
     describe_gauge!(LAG, "Messages of events not yet read, on the partitions of this instance.");
     record(&Counts::default());
@@ -43,6 +47,7 @@ pub(crate) fn record(counts: &Counts) {
     counter!(INTERACTIONS).increment(counts.interactions);
     counter!(DUPLICATES_DROPPED).increment(counts.repeats);
     counter!(ALREADY_WRITTEN).increment(counts.already_done);
+    counter!(UNKEYED).increment(counts.unkeyed);
     for (reason, number) in &counts.dead_letters {
         counter!(DEAD_LETTERS, "reason" => reason.as_str()).increment(*number);
     }

@@ -33,7 +33,7 @@ pub(crate) async fn restore(
     let span = span(config, &interactions, ctx).await?;
     let starts = span.starts(assigned, config.ingest.window);
     let at = || Reader::open(&config.kafka, &interactions, From::At(starts.clone()), ctx);
-    let mut tail = patiently(ctx, at).await?;
+    let mut tail = ctx.retry("kafka", at).await?;
 
     for partition in assigned {
         progress.begin(*partition);
@@ -77,24 +77,7 @@ async fn span(config: &Config, topic: &str, ctx: &Context) -> Result<Span, Kafka
         let reader = Reader::open(&config.kafka, topic, From::End, ctx).await?;
         Ok(Span { beginnings: reader.beginning().await?, ends: reader.end().await? })
     };
-    patiently(ctx, ask).await
-}
-
-/// Waits for a broker that is away; anything else ends the service.
-async fn patiently<T, F>(ctx: &Context, mut ask: impl FnMut() -> F) -> Result<T, KafkaError>
-where
-    F: Future<Output = Result<T, KafkaError>>,
-{
-    let ask = || {
-        let answer = ask();
-        async {
-            match answer.await {
-                Err(away @ (KafkaError::Unreachable { .. } | KafkaError::Failed { .. })) => Err(away),
-                settled => Ok(settled),
-            }
-        }
-    };
-    ctx.retry("kafka", ask).await?
+    ctx.retry("kafka", ask).await
 }
 
 impl Span {

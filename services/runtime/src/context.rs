@@ -14,7 +14,8 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use crate::latency::Latency;
-pub(crate) use tasks::chain;
+pub use retry::Outage;
+pub use tasks::chain;
 pub use tasks::{TaskError, Thread};
 
 /// The grace of a context that was not given one: Kubernetes allows 30 s between SIGTERM and SIGKILL.

@@ -199,6 +199,15 @@ impl Redis {
         Ok(deleted)
     }
 
+    /// One page of the keys that match a glob pattern, about `count` looked at: the cursor of the next page (0: that was
+    /// the last) and the keys. A key may come twice.
+    ///
+    /// # Errors
+    /// Redis is away or refuses.
+    pub async fn scan(&self, pattern: &str, cursor: u64, count: usize) -> Result<(u64, Vec<String>), RedisError> {
+        self.link.query(cmd("SCAN").arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(count)).await
+    }
+
     /// At most `limit` keys that match a glob pattern; in no order, without blocking Redis.
     ///
     /// # Errors
@@ -207,9 +216,7 @@ impl Redis {
         let mut found = std::collections::BTreeSet::new(); // SCAN may name a key twice
         let mut cursor = 0_u64;
         loop {
-            let mut scan = cmd("SCAN");
-            scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(PIPELINE);
-            let (next, keys): (u64, Vec<String>) = self.link.query(&scan).await?;
+            let (next, keys) = self.scan(pattern, cursor, PIPELINE).await?;
             found.extend(keys);
             if next == 0 || found.len() >= limit {
                 return Ok(found.into_iter().take(limit).collect());

@@ -8,7 +8,7 @@ use model::checkpoint::{Assembler, Outcome};
 use model::{Error as Unfit, Model};
 use runtime::kafka::{Reader, Record};
 use runtime::{Context, Latency};
-use schemas::checkpoint::{CHUNK_CHECKSUM, PayloadKind};
+use schemas::checkpoint::{CHUNK_CHECKSUM, Part, PayloadKind, parse_key};
 use schemas::{Manifest, VersionId};
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
@@ -61,6 +61,8 @@ struct Follower {
     held: Option<Vec<Version>>,
     /// A delta did not fit: the next snapshot is waited for.
     waiting: bool,
+    /// Offset after the last record.
+    next: i64,
     worker: Worker,
     load: Latency,
     freshness: Latency,
@@ -76,6 +78,7 @@ impl Follower {
             before: None,
             held: Some(Vec::new()),
             waiting: false,
+            next: 0,
             worker: Worker::start("scorer-versions", &ctx),
             load: ctx.latency(LOAD),
             freshness: ctx.latency(MODEL_FRESHNESS),
@@ -84,6 +87,12 @@ impl Follower {
     }
 
     async fn take(&mut self, record: Record) -> Result<(), Error> {
+        if record.offset < self.next {
+            // Epochs begin anew with a new topic: by the old one's, everything on it would be a superseded trainer's.
+            warn!(offset = record.offset, "the topic checkpoints was made anew; following it from its beginning");
+            self.assembler = Assembler::default();
+        }
+        self.next = record.offset + 1;
         let checksum = record.header(CHUNK_CHECKSUM).cloned();
         match self.assembler.push(&record.key, record.value, checksum.as_deref()) {
             Outcome::Nothing => {}
@@ -92,7 +101,13 @@ impl Follower {
             Outcome::Claimed(claim) => info!(epoch = claim.epoch, trainer = claim.trainer, "a trainer claimed the log"),
             Outcome::Stale(version) => {
                 counter!(VERSIONS_REFUSED, "reason" => "epoch").increment(1);
-                debug!(%version, offset = record.offset, "ignored a record of a superseded trainer"); // I9
+                let (live, offset) = (self.assembler.epoch(), record.offset);
+                if version.epoch < live && is_claim(&record.key) {
+                    // A trainer claims above every record that it finds: it found an emptied topic.
+                    warn!(%version, live, offset, "a trainer began with a lower epoch than ours; restart the scorers to follow it");
+                } else {
+                    debug!(%version, offset, "ignored a record of a superseded trainer"); // I9
+                }
             }
         }
         Ok(())
@@ -196,6 +211,10 @@ impl Follower {
             self.freshness.record_n(Duration::from_millis(age), u64::from(*count));
         }
     }
+}
+
+fn is_claim(key: &[u8]) -> bool {
+    std::str::from_utf8(key).is_ok_and(|key| parse_key(key).is_ok_and(|(_, part)| part == Part::Claim))
 }
 
 /// A version must not be used; the live one keeps serving (I4).

@@ -49,6 +49,8 @@ pub struct Scorer {
     pub max_user_bytes: usize,
     /// Slates made anew without an interaction, a second.
     pub renew_per_second: u32,
+    /// Profiles in Redis looked at in a second for slates that show what is delisted.
+    pub sweep_per_second: u32,
     /// How long `recs:{user}` lives.
     #[serde(with = "humantime_serde")]
     pub recs_ttl: Duration,
@@ -96,6 +98,7 @@ impl Validate for Config {
             // An empty slate and a history of one interaction with the longest ids take about 1 kB.
             (s.max_user_bytes < 2_048, "scorer.max_user_bytes: at least 2048"),
             (s.renew_per_second == 0, "scorer.renew_per_second: at least 1, or delisted items stay in slates"),
+            (s.sweep_per_second == 0, "scorer.sweep_per_second: at least 1, or delisted items stay in slates"),
             (s.recs_ttl < minute, "scorer.recs_ttl: at least 60s"),
             (s.user_ttl < s.recs_ttl, "scorer.user_ttl: at least scorer.recs_ttl, or a slate outlives what made it"),
             (s.list_ttl < 8 * s.lists_every, "scorer.list_ttl: at least eight times scorer.lists_every"),

@@ -22,6 +22,7 @@ mod share;
 mod slates;
 mod slot;
 mod summary;
+mod sweep;
 mod users;
 mod worker;
 
@@ -35,7 +36,7 @@ use runtime::kafka::{Consumer, From, Positions, Reader, admin};
 use runtime::redis::Redis;
 use runtime::{CaughtUp, Context};
 use schemas::{Keys, Topic, Topics};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{info, warn};
 
 use catalog::{News, SharedCatalog};
@@ -47,12 +48,15 @@ use lists::Lists;
 use share::Share;
 use slates::Slates;
 use slot::Slot;
+use sweep::Sweep;
 
 /// The embedded `config.toml`.
 pub const DEFAULTS: &str = include_str!("../config.toml");
 
 /// Batches of delistings that may wait for the loop.
 const DELISTINGS: usize = 16;
+/// Pages of users found in Redis that may wait for the loop.
+const FOUND: usize = 4;
 
 /// What slates and lists are made from: each part has one writer and many readers.
 #[derive(Debug)]
@@ -103,6 +107,17 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
     ctx.spawn("lists", lists.run());
 
     let mut input = Consumer::subscribe(&kafka, &settings.group, &interactions, &ctx).await?;
+    let (wanted, (sender, mut found)) = (Arc::new(Notify::new()), mpsc::channel(FOUND));
+    let sweep = Sweep {
+        sources: Arc::clone(&sources),
+        redis: redis.clone(),
+        keys: keys.clone(),
+        per_second: settings.sweep_per_second,
+        wanted: Arc::clone(&wanted),
+        found: sender,
+        ctx: ctx.clone(),
+    };
+    ctx.spawn("sweep", sweep.run());
     let mut slates = Slates::new(Arc::clone(&sources), settings.clone(), redis, keys, events, ctx.clone());
     let mut caught_up = CaughtUp::new("interactions", settings.ready_lag, Instant::now());
     let latency = ctx.latency(metrics::BATCH);
@@ -115,13 +130,20 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
             acknowledged.retain(|partition, _| !batch.revoked.contains(partition));
             sources.share.store(Arc::new(Share::new(partitions, input.partitions())));
             info!(partitions = ?input.partitions(), "sharing the load anew");
+            wanted.notify_one();
         }
         while let Ok(keys) = delistings.try_recv() {
             slates.delisted(&keys);
+            wanted.notify_one();
+        }
+        while slates.has_room()
+            && let Ok(users) = found.try_recv()
+        {
+            slates.found(users);
         }
         let look = caught_up.is_due(started);
         // The question to the broker is asked while the slates are made.
-        let lag = async { if look { Some(input.lag().await) } else { None } };
+        let lag = async { if look { input.lag().await } else { None } };
         let (outcome, lag) = tokio::join!(slates.step(&batch.records), lag);
         match outcome {
             Err(Error::Redis(error)) if ctx.draining() => {

@@ -44,6 +44,10 @@ pub(crate) struct Lists {
     filling: bool,
 }
 
+/// The readiness condition of the lists' own connection to Redis: what lists can read must not turn what slates cannot
+/// write green.
+const REDIS: &str = "redis-lists";
+
 impl Lists {
     pub(crate) fn new(sources: Arc<Sources>, settings: Scorer, redis: Redis, keys: Keys, ctx: Context) -> Self {
         Self {
@@ -105,7 +109,7 @@ impl Lists {
     async fn was_flushed(&self) -> Result<bool, Error> {
         let model = self.announced.map(|_| self.keys.model());
         for key in [model, self.witness.clone()].into_iter().flatten() {
-            if !self.ctx.retry("redis", || self.redis.exists(&key)).await? {
+            if !self.ctx.retry(REDIS, || self.redis.exists(&key)).await? {
                 return Ok(true);
             }
         }
@@ -126,7 +130,7 @@ impl Lists {
         }
         let (key, ttl) = (self.keys.model(), self.settings.list_ttl);
         let fields = summary::fields(manifest, live.swapped_at);
-        self.ctx.retry("redis", || self.redis.hset(&key, fields.clone(), ttl)).await?;
+        self.ctx.retry(REDIS, || self.redis.hset(&key, fields.clone(), ttl)).await?;
         self.announced = Some((manifest.version, Instant::now()));
         Ok(())
     }
@@ -142,10 +146,10 @@ impl Lists {
         let (sources, settings, keys, now) =
             (Arc::clone(&self.sources), self.settings.clone(), self.keys.clone(), self.ctx.now());
         let made = self.worker.run(move || tops::make(&sources, &settings, &keys, now)).await?;
-        self.ctx.retry("redis", || self.redis.set_many(made.entries.clone())).await?;
+        self.ctx.retry(REDIS, || self.redis.set_many(made.entries.clone())).await?;
         let gone = self.tops.wrote(&made);
         if !gone.is_empty() {
-            self.ctx.retry("redis", || self.redis.delete(&gone)).await?;
+            self.ctx.retry(REDIS, || self.redis.delete(&gone)).await?;
         }
         let mut known = lock(&self.sources.known);
         made.items.iter().for_each(|id| known.learn(id));
@@ -174,7 +178,7 @@ impl Lists {
             let keys = self.keys.clone();
             let made = self.worker.run(move || tops::similar(&live, &catalog, &due, &settings, &keys, now));
             let made = made.await?;
-            self.ctx.retry("redis", || self.redis.set_many(made.entries.clone())).await?;
+            self.ctx.retry(REDIS, || self.redis.set_many(made.entries.clone())).await?;
             counter!(LISTS, "list" => "similar").increment(made.entries.len() as u64);
             if let Some((key, _, _)) = made.entries.last() {
                 self.witness = Some(key.clone());
@@ -201,7 +205,7 @@ impl Lists {
             return Ok(());
         }
         self.witness.take_if(|witness| keys.contains(witness));
-        self.ctx.retry("redis", || self.redis.delete(&keys)).await?;
+        self.ctx.retry(REDIS, || self.redis.delete(&keys)).await?;
         Ok(())
     }
 }

@@ -18,6 +18,8 @@ pub const SLATES_REFUSED: &str = "scorer_slates_refused_total";
 pub const SLATES_TRIMMED: &str = "scorer_slates_trimmed_total";
 /// Slates made anew without an interaction.
 pub const SLATES_RENEWED: &str = "scorer_slates_renewed_total";
+/// Profiles in Redis looked at for slates that show what is delisted.
+pub const SWEPT: &str = "scorer_swept_profiles_total";
 /// Lists written, by `list`: `hot`, `new`, `similar`.
 pub const LISTS: &str = "scorer_lists_total";
 /// Versions that went live.
@@ -58,6 +60,7 @@ pub(crate) fn describe() {
         (DUPLICATES_DROPPED, "Interactions dropped because they had been applied already."),
         (FOREIGN, "Interactions kept out by a profile that was written through other topics."),
         (UNREADABLE, "Records that do not decode, by where they are from."),
+        (SWEPT, "Profiles in Redis looked at for slates that show what is delisted."),
         (SLATES, "Slates written."),
         (SLATES_REFUSED, "Slates that Redis refused because a newer one was there."),
         (SLATES_TRIMMED, "Slates or profiles cut to max_user_bytes."),

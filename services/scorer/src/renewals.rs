@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Users in line, each once. At most as many as are held in memory: only those are ever put here.
+/// Users in line, each once: at most as many as are held in memory, and ten thousand found in Redis.
 #[derive(Debug)]
 pub(crate) struct Renewals {
     line: VecDeque<Arc<str>>,

@@ -21,6 +21,11 @@ impl Share {
         partition.is_some_and(|partition| self.assigned.contains(&partition))
     }
 
+    /// Whether users of `partition` are ours.
+    pub(crate) fn holds(&self, partition: i32) -> bool {
+        self.assigned.contains(&partition)
+    }
+
     /// Whether `hot`, `new` and `model` are ours: they go with partition 0.
     pub(crate) fn leads(&self) -> bool {
         self.assigned.contains(&0)

@@ -22,6 +22,9 @@ use crate::users::{User, Users};
 use crate::worker::Worker;
 use crate::{Sources, lock, metrics as names, profile, script};
 
+/// Users found in Redis wait in the sweep, not here, beyond so many in line.
+const FOUND: usize = 10_000;
+
 /// Besides the item of an interaction, so many chosen before it have another `similar` list: the strongest new pairs.
 const PAIRED: usize = 2;
 
@@ -90,6 +93,16 @@ impl Slates {
         }
     }
 
+    /// Whether users found in Redis may be put in line, too.
+    pub(crate) fn has_room(&self) -> bool {
+        self.renewals.len() < FOUND
+    }
+
+    /// Puts users in line who were found in Redis.
+    pub(crate) fn found(&mut self, users: Vec<Arc<str>>) {
+        self.renewals.extend(users);
+    }
+
     /// Puts users in line whose slates show an item that is delisted now. `keys` is sorted.
     pub(crate) fn delisted(&mut self, keys: &[u64]) {
         self.renewals.extend(self.users.showing(keys));
@@ -118,7 +131,7 @@ impl Slates {
         let (mut names, mut interactions): (Vec<Arc<str>>, Vec<Vec<Positioned>>) = sorted.users.into_iter().unzip();
         let acting: HashSet<Arc<str>> = names.iter().cloned().collect();
         let renewed = self.renewals.take(self.settings.max_batch, Instant::now());
-        names.extend(renewed.into_iter().filter(|name| !acting.contains(name) && self.users.contains(name)));
+        names.extend(renewed.into_iter().filter(|name| !acting.contains(name)));
         interactions.resize_with(names.len(), Vec::new);
         gauge!(names::RENEWALS).set(self.renewals.len() as f64);
         if sorted.unreadable > 0 {
@@ -134,6 +147,9 @@ impl Slates {
             applied += arrived.len();
             dropped += interactions.len() - arrived.len();
             let renewed = interactions.is_empty();
+            if renewed && !self.sources.share.load().holds(user.stored.source.partition) {
+                continue; // another's by now, or expired while it waited
+            }
             // A repeat may be of a time when there was nothing to show.
             let unserved = user.stored.profile.slate.is_empty();
             if renewed || unserved || !arrived.is_empty() {
@@ -180,7 +196,7 @@ impl Slates {
         let (key, source) = (self.keys.user(user), Slate::source_of(&self.events, through.partition, through.offset));
         debug!(key, source, "a profile from before the topics were recreated");
         let advice = "Redis holds profiles that are ahead of the topics, which were deleted and made again: \
-                      delete the keys user:* or choose another redis.key_prefix";
+                      delete the keys user:* or choose another redis.key_prefix, then restart the scorers";
         self.ctx.set("profiles", Err(advice.to_owned()));
     }
 
@@ -188,7 +204,10 @@ impl Slates {
     async fn rank(&self, works: &[Work]) -> Result<Ranked, Error> {
         let view = |work: &Work| {
             let profile = &work.user.stored.profile;
-            (key_of(&work.name), profile::seen(profile, self.settings.history), profile.last_ts)
+            let seen = profile::seen(profile, self.settings.history);
+            // As in training: an impression is no moment of asking.
+            let ts = seen.last().map_or(profile.last_ts, |seen| seen.ts);
+            (key_of(&work.name), seen, ts)
         };
         let views: Vec<(u64, Vec<Seen>, i64)> = works.iter().map(view).collect();
         let (sources, k, ranking) = (Arc::clone(&self.sources), self.settings.slate_items, self.ranking.clone());

@@ -79,11 +79,6 @@ impl Users {
         gauge!(USERS).set(self.held.len() as f64);
     }
 
-    /// Whether the user is held, and so of our partitions.
-    pub(crate) fn contains(&self, name: &str) -> bool {
-        self.held.contains(name)
-    }
-
     /// Users whose slate shows one of these items. `keys` is sorted.
     pub(crate) fn showing(&self, keys: &[u64]) -> Vec<Arc<str>> {
         self.matching(|user| user.shown.iter().any(|key| keys.binary_search(key).is_ok()))

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use metrics::counter;
 use runtime::Context;
-use runtime::kafka::{From, Positions, Reader, Record};
+use runtime::kafka::{From, KafkaError, Positions, Reader, Record};
 use schemas::checkpoint::Through;
 use schemas::{Topic, Topics};
 use tracing::{debug, warn};
@@ -88,6 +88,17 @@ impl Intake {
     pub(crate) async fn lag(&self) -> Option<i64> {
         let ends = tokio::time::timeout(QUESTION, self.reader.end()).await.ok()?.ok()?;
         Some(behind(&self.reader.position(), &ends))
+    }
+
+    /// Whether every partition of the topic is read; a question that is not answered is asked again next time.
+    ///
+    /// # Errors
+    /// Partitions were added: what lies there would never be learned.
+    pub(crate) async fn check_partitions(&self) -> Result<(), KafkaError> {
+        match tokio::time::timeout(QUESTION, self.reader.check_partitions()).await {
+            Ok(Err(error @ KafkaError::Repartitioned { .. })) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Commits where a published version stands. Only tools for lag read it (a version carries its own offsets), so a

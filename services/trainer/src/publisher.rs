@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use model::Frozen;
-use model::checkpoint::{MAX_PAYLOAD_BYTES, Record, split};
+use model::checkpoint::{MAX_PAYLOAD_BYTES, Record, manifest_record, split};
 use runtime::Context;
 use runtime::kafka::{Outgoing, Producer};
-use schemas::checkpoint::{CHUNK_CHECKSUM, Manifest, Part, key};
+use schemas::checkpoint::{CHUNK_CHECKSUM, Manifest};
 
 use crate::error::Error;
 use crate::learning::Freezing;
@@ -45,10 +45,8 @@ impl Publisher {
         let now = self.ctx.now();
         let encoding = self.ctx.spawn_thread("encode", move || encode(&order, &frozen, now));
         let (chunks, manifest) = encoding.join().await??;
-        self.producer.send_all(&self.topic, chunks.into_iter().map(chunk)).await?;
-        let record =
-            Outgoing { value: Some(serde_json::to_vec(&manifest)?.into()), ..at(key(order.version, Part::Manifest)) };
-        self.producer.send_all(&self.topic, [record]).await?;
+        self.producer.send_all(&self.topic, chunks.into_iter().map(outgoing)).await?;
+        self.producer.send_all(&self.topic, [outgoing(manifest_record(&manifest))]).await?;
         let took = began.elapsed();
         let deleted = retire.len();
         self.producer.send_all(&self.topic, retire.into_iter().map(at)).await?;
@@ -66,7 +64,7 @@ pub(crate) fn encode(order: &Order, frozen: &Frozen, now: i64) -> Result<(Vec<Re
     Ok(split(order.version, order.parent, frozen, &payload, now))
 }
 
-fn chunk(record: Record) -> Outgoing {
+fn outgoing(record: Record) -> Outgoing {
     let headers = vec![(CHUNK_CHECKSUM, record.checksum)];
     Outgoing { value: Some(record.value.into()), headers, ..at(record.key) }
 }

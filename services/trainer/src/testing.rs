@@ -1,6 +1,7 @@
 //! Records for the unit tests: interactions, claims, and a `checkpoints` log written by a real learner.
 
 use bytes::Bytes;
+use model::checkpoint::manifest_record;
 use model::{Learner, Positioned, Settings};
 use runtime::kafka::Record;
 use schemas::checkpoint::{CHUNK_CHECKSUM, Claim, Part, PayloadKind, VersionId, key};
@@ -72,12 +73,10 @@ impl Log {
         let parent = Some(self.newest).filter(|_| kind == PayloadKind::Delta);
         let (chunks, manifest) = publisher::encode(&Order { version, parent, kind }, &frozen, 0).expect("encodes");
         self.newest = version;
-        for chunk in chunks {
-            let headers = vec![(CHUNK_CHECKSUM.to_owned(), chunk.checksum.into())];
-            self.records.push(Record { headers, ..record(&chunk.key, Some(chunk.value.into())) });
+        for part in chunks.into_iter().chain([manifest_record(&manifest)]) {
+            let headers = vec![(CHUNK_CHECKSUM.to_owned(), part.checksum.into())];
+            self.records.push(Record { headers, ..record(&part.key, Some(part.value.into())) });
         }
-        let value = serde_json::to_vec(&manifest).expect("serialises").into();
-        self.records.push(record(&key(version, Part::Manifest), Some(value)));
     }
 
     /// Flips a bit in the chunk before the last manifest.

@@ -1,18 +1,24 @@
 //! Waiting for a neighbour to come back: exponential backoff that shows in the readiness.
 
-use std::fmt::Display;
+use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tracing::debug;
 
-use super::Context;
+use super::{Context, chain};
 
 /// The first pause: longer than a reconnect on a local network, too short to be felt.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause: how late the end of an outage may be noticed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// An error of a neighbour.
+pub trait Outage: Error {
+    /// Whether waiting can help: the neighbour is away rather than refusing.
+    fn is_outage(&self) -> bool;
+}
 
 impl Context {
     /// Tries `op` until it succeeds, with pauses of 100 ms to 5 s and jitter.
@@ -20,10 +26,10 @@ impl Context {
     /// `condition` turns red at the first failure and green at the next success.
     ///
     /// # Errors
-    /// The last error of `op`, only once the service is draining.
+    /// What waiting does not mend, at once; anything else only once the service is draining.
     pub async fn retry<T, E, Fut>(&self, condition: &'static str, mut op: impl FnMut() -> Fut) -> Result<T, E>
     where
-        E: Display,
+        E: Outage,
         Fut: Future<Output = Result<T, E>>,
     {
         let mut pauses = ExponentialBuilder::default()
@@ -42,8 +48,12 @@ impl Context {
                 Err(error) => error,
             };
             failures += 1;
-            debug!(service = self.name(), condition, %error, failures, "retrying");
-            self.set(condition, Err(error.to_string())); // warns when it turns red
+            let reason = chain(&error);
+            debug!(service = self.name(), condition, reason, failures, "retrying");
+            self.set(condition, Err(reason)); // warns when it turns red
+            if !error.is_outage() {
+                return Err(error);
+            }
             let pause = pauses.next().unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE);
             tokio::select! {
                 () = self.drained() => return Err(error),
@@ -58,6 +68,28 @@ mod tests {
     use super::*;
     use std::cell::Cell;
 
+    #[derive(Debug, PartialEq, thiserror::Error)]
+    enum Trouble {
+        #[error("connection refused")]
+        Away,
+        #[error("wrong password")]
+        Refused,
+    }
+
+    impl Outage for Trouble {
+        fn is_outage(&self) -> bool {
+            *self == Self::Away
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waiting_does_not_mend_is_returned_at_once() {
+        let ctx = Context::new("test");
+        let result: Result<(), _> = ctx.retry("redis", || async { Err(Trouble::Refused) }).await;
+        assert_eq!(result, Err(Trouble::Refused));
+        assert!(!ctx.is_ready() && !ctx.draining());
+    }
+
     #[tokio::test]
     async fn a_retry_turns_its_condition_red_and_then_green() {
         let ctx = Context::new("test");
@@ -69,7 +101,7 @@ mod tests {
                 let call = calls.get();
                 async move {
                     assert!(call == 1 || seen_red);
-                    if call < 3 { Err("connection refused") } else { Ok(call) }
+                    if call < 3 { Err(Trouble::Away) } else { Ok(call) }
                 }
             })
             .await;
@@ -85,7 +117,7 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(150)).await;
             other.drain();
         });
-        let result: Result<(), _> = ctx.retry("redis", || async { Err("connection refused") }).await;
-        assert_eq!(result, Err("connection refused"));
+        let result: Result<(), _> = ctx.retry("redis", || async { Err(Trouble::Away) }).await;
+        assert_eq!(result, Err(Trouble::Away));
     }
 }

@@ -112,8 +112,9 @@ impl Consumer {
         self.pull().consumer().context().assigned().iter().copied().collect()
     }
 
-    /// Records of our partitions that were not handed out yet, to within a second; 0 before an assignment.
-    pub async fn lag(&self) -> i64 {
+    /// Records of our partitions that were not handed out yet, to within a second; 0 before an assignment, `None` while
+    /// no broker says.
+    pub async fn lag(&self) -> Option<i64> {
         self.lag.of(self.pull(), self.partitions()).await
     }
 

@@ -2,6 +2,8 @@
 
 use rdkafka::error::{KafkaError as Client, RDKafkaErrorCode as Code};
 
+use crate::context::Outage;
+
 /// A failure of Kafka that waiting does not mend.
 #[derive(Debug, thiserror::Error)]
 pub enum KafkaError {
@@ -11,6 +13,15 @@ pub enum KafkaError {
     /// A topic is missing.
     #[error("topic {topic} does not exist; create it with `thalweg topics apply`")]
     MissingTopic { topic: String },
+    /// A record was for a partition that the topic does not have.
+    #[error(
+        "topic {topic} has no partition for what comes from the same partition of its twin: the topics events and \
+         interactions must have the same number; add partitions to {topic} (kafka-topics --alter --partitions)"
+    )]
+    MissingPartition { topic: String },
+    /// A topic has other partitions than when it was opened.
+    #[error("topic {topic} had {before} partitions and has {now}; start this service again, and it reads all of them")]
+    Repartitioned { topic: String, before: usize, now: usize },
     /// Two topics that go partition by partition do not match.
     #[error(
         "topics {left} and {right} have {left_partitions} and {right_partitions} partitions; they must have the \
@@ -54,6 +65,12 @@ impl KafkaError {
     /// A call off the async threads did not come back.
     pub(super) fn interrupted(what: impl Into<String>) -> Self {
         Self::Failed { what: what.into(), source: Client::Canceled }
+    }
+}
+
+impl Outage for KafkaError {
+    fn is_outage(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Failed { .. })
     }
 }
 

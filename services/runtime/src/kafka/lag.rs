@@ -34,12 +34,12 @@ struct Watermarks {
 }
 
 impl Lag {
-    /// Records of the partitions `ours` that were not handed out yet.
-    pub(super) async fn of(&self, pull: &Pull<Group>, ours: Vec<i32>) -> i64 {
+    /// Records of the partitions `ours` that were not handed out yet; `None` while it is not known.
+    pub(super) async fn of(&self, pull: &Pull<Group>, ours: Vec<i32>) -> Option<i64> {
         let known = lock(&self.known).clone();
         let old = match known {
             Some(known) if known.asked.elapsed() < AGE && ours.iter().all(|p| known.highs.contains_key(p)) => {
-                return known.behind(&ours, pull.positions());
+                return Some(known.behind(&ours, pull.positions()));
             }
             old => old,
         };
@@ -47,11 +47,12 @@ impl Lag {
             Ok(known) => {
                 let behind = known.behind(&ours, pull.positions());
                 *lock(&self.known) = Some(known);
-                behind
+                Some(behind)
             }
             Err(error) => {
                 debug!(%error, "the lag is not known");
-                old.map_or(0, |known| known.behind(&ours, pull.positions()))
+                let old = old.filter(|known| ours.iter().all(|p| known.highs.contains_key(p)));
+                old.map(|known| known.behind(&ours, pull.positions()))
             }
         }
     }

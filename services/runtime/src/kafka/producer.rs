@@ -151,9 +151,8 @@ impl fmt::Debug for Producer {
 fn explain(topic: &str, records: &[Outgoing], error: ClientError) -> KafkaError {
     let topic = topic.to_owned();
     match error.rdkafka_error_code() {
-        Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition) => {
-            KafkaError::MissingTopic { topic }
-        }
+        Some(Code::UnknownTopic | Code::UnknownTopicOrPartition) => KafkaError::MissingTopic { topic },
+        Some(Code::UnknownPartition) => KafkaError::MissingPartition { topic },
         Some(Code::MessageSizeTooLarge) => {
             let size = |record: &Outgoing| record.key.len() + record.value.as_ref().map_or(0, Bytes::len);
             KafkaError::TooBig { topic, bytes: records.iter().map(size).max().unwrap_or(0) }

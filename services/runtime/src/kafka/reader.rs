@@ -42,7 +42,7 @@ pub enum From {
 
 /// Reads every partition of a topic, without a group.
 ///
-/// The partitions are those the topic has when it is opened.
+/// The partitions are those the topic has when it is opened; [`Reader::check_partitions`] says when that changes.
 pub struct Reader {
     /// Taken only by `drop`.
     pull: Option<Pull<Alone>>,
@@ -120,6 +120,27 @@ impl Reader {
     pub async fn end(&self) -> Result<Positions, KafkaError> {
         *lock(&self.end_asked) = Some(Instant::now());
         self.watermarks(|(_, high)| high).await
+    }
+
+    /// Whether the topic still has the partitions that are read.
+    ///
+    /// # Errors
+    /// It has others now, or Kafka is away.
+    pub async fn check_partitions(&self) -> Result<(), KafkaError> {
+        let pull = self.pull();
+        let (consumer, topic, before) = (Arc::clone(pull.consumer()), pull.topic().to_owned(), self.partitions.len());
+        let name = topic.clone();
+        let asked = blocking("ask for the partitions", move || {
+            let metadata = consumer.fetch_metadata(Some(&name), QUESTION);
+            let metadata =
+                metadata.map_err(|error| KafkaError::of(format!("ask for the partitions of {name}"), error))?;
+            Ok(metadata.topics().first().map_or(0, |topic| topic.partitions().len()))
+        });
+        match asked.await? {
+            0 => Ok(()), // being deleted or made: whoever reads hears of it
+            now if now == before => Ok(()),
+            now => Err(KafkaError::Repartitioned { topic, before, now }),
+        }
     }
 
     /// For each partition the offset of the oldest record that is still there.

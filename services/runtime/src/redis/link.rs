@@ -8,6 +8,7 @@ use ::redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, Pip
 use tokio::sync::Mutex;
 
 use super::PATIENCE;
+use crate::context::Outage;
 
 /// Redis is away, or refused a command.
 #[derive(Debug, thiserror::Error)]
@@ -22,21 +23,22 @@ pub enum RedisError {
     #[error("Redis at {url} does not answer")]
     Lost { url: String, source: ::redis::RedisError },
     /// Redis answered with an error.
-    #[error("Redis at {url} refused a command")]
+    #[error("Redis at {url} refused a command; mend what it says, the user's rights or the key's type")]
     Refused { url: String, source: ::redis::RedisError },
 }
 
-impl RedisError {
-    /// Whether waiting can help: Redis is away, starting or failing over, rather than refusing the command itself.
-    #[must_use]
-    pub fn is_outage(&self) -> bool {
+impl Outage for RedisError {
+    /// Away, starting, failing over or full, rather than refusing the command itself.
+    fn is_outage(&self) -> bool {
         match self {
             Self::Url(_) => false,
             Self::Unreachable { .. } | Self::Lost { .. } => true,
             Self::Refused { source, .. } => is_passing(source),
         }
     }
+}
 
+impl RedisError {
     pub(super) fn is_unknown_script(&self) -> bool {
         matches!(self, Self::Refused { source, .. } if source.kind() == ErrorKind::Server(ServerErrorKind::NoScript))
     }

@@ -1,6 +1,7 @@
 //! Against a real `redis-server`, where the binary is there.
 
 use super::*;
+use crate::context::Outage;
 use std::process::{Child, Command, Stdio};
 
 /// A Redis of its own, in a temporary folder; ends with the test.

@@ -1,0 +1,88 @@
+//! Looks through Redis for slates of users whom nobody holds in memory: what is delisted must go from those, too.
+//!
+//! A delisting finds at once who is held here and shown the item. All other slates lie in Redis only, so every profile
+//! there is looked at, page by page at a bounded rate: after each delisting, and whenever partitions become ours, for an
+//! item may have been delisted while nobody answered for them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::counter;
+use runtime::Context;
+use runtime::redis::Redis;
+use schemas::{Keys, StoredProfile, key_of};
+use tokio::sync::{Notify, mpsc};
+use tracing::debug;
+
+use crate::Sources;
+use crate::error::Error;
+use crate::metrics::SWEPT;
+
+/// The readiness condition of the sweep's own questions.
+const REDIS: &str = "redis-sweep";
+/// Profiles looked at together.
+const PAGE: usize = 500;
+
+/// Goes through the profiles of our partitions when asked to.
+#[derive(Debug)]
+pub(crate) struct Sweep {
+    pub(crate) sources: Arc<Sources>,
+    pub(crate) redis: Redis,
+    pub(crate) keys: Keys,
+    /// Profiles looked at in a second, at most.
+    pub(crate) per_second: u32,
+    /// Asked for; asking again while one is under way makes another follow.
+    pub(crate) wanted: Arc<Notify>,
+    /// Users whose slate shows what is delisted. Who is late holds up the sweep.
+    pub(crate) found: mpsc::Sender<Vec<Arc<str>>>,
+    pub(crate) ctx: Context,
+}
+
+impl Sweep {
+    /// Sweeps when asked to, until drained.
+    pub(crate) async fn run(self) -> Result<(), Error> {
+        loop {
+            tokio::select! {
+                () = self.wanted.notified() => {}
+                () = self.ctx.drained() => return Ok(()),
+            }
+            match self.sweep().await {
+                Err(_) if self.ctx.draining() => return Ok(()), // Redis is away: done anew after the restart
+                outcome => outcome?,
+            }
+        }
+    }
+
+    async fn sweep(&self) -> Result<(), Error> {
+        let (pattern, mut cursor, mut looked, mut stale) = (self.keys.users(), 0, 0, 0);
+        loop {
+            let page = || self.redis.scan(&pattern, cursor, PAGE);
+            let (next, keys) = self.ctx.retry(REDIS, page).await?;
+            let values = self.ctx.retry(REDIS, || self.redis.get_many(&keys)).await?;
+            let users: Vec<Arc<str>> =
+                keys.iter().zip(values).filter_map(|(key, value)| self.shows_delisted(key, &value?)).collect();
+            counter!(SWEPT).increment(keys.len() as u64);
+            (looked, stale) = (looked + keys.len(), stale + users.len());
+            if !users.is_empty() && self.found.send(users).await.is_err() {
+                return Ok(()); // the loop has ended
+            }
+            if next == 0 {
+                debug!(looked, stale, "looked for delisted items in all slates of our partitions");
+                return Ok(());
+            }
+            cursor = next;
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_secs_f64(keys.len() as f64 / f64::from(self.per_second))) => {}
+                () = self.ctx.drained() => return Ok(()),
+            }
+        }
+    }
+
+    fn shows_delisted(&self, key: &str, value: &[u8]) -> Option<Arc<str>> {
+        let stored = StoredProfile::decode(value).ok()?; // counted when its user acts
+        let catalog = self.sources.catalog.load();
+        let stale = stored.profile.slate.iter().any(|id| catalog.is_delisted(key_of(id)));
+        let ours = self.sources.share.load().holds(stored.source.partition);
+        (stale && ours).then(|| self.keys.name_of_user(key).map(Arc::from)).flatten()
+    }
+}

@@ -1,0 +1,93 @@
+//! A broker that a test has for itself and may take away: the embedded one, or a real Kafka of its own beside the given.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use broker::Broker;
+
+/// A broker of one test.
+#[derive(Debug)]
+pub enum OwnBroker {
+    /// In this process.
+    Embedded(Broker),
+    /// A node that `infra/kafka/kafka.sh` runs.
+    Kafka(Node),
+}
+
+/// A Kafka node, known to the script by its name; wiped when dropped.
+#[derive(Debug)]
+pub struct Node {
+    name: String,
+    brokers: String,
+}
+
+impl OwnBroker {
+    /// Starts one; a real Kafka when the tests run on one.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub(crate) fn start(kafka: bool) -> Self {
+        if !kafka {
+            return Self::Embedded(Broker::start().expect("the broker starts"));
+        }
+        let name = format!("outage-{}", std::process::id());
+        let said = script(&["start", &name], None);
+        let brokers = said.trim().trim_start_matches("KAFKA_BROKERS=").to_owned();
+        Self::Kafka(Node { name, brokers })
+    }
+
+    /// `host:port`.
+    pub(crate) fn brokers(&self) -> String {
+        match self {
+            Self::Embedded(broker) => broker.brokers(),
+            Self::Kafka(node) => node.brokers.clone(),
+        }
+    }
+
+    /// Stops answering; topics stay.
+    pub async fn go_away(&self) {
+        match self {
+            Self::Embedded(broker) => broker.go_away(),
+            Self::Kafka(node) => node.tell("stop").await,
+        }
+    }
+
+    /// Answers again, where it did before.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn come_back(&self) {
+        match self {
+            Self::Embedded(broker) => broker.come_back().expect("its port is free"),
+            Self::Kafka(node) => node.tell("start").await,
+        }
+    }
+}
+
+impl Node {
+    async fn tell(&self, word: &'static str) {
+        let (name, brokers) = (self.name.clone(), self.brokers.clone());
+        let port = brokers.rsplit(':').next().map(str::to_owned);
+        let told = tokio::task::spawn_blocking(move || script(&[word, &name], port.as_deref()));
+        told.await.expect("the script succeeds");
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = command(&["wipe", &self.name], None).output(); // an unused folder is no reason to fail
+    }
+}
+
+fn command(words: &[&str], port: Option<&str>) -> Command {
+    let script: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "infra", "kafka", "kafka.sh"].iter().collect();
+    let mut command = Command::new(script);
+    command.args(words).envs(port.map(|port| ("KAFKA_PORT", port)));
+    command
+}
+
+fn script(words: &[&str], port: Option<&str>) -> String {
+    let output = command(words, port).output().expect("infra/kafka/kafka.sh runs");
+    assert!(output.status.success(), "kafka.sh {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
