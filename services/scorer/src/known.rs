@@ -101,7 +101,7 @@ impl Known {
         self.items.demote(&key);
     }
 
-    /// Every list is due: Redis was flushed.
+    /// Every list is due: Redis was flushed, or other items are ours.
     pub(crate) fn forget_writings(&mut self) {
         self.items.iter_mut().for_each(|(_, item)| item.written_at = 0);
     }

@@ -129,6 +129,8 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
             slates.forget(&batch.revoked);
             acknowledged.retain(|partition, _| !batch.revoked.contains(partition));
             sources.share.store(Arc::new(Share::new(partitions, input.partitions())));
+            // What became ours was written by nobody since its owner left, and what it shows may be delisted.
+            lock(&sources.known).forget_writings();
             info!(partitions = ?input.partitions(), "sharing the load anew");
             wanted.notify_one();
         }
