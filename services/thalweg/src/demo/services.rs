@@ -107,3 +107,15 @@ fn settings<C: DeserializeOwned + runtime::Validate>(
     given.extend_from_slice(more);
     Ok(runtime::config::load(defaults, None, &given, true)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_environment_may_hold_the_sections_of_every_service_and_no_others() {
+        let headings = [ingest::DEFAULTS, trainer::DEFAULTS, scorer::DEFAULTS, crate::config::DEFAULTS].concat();
+        let sections = headings.lines().filter_map(|line| line.strip_prefix('[')?.split(['.', ']']).next());
+        assert_eq!(sections.collect::<BTreeSet<_>>(), runtime::config::SECTIONS.into());
+    }
+}
