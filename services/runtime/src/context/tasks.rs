@@ -125,7 +125,7 @@ impl Context {
 
 /// An error and all its causes in one line.
 #[must_use]
-pub(crate) fn chain(error: &dyn Error) -> String {
+pub fn chain(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

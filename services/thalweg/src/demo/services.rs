@@ -50,7 +50,7 @@ impl Services {
         let started = Instant::now();
         while !self.all().iter().all(|ctx| ctx.is_ready()) {
             if let Some(failure) = self.failure() {
-                return Err(Error::Other(format!("a service ended: {failure}")));
+                return Err(Error::Other(format!("a service ended: {}", runtime::chain(&failure))));
             }
             if started.elapsed() > STARTUP {
                 return Err(Error::Other(format!("not ready after {} s: {}", STARTUP.as_secs(), self.missing())));
