@@ -22,7 +22,7 @@ const TTL: Duration = Duration::from_secs(7 * 86_400);
 
 pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
     block_on(async {
-        let server = Redis::start()?;
+        let server = Redis::start().await?;
         let client = Client::connect(&server.config, &Context::new("bench")).await?;
         let value = slate().encode(Encoding::Json);
         let writes = size.pick(100_000, 10_000);

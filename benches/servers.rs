@@ -1,16 +1,13 @@
 //! The servers a benchmark runs on: those that are named by `KAFKA_BROKERS` and `REDIS_URL`, or its own.
 
 use std::env;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use broker::Broker;
 use runtime::Context;
 use runtime::config;
 use runtime::kafka::admin::{self, TopicSpec};
 use schemas::{Topic, Topics};
-use tempfile::TempDir;
+use thalweg::redis_server::RedisServer;
 
 use crate::error::Error;
 
@@ -56,47 +53,20 @@ impl Kafka {
 /// A Redis; one of our own keeps nothing and ends with us.
 pub(crate) struct Redis {
     pub(crate) config: config::Redis,
-    own: Option<(Child, TempDir)>,
+    _own: Option<RedisServer>,
 }
 
 impl Redis {
-    pub(crate) fn start() -> Result<Self, Error> {
+    pub(crate) async fn start() -> Result<Self, Error> {
         let key_prefix = format!("bench-{}:", Context::new("bench").now());
-        if let Ok(url) = env::var("REDIS_URL") {
-            return Ok(Self { config: config::Redis { url, key_prefix }, own: None });
-        }
-        let folder = tempfile::tempdir().map_err(Error::file(&env::temp_dir()))?;
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .and_then(|listener| listener.local_addr())
-            .map_err(|e| Error::Other(format!("no free port on 127.0.0.1: {e}")))?
-            .port();
-        let child = Command::new("redis-server")
-            .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no", "--dir"])
-            .arg(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|e| missing("redis-server", &e))?;
-        let url = format!("redis://127.0.0.1:{port}/0");
-        let server = Self { config: config::Redis { url, key_prefix }, own: Some((child, folder)) };
-        for _ in 0..100 {
-            if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
-                return Ok(server);
+        let (url, own) = match env::var("REDIS_URL") {
+            Ok(url) => (url, None),
+            Err(_) => {
+                let own = RedisServer::start().await.map_err(Error::Other)?;
+                (own.url(), Some(own))
             }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Err(Error::Other("redis-server does not answer; see what it says by `redis-server --port 6390`".into()))
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        if let Some((child, _)) = &mut self.own {
-            // It may have ended already; there is nothing more to do about it then.
-            child.kill().ok();
-            child.wait().ok();
-        }
+        };
+        Ok(Self { config: config::Redis { url, key_prefix }, _own: own })
     }
 }
 

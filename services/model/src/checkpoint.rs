@@ -97,7 +97,6 @@ pub struct Assembler {
     chunks: BTreeMap<u32, Bytes>,
     bytes: u64,
     fault: Option<String>,
-    newest: Option<VersionId>,
 }
 
 impl Assembler {
@@ -111,12 +110,6 @@ impl Assembler {
     #[must_use]
     pub fn claimed_by(&self) -> Option<&str> {
         self.claimed_by.as_deref()
-    }
-
-    /// The newest version whose manifest was seen, whole or not: a trainer counts on from it.
-    #[must_use]
-    pub fn newest(&self) -> Option<VersionId> {
-        self.newest
     }
 
     /// Takes the next record; `value` is `None` for a deleted one, `checksum` the header's.
@@ -180,7 +173,6 @@ impl Assembler {
     }
 
     fn manifest(&mut self, version: VersionId, value: &[u8], checksum: Option<&[u8]>) -> Outcome {
-        self.newest = self.newest.max(Some(version));
         let refused = |reason: String| Outcome::Refused { version: Some(version), reason };
         if checksum != Some(blake3::hash(value).to_hex().as_bytes()) {
             return refused("its manifest does not have the checksum of its header".into());

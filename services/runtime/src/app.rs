@@ -64,15 +64,17 @@ impl App {
     {
         let arguments = self.command().get_matches();
         let file = arguments.get_one::<PathBuf>("config").map(PathBuf::as_path);
-        let config = match config::load::<C>(self.defaults, file, &[], true) {
-            Ok(config) => config,
+        let (config, shown) = match config::load_shown::<C>(self.defaults, file, &[], true) {
+            Ok(loaded) => loaded,
             Err(problems) => {
                 let _ = writeln!(std::io::stderr(), "{}: the configuration is refused:\n{problems}", self.name);
                 return ExitCode::from(2);
             }
         };
         if arguments.get_flag("check-config") {
-            let _ = writeln!(std::io::stdout(), "{}: the configuration is good", self.name);
+            // The verdict apart, so that the configuration may go to a file or a `diff`.
+            let _ = write!(std::io::stdout(), "{shown}");
+            let _ = writeln!(std::io::stderr(), "{}: the configuration is good", self.name);
             return ExitCode::SUCCESS;
         }
         init_tracing(&config.as_ref().log);
@@ -130,7 +132,7 @@ impl App {
                 Arg::new("check-config")
                     .long("check-config")
                     .action(ArgAction::SetTrue)
-                    .help("Check the configuration, list every problem, and exit"),
+                    .help("Print what is in force, without secrets, or list every problem; and exit"),
             )
     }
 }

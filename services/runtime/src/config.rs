@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-pub use layers::load;
+pub(crate) use layers::load_shown;
+pub use layers::{SECTIONS, load};
 
 /// Looks for mistakes that types cannot show.
 pub trait Validate {
@@ -136,13 +137,17 @@ impl Validate for Frame {
     }
 }
 
+/// Whether a setting of this name is never shown.
+fn is_secret(key: &str) -> bool {
+    ["password", "secret", "token", "pem"].iter().any(|word| key.contains(word))
+}
+
 impl fmt::Debug for Kafka {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let secret = |key: &str| ["password", "secret", "token", "pem"].iter().any(|word| key.contains(word));
         let shown: BTreeMap<&str, &str> = self
             .properties
             .iter()
-            .map(|(key, value)| (key.as_str(), if secret(key) { "***" } else { value.as_str() }))
+            .map(|(key, value)| (key.as_str(), if is_secret(key) { "***" } else { value.as_str() }))
             .collect();
         f.debug_struct("Kafka")
             .field("brokers", &self.brokers)

@@ -15,8 +15,7 @@ use tracing::{debug, info, warn};
 
 use crate::latency::Latency;
 pub use retry::Outage;
-pub use tasks::chain;
-pub use tasks::{TaskError, Thread};
+pub use tasks::{TaskError, Thread, chain};
 
 /// The grace of a context that was not given one: Kubernetes allows 30 s between SIGTERM and SIGKILL.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);

@@ -16,5 +16,5 @@ pub mod telemetry;
 pub use app::App;
 pub use caught_up::CaughtUp;
 pub use config::{Frame, Validate};
-pub use context::{Context, Outage, TaskError, Thread};
+pub use context::{Context, Outage, TaskError, Thread, chain};
 pub use latency::Latency;

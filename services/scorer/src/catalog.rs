@@ -13,7 +13,7 @@ use metrics::{counter, gauge};
 use model::Catalog;
 use runtime::Context;
 use runtime::kafka::{Reader, Record};
-use schemas::{Item, MAX_ID_BYTES, key_of};
+use schemas::{Item, key_of};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
@@ -144,25 +144,16 @@ fn delisted(changes: &[Change]) -> Vec<u64> {
 
 /// `None` for what is no catalog record; it is counted and passed over.
 fn read(record: &Record) -> Option<Change> {
-    let unreadable = |reason: String| {
-        counter!(UNREADABLE, "from" => "items").increment(1);
-        warn!(offset = record.offset, reason, "skipped a record of the catalog; write it again as the contract has it");
-        None
-    };
-    let change = match record.value.as_deref() {
-        None | Some([]) => match std::str::from_utf8(&record.key) {
-            Ok(id) => (id.to_owned(), None),
-            Err(error) => return unreadable(error.to_string()),
-        },
-        Some(value) => match serde_json::from_slice::<Item>(value) {
-            Ok(item) => (item.item_id.clone(), Some(item)),
-            Err(error) => return unreadable(error.to_string()),
-        },
-    };
-    if change.0.is_empty() || change.0.len() > MAX_ID_BYTES {
-        return unreadable(format!("the item id has {} bytes, not 1 to {MAX_ID_BYTES}", change.0.len()));
-    }
-    Some(change)
+    let change = Item::of_record(&record.key, record.value.as_deref());
+    change
+        .inspect_err(|reason| {
+            counter!(UNREADABLE, "from" => "items").increment(1);
+            warn!(
+                offset = record.offset,
+                reason, "skipped a record of the catalog; write it again as the contract has it"
+            );
+        })
+        .ok()
 }
 
 #[cfg(test)]
@@ -197,21 +188,5 @@ mod tests {
         let mut expected = [key_of("b"), key_of("h")];
         expected.sort_unstable();
         assert_eq!(delisted(&changes), expected);
-    }
-
-    #[test]
-    fn an_empty_value_delists_and_nonsense_is_passed_over() {
-        let record = |key: &str, value: Option<&str>| Record {
-            partition: 0,
-            offset: 0,
-            timestamp: 0,
-            key: bytes::Bytes::copy_from_slice(key.as_bytes()),
-            value: value.map(|value| bytes::Bytes::copy_from_slice(value.as_bytes())),
-            headers: Vec::new(),
-        };
-        assert_eq!(read(&record("i9", None)), Some(("i9".into(), None)));
-        assert_eq!(read(&record("i9", Some(""))), Some(("i9".into(), None)));
-        assert_eq!(read(&record("i9", Some("{}"))), None);
-        assert_eq!(read(&record("", None)), None);
     }
 }

@@ -124,8 +124,12 @@ pub fn main() -> ExitCode {
     };
     match runtime.block_on(run(cli)) {
         Ok(code) => code,
+        Err(Error::Config(problems)) => {
+            output::note(format!("error: the configuration is refused:\n{problems}")); // a problem, a line
+            ExitCode::FAILURE
+        }
         Err(error) => {
-            output::note(format!("error: {error}"));
+            output::note(format!("error: {}", runtime::chain(&error)));
             ExitCode::FAILURE
         }
     }
@@ -157,11 +161,46 @@ async fn run(cli: Cli) -> Result<ExitCode, Error> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_an_example_in_its_help() {
+        fn without(command: &clap::Command) -> Vec<String> {
+            let mut below: Vec<String> = command.get_subcommands().flat_map(without).collect();
+            if !command.get_after_help().is_some_and(|help| help.to_string().contains("Example: thalweg ")) {
+                below.push(command.get_name().to_owned());
+            }
+            below
+        }
+        assert_eq!(without(&Cli::command()), ["thalweg"]);
+    }
+
+    #[test]
+    fn options_that_contradict_each_other_are_refused_and_named() {
+        let refusal = |line: &str| Cli::try_parse_from(line.split(' ')).expect_err(line).to_string();
+        let log = "thalweg demo --log x.csv --columns user=u,item=i";
+        for (line, named) in [
+            (&*format!("{log} --rate 5 --speed 60x"), "'--rate <N>' cannot be used with '--speed <SPEED>'"),
+            ("thalweg replay x.csv --rate max --speed 60x", "'--rate <N>' cannot be used with '--speed <SPEED>'"),
+            (&*format!("{log} --seconds 5"), "'--log <FILE>' cannot be used with '--seconds <N>'"),
+            ("thalweg demo --speed 60x", "--log <FILE>"),
+            ("thalweg demo --columns user=u,item=i", "--log <FILE>"),
+            ("thalweg demo --rate 0", "such as 500, or max"),
+            ("thalweg dead-letters replay --all --limit 5", "cannot be used with"),
+            ("thalweg dead-letters replay --from 7", "PARTITION:OFFSET"),
+        ] {
+            let text = refusal(line);
+            assert!(text.contains(named), "{line}: {text}");
+        }
+        for speed in ["--speed 60x", "--rate max", "--rate 1000"] {
+            Cli::try_parse_from(format!("{log} {speed}").split(' ')).expect("is good");
+        }
     }
 }

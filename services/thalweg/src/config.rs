@@ -6,7 +6,7 @@ use schemas::{Keys, Topic, Topics};
 use serde::Deserialize;
 
 /// The embedded `config.toml`.
-const DEFAULTS: &str = include_str!("../config.toml");
+pub(crate) const DEFAULTS: &str = include_str!("../config.toml");
 
 /// Everything the command can be told by file or environment.
 #[derive(Debug, Clone, Deserialize)]

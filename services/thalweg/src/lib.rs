@@ -9,6 +9,7 @@ mod evaluate;
 pub mod log;
 mod output;
 mod probe;
+pub mod redis_server;
 pub mod report;
 pub mod shop;
 mod traffic;

@@ -1,6 +1,5 @@
 //! Sends events at a pace: so many a second, as fast as they were recorded, or as fast as it goes.
 
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use runtime::kafka::Outgoing;
@@ -9,7 +8,7 @@ use schemas::Event;
 use crate::error::Error;
 
 /// How often the pacer looks what is due.
-const TICK: Duration = Duration::from_millis(5);
+pub(crate) const TICK: Duration = Duration::from_millis(5);
 /// Events handed over at once when there is no pace to keep.
 const BURST: usize = 1_000;
 
@@ -24,29 +23,40 @@ pub(crate) enum Pace {
     Unbounded,
 }
 
-impl Pace {
-    /// From the options `--rate` and `--speed`, of which at most one is given.
-    pub(crate) fn of(rate: Option<f64>, speed: Option<Speed>) -> Self {
-        match (rate, speed) {
-            (Some(rate), _) => Self::Rate(rate),
-            (None, Some(Speed(speed))) => Self::Speed(speed),
-            (None, None) => Self::Unbounded,
-        }
+/// The options that say how fast.
+#[derive(clap::Args, Debug, Clone, Copy)]
+pub(crate) struct PaceArgs {
+    /// Events per second, or max: as fast as Kafka takes them. Without --rate and --speed, `replay` takes max and
+    /// `demo` 500.
+    #[arg(long, value_name = "N", value_parser = rate, conflicts_with = "speed")]
+    rate: Option<Pace>,
+    /// A multiple of recorded time, such as 60x.
+    #[arg(long, value_name = "SPEED", value_parser = speed)]
+    speed: Option<Pace>,
+}
+
+impl PaceArgs {
+    /// What was asked for, or else `otherwise`.
+    pub(crate) fn or(self, otherwise: Pace) -> Pace {
+        self.rate.or(self.speed).unwrap_or(otherwise)
     }
 }
 
-/// A multiple of recorded time: `60x`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Speed(pub(crate) f64);
-
-impl FromStr for Speed {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let number = text.trim_end_matches('x').parse::<f64>();
-        let speed = number.ok().filter(|speed| *speed > 0.0 && speed.is_finite());
-        speed.map(Self).ok_or_else(|| format!("`{text}` is no speed; write 60x for a minute of the log in a second"))
+fn rate(text: &str) -> Result<Pace, String> {
+    if text == "max" {
+        return Ok(Pace::Unbounded);
     }
+    let rate = positive(text).map(Pace::Rate);
+    rate.ok_or_else(|| "write events per second, such as 500, or max for as fast as it goes".to_owned())
+}
+
+fn speed(text: &str) -> Result<Pace, String> {
+    let speed = positive(text.strip_suffix('x').unwrap_or(text)).map(Pace::Speed);
+    speed.ok_or_else(|| "write 60x for a minute of the log in a second".to_owned())
+}
+
+fn positive(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|number: &f64| *number > 0.0 && number.is_finite())
 }
 
 /// Says which events are due.
@@ -62,18 +72,20 @@ impl Pacer {
         Self { pace, started: Instant::now(), sent: 0, first_ts: None }
     }
 
-    /// Whether the next event is due now.
+    /// Whether the next event, which happened at `ts`, is due now; if so it counts as sent.
     #[allow(clippy::cast_precision_loss)] // counts and milliseconds of decades
-    fn is_due(&mut self, ts: i64) -> bool {
+    pub(crate) fn admits(&mut self, ts: i64) -> bool {
         let elapsed = self.started.elapsed().as_secs_f64();
-        match self.pace {
+        let due = match self.pace {
             Pace::Rate(rate) => (self.sent as f64) < elapsed * rate,
             Pace::Speed(speed) => {
                 let first = *self.first_ts.get_or_insert(ts);
                 (ts - first) as f64 / 1_000.0 <= elapsed * speed
             }
             Pace::Unbounded => true,
-        }
+        };
+        self.sent += u64::from(due);
+        due
     }
 
     /// Waits until something is due and takes it from `events`; empty when there is no more.
@@ -81,9 +93,8 @@ impl Pacer {
         let mut due = Vec::new();
         while events.peek().is_some() {
             while due.len() < BURST
-                && let Some(event) = events.next_if(|event| self.is_due(event.ts.0))
+                && let Some(event) = events.next_if(|event| self.admits(event.ts.0))
             {
-                self.sent += 1;
                 due.push(event);
             }
             if !due.is_empty() {
@@ -112,9 +123,23 @@ mod tests {
 
     #[test]
     fn a_speed_is_a_positive_number_with_or_without_an_x() {
-        assert_eq!("60x".parse(), Ok(Speed(60.0)));
-        assert_eq!("0.5".parse(), Ok(Speed(0.5)));
-        assert!("fast".parse::<Speed>().is_err());
-        assert!("0x".parse::<Speed>().is_err());
+        assert_eq!(speed("60x"), Ok(Pace::Speed(60.0)));
+        assert_eq!(speed("0.5"), Ok(Pace::Speed(0.5)));
+        assert!(["fast", "0x", "-1", "60xx", "inf"].into_iter().all(|text| speed(text).is_err()));
+    }
+
+    #[test]
+    fn a_rate_is_a_positive_number_or_max() {
+        assert_eq!(rate("500"), Ok(Pace::Rate(500.0)));
+        assert_eq!(rate("max"), Ok(Pace::Unbounded));
+        assert!(["0", "many", "NaN"].into_iter().all(|text| rate(text).is_err()));
+    }
+
+    #[test]
+    fn recorded_time_decides_what_is_due_and_only_what_is_due_counts() {
+        let mut pacer = Pacer::new(Pace::Speed(60.0));
+        assert!(pacer.admits(1_000_000), "the first event starts the clock");
+        assert!(!pacer.admits(1_000_000 + 3_600_000), "an hour takes a minute");
+        assert_eq!(pacer.sent, 1);
     }
 }

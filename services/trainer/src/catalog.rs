@@ -5,7 +5,7 @@ use std::time::Duration;
 use metrics::counter;
 use runtime::Context;
 use runtime::kafka::{From, Reader, Record};
-use schemas::{Item, MAX_ID_BYTES, Topic, Topics};
+use schemas::{Item, Topic, Topics};
 use tracing::{info, warn};
 
 use crate::config::Config;
@@ -75,42 +75,6 @@ impl Catalog {
 }
 
 fn listing(record: &Record) -> Result<Listing, String> {
-    let item_id = std::str::from_utf8(&record.key).map_err(|_| "its key is not UTF-8".to_owned())?;
-    if item_id.is_empty() || item_id.len() > MAX_ID_BYTES {
-        return Err(format!("its key has {} bytes; an item's id has 1 to {MAX_ID_BYTES}", item_id.len()));
-    }
-    let item = match record.value.as_deref() {
-        None | Some([]) => None,
-        Some(value) => {
-            let item: Item = serde_json::from_slice(value).map_err(|error| format!("it is no item: {error}"))?;
-            if item.item_id != item_id {
-                return Err(format!("its item_id is `{}`; it must be equal to the key", item.item_id));
-            }
-            Some(item)
-        }
-    };
-    Ok(Listing { item_id: item_id.to_owned(), item, written_at: record.timestamp.max(0) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing;
-
-    #[test]
-    fn an_empty_value_and_a_tombstone_delist() {
-        for value in [None, Some(b"".as_slice().into())] {
-            let listing = listing(&testing::record("i9", value)).expect("is a listing");
-            assert_eq!((listing.item_id.as_str(), listing.item), ("i9", None));
-        }
-    }
-
-    #[test]
-    fn an_item_is_listed_under_its_key_and_another_id_is_refused() {
-        let value = || Some(br#"{"item_id":"i9"}"#.as_slice().into());
-        assert!(listing(&testing::record("i9", value())).is_ok_and(|listing| listing.item.is_some()));
-        assert!(listing(&testing::record("i8", value())).is_err_and(|reason| reason.contains("equal to the key")));
-        assert!(listing(&testing::record("", value())).is_err());
-        assert!(listing(&testing::record("i9", Some(b"nonsense".as_slice().into()))).is_err());
-    }
+    let (item_id, item) = Item::of_record(&record.key, record.value.as_deref())?;
+    Ok(Listing { item_id, item, written_at: record.timestamp.max(0) })
 }

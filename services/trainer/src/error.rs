@@ -29,7 +29,9 @@ pub enum Error {
         claim: Claim,
     },
     /// The order of versions is the order of the log, so there is one partition.
-    #[error("topic {topic} has {partitions} partitions; it must have 1: recreate it with `thalweg topics apply`")]
+    #[error(
+        "topic {topic} has {partitions} partitions; it must have 1: delete it, then create it with `thalweg topics apply`"
+    )]
     Partitions {
         /// Name of the topic `checkpoints`.
         topic: String,

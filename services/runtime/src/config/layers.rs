@@ -6,12 +6,14 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
-use tracing::debug;
 
-use super::{ConfigError, Validate};
+use super::{ConfigError, Validate, is_secret};
 
 /// Environment variables of ours begin with this; `__` stands between section and key.
 const ENV_PREFIX: &str = "THALWEG__";
+/// The sections of every service. Services share an environment, so each accepts the others' sections there, and nothing
+/// else: a mistyped section would be a setting that silently does not hold.
+pub const SECTIONS: [&str; 7] = ["frame", "kafka", "redis", "ingest", "trainer", "model", "scorer"];
 /// Tables whose keys are not ours to know; their values are strings.
 const FREE_FORM: [&str; 1] = ["kafka.properties"];
 
@@ -32,16 +34,29 @@ enum Given {
 
 /// Reads a configuration: `defaults` < `file` < environment (if `env`) < `overrides` (`section.key`, value).
 ///
-/// Variables for sections this service does not have are ignored: a shared environment may hold them.
+/// Variables for other services' [`SECTIONS`] are passed over: a shared environment may hold them.
 ///
 /// # Errors
-/// Every unknown key, wrong type, malformed value and failed check, all at once.
+/// Every unknown section or key, wrong type, malformed value and failed check, all at once.
 pub fn load<C: DeserializeOwned + Validate>(
     defaults: &str,
     file: Option<&Path>,
     overrides: &[(&str, String)],
     env: bool,
 ) -> Result<C, ConfigError> {
+    load_shown(defaults, file, overrides, env).map(|(config, _)| config)
+}
+
+/// As [`load`]; beside the configuration what is in force, as TOML without its secrets.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn load_shown<C: DeserializeOwned + Validate>(
+    defaults: &str,
+    file: Option<&Path>,
+    overrides: &[(&str, String)],
+    env: bool,
+) -> Result<(C, String), ConfigError> {
     let variables = if env { std::env::vars().collect() } else { Vec::new() };
     load_from(defaults, file, variables, overrides)
 }
@@ -51,7 +66,7 @@ fn load_from<C: DeserializeOwned + Validate>(
     file: Option<&Path>,
     variables: Vec<(String, String)>,
     overrides: &[(&str, String)],
-) -> Result<C, ConfigError> {
+) -> Result<(C, String), ConfigError> {
     let mut tree: Table = defaults.parse().map_err(|error| one(format!("the embedded defaults: {error}")))?;
     let mut problems = Vec::new();
     let mut settings = Vec::new();
@@ -61,7 +76,12 @@ fn load_from<C: DeserializeOwned + Validate>(
             Err(problem) => problems.push(problem),
         }
     }
-    settings.extend(variables.into_iter().filter_map(|(name, value)| from_env(&name, value, &tree)));
+    for (name, value) in variables {
+        match from_env(&name, value, &tree) {
+            Ok(setting) => settings.extend(setting),
+            Err(problem) => problems.push(format!("{problem} ({name})")),
+        }
+    }
     settings.extend(overrides.iter().map(|(path, value)| Setting {
         path: split(path),
         value: Given::Text(value.clone()),
@@ -82,10 +102,11 @@ fn load_from<C: DeserializeOwned + Validate>(
             Err(problem) => problems.push(format!("{key}: {problem} ({origin})")),
         }
     }
+    let shown = without_secrets(&tree).to_string();
     match tree.try_into::<C>() {
         Ok(config) => {
             problems.extend(config.problems());
-            if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
+            if problems.is_empty() { Ok((config, shown)) } else { Err(ConfigError(problems)) }
         }
         Err(error) => Err(one(error.message().to_owned())),
     }
@@ -127,19 +148,42 @@ fn leaves(table: &Table, schema: &Table, path: &mut Vec<String>, origin: &str, s
     }
 }
 
-/// `THALWEG__KAFKA__BROKERS` → `kafka.brokers`; in a free-form table `_` stands for the dots of a name.
-fn from_env(name: &str, value: String, schema: &Table) -> Option<Setting> {
-    let rest = name.strip_prefix(ENV_PREFIX)?.to_lowercase();
-    let mut path: Vec<String> = rest.split("__").map(str::to_owned).collect();
-    if !path.first().is_some_and(|section| schema.contains_key(section)) {
-        debug!(name, "ignored: this service has no such section");
-        return None;
+/// `THALWEG__KAFKA__BROKERS` → `kafka.brokers`; in a free-form table `_` stands for the dots of a name. `None` for what is
+/// not ours or another service's.
+fn from_env(name: &str, value: String, schema: &Table) -> Result<Option<Setting>, String> {
+    let Some(rest) = name.strip_prefix(ENV_PREFIX) else { return Ok(None) };
+    let mut path: Vec<String> = rest.to_lowercase().split("__").map(str::to_owned).collect();
+    let section = &*path[0];
+    if !schema.contains_key(section) {
+        return if SECTIONS.contains(&section) { Ok(None) } else { Err(unknown_section(section, schema)) };
     }
     if path.len() > 2 && is_free_form(&path[..2]) {
         let key = path.split_off(2).join("_").replace('_', ".");
         path.push(key);
     }
-    Some(Setting { path, value: Given::Text(value), origin: name.to_owned() })
+    Ok(Some(Setting { path, value: Given::Text(value), origin: name.to_owned() }))
+}
+
+fn unknown_section(section: &str, schema: &Table) -> String {
+    let known = || schema.keys().map(String::as_str).chain(SECTIONS);
+    match known().min_by_key(|name| strsim::damerau_levenshtein(name, section)) {
+        Some(nearest) => format!("{section}: no service has this section; did you mean {nearest}?"),
+        None => format!("{section}: no service has this section"),
+    }
+}
+
+/// A copy that may be shown.
+fn without_secrets(tree: &Table) -> Table {
+    let shown = |(key, value): (&String, &Value)| {
+        let value = match value {
+            Value::Table(inner) => Value::Table(without_secrets(inner)),
+            Value::String(_) if is_secret(key) => Value::String("***".into()),
+            Value::String(url) if key == "url" => Value::String(crate::redis::redacted(url)),
+            other => other.clone(),
+        };
+        (key.clone(), value)
+    };
+    tree.iter().map(shown).collect()
 }
 
 /// Splits `section.key`; what follows a free-form table is one key, dots and all.

@@ -85,14 +85,6 @@ pub async fn compare(config: &config::Kafka, specs: &[TopicSpec]) -> Result<Vec<
     Ok(compare_with(&admin, &there, specs).await)
 }
 
-/// Every topic with the number of its partitions.
-///
-/// # Errors
-/// No broker answers.
-pub async fn describe(config: &config::Kafka) -> Result<BTreeMap<String, usize>, KafkaError> {
-    topics(config, &client(config)?).await
-}
-
 /// Checks that topics are there and have the same number of partitions, and tells it.
 ///
 /// # Errors
@@ -114,14 +106,6 @@ pub async fn check_equal_partitions(config: &config::Kafka, names: &[&str]) -> R
         }
     }
     Ok(first)
-}
-
-/// Whether a broker answers.
-///
-/// # Errors
-/// None does.
-pub async fn ping(config: &config::Kafka) -> Result<(), KafkaError> {
-    describe(config).await.map(|_| ())
 }
 
 type Admin = Arc<AdminClient<Quiet>>;

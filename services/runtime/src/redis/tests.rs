@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::context::Outage;
+use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
 
 /// A Redis of its own, in a temporary folder; ends with the test.
@@ -12,17 +13,24 @@ struct Server {
 }
 
 impl Server {
-    /// `None` where no `redis-server` is installed.
+    /// `None`, with the reason printed, where no `redis-server` is installed.
     fn start(port: Option<u16>) -> Option<Self> {
         let free = || std::net::TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok().map(|addr| addr.port());
         let port = port.or_else(free)?;
         let folder = tempfile::tempdir().ok()?;
-        let child = Command::new("redis-server")
+        let started = Command::new("redis-server")
             .args(["--port", &port.to_string(), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--dir"])
             .arg(folder.path())
             .stdout(Stdio::null())
-            .spawn()
-            .ok()?;
+            .spawn();
+        let child = match started {
+            Ok(child) => child,
+            Err(error) => {
+                // Not by `eprintln`, which the test harness would swallow.
+                let _ = writeln!(std::io::stderr(), "skipped: redis-server does not start ({error}); install it");
+                return None;
+            }
+        };
         Some(Self { child, port, _folder: folder })
     }
 

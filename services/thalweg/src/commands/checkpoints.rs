@@ -1,6 +1,6 @@
 //! `thalweg checkpoints`: what versions there are, what is in one, and one as a file that Python opens.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Subcommand;
@@ -19,12 +19,14 @@ use crate::output;
 #[derive(Subcommand, Debug)]
 pub(crate) enum What {
     /// Lists the versions on the topic, oldest first, and those that are refused.
+    #[command(after_help = "Example: thalweg checkpoints list --json")]
     List {
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
     /// Shows one version: its manifest and its tensors.
+    #[command(after_help = "Example: thalweg checkpoints show latest")]
     Show {
         /// A version such as 000003-00000120, or `latest`.
         version: String,
@@ -33,11 +35,15 @@ pub(crate) enum What {
         json: bool,
     },
     /// Writes one version, whole, as a safetensors file; deltas are added up.
+    #[command(after_help = "Example: thalweg checkpoints export latest model.safetensors")]
     Export {
         /// A version such as 000003-00000120, or `latest`.
         version: String,
         /// The file to write.
         file: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -45,7 +51,7 @@ pub(crate) async fn run(what: What, config: &Config) -> Result<(), Error> {
     match what {
         What::List { json } => list(config, json).await,
         What::Show { version, json } => show(config, &version, json).await,
-        What::Export { version, file } => export(config, &version, &file).await,
+        What::Export { version, file, json } => export(config, &version, &file, json).await,
     }
 }
 
@@ -149,7 +155,7 @@ async fn show(config: &Config, asked: &str, json: bool) -> Result<(), Error> {
     Ok(())
 }
 
-async fn export(config: &Config, asked: &str, file: &std::path::Path) -> Result<(), Error> {
+async fn export(config: &Config, asked: &str, file: &Path, json: bool) -> Result<(), Error> {
     let wanted = wanted(asked)?;
     let mut model = Model::empty("flex")?;
     let mut reached = false;
@@ -157,7 +163,9 @@ async fn export(config: &Config, asked: &str, file: &std::path::Path) -> Result<
         if let Outcome::Whole(manifest, payload) = outcome {
             match model.apply(&manifest, &payload) {
                 Ok(next) => model = next,
-                Err(error) => output::note(format!("version {} left out: {error}", manifest.version)),
+                Err(error) => {
+                    output::note(format!("version {} left out: {}", manifest.version, runtime::chain(&error)));
+                }
             }
             reached = wanted.is_none_or(|version| model.version() == Some(version));
             return Ok(wanted.is_none() || !reached);
@@ -168,6 +176,9 @@ async fn export(config: &Config, asked: &str, file: &std::path::Path) -> Result<
     let version = model.version().filter(|_| reached).ok_or_else(|| missing(asked))?;
     let payload = model.export()?;
     std::fs::write(file, &payload).map_err(Error::file(file))?;
+    if json {
+        return output::json(&json!({"version": version, "bytes": payload.len(), "file": file}));
+    }
     output::line(format!("version {version}: {} bytes in {}", payload.len(), file.display()));
     Ok(())
 }

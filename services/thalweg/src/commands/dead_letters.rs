@@ -1,6 +1,7 @@
 //! `thalweg dead-letters`: shows refused events, and sends them again once the cause is mended.
 
-use std::collections::BTreeSet;
+mod selection;
+
 use std::time::Duration;
 
 use clap::Subcommand;
@@ -13,12 +14,18 @@ use serde_json::json;
 use crate::config::Config;
 use crate::error::Error;
 use crate::output;
+use selection::{Position, Selection};
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum What {
     /// Shows refused events, oldest first.
+    #[command(after_help = "Example: thalweg dead-letters list --reason in_future --all")]
     List(Args),
-    /// Sends refused events to `events` again, as they were.
+    /// Sends refused events to `events` again, as they were, to the partition that they came from.
+    ///
+    /// Nothing remembers what was sent again: the output ends with the --from to give next time. Ingest drops a repeat
+    /// only by its `event_id`; an event without one is applied once more each time it is sent.
+    #[command(after_help = "Example: thalweg dead-letters replay --reason too_large --from 0:1500 --all")]
     Replay(Args),
 }
 
@@ -27,12 +34,25 @@ pub(crate) struct Args {
     /// Only those refused for this reason.
     #[arg(long, value_name = "REASON")]
     reason: Option<Reason>,
+    /// Begin at this offset of `dead-letters`; several are separated by commas. A partition that is not named begins
+    /// with its oldest record.
+    #[arg(long, value_name = "PARTITION:OFFSET", value_delimiter = ',')]
+    from: Vec<Position>,
     /// At most so many.
     #[arg(long, default_value_t = 100, value_name = "N")]
-    limit: usize,
-    /// Print JSON lines.
+    limit: u64,
+    /// All that there are.
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+    /// Print JSON: `list` a line for each, `replay` a document.
     #[arg(long)]
     json: bool,
+}
+
+impl Args {
+    fn selection(&self) -> Selection {
+        Selection::new(self.reason, &self.from, if self.all { u64::MAX } else { self.limit })
+    }
 }
 
 pub(crate) async fn run(what: What, config: &Config) -> Result<(), Error> {
@@ -43,69 +63,120 @@ pub(crate) async fn run(what: What, config: &Config) -> Result<(), Error> {
 }
 
 async fn list(args: &Args, config: &Config) -> Result<(), Error> {
-    let letters = read(args, config).await?;
-    let mut rows = vec![["reason", "source", "key", "detail"].map(str::to_owned).to_vec()];
-    for letter in &letters {
-        let [reason, topic, partition, offset, detail] =
-            [headers::REASON, headers::TOPIC, headers::PARTITION, headers::OFFSET, headers::DETAIL]
-                .map(|name| text(letter.header(name).map(AsRef::as_ref)));
-        let key = text(Some(&letter.key));
-        if args.json {
-            let value = text(letter.value.as_deref());
-            let document = json!({"reason": reason, "detail": detail, "source": format!("{topic}/{partition}@{offset}"),
-                "key": key, "value": value});
-            output::line(document);
-        } else {
-            rows.push(vec![reason, format!("{topic}/{partition}@{offset}"), key.chars().take(32).collect(), detail]);
+    let mut rows = vec![["at", "reason", "source", "key", "detail"].map(str::to_owned).to_vec()];
+    let mut selection = args.selection();
+    read(config, &mut selection, async |letters| {
+        for letter in letters {
+            let [reason, topic, partition, offset, detail] =
+                [headers::REASON, headers::TOPIC, headers::PARTITION, headers::OFFSET, headers::DETAIL]
+                    .map(|name| text(letter.header(name)));
+            let at = Position { partition: letter.partition, offset: letter.offset }.to_string();
+            let source = format!("{topic}/{partition}@{offset}");
+            let key = text(Some(&letter.key));
+            if args.json {
+                let value = text(letter.value.as_ref());
+                output::line(json!({"at": at, "reason": reason, "detail": detail, "source": source, "key": key,
+                    "value": value}));
+            } else {
+                rows.push(vec![at, reason, source, key.chars().take(32).collect(), detail]);
+            }
         }
-    }
+        Ok(())
+    })
+    .await?;
     if !args.json {
         output::table(&rows);
-        output::note(format!("{} dead letters", letters.len()));
+    }
+    output::note(format!("{} of {} dead letters", selection.taken, selection.total));
+    if selection.taken < selection.total {
+        output::note(format!("the next ones: --from {}; or --all", selection.from()));
     }
     Ok(())
 }
 
 async fn replay(args: &Args, config: &Config) -> Result<(), Error> {
     let ctx = Context::new("thalweg");
-    let letters = read(args, config).await?;
-    let count = letters.len();
-    let again = letters.into_iter().map(|letter| Outgoing {
-        partition: None,
-        key: letter.key,
-        value: letter.value,
-        timestamp: None,
-        headers: Vec::new(),
-    });
-    Producer::connect(&config.kafka, &ctx)?.send_all(&config.topic(Topic::Events), again).await?;
+    let producer = Producer::connect(&config.kafka, &ctx)?;
+    let events = config.topic(Topic::Events);
+    let mut selection = args.selection();
+    let (mut sent, mut unmarked) = (0_u64, 0_u64);
+    let outcome = read(config, &mut selection, async |letters| {
+        let count = letters.len() as u64;
+        let without_id = letters.iter().filter(|letter| !has_event_id(letter)).count() as u64;
+        producer.send_all(&events, letters.into_iter().map(again)).await?;
+        sent += count;
+        unmarked += without_id;
+        Ok(())
+    })
+    .await;
+    let next = selection.from();
+    if let Err(error) = outcome {
+        if sent > 0 {
+            output::note(format!("{sent} events were sent again, and then perhaps a few more; go on by --from {next}"));
+        }
+        return Err(error);
+    }
     if args.json {
-        output::line(json!({"sent": count}));
-    } else {
-        output::line(format!("{count} events sent again"));
+        return output::json(
+            &json!({"sent": sent, "of": selection.total, "without_event_id": unmarked, "next_from": next}),
+        );
+    }
+    output::line(format!("{sent} of {} events sent again", selection.total));
+    if sent > 0 {
+        output::note(format!("next time: --from {next}, or these are sent once more"));
+    }
+    if unmarked > 0 {
+        output::note(format!("{unmarked} of them have no event_id: sent once more, they may be applied twice"));
     }
     Ok(())
 }
 
-/// Reads the topic from its beginning; a letter written twice (I2) counts once.
-async fn read(args: &Args, config: &Config) -> Result<Vec<Record>, Error> {
-    let ctx = Context::new("thalweg");
-    let mut reader = Reader::open(&config.kafka, &config.topic(Topic::DeadLetters), From::Beginning, &ctx).await?;
-    let end = reader.end().await?;
-    let (mut seen, mut letters) = (BTreeSet::new(), Vec::new());
-    while !reader.is_at(&end) && letters.len() < args.limit {
-        let Some(batch) = reader.next_batch(1_000, Duration::from_millis(200)).await? else { break };
-        for record in batch.records {
-            let header = |name| text(record.header(name).map(AsRef::as_ref));
-            let wanted = args.reason.is_none_or(|reason| header(headers::REASON) == reason.as_str());
-            let source = [headers::TOPIC, headers::PARTITION, headers::OFFSET].map(header);
-            if wanted && letters.len() < args.limit && seen.insert(source) {
-                letters.push(record);
-            }
-        }
+/// A letter as the event that it was. An application may choose partitions otherwise than by the key, and the order of a
+/// user's events is that of one partition: it goes where it came from.
+fn again(letter: Record) -> Outgoing {
+    Outgoing {
+        partition: text(letter.header(headers::PARTITION)).parse().ok(),
+        key: letter.key,
+        value: letter.value,
+        timestamp: None,
+        headers: Vec::new(),
     }
-    Ok(letters)
 }
 
-fn text(bytes: Option<&[u8]>) -> String {
-    String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
+/// Whether ingest would know the event if it came again.
+fn has_event_id(letter: &Record) -> bool {
+    let event = serde_json::from_slice::<serde_json::Value>(letter.value.as_deref().unwrap_or_default());
+    event.is_ok_and(|event| event["event_id"].as_str().is_some_and(|id| !id.is_empty()))
+}
+
+/// Reads the topic to its end and hands over what the selection takes, batch by batch.
+async fn read(
+    config: &Config,
+    selection: &mut Selection,
+    mut take: impl AsyncFnMut(Vec<Record>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let ctx = Context::new("thalweg");
+    let mut reader = Reader::open(&config.kafka, &config.topic(Topic::DeadLetters), From::Beginning, &ctx).await?;
+    let (start, end) = (reader.position(), reader.end().await?);
+    let length = end.values().sum::<i64>() - start.values().sum::<i64>();
+    let bar = output::bar(length.unsigned_abs(), "reading dead letters");
+    while !reader.is_at(&end) {
+        let Some(batch) = reader.next_batch(1_000, Duration::from_millis(200)).await? else { break };
+        bar.inc(batch.records.len() as u64);
+        let before = selection.next.clone();
+        let taken: Vec<Record> = batch.records.into_iter().filter(|record| selection.takes(record)).collect();
+        if !taken.is_empty()
+            && let Err(error) = take(taken).await
+        {
+            selection.next = before;
+            return Err(error);
+        }
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// Bytes as people read them; empty for what is not there.
+fn text(bytes: Option<&impl AsRef<[u8]>>) -> String {
+    String::from_utf8_lossy(bytes.map_or(&[], AsRef::as_ref)).into_owned()
 }

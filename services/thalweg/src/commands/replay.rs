@@ -11,7 +11,7 @@ use crate::cli::LogArgs;
 use crate::config::Config;
 use crate::error::Error;
 use crate::output;
-use crate::traffic::{self, Pace, Pacer, Speed};
+use crate::traffic::{self, Pace, PaceArgs, Pacer};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -19,12 +19,8 @@ pub(crate) struct Args {
     file: PathBuf,
     #[command(flatten)]
     log: LogArgs,
-    /// Events per second.
-    #[arg(long, value_name = "N", conflicts_with = "speed")]
-    rate: Option<f64>,
-    /// A multiple of recorded time, such as 60x. Without --rate and --speed: as fast as Kafka takes them.
-    #[arg(long, value_name = "SPEED")]
-    speed: Option<Speed>,
+    #[command(flatten)]
+    pace: PaceArgs,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -38,7 +34,7 @@ pub(crate) async fn run(args: Args, config: &Config) -> Result<(), Error> {
     let bar = output::bar(log.len() as u64, "sending");
     let (rows, skipped) = (log.rows, log.skipped.clone());
     let started = std::time::Instant::now();
-    let mut pacer = Pacer::new(Pace::of(args.rate, args.speed));
+    let mut pacer = Pacer::new(args.pace.or(Pace::Unbounded));
     let mut events = log.into_events().peekable();
     let mut sent = 0_u64;
     loop {

@@ -14,8 +14,10 @@ use crate::output;
 #[derive(Subcommand, Debug)]
 pub(crate) enum What {
     /// Creates the topics that are missing; alters nothing.
+    #[command(after_help = "Example: thalweg topics apply --partitions 8")]
     Apply(Args),
     /// Compares the topics with what they should be; exit code 1 when one differs.
+    #[command(after_help = "Example: thalweg topics check --partitions 8 --json")]
     Check(Args),
 }
 

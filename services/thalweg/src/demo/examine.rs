@@ -4,12 +4,13 @@ use runtime::redis::Redis;
 use runtime::telemetry::scrape;
 use schemas::checkpoint::PayloadKind;
 use schemas::{Keys, Slate, StoredProfile, Topic, Topics};
+use scorer::metrics::{FRESHNESS, MODEL_FRESHNESS, VERSIONS_SWAPPED};
 
 use super::servers::Servers;
 use super::services::Services;
 use super::source::Traffic;
 use super::tally::{self, Tally};
-use super::watch::{self, FRESHNESS, MODEL_FRESHNESS, Manifests};
+use super::watch::{self, Manifests};
 use crate::error::Error;
 use crate::probe::Probe;
 use crate::report::{self, Report, Sizes, SlateItem, UserSlate};
@@ -35,9 +36,8 @@ pub(super) async fn fill(
     report.interactions = tally.interactions;
     report.dead_letters = tally.dead_letters;
     report.dead_letters_by_reason.clone_from(&tally.dead_letters_by_reason);
-    report.duplicates_dropped = scrape(page, "ingest_duplicates_dropped_total") as u64;
-    report.lost =
-        report.events_sent.saturating_sub(tally.interactions + tally.dead_letters + report.duplicates_dropped);
+    report.duplicates_dropped = scrape(page, ingest::metrics::DUPLICATES_DROPPED) as u64;
+    report.lost = report.events_sent.saturating_sub(report.outcomes());
     report.events_per_second = report.events_sent as f64 / report.seconds.max(1e-9);
 
     let fresh = services.scorer.latency(FRESHNESS).snapshot();
@@ -51,7 +51,7 @@ pub(super) async fn fill(
 
     let manifests = manifests.all();
     report.versions_published = manifests.len() as u64;
-    report.versions_swapped = scrape(page, "scorer_versions_swapped_total") as u64;
+    report.versions_swapped = scrape(page, VERSIONS_SWAPPED) as u64;
     report.delta_bytes = Sizes::of(watch::sizes(&manifests, PayloadKind::Delta));
     report.snapshot_bytes = Sizes::of(watch::sizes(&manifests, PayloadKind::Snapshot));
     if let Some(last) = manifests.last() {

@@ -22,27 +22,28 @@ use crate::error::Error;
 use crate::output;
 use crate::probe::Probe;
 use crate::report::{self, Report};
-use crate::traffic;
+use crate::traffic::{self, Pace, PaceArgs, Pacer, TICK};
 use servers::Servers;
 use services::Services;
 use source::Traffic;
 use watch::{Manifests, Sampler};
 
 #[derive(clap::Args, Debug)]
+// What only a recorded log has.
+#[command(mut_arg("columns", |arg| arg.requires("log")), mut_arg("speed", |arg| arg.requires("log")))]
 pub(crate) struct Args {
     /// Send this recorded log instead of the synthetic shop: CSV, JSON lines or Parquet; plain, .gz or .zst.
     #[arg(long, value_name = "FILE", requires = "columns")]
     log: Option<PathBuf>,
     #[command(flatten)]
     how: LogArgs,
-    /// Events per second.
-    #[arg(long, default_value_t = 500.0, value_name = "N")]
-    rate: f64,
+    #[command(flatten)]
+    pace: PaceArgs,
     /// How long the synthetic shop is open, without --limit.
-    #[arg(long, default_value_t = 60, value_name = "N")]
+    #[arg(long, default_value_t = 60, value_name = "N", conflicts_with = "log")]
     seconds: u64,
     /// Seeds the synthetic shop.
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = 7, conflicts_with = "log")]
     seed: u64,
     /// Partitions of `events` and `interactions`.
     #[arg(long, default_value_t = 4, value_name = "N")]
@@ -56,21 +57,27 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    fn pace(&self) -> Pace {
+        self.pace.or(Pace::Rate(RATE))
+    }
+
+    /// How many events the synthetic shop, which never closes by itself, gives.
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a small product
-    fn limit_events(&self) -> Option<u64> {
-        Some(self.how.limit.map_or((self.rate * self.seconds as f64) as u64, |limit| limit as u64))
+    fn shop_events(&self) -> Result<u64, Error> {
+        match (self.how.limit, self.pace()) {
+            (Some(limit), _) => Ok(limit as u64),
+            (None, Pace::Rate(rate)) => Ok((rate * self.seconds as f64) as u64),
+            (None, _) => Err(Error::Other("the synthetic shop has no end: give --limit with --rate max".into())),
+        }
     }
 }
 
-/// How often the pacer looks what is due.
-const TICK: Duration = Duration::from_millis(5);
-/// The most events sent at once: the traffic never runs further ahead of what it probes.
-const MOST: usize = 500;
+/// Events per second unless told otherwise.
+const RATE: f64 = 500.0;
+/// Nothing came to rest for so long: it will not any more.
+const STUCK: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(args: Args, place: Place) -> Result<ExitCode, Error> {
-    if !(args.rate > 0.0 && args.rate.is_finite()) {
-        return Err(Error::Other("--rate must be above 0".into()));
-    }
     let metrics = runtime::telemetry::install_metrics();
     runtime::telemetry::init_tracing(&runtime::config::Log {
         level: args.log_level.clone(),
@@ -93,7 +100,7 @@ pub(crate) async fn run(args: Args, place: Place) -> Result<ExitCode, Error> {
     let mut probe = Probe::new(redis.clone(), Keys::new(&servers.redis.key_prefix));
     let mut sampler = Sampler::new(metrics.clone(), manifests.clone(), &services);
     let mut run = Run { sent: 0, seconds: 0.0, problems: Vec::new() };
-    run.send(&args, &mut traffic, &topics, &producer, &mut probe, &mut sampler, &services).await?;
+    run.send(args.pace(), &mut traffic, &topics, &producer, &mut probe, &mut sampler, &services).await?;
     run.settle(&manifests, &services, &metrics, &redis, &Keys::new(&servers.redis.key_prefix)).await;
 
     let mut report = Report {
@@ -110,7 +117,7 @@ pub(crate) async fn run(args: Args, place: Place) -> Result<ExitCode, Error> {
     examine::fill(&mut report, &servers, &services, &manifests, &metrics.render(), &probe, &redis, &traffic).await?;
     ctx.drain();
     if let Err(failure) = services.stop().await {
-        report.problems.push(format!("a service did not stop cleanly: {failure}"));
+        report.problems.push(format!("a service did not stop cleanly: {}", runtime::chain(&failure)));
     }
     report.judge();
     output::line(report::terminal(&report));
@@ -136,12 +143,11 @@ struct Run {
 }
 
 impl Run {
-    /// Sends the traffic at its rate, probing each event's slate before it is sent, with a point every second.
+    /// Sends the traffic at its pace, probing each event's slate before it is sent, with a point every second.
     #[allow(clippy::too_many_arguments)] // one call site: the demo's whole surroundings
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // counts
     async fn send(
         &mut self,
-        args: &Args,
+        pace: Pace,
         traffic: &mut Traffic,
         topics: &Topics,
         producer: &Producer,
@@ -152,25 +158,19 @@ impl Run {
         let started = Instant::now();
         let now = || Context::new("demo").now();
         let (events, items) = (topics.name(Topic::Events), topics.name(Topic::Items));
-        let length = traffic.length.unwrap_or(u64::MAX);
         let spinner = output::spinner();
-        let (mut produced, mut next_point) = (0_u64, Duration::from_secs(1));
-        while produced < length {
-            let due = (started.elapsed().as_secs_f64() * args.rate) as u64;
-            let count = (due.min(length) - produced.min(due)).min(MOST as u64) as usize;
-            if count > 0 {
-                let slice = traffic.next(count, now())?;
-                if slice.events.is_empty() {
-                    break;
-                }
-                produced += slice.events.len() as u64;
+        let mut pacer = Pacer::new(pace);
+        let mut next_point = Duration::from_secs(1);
+        while !traffic.is_over() {
+            let slice = traffic.due(&mut pacer, now())?;
+            if slice.events.is_empty() {
+                tokio::time::sleep(TICK).await;
+            } else {
                 probe.test(&slice.events).await?;
                 producer.send_all(&items, slice.items).await?;
                 let good: Vec<_> = slice.events.iter().map(traffic::record).collect::<Result<_, _>>()?;
                 self.sent += (good.len() + slice.raw.len()) as u64;
                 producer.send_all(&events, good.into_iter().chain(slice.raw)).await?;
-            } else {
-                tokio::time::sleep(TICK).await;
             }
             if started.elapsed() >= next_point {
                 next_point += Duration::from_secs(1);
@@ -183,7 +183,7 @@ impl Run {
                     output::note(line);
                 }
                 if let Some(failure) = services.failure() {
-                    self.problems.push(format!("a service ended: {failure}"));
+                    self.problems.push(format!("a service ended: {}", runtime::chain(&failure)));
                     break;
                 }
             }
@@ -202,29 +202,32 @@ impl Run {
         redis: &Redis,
         keys: &Keys,
     ) {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let mut moved = (Instant::now(), [0; 3]);
         loop {
             let page = metrics.render();
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // counters
             let count = |name: &str| scrape(&page, name) as u64;
-            let judged = count("ingest_interactions_total")
-                + count("ingest_dead_letters_total")
-                + count("ingest_duplicates_dropped_total");
-            let applied = count("ingest_interactions_total");
+            let applied = count(ingest::metrics::INTERACTIONS);
+            let judged = applied + count(ingest::metrics::DEAD_LETTERS) + count(ingest::metrics::DUPLICATES_DROPPED);
             let newest = manifests.all().pop();
             let learned = newest.as_ref().map_or(0, |manifest| manifest.interactions);
             // The scorer says in Redis which version is live; an outage there shows below, as not settled.
             let live = redis.hgetall(&keys.model()).await.unwrap_or_default();
             let swapped = live.get("version") == newest.map(|manifest| manifest.version.to_string()).as_ref();
-            let scored = count("scorer_interactions_total") + count("scorer_duplicates_dropped_total");
+            let scored = count(scorer::metrics::INTERACTIONS) + count(scorer::metrics::DUPLICATES_DROPPED);
             if judged >= self.sent && learned >= applied && scored >= applied && swapped {
                 return;
             }
-            if Instant::now() > deadline || services.failure().is_some() {
+            // Traffic that was faster than the trainer leaves it behind; it is waited for while it comes nearer.
+            if moved.1 != [judged, scored, learned] {
+                moved = (Instant::now(), [judged, scored, learned]);
+            }
+            if moved.0.elapsed() > STUCK || services.failure().is_some() {
                 self.problems.push(format!(
-                    "30 s after the traffic had ended, {judged} of {} records were judged, {scored} of {applied} \
-                     interactions scored and {learned} learned from",
-                    self.sent
+                    "after the traffic had ended, {judged} of {} records were judged, {scored} of {applied} \
+                     interactions scored and {learned} learned from, and then nothing moved for {} s",
+                    self.sent,
+                    moved.0.elapsed().as_secs()
                 ));
                 return;
             }

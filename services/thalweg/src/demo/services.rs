@@ -50,7 +50,7 @@ impl Services {
         let started = Instant::now();
         while !self.all().iter().all(|ctx| ctx.is_ready()) {
             if let Some(failure) = self.failure() {
-                return Err(Error::Other(format!("a service ended: {failure}")));
+                return Err(Error::Other(format!("a service ended: {}", runtime::chain(&failure))));
             }
             if started.elapsed() > STARTUP {
                 return Err(Error::Other(format!("not ready after {} s: {}", STARTUP.as_secs(), self.missing())));
@@ -106,4 +106,16 @@ fn settings<C: DeserializeOwned + runtime::Validate>(
     }
     given.extend_from_slice(more);
     Ok(runtime::config::load(defaults, None, &given, true)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_environment_may_hold_the_sections_of_every_service_and_no_others() {
+        let headings = [ingest::DEFAULTS, trainer::DEFAULTS, scorer::DEFAULTS, crate::config::DEFAULTS].concat();
+        let sections = headings.lines().filter_map(|line| line.strip_prefix('[')?.split(['.', ']']).next());
+        assert_eq!(sections.collect::<BTreeSet<_>>(), runtime::config::SECTIONS.into());
+    }
 }

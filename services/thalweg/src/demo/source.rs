@@ -1,6 +1,7 @@
 //! What the demo sends: a synthetic shop, or a recorded log.
 
 use std::collections::HashMap;
+use std::iter::Peekable;
 
 use runtime::kafka::Outgoing;
 use schemas::{Event, Item};
@@ -9,9 +10,12 @@ use super::Args;
 use crate::commands;
 use crate::error::Error;
 use crate::shop::{Action, BadLimits, Shop, ShopSettings, bad_events};
+use crate::traffic::Pacer;
 
 /// One in so many events of the synthetic shop is followed by a bad or repeated one.
 const BAD_EVERY: u64 = 50;
+/// The most events sent at once: the traffic never runs further ahead of what it probes.
+const MOST: usize = 500;
 
 /// Traffic for the demo.
 pub(super) struct Traffic {
@@ -19,14 +23,18 @@ pub(super) struct Traffic {
     pub(super) label: String,
     /// Rows of a log that gave no event, by reason.
     pub(super) skipped: std::collections::BTreeMap<String, u64>,
-    /// How many events there are; `None` for a shop, which never closes.
-    pub(super) length: Option<u64>,
     kind: Kind,
 }
 
 enum Kind {
-    Shop { shop: Box<Shop>, bad: Box<dyn Iterator<Item = Outgoing> + Send>, titles: HashMap<String, String> },
-    Log(Box<dyn Iterator<Item = Event> + Send>),
+    Shop {
+        shop: Box<Shop>,
+        bad: Box<dyn Iterator<Item = Outgoing> + Send>,
+        titles: HashMap<String, String>,
+        /// Events still to come.
+        left: u64,
+    },
+    Log(Peekable<Box<dyn Iterator<Item = Event> + Send>>),
 }
 
 impl Traffic {
@@ -38,8 +46,7 @@ impl Traffic {
             return Ok(Self {
                 label: format!("recorded log {name}, {} events of {} users", log.len(), log.users()),
                 skipped: log.skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
-                length: Some(log.len() as u64),
-                kind: Kind::Log(Box::new(log.into_events())),
+                kind: Kind::Log((Box::new(log.into_events()) as Box<dyn Iterator<Item = Event> + Send>).peekable()),
             });
         }
         let shop = Shop::new(ShopSettings::default(), args.seed, now);
@@ -56,8 +63,7 @@ impl Traffic {
         Ok(Self {
             label: shop.label().to_owned(),
             skipped: std::collections::BTreeMap::new(),
-            length: args.limit_events(),
-            kind: Kind::Shop { shop: Box::new(shop), bad: Box::new(bad), titles },
+            kind: Kind::Shop { shop: Box::new(shop), bad: Box::new(bad), titles, left: args.shop_events()? },
         })
     }
 
@@ -77,24 +83,40 @@ impl Traffic {
         }
     }
 
-    /// The next `count` events, at `now` for a shop; beside them bad input and new items. Empty at the end of a log.
-    pub(super) fn next(&mut self, count: usize, now: i64) -> Result<Slice, Error> {
+    /// Whether everything was handed out.
+    pub(super) fn is_over(&mut self) -> bool {
+        match &mut self.kind {
+            Kind::Log(events) => events.peek().is_none(),
+            Kind::Shop { left, .. } => *left == 0,
+        }
+    }
+
+    /// The events that are due, which for a shop happen `now`; beside them bad input and new items.
+    pub(super) fn due(&mut self, pacer: &mut Pacer, now: i64) -> Result<Slice, Error> {
         let mut slice = Slice::default();
         match &mut self.kind {
-            Kind::Log(events) => slice.events = events.take(count).collect(),
-            Kind::Shop { shop, bad, titles } => {
-                while slice.events.len() < count {
-                    match shop.next(now) {
-                        Action::Event(event) => {
-                            slice.events.push(event);
-                            if shop.events().is_multiple_of(BAD_EVERY) {
-                                slice.raw.extend(bad.next());
+            Kind::Log(events) => {
+                while slice.events.len() < MOST
+                    && let Some(event) = events.next_if(|event| pacer.admits(event.ts.0))
+                {
+                    slice.events.push(event);
+                }
+            }
+            Kind::Shop { shop, bad, titles, left } => {
+                while slice.events.len() < MOST && *left > 0 && pacer.admits(now) {
+                    let event = loop {
+                        match shop.next(now) {
+                            Action::Event(event) => break event,
+                            Action::NewItem(new) => {
+                                titles.insert(new.item_id.clone(), new.title.clone());
+                                slice.items.push(item(&new)?);
                             }
                         }
-                        Action::NewItem(new) => {
-                            titles.insert(new.item_id.clone(), new.title.clone());
-                            slice.items.push(item(&new)?);
-                        }
+                    };
+                    slice.events.push(event);
+                    *left -= 1;
+                    if shop.events().is_multiple_of(BAD_EVERY) {
+                        slice.raw.extend(bad.next());
                     }
                 }
             }

@@ -10,14 +10,11 @@ use runtime::kafka::{From, Reader};
 use runtime::telemetry::{MetricsHandle, scrape};
 use schemas::checkpoint::{Part, PayloadKind, parse_key};
 use schemas::{Manifest, Topic, Topics};
+use scorer::metrics::{FRESHNESS, VERSIONS_SWAPPED};
 
 use super::services::Services;
 use crate::error::Error;
 use crate::report::{Freshness, Point, Prequential};
-
-/// The names under which the scorer records its latencies.
-pub(super) const FRESHNESS: &str = "scorer_freshness";
-pub(super) const MODEL_FRESHNESS: &str = "scorer_model_freshness";
 
 /// Every manifest seen so far.
 #[derive(Clone, Default)]
@@ -108,7 +105,7 @@ impl Sampler {
             served_hit_rate_20: hit_rate,
             prequential: manifests.last().filter(|m| !m.quality.is_empty()).map(|m| prequential(&m.quality)),
             versions_published: manifests.len() as u64,
-            versions_swapped: scrape(&page, "scorer_versions_swapped_total") as u64,
+            versions_swapped: scrape(&page, VERSIONS_SWAPPED) as u64,
             delta_bytes: sizes(&manifests[last_versions.min(manifests.len())..], PayloadKind::Delta).iter().sum(),
         };
         self.last = (at, sent, manifests.len());

@@ -214,14 +214,23 @@ pub struct SlateItem {
 }
 
 impl Report {
+    /// Records that came to rest: as an interaction, a dead letter or a repeat.
+    #[must_use]
+    pub const fn outcomes(&self) -> u64 {
+        self.interactions + self.dead_letters + self.duplicates_dropped
+    }
+
     /// Sets [`Report::closed`] and adds to [`Report::problems`] whatever the figures say against it.
     pub fn judge(&mut self) {
         let none = |count: u64, problem: &str| (count == 0).then(|| problem.to_owned());
         let some = |count: u64, problem: &str| (count > 0).then(|| format!("{} {problem}", spell::count(count)));
+        // A record that counts twice would hide one that is lost.
+        let surplus = self.outcomes().saturating_sub(self.events_sent);
         let found = [
             none(self.events_sent, "no event was sent"),
             none(self.interactions, "no event became an interaction"),
             some(self.lost, "records were lost: neither applied, nor dead-lettered, nor dropped as repeats"),
+            some(surplus, "outcomes more than records sent: one counts twice or is not ours, and may hide a loss"),
             none(self.versions_published, "the trainer published no version"),
             none(self.versions_swapped, "no version was swapped in by a scorer"),
             none(self.users, "no user has a slate in Redis"),

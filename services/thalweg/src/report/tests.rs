@@ -146,6 +146,14 @@ fn the_loop_is_not_closed_when_something_is_lost_or_no_version_went_live() {
 }
 
 #[test]
+fn more_outcomes_than_records_sent_are_a_problem_of_their_own() {
+    let mut report = Report { duplicates_dropped: 22, ..sample() };
+    report.judge();
+    assert!(!report.closed);
+    assert!(report.verdict().contains("2 outcomes more than records sent"), "{}", report.verdict());
+}
+
+#[test]
 fn the_page_is_self_contained_and_escapes_titles() {
     let page = html(&sample()).expect("renders");
     let out = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tmp");

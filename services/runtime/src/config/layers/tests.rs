@@ -51,7 +51,7 @@ fn with(file: &str, env: &[(&str, &str)], overrides: &[(&str, String)]) -> Resul
     let path = folder.path().join("config.toml");
     std::fs::write(&path, file).expect("a file in it");
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    load_from(DEFAULTS, Some(&path), env, overrides)
+    load_from(DEFAULTS, Some(&path), env, overrides).map(|(config, _)| config)
 }
 
 #[test]
@@ -113,4 +113,31 @@ fn a_file_that_cannot_be_read_is_a_problem() {
 #[test]
 fn a_file_that_is_not_toml_is_a_problem() {
     assert!(with("[limits\nbatch = 1", &[], &[]).is_err());
+}
+
+#[test]
+fn a_mistyped_section_in_the_environment_is_refused_and_another_services_is_not() {
+    let good = [("THALWEG__INGEST__BATCH", "1"), ("THALWEG__REDIS__URL", "redis://r:6379/0"), ("THALWEG_DATA", "logs")];
+    assert!(with("", &good, &[]).is_ok());
+    let error = with("", &[("THALWEG__INGST__BATCH", "1"), ("THALWEG__LIMIT__BATCH", "1")], &[]).expect_err("two");
+    let expected = [
+        "ingst: no service has this section; did you mean ingest? (THALWEG__INGST__BATCH)",
+        "limit: no service has this section; did you mean limits? (THALWEG__LIMIT__BATCH)",
+    ];
+    assert_eq!(error.0, expected);
+}
+
+#[test]
+fn what_is_in_force_is_shown_as_toml_without_secrets() {
+    let defaults = format!("{DEFAULTS}\n[redis]\nurl = \"redis://h:6379/0\"\nkey_prefix = \"\"");
+    let overrides = [
+        ("limits.batch", "7".to_owned()),
+        ("kafka.properties.sasl.password", "hunter2".to_owned()),
+        ("redis.url", "redis://me:hunter2@h:6379/0".to_owned()),
+    ];
+    let (_, shown) = load_from::<Config>(&defaults, None, vec![], &overrides).expect("is good");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    assert!(["batch = 7", "\"sasl.password\" = \"***\"", "redis://me:***@h"].iter().all(|line| shown.contains(line)));
+    let again: Table = shown.parse().expect("is TOML");
+    assert_eq!(again["limits"]["batch"], Value::Integer(7));
 }
