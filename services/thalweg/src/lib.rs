@@ -12,3 +12,4 @@ mod probe;
 pub mod report;
 pub mod shop;
 mod traffic;
+mod tune;
