@@ -108,7 +108,8 @@ mod tests {
 
     #[test]
     fn a_gain_here_and_a_loss_there_is_not_sure() {
-        let (start, tuned) = (placed(|_| Some(1)), placed(|n| Some(usize::from(n / 10 % 2 == 0) * 2)));
+        let hit_in = |turn: u64| placed(move |n| (n / 10 % 2 == turn).then_some(0));
+        let (start, tuned) = (hit_in(0), hit_in(1));
         let comparison = Comparison::of(&start, &tuned, &ladder()).expect("the same choices");
         assert!(!comparison.is_sure(), "{}", comparison.spell());
         let few = Comparison::of(&start[..2], &tuned[..2], &ladder()).expect("the same choices");
