@@ -21,7 +21,7 @@ pub(crate) struct Stream {
 }
 
 enum Recorded {
-    Log(Log),
+    Log(Box<Log>),
     /// Block and place in it, in order.
     Blocks(Vec<Block>, Vec<(usize, usize)>),
 }
@@ -36,7 +36,7 @@ impl Stream {
             rows: log.rows,
             skipped: log.skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
             users: log.users(),
-            recorded: Recorded::Log(log),
+            recorded: Recorded::Log(Box::new(log)),
         })
     }
 

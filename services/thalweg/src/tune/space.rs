@@ -55,7 +55,7 @@ pub(crate) const SPACE: [Dimension; 14] = {
         }),
         dimension("covisitation_half_life_s", Log(12.0 * HOUR, 180.0 * DAY), |s, x| s.covisitation_half_life_s = x),
         dimension("covisitation_window", OneOf(&[3.0, 5.0, 8.0, 12.0, 16.0]), |s, x| {
-            s.covisitation_window = x as usize
+            s.covisitation_window = x as usize;
         }),
         dimension("covisitation_neighbours", OneOf(&[40.0, 80.0, 120.0, 200.0]), |s, x| {
             s.covisitation_neighbours = x as usize;
