@@ -13,3 +13,4 @@ pub mod redis_server;
 pub mod report;
 pub mod shop;
 mod traffic;
+mod tune;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::blocks::{self, Block};
 use super::figures::hit;
-use super::{Common, floor, peak_memory_bytes, percent, positioned, write_page};
+use super::{Common, Verdict, floor, peak_memory_bytes, percent, positioned, write_page};
 use crate::error::Error;
 use crate::{output, report};
 
@@ -32,6 +32,8 @@ pub(crate) struct Args {
     blocks: Option<usize>,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    verdict: Verdict,
 }
 
 /// What a block's test came to.
@@ -83,12 +85,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     bar.finish_and_clear();
 
     let json = json(&run, started.elapsed().as_secs_f64(), args.passes, seed);
-    if let Some(path) = &args.common.report {
+    if let Some(path) = &args.verdict.report {
         let name = args.folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         write_page(path, &report::evaluation::ader(&name, &json)?)?;
     }
     if args.common.json { output::json(&json) } else { tell(&run, &json) }?;
-    floor::check(&args.common.floors, &json["mean"])
+    floor::check(&args.verdict.floors, &json["mean"])
 }
 
 /// Goes through the blocks; `progress` is told how many events more were learned or tested.

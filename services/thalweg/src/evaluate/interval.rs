@@ -14,6 +14,13 @@ pub(crate) const BATCHES: usize = 100;
 pub(crate) const METHOD: &str = "paired difference thalweg - rival on the same tests; 95 % interval by batch means over \
                                  100 consecutive parts of the stream after its first 20 %";
 
+/// Which of the batches between the places `from` and `to` of a stream a place lies in.
+pub(crate) fn place(offset: u64, from: u64, to: u64) -> usize {
+    let behind = u128::from(offset.saturating_sub(from)) * BATCHES as u128;
+    let place = behind / u128::from(to.saturating_sub(from).max(1));
+    usize::try_from(place).unwrap_or(BATCHES - 1)
+}
+
 /// A difference and the ends of its interval, as shares.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Interval {

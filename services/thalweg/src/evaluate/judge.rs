@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::breakdown::{self, Breakdown};
 use super::figures::{CUT, Outcome, Tally, hit};
-use super::interval::{BATCHES, Paired};
+use super::interval::{self, Paired};
 use super::items::Items;
 use super::leak;
 use crate::error::Error;
@@ -108,7 +108,12 @@ pub(crate) struct Judge {
     items: Items,
     breakdown: Breakdown,
     windows: Vec<Window>,
+    keep_from: u64,
+    kept: Vec<Placed>,
 }
+
+/// Where the product placed the choice at a place in the stream.
+pub(crate) type Placed = (u64, Rank);
 
 /// Where the first 20 % of a stream end.
 pub(crate) fn split(length: u64) -> u64 {
@@ -129,7 +134,14 @@ impl Judge {
             items: Items::default(),
             breakdown: Breakdown::default(),
             windows: Vec::new(),
+            keep_from: u64::MAX,
+            kept: Vec::new(),
         }
+    }
+
+    /// Keeps where the product placed each tested choice, from this place in the stream on.
+    pub(crate) fn keep_from(&mut self, offset: u64) {
+        self.keep_from = offset;
     }
 
     /// Takes in a micro-batch.
@@ -188,7 +200,10 @@ impl Judge {
 
     fn judge<'l>(&mut self, step: &Step, shown: &Shown, lists: impl Iterator<Item = &'l Ranked>) {
         let after = step.offset >= self.split;
-        let place = self.place(step.offset);
+        let place = interval::place(step.offset, self.split, self.length);
+        if step.offset >= self.keep_from {
+            self.kept.push((step.offset, shown.rank));
+        }
         let (hit_own, reciprocal_own) = hit(shown.rank, CUT);
         let mut list = Vec::with_capacity(CUT + 1);
         let mut ranked = lists;
@@ -227,13 +242,6 @@ impl Judge {
         }
     }
 
-    /// Which of the batches behind the first 20 % a place lies in.
-    fn place(&self, offset: u64) -> usize {
-        let behind = u128::from(offset.saturating_sub(self.split)) * BATCHES as u128;
-        let place = behind / u128::from((self.length - self.split).max(1));
-        usize::try_from(place).unwrap_or(BATCHES - 1)
-    }
-
     /// Finishes every window that ends before `offset`.
     fn begin_window(&mut self, offset: u64) {
         let edge = |n: u64| (u128::from(self.length) * u128::from(n)).div_ceil(u128::from(WINDOWS)) as u64;
@@ -258,7 +266,13 @@ impl Judge {
     /// Ends the last window and gives what it all came to.
     pub(crate) fn finish(mut self) -> Judged {
         self.begin_window(u64::MAX);
-        Judged { known: self.items.len(), methods: self.methods, windows: self.windows, breakdown: self.breakdown }
+        Judged {
+            known: self.items.len(),
+            methods: self.methods,
+            windows: self.windows,
+            breakdown: self.breakdown,
+            kept: self.kept,
+        }
     }
 }
 
@@ -293,6 +307,8 @@ pub(crate) struct Judged {
     methods: Vec<Method>,
     pub(crate) windows: Vec<Window>,
     pub(crate) breakdown: Breakdown,
+    /// Where the product placed the choices that were to be kept, in order.
+    pub(crate) kept: Vec<Placed>,
 }
 
 impl Judged {

@@ -3,14 +3,14 @@
 pub(crate) mod ader;
 mod blocks;
 pub(crate) mod breakdown;
-mod figures;
+pub(crate) mod figures;
 mod floor;
-mod interval;
+pub(crate) mod interval;
 mod items;
-mod judge;
+pub(crate) mod judge;
 mod leak;
 pub(crate) mod prequential;
-mod stream;
+pub(crate) mod stream;
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ use schemas::{Event, Interaction, Kind, Source};
 
 use crate::error::Error;
 
-/// What both protocols can be told.
+/// What the learner starts from, and how the outcome is printed.
 #[derive(clap::Args, Debug, Clone)]
 pub(crate) struct Common {
     /// Settings of the learner: a TOML file with a section [model], such as the trainer's config.toml.
@@ -34,6 +34,11 @@ pub(crate) struct Common {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What becomes of an evaluation's figures.
+#[derive(clap::Args, Debug, Clone)]
+pub(crate) struct Verdict {
     /// End with an error when a figure of the product is below this many per cent; may be given several times.
     #[arg(long = "floor", value_name = "FIGURE=PERCENT")]
     pub(crate) floors: Vec<floor::Floor>,

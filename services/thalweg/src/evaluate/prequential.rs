@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::judge::{Happened, Judge, Judged, MicroBatch, Shown, split};
 use super::stream::Stream;
-use super::{Common, floor, interval, peak_memory_bytes, positioned, write_page};
+use super::{Common, Verdict, floor, interval, peak_memory_bytes, positioned, write_page};
 use crate::cli::LogArgs;
 use crate::error::Error;
 use crate::{output, report};
@@ -33,9 +33,20 @@ pub(crate) struct Args {
     methods: Vec<String>,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    verdict: Verdict,
 }
 
 const METHODS: [&str; 7] = ["thalweg", "popularity", "covisitation", "vsknn", "isgd", "gru", FROZEN];
+
+/// What a run is, beside its events and settings.
+pub(crate) struct Course<'a> {
+    /// Rivals to compare with.
+    pub(crate) methods: &'a [String],
+    pub(crate) micro_batch: usize,
+    /// Where in the stream the product's places begin to be kept, one for each test; none are without it.
+    pub(crate) keep_from: Option<u64>,
+}
 
 /// How the run went.
 pub(crate) struct Run {
@@ -48,19 +59,19 @@ pub(crate) struct Run {
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let started = Instant::now();
     let stream = Stream::open(&args.file, &args.log)?;
-    let (rows, skipped, users) = (stream.rows, stream.skipped, stream.users);
     let settings = args.common.settings()?;
     let seed = settings.seed;
-    let bar = output::bar(stream.events.len() as u64, "learning");
-    let run = go(stream.events, settings, &args.methods, args.common.micro_batch(), |n| bar.inc(n))?;
+    let bar = output::bar(stream.len() as u64, "learning");
+    let course = Course { methods: &args.methods, micro_batch: args.common.micro_batch(), keep_from: None };
+    let run = go(stream.events(), settings, &course, |n| bar.inc(n))?;
     bar.finish_and_clear();
 
-    let json = json(&run, started.elapsed(), rows, &skipped, users, seed);
-    if let Some(path) = &args.common.report {
+    let json = json(&run, started.elapsed(), stream.rows, &stream.skipped, stream.users, seed);
+    if let Some(path) = &args.verdict.report {
         write_page(path, &report::evaluation::prequential(&name(args), &json)?)?;
     }
     if args.common.json { output::json(&json) } else { tell(&run, &json) }?;
-    floor::check(&args.common.floors, &json["after_20_percent"]["thalweg"])
+    floor::check(&args.verdict.floors, &json["after_20_percent"]["thalweg"])
 }
 
 fn name(args: &Args) -> String {
@@ -71,17 +82,18 @@ fn name(args: &Args) -> String {
 pub(crate) fn go(
     events: impl ExactSizeIterator<Item = Event>,
     settings: Settings,
-    methods: &[String],
-    micro_batch: usize,
+    course: &Course<'_>,
     progress: impl Fn(u64),
 ) -> Result<Run, Error> {
+    let Course { methods, micro_batch, keep_from } = *course;
     let mut rivals = Vec::new();
     for name in rivals::NAMES.into_iter().filter(|name| methods.iter().any(|method| method == name)) {
         rivals.extend(rivals::rival(name, &settings.device, settings.seed)?);
     }
     let frozen = methods.iter().any(|method| method == FROZEN);
     let length = events.len() as u64;
-    let judge = Judge::new(length, rivals);
+    let mut judge = Judge::new(length, rivals);
+    judge.keep_from(keep_from.unwrap_or(u64::MAX));
     let learner = Learner::new(settings)?;
     // A thread of their own: the product's rate is measured beside them, not with them.
     std::thread::scope(|scope| {

@@ -5,18 +5,25 @@ use std::path::Path;
 
 use schemas::Event;
 
-use super::blocks;
+use super::blocks::{self, Block};
 use crate::cli::LogArgs;
 use crate::error::Error;
+use crate::log::Log;
 
-/// Events in time order, of known number.
+/// A recorded stream, held in memory.
 pub(crate) struct Stream {
     /// Rows read, usable or not.
     pub(crate) rows: u64,
     /// Rows that gave no event, by reason.
     pub(crate) skipped: BTreeMap<String, u64>,
     pub(crate) users: usize,
-    pub(crate) events: Box<dyn ExactSizeIterator<Item = Event> + Send>,
+    recorded: Recorded,
+}
+
+enum Recorded {
+    Log(Box<Log>),
+    /// Block and place in it, in order.
+    Blocks(Vec<Block>, Vec<(usize, usize)>),
 }
 
 impl Stream {
@@ -29,18 +36,32 @@ impl Stream {
             rows: log.rows,
             skipped: log.skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
             users: log.users(),
-            events: Box::new(log.into_events()),
+            recorded: Recorded::Log(Box::new(log)),
         })
     }
 
-    fn of_blocks(blocks: Vec<blocks::Block>, limit: Option<usize>) -> Result<Self, Error> {
+    fn of_blocks(blocks: Vec<Block>, limit: Option<usize>) -> Result<Self, Error> {
         let rows = blocks.iter().map(|block| block.events.len()).sum();
         let length = limit.unwrap_or(rows).min(rows);
         let places = blocks.iter().enumerate().flat_map(|(b, block)| (0..block.events.len()).map(move |n| (b, n)));
         let places: Vec<(usize, usize)> = places.take(length).collect();
         let users: HashSet<&str> = places.iter().map(|(b, n)| blocks[*b].events[*n].0.as_str()).collect();
         let users = users.len();
-        let events = places.into_iter().map(move |(b, n)| blocks[b].event(n));
-        Ok(Self { rows: rows as u64, skipped: BTreeMap::new(), users, events: Box::new(events) })
+        Ok(Self { rows: rows as u64, skipped: BTreeMap::new(), users, recorded: Recorded::Blocks(blocks, places) })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match &self.recorded {
+            Recorded::Log(log) => log.len(),
+            Recorded::Blocks(_, places) => places.len(),
+        }
+    }
+
+    /// The events, oldest first; they may be gone through again.
+    pub(crate) fn events(&self) -> Box<dyn ExactSizeIterator<Item = Event> + '_> {
+        match &self.recorded {
+            Recorded::Log(log) => Box::new(log.events()),
+            Recorded::Blocks(blocks, places) => Box::new(places.iter().map(|(b, n)| blocks[*b].event(*n))),
+        }
     }
 }

@@ -30,7 +30,8 @@ fn stream(count: usize) -> Vec<Event> {
 
 fn run(events: Vec<Event>, methods: &[&str]) -> prequential::Run {
     let methods: Vec<String> = methods.iter().map(|name| (*name).to_owned()).collect();
-    prequential::go(events.into_iter(), settings(), &methods, 32, |_| {}).expect("runs")
+    let course = prequential::Course { methods: &methods, micro_batch: 32, keep_from: Some(events.len() as u64 / 2) };
+    prequential::go(events.into_iter(), settings(), &course, |_| {}).expect("runs")
 }
 
 const ALL: [&str; 6] = ["popularity", "covisitation", "vsknn", "isgd", "gru", "frozen"];
@@ -43,6 +44,9 @@ fn a_run_tests_every_method_on_the_same_events() {
     let expected = ["thalweg", "popularity", "covisitation", "vsknn", "isgd", "gru", "frozen"];
     assert_eq!(tests, expected.map(|name| (name, 1_200)));
     assert_eq!(run.judged.overall().map(|(name, _)| name).collect::<Vec<_>>(), expected[..6]);
+    // Kept are the tests of the second half.
+    assert_eq!(run.judged.kept.len(), 750);
+    assert!(run.judged.kept.iter().all(|(offset, _)| *offset >= 1_000));
     let hr = |name: &str| run.judged.after().find(|(n, _)| *n == name).map(|(_, t)| t.figures(100)["hr_20"]);
     assert!(hr("thalweg") > Some(90.0) && hr("popularity") < Some(50.0));
 }
@@ -105,7 +109,7 @@ fn settings_come_from_a_file_and_unknown_keys_are_refused() {
     let common = |text: &str, seed| {
         let path = folder.path().join("config.toml");
         std::fs::write(&path, text).expect("writes");
-        Common { settings: Some(path), seed, micro_batch: 64, json: false, floors: Vec::new(), report: None }
+        Common { settings: Some(path), seed, micro_batch: 64, json: false }
     };
     let settings = common("[model]\ndim = 32\nseed = 5\n", None).settings().expect("reads");
     assert_eq!((settings.dim, settings.seed, settings.history), (32, 5, Settings::default().history));

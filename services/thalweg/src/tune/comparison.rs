@@ -1,0 +1,124 @@
+//! Winner against start on the part of the log that no trial saw, choice by choice.
+
+use serde_json::{Value, json};
+
+use super::ladder::Ladder;
+use super::objective::{self, Score};
+use crate::error::Error;
+use crate::evaluate::interval::{self, Paired};
+use crate::evaluate::judge::Placed;
+use crate::evaluate::percent;
+
+/// Said with every interval.
+pub(crate) const METHOD: &str = "paired difference tuned - start on the same tests of the held-back part, from one run \
+                                 each with one seed; 95 % interval by batch means over 100 consecutive parts of it";
+
+/// What is compared, by the names in the JSON.
+pub(crate) const MEASURES: [&str; 3] = ["hr_20", "mrr_20", "objective"];
+
+/// See the file's first line.
+#[derive(Debug)]
+pub(crate) struct Comparison {
+    pub(crate) start: Score,
+    pub(crate) tuned: Score,
+    gains: [Paired; 3],
+}
+
+impl Comparison {
+    /// Pairs the tests of two runs over the whole log.
+    ///
+    /// # Errors
+    /// When they are not of the same choices: then the log did not stay the same.
+    pub(crate) fn of(start: &[Placed], tuned: &[Placed], ladder: &Ladder) -> Result<Self, Error> {
+        let offsets = |placed: &[Placed]| placed.iter().map(|(offset, _)| *offset).collect::<Vec<_>>();
+        if offsets(start) != offsets(tuned) {
+            return Err(Error::Other("the two runs of the comparison tested different choices".to_owned()));
+        }
+        let mut gains: [Paired; 3] = Default::default();
+        for ((offset, before), (_, after)) in start.iter().zip(tuned) {
+            let place = interval::place(*offset, ladder.held_back(), ladder.length);
+            for ((gain, after), before) in gains.iter_mut().zip(objective::of(*after)).zip(objective::of(*before)) {
+                gain.record(place, after - before);
+            }
+        }
+        Ok(Self { start: score(start), tuned: score(tuned), gains })
+    }
+
+    /// Whether the objective's interval lies above zero.
+    pub(crate) fn is_sure(&self) -> bool {
+        self.gains[2].interval().is_some_and(|interval| interval.low > 0.0)
+    }
+
+    /// Each measure with its difference and interval, in per cent; nulls where there are too few tests for one.
+    pub(crate) fn gains(&self) -> impl Iterator<Item = (&'static str, Value)> + '_ {
+        MEASURES.into_iter().zip(self.gains.iter().map(Paired::json))
+    }
+
+    /// `+0.80 (95 % interval +0.41 to +1.19)`
+    pub(crate) fn spell(&self) -> String {
+        match self.gains[2].interval() {
+            Some(gain) => {
+                let [difference, low, high] = [gain.difference, gain.low, gain.high].map(percent);
+                format!("{difference:+.2} (95 % interval {low:+.2} to {high:+.2})")
+            }
+            None => "unknown, for want of tests".to_owned(),
+        }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        let gains: serde_json::Map<_, _> = self.gains().map(|(name, gain)| (name.to_owned(), gain)).collect();
+        json!({ "start": self.start.json(), "tuned": self.tuned.json(), "gain": gains, "method": METHOD })
+    }
+}
+
+#[allow(clippy::cast_precision_loss)] // counts
+fn score(placed: &[Placed]) -> Score {
+    let sum = placed
+        .iter()
+        .map(|(_, rank)| objective::of(*rank))
+        .fold([0.0; 2], |[h, r], [hit, reciprocal, _]| [h + hit, r + reciprocal]);
+    let [hr, mrr] = sum.map(|sum| percent(sum / placed.len().max(1) as f64));
+    Score { hr, mrr, tests: placed.len() as u64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::Rank;
+
+    fn ladder() -> Ladder {
+        Ladder::of(3_000).expect("long enough")
+    }
+
+    fn placed(rank: impl Fn(u64) -> Rank) -> Vec<Placed> {
+        (2_000..3_000).map(|offset| (offset, rank(offset))).collect()
+    }
+
+    #[test]
+    fn a_gain_everywhere_is_sure_and_its_figures_are_those_computed_by_hand() {
+        let (start, tuned) = (placed(|n| (n % 2 == 0).then_some(3)), placed(|n| (n % 2 == 0).then_some(1)));
+        let comparison = Comparison::of(&start, &tuned, &ladder()).expect("the same choices");
+        assert!(comparison.is_sure());
+        assert_eq!(comparison.start, Score { hr: 50.0, mrr: 12.5, tests: 1_000 });
+        assert_eq!(comparison.tuned, Score { hr: 50.0, mrr: 25.0, tests: 1_000 });
+        let json = comparison.json();
+        assert_eq!(json["gain"]["objective"]["difference"], 12.5);
+        assert_eq!((&json["gain"]["hr_20"]["low"], &json["gain"]["hr_20"]["high"]), (&json!(0.0), &json!(0.0)));
+    }
+
+    #[test]
+    fn a_gain_here_and_a_loss_there_is_not_sure() {
+        let hit_in = |turn: u64| placed(move |n| (n / 10 % 2 == turn).then_some(0));
+        let (start, tuned) = (hit_in(0), hit_in(1));
+        let comparison = Comparison::of(&start, &tuned, &ladder()).expect("the same choices");
+        assert!(!comparison.is_sure(), "{}", comparison.spell());
+        let few = Comparison::of(&start[..2], &tuned[..2], &ladder()).expect("the same choices");
+        assert!(!few.is_sure() && few.spell().contains("unknown"));
+    }
+
+    #[test]
+    fn runs_of_different_choices_are_not_compared() {
+        let all = placed(|_| None);
+        assert!(Comparison::of(&all, &all[1..], &ladder()).is_err());
+    }
+}
