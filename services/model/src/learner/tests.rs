@@ -208,3 +208,119 @@ fn a_delisted_item_is_in_no_list() {
     assert!(lists.iter().all(|list| !list.is_empty()));
     assert!(lists.iter().flatten().all(|entry| entry.id != "i8"));
 }
+
+fn after_i7(user: u64, model: &Model, bought: Kind) -> Vec<String> {
+    let ts = 1_700_000_900_000;
+    let history = [Seen { key: key_of("i8"), kind: bought, ts }, Seen { key: key_of("i7"), kind: Kind::View, ts }];
+    let view = [UserView { user, history: &history, ts }];
+    let list = model.slates(&view, &Catalog::default(), 100).remove(0);
+    list.into_iter().map(|entry| entry.id).collect()
+}
+
+#[test]
+fn what_was_bought_stays_in_lists_unless_the_shop_says_otherwise() {
+    let empty = Model::empty("flex").expect("opens");
+    for (exclude_purchased, shown) in [(false, true), (true, false)] {
+        let mut learner = Learner::new(Settings { exclude_purchased, ..settings() }).expect("flex opens");
+        learn(&mut learner, &stream(1_200));
+        let (model, _) = publish(&mut learner, &empty, PayloadKind::Snapshot, 1);
+        let has = |kind| after_i7(0, &model, kind).contains(&"i8".to_owned());
+        assert_eq!(has(Kind::Purchase), shown);
+        assert!(has(Kind::View), "what was only looked at stays");
+    }
+}
+
+#[test]
+fn a_purchase_counts_as_often_as_its_weight_says() {
+    let mut stream = stream(2);
+    for (n, (user, item, kind)) in (0..).zip([("a", "i1", Kind::Purchase), ("b", "i2", Kind::View)]) {
+        let interaction = &mut stream[n].interaction;
+        (interaction.user_id, interaction.item_id) = (user.into(), item.into());
+        (interaction.kind, interaction.ts) = (kind.into(), 1_700_000_000_000);
+    }
+    let mut learner = Learner::new(settings()).expect("flex opens");
+    learn(&mut learner, &stream);
+    let share = |id: &str| {
+        let entry = learner.knowledge.items.get(key_of(id)).expect("was met");
+        learner.knowledge.popular.log_shares(&entry.counters)[0].exp()
+    };
+    assert!((share("i1") - 0.75).abs() < 1e-3 && (share("i2") - 0.25).abs() < 1e-3);
+}
+
+#[test]
+fn in_a_rush_a_sample_is_trained_on_and_everything_is_counted() {
+    let stream = stream(1_024);
+    let (calm, rush) = stream.split_at(512);
+    let mut learner = Learner::new(settings()).expect("flex opens");
+    learn(&mut learner, calm);
+    learner.train_on(0.25);
+    let observed: Vec<Observed> = rush.chunks(32).map(|batch| learner.observe(batch)).collect();
+    let sum = |of: fn(&Observed) -> usize| observed.iter().map(of).sum::<usize>();
+    assert_eq!((sum(|o| o.applied), sum(|o| o.trained) + sum(|o| o.left_out)), (512, 512));
+    assert!((90..170).contains(&sum(|o| o.trained)), "{}", sum(|o| o.trained));
+    assert_eq!(learner.quality().overall()["model"].tested, 1_024);
+    let mut whole = Learner::new(settings()).expect("flex opens");
+    learn(&mut whole, &stream);
+    assert_eq!((learner.sizes(), learner.interactions()), (whole.sizes(), whole.interactions()));
+}
+
+#[test]
+fn other_half_lives_take_over_what_is_popular_now() {
+    let mut learner = Learner::new(settings()).expect("flex opens");
+    learn(&mut learner, &stream(1_000));
+    let empty = Model::empty("flex").expect("opens");
+    let (model, _) = publish(&mut learner, &empty, PayloadKind::Snapshot, 1);
+    let shares = |learner: &Learner| {
+        let entry = learner.knowledge.items.get(key_of("i7")).expect("was met");
+        learner.knowledge.popular.log_shares(&entry.counters)
+    };
+    let before = shares(&learner);
+    let longer = Settings { popularity_half_lives_s: [600.0, 7_200.0, 86_400.0, 864_000.0], ..settings() };
+    let mut changed = Learner::restore(longer.clone(), &model).expect("restores");
+    assert!(before.iter().zip(shares(&changed)).all(|(a, b)| (a - b).abs() < 1e-3));
+    // The second start reads counters that were written by the new clock.
+    let (model, _) = publish(&mut changed, &empty, PayloadKind::Snapshot, 2);
+    let again = Learner::restore(longer, &model).expect("restores");
+    assert_eq!(shares(&again), shares(&changed));
+}
+
+#[test]
+fn a_smaller_table_can_still_be_read() {
+    let mut learner = Learner::new(settings()).expect("flex opens");
+    let mut stream = stream(3_000);
+    stream.iter_mut().enumerate().for_each(|(n, positioned)| positioned.interaction.item_id = format!("unique{n}"));
+    learn(&mut learner, &stream);
+    let empty = Model::empty("flex").expect("opens");
+    let (model, _) = publish(&mut learner, &empty, PayloadKind::Snapshot, 1);
+    let mut smaller = Learner::restore(Settings { max_items: 200, ..settings() }, &model).expect("restores");
+    let (model, _) = publish(&mut smaller, &empty, PayloadKind::Snapshot, 2);
+    assert_eq!(model.knowledge().items(), 1_000);
+}
+
+#[test]
+fn a_new_record_of_a_known_item_changes_its_vector_and_a_delisting_takes_the_content_back() {
+    let mut learner = Learner::new(settings()).expect("flex opens");
+    learn(&mut learner, &stream(400));
+    let vector = |learner: &Learner| {
+        let slot = learner.knowledge.items.slot(key_of("i7")).expect("was met");
+        learner.knowledge.items.vector(slot).to_vec()
+    };
+    let bare = vector(&learner);
+    let item: Item = serde_json::from_str(r#"{"item_id":"i7","title":"Blue shoe","brand":"Vera"}"#).expect("parses");
+    learner.catalog("i7", Some(&item), 0);
+    assert_ne!(vector(&learner), bare);
+    learner.catalog("i7", None, 0);
+    assert_eq!(vector(&learner), bare);
+}
+
+#[test]
+fn what_the_shop_lists_is_not_forgotten_however_old_its_record() {
+    let mut learner = Learner::new(settings()).expect("flex opens");
+    let old = r#"{"item_id":"evergreen","title":"Anvil","published_at":1500000000000}"#;
+    learner.catalog("evergreen", Some(&serde_json::from_str(old).expect("parses")), 1_700_000_000_000);
+    learn(&mut learner, &stream(400));
+    assert!(learner.knowledge.items.slot(key_of("evergreen")).is_some());
+    learner.catalog("evergreen", None, 0);
+    learn(&mut learner, &stream(800)[400..]);
+    assert!(learner.knowledge.items.slot(key_of("evergreen")).is_none(), "once it is out of the catalog it goes");
+}

@@ -159,7 +159,7 @@ fn a_product_that_is_shown_the_label_is_no_longer_judged() {
 }
 
 #[test]
-fn a_rival_that_joins_late_has_no_figures_of_the_whole_stream() {
+fn a_rival_that_joins_late_says_by_its_tests_that_it_did() {
     let stream: Vec<_> = (0..100).map(|n| view("a", 7, n * HOUR)).collect();
     let mut judge = Judge::new(100, Vec::new());
     for (n, mut batch) in honest(&stream).into_iter().enumerate() {
@@ -167,7 +167,8 @@ fn a_rival_that_joins_late_has_no_figures_of_the_whole_stream() {
         judge.follow(batch).expect("honest");
     }
     let judged = judge.finish();
-    assert_eq!(judged.overall().map(|(name, _)| name).collect::<Vec<_>>(), [PRODUCT]);
+    let whole: Vec<_> = judged.overall().map(|(name, tally)| (name, tally.tests)).collect();
+    assert_eq!(whole, [(PRODUCT, 99), ("fixed", 80)]);
     assert_eq!(figure(&judged, "fixed", "after", "hr_20"), 100.0);
     assert_eq!(judged.after().map(|(_, tally)| tally.tests).collect::<Vec<_>>(), [80, 80]);
 }
