@@ -27,7 +27,7 @@ impl Keys {
     /// A glob pattern that matches every [`user`](Self::user) key.
     #[must_use]
     pub fn users(&self) -> String {
-        let prefix: String = self.prefix.chars().flat_map(|c| escaped(c)).collect();
+        let prefix: String = self.prefix.chars().flat_map(escaped).collect();
         format!("{prefix}user:{{*}}")
     }
 

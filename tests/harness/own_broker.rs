@@ -9,7 +9,7 @@ use broker::Broker;
 #[derive(Debug)]
 pub enum OwnBroker {
     /// In this process.
-    Embedded(Broker),
+    Embedded(Box<Broker>),
     /// A node that `infra/kafka/kafka.sh` runs.
     Kafka(Node),
 }
@@ -28,7 +28,7 @@ impl OwnBroker {
     /// When it does not start.
     pub(crate) fn start(kafka: bool) -> Self {
         if !kafka {
-            return Self::Embedded(Broker::start().expect("the broker starts"));
+            return Self::Embedded(Box::new(Broker::start().expect("the broker starts")));
         }
         let name = format!("outage-{}", std::process::id());
         let said = script(&["start", &name], None);
