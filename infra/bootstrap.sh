@@ -145,7 +145,10 @@ pypi just rust-just 1.59.0 just
 # --- the goal -----------------------------------------------------------------------------------
 
 case $goal in
-demo) just demo "$@" || fail "the demo did not succeed: the lines above say why; 'just demo' runs it again." ;;
+demo)
+    just demo "$@" || fail "the demo did not succeed: the lines above say why; 'just demo' runs it again."
+    say "next: export PATH=\"\$PWD/$venv/bin:${CARGO_TARGET_DIR:-\$PWD/target}/debug:\$PATH\", then 'just --list' and 'thalweg --help'"
+    ;;
 test) just test "$@" || fail "not every check passed: the lines above name the one that failed; 'just test' runs them again." ;;
 tools) say "everything is installed: 'just --list' shows what there is to run (its folder is $venv/bin unless it was here before)." ;;
 esac

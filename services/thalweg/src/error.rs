@@ -25,7 +25,7 @@ pub(crate) enum Error {
     #[error("{0}")]
     Broker(#[from] broker::Error),
     /// A file cannot be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}; check that it is there, and that you may use it")]
     File {
         /// Which.
         path: String,

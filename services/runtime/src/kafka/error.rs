@@ -11,7 +11,9 @@ pub enum KafkaError {
     #[error("no Kafka broker answers at {brokers}; start one or set kafka.brokers")]
     Unreachable { brokers: String },
     /// A topic is missing.
-    #[error("topic {topic} does not exist; create it with `thalweg topics apply`")]
+    #[error(
+        "topic {topic} does not exist; create it with `thalweg topics apply`, with the same --topic-prefix if there is one"
+    )]
     MissingTopic { topic: String },
     /// A record was for a partition that the topic does not have.
     #[error(

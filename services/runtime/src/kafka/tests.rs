@@ -189,7 +189,10 @@ async fn a_missing_topic_and_an_unreachable_broker_say_what_to_change() {
     let error = asked.expect_err("nothing listens there");
     assert!(matches!(error, KafkaError::Unreachable { .. }), "{error}");
     let text = KafkaError::MissingTopic { topic: "x".into() }.to_string();
-    assert_eq!(text, "topic x does not exist; create it with `thalweg topics apply`");
+    assert_eq!(
+        text,
+        "topic x does not exist; create it with `thalweg topics apply`, with the same --topic-prefix if there is one"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::{Catalog, Model};
-use schemas::{Entry, Keys, Slate, VersionId};
+use schemas::{Entry, Keys, Slate, VersionId, key_of};
 
 use crate::config::Scorer;
 use crate::slot::Live;
@@ -119,6 +119,8 @@ pub(super) fn similar(
     let lists = live.model.similar(&names, catalog, settings.slate_items);
     let mut made = Similar { entries: Vec::new(), shows: Vec::new(), took: Duration::ZERO };
     for (id, list) in ids.iter().zip(lists) {
+        // Somebody clicked on it although it is gone: an empty list takes its key away again.
+        let list = if catalog.is_delisted(key_of(id)) { Vec::new() } else { list };
         made.shows.push((Arc::clone(id), list.iter().map(|entry| entry.id.clone()).collect()));
         if !list.is_empty() {
             let value = slate(live.maker(), event_ts(&live.model), list, now).encode(settings.encoding);

@@ -110,7 +110,8 @@ fn row(manifest: &Manifest) -> Vec<String> {
         PayloadKind::Snapshot => "snapshot",
         PayloadKind::Delta => "delta",
     };
-    let hr = manifest.quality.get("model").map_or("-".to_owned(), |q| format!("{:.2} %", q.hr20 * 100.0));
+    let tested = manifest.quality.get("model").filter(|quality| quality.tested > 0);
+    let hr = tested.map_or("-".to_owned(), |q| format!("{:.2} %", q.hr20 * 100.0));
     vec![
         manifest.version.to_string(),
         kind.to_owned(),

@@ -34,7 +34,11 @@ pub(crate) async fn run(args: Args, config: &Config) -> Result<ExitCode, Error> 
         output::json(&slate)?;
         return Ok(ExitCode::SUCCESS);
     }
-    output::line(format!("{key}  model {}  {}  made {}", slate.model, slate.source, Timestamp(slate.made_at)));
+    if key == keys.hot(None) {
+        output::note(format!("no list for {}: this is what is hot, which unknown users get", args.user));
+    }
+    let through = if slate.source.is_empty() { String::new() } else { format!("  through {}", slate.source) };
+    output::line(format!("{key}  model {}{through}  made {}", slate.model, Timestamp(slate.made_at)));
     let mut rows = vec![["", "item", "score", "from", "because"].map(str::to_owned).to_vec()];
     for (n, entry) in slate.items.iter().enumerate() {
         let because = entry.because.join(", ");

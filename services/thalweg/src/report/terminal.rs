@@ -16,7 +16,7 @@ pub fn live(point: &Point, sent: u64, version: Option<&str>) -> String {
         format!("p50 {} p99 {}", spell::millis(freshness.p50), spell::millis(freshness.p99))
     });
     format!(
-        "{} events  {:>6}/s  lag {:>6}  freshness {freshness}  version {}  hit rate@20 {}",
+        "{} events  {:>6}/s  lag {:>6}  freshness, last second {freshness}  version {}  recent hit rate@20 {}",
         spell::count(sent),
         spell::count(point.events_per_second.round() as u64),
         spell::count(lag),
