@@ -96,3 +96,21 @@ fn the_json_has_the_keys_of_the_contract() {
     let page = report::evaluation::ader("toy", &json).expect("renders");
     assert!(page.matches("<svg").count() == 2 && !page.contains("<script") && !page.contains("src="));
 }
+
+#[test]
+fn a_label_among_the_items_before_it_would_be_found_and_is_not_there() {
+    const ITEMS: usize = 200;
+    let pairs = |block: usize, next: fn(usize) -> usize| {
+        (0..400).fold(String::new(), |mut text, n| {
+            let (session, item) = (block * 1_000 + n, n % ITEMS);
+            write!(text, "{session} i{item}\n{session} i{}\n", next(item)).expect("writes");
+            text
+        })
+    };
+    let recall = |next| run_on(folder(&[pairs(0, |item| item), pairs(1, next)]).path()).blocks[0].figures[1];
+    // What is learned is that the last item comes again: whoever is shown the label names it.
+    assert!(recall(|item| item) > 0.95);
+    // Here the label is any other item, which nothing but a look at it could tell.
+    let blind = recall(|item| (item * 37 + 11) % ITEMS);
+    assert!(blind < 0.3, "{blind}: a tenth is what chance gives");
+}
