@@ -87,6 +87,11 @@ impl Knowledge {
         self.covisitation.len()
     }
 
+    /// Whether it is the choice of an item in the table: only from such is learned, and only by such is a user encoded.
+    pub(crate) fn knows(&self, seen: &Seen) -> bool {
+        seen.kind.is_positive() && self.items.slot(seen.key).is_some()
+    }
+
     /// Puts a new item into the table and the `newest` list. Gives its slot and the item that made room in the
     /// front of the table.
     pub(crate) fn insert(&mut self, entry: Entry) -> (u32, Option<u64>) {
@@ -165,10 +170,9 @@ impl Knowledge {
     pub(crate) fn pair(&mut self, history: &[Seen], key: u64, ts: i64, weight: f32, mut touched: impl FnMut(u64)) {
         let memory = self.settings.pair_memory();
         let known: Vec<Seen> = {
-            let earlier = history.iter().rev().filter(|seen| seen.kind.is_positive() && seen.key != key);
             // An item that went has no neighbours any more: nobody would remove them again.
-            let known = earlier.filter(|seen| self.items.slot(seen.key).is_some());
-            known.take(self.settings.covisitation_window).copied().collect()
+            let earlier = history.iter().rev().filter(|seen| self.knows(seen) && seen.key != key);
+            earlier.take(self.settings.covisitation_window).copied().collect()
         };
         for (distance, seen) in known.iter().enumerate() {
             let days = (ts - seen.ts).max(0) as f32 / 86_400_000.0;
@@ -188,12 +192,11 @@ impl Knowledge {
     pub(crate) fn encode(&self, histories: &[(&[Seen], i64)]) -> Vec<f32> {
         let dim = self.items.dim();
         // As in training: what is not in the table is not in the history.
-        let known = |seen: &&Seen| seen.kind.is_positive() && self.items.slot(seen.key).is_some();
         let histories: Vec<(Vec<Seen>, i64)> = histories
             .iter()
             .map(|(history, now)| {
-                let mut newest: Vec<Seen> =
-                    history.iter().rev().filter(known).take(self.settings.history).copied().collect();
+                let newest_first = history.iter().rev().filter(|seen| self.knows(seen));
+                let mut newest: Vec<Seen> = newest_first.take(self.settings.history).copied().collect();
                 newest.reverse();
                 (newest, *now)
             })

@@ -558,7 +558,7 @@ impl Learner {
     }
 
     fn train_encoder_on(&mut self, examples: &[Past]) -> f32 {
-        let known = |seen: &Seen| seen.kind.is_positive() && self.knowledge.items.slot(seen.key).is_some();
+        let known = |seen: &Seen| self.knowledge.knows(seen);
         let examples: Vec<(Vec<Seen>, &Past)> = examples
             .iter()
             .map(|e| (e.history.iter().copied().filter(known).collect::<Vec<_>>(), e))
