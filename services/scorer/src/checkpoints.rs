@@ -79,7 +79,7 @@ impl Follower {
             held: Some(Vec::new()),
             waiting: false,
             next: 0,
-            worker: Worker::start("scorer-versions", &ctx),
+            worker: Worker::in_background("scorer-versions", &ctx),
             load: ctx.latency(LOAD),
             freshness: ctx.latency(MODEL_FRESHNESS),
             ctx,

@@ -17,12 +17,15 @@ pub(crate) struct Worker {
 impl Worker {
     /// Starts the thread; if it panics, the service drains and fails.
     pub(crate) fn start(name: &'static str, ctx: &Context) -> Self {
-        let (jobs, mut queue) = mpsc::channel::<Job>(1); // who has more work waits
-        ctx.spawn_thread(name, move || {
-            while let Some(job) = queue.blocking_recv() {
-                job();
-            }
-        });
+        let (jobs, queue) = mpsc::channel(1); // who has more work waits
+        ctx.spawn_thread(name, || attend(queue));
+        Self { name, jobs }
+    }
+
+    /// The same for work that no slate waits for.
+    pub(crate) fn in_background(name: &'static str, ctx: &Context) -> Self {
+        let (jobs, queue) = mpsc::channel(1);
+        ctx.spawn_background(name, || attend(queue));
         Self { name, jobs }
     }
 
@@ -37,6 +40,12 @@ impl Worker {
         });
         self.jobs.send(job).await.map_err(|_| Error::Stopped(self.name))?;
         result.await.map_err(|_| Error::Stopped(self.name))
+    }
+}
+
+fn attend(mut queue: mpsc::Receiver<Job>) {
+    while let Some(job) = queue.blocking_recv() {
+        job();
     }
 }
 

@@ -47,7 +47,7 @@ impl Learning {
         let (queue, work) = mpsc::channel(QUEUE);
         let (started, starting) = oneshot::channel();
         let step = ctx.latency(STEP);
-        let thread = ctx.spawn_thread("learner", move || {
+        let thread = ctx.spawn_background("learner", move || {
             let learner = Learner::restore(settings, &model);
             drop(model); // or the learner would copy every block of it before it writes
             match learner {

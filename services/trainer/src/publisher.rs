@@ -43,7 +43,7 @@ impl Publisher {
         let began = Instant::now();
         let frozen = frozen.await.map_err(|_| Error::LearnerGone)??;
         let now = self.ctx.now();
-        let encoding = self.ctx.spawn_thread("encode", move || encode(&order, &frozen, now));
+        let encoding = self.ctx.spawn_background("encode", move || encode(&order, &frozen, now));
         let (chunks, manifest) = encoding.join().await??;
         self.producer.send_all(&self.topic, chunks.into_iter().map(outgoing)).await?;
         self.producer.send_all(&self.topic, [outgoing(manifest_record(&manifest))]).await?;

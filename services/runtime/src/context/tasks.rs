@@ -6,10 +6,14 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use thread_priority::ThreadPriority;
 use tokio::sync::oneshot;
-use tracing::error;
+use tracing::{debug, error};
 
 use super::Context;
+
+/// Of 0 to 99: niceness 10 on Linux. Half of it shortened the wait of others less.
+const BACKGROUND: u8 = 22;
 
 /// Why a task of the service is no longer there.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -92,6 +96,23 @@ impl Context {
         Thread { name, result }
     }
 
+    /// The same for work that no record waits for, such as learning: it leaves the processor to everything that one does.
+    ///
+    /// With all services on two busy cores, a slate then waits a third to a half as long (`benches/README.md`).
+    pub fn spawn_background<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Thread<T> {
+        self.spawn_thread(name, move || {
+            let lowered = ThreadPriority::try_from(BACKGROUND).map_err(str::to_owned);
+            if let Err(error) = lowered.and_then(|p| p.set_for_current().map_err(|error| format!("{error:?}"))) {
+                debug!(name, error, "works at the usual priority");
+            }
+            work()
+        })
+    }
+
     /// Resolves with the first failure of a task; never, if none fails.
     pub async fn failed(&self) -> TaskError {
         self.inner.failed.cancelled().await;
@@ -151,6 +172,20 @@ fn message(panic: &(dyn Any + Send)) -> String {
 mod tests {
     use super::*;
     use std::convert::Infallible;
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn background_work_is_nicer_than_the_rest() {
+        // The 19th field, of which the second may hold blanks, in brackets.
+        let niceness = || -> Option<i32> {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").ok()?;
+            stat.rsplit_once(')')?.1.split_whitespace().nth(16)?.parse().ok()
+        };
+        let ctx = Context::new("test");
+        let (usual, background) = (ctx.spawn_thread("usual", niceness), ctx.spawn_background("background", niceness));
+        let (usual, background) = (usual.join().await.ok().flatten(), background.join().await.ok().flatten());
+        assert!(usual.is_some_and(|usual| usual >= 10) || background == Some(10), "{usual:?} and {background:?}");
+    }
 
     #[tokio::test]
     async fn a_panicking_task_fails_the_service() {
