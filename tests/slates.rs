@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemas::{Slate, Topic};
 use tests::{Name, SOON, Sent, Tail, Traffic, World, eventually, learned_once, manifests, served_once};
 
-const FROM: [&str; 6] = ["sequence", "covisitation", "sessions", "popularity", "repeat", "new"];
+const FROM: [&str; 7] = ["sequence", "covisitation", "sessions", "content", "popularity", "repeat", "new"];
 const SLATE_ITEMS: usize = 20;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 
+use crate::catalog::Catalog;
 use crate::features::{self, Evidence, FEATURES};
 use crate::history::Seen;
 use crate::keymap::Plain;
@@ -15,6 +16,7 @@ pub(crate) enum Origin {
     Covisitation,
     Sessions,
     Sequence,
+    Content,
     Popularity,
     New,
 }
@@ -27,6 +29,7 @@ impl Origin {
             Self::Covisitation => "covisitation",
             Self::Sessions => "sessions",
             Self::Sequence => "sequence",
+            Self::Content => "content",
             Self::Popularity => "popularity",
             Self::New => "new",
         }
@@ -34,7 +37,7 @@ impl Origin {
 }
 
 /// How many origins there are.
-pub(crate) const ORIGINS: usize = 6;
+pub(crate) const ORIGINS: usize = 7;
 
 /// An item that may enter a slate.
 #[derive(Debug, Clone)]
@@ -58,17 +61,14 @@ pub(crate) struct Query<'a> {
     pub(crate) vector: &'a [f32],
     /// What [`crate::retrieval::retrieve`] found for the vector.
     pub(crate) retrieved: &'a [(f32, u64)],
+    /// What the shop lists.
+    pub(crate) catalog: &'a Catalog,
     /// Event time for which it is asked, milliseconds since 1970.
     pub(crate) ts: i64,
 }
 
-/// Gathers the candidates for one user; `excluded` are never among them.
-pub(crate) fn gather(
-    knowledge: &Knowledge,
-    query: &Query<'_>,
-    evidence: &Evidence,
-    excluded: &dyn Fn(u64) -> bool,
-) -> Vec<Candidate> {
+/// Gathers the candidates for one user; what is delisted is never among them.
+pub(crate) fn gather(knowledge: &Knowledge, query: &Query<'_>, evidence: &Evidence) -> Vec<Candidate> {
     let most = knowledge.settings.candidates;
     let without_purchased = knowledge.settings.exclude_purchased;
     let unwanted = |key: u64| evidence.own(key).is_some_and(|own| own.disliked || (without_purchased && own.bought));
@@ -80,7 +80,7 @@ pub(crate) fn gather(
             Some(at) => *at,
             None => {
                 let Some(slot) = knowledge.items.slot(key) else { return };
-                if excluded(key) || unwanted(key) {
+                if query.catalog.is_delisted(key) || unwanted(key) {
                     return;
                 }
                 found.insert(key, candidates.len());
@@ -97,6 +97,7 @@ pub(crate) fn gather(
     evidence.best_pairs(most).into_iter().enumerate().for_each(|(n, key)| offer(key, Origin::Covisitation, n));
     evidence.best_of_sessions(most).into_iter().enumerate().for_each(|(n, key)| offer(key, Origin::Sessions, n));
     query.retrieved.iter().enumerate().for_each(|(n, (_, key))| offer(*key, Origin::Sequence, n));
+    evidence.most_alike(most / 2).into_iter().enumerate().for_each(|(n, key)| offer(key, Origin::Content, n));
     for h in 0..HALF_LIVES {
         let leaders = knowledge.popular.leaders(h).take(most / 2);
         leaders.enumerate().for_each(|(n, key)| offer(key, Origin::Popularity, n));
@@ -104,8 +105,15 @@ pub(crate) fn gather(
     let newest = knowledge.newest.iter().rev().take(most / 4);
     newest.enumerate().for_each(|(n, (_, key))| offer(*key, Origin::New, n));
 
-    let all =
-        [Origin::Repeat, Origin::Covisitation, Origin::Sessions, Origin::Sequence, Origin::Popularity, Origin::New];
+    let all = [
+        Origin::Repeat,
+        Origin::Covisitation,
+        Origin::Sessions,
+        Origin::Sequence,
+        Origin::Content,
+        Origin::Popularity,
+        Origin::New,
+    ];
     for candidate in &mut candidates {
         let place = |origin: &Origin| candidate.places[*origin as usize].unwrap_or(u16::MAX);
         let highest = all.into_iter().min_by_key(place).unwrap_or(candidate.origin);

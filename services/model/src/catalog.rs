@@ -4,10 +4,26 @@ use std::sync::Arc;
 
 use schemas::{Item, key_of};
 
+use crate::history::Seen;
 use crate::keymap::{KeySet, Plain};
+use crate::likeness::Likeness;
 
 /// At most so many content features of one item are learned from; titles are the longest list.
 const MAX_FEATURES: usize = 24;
+
+/// Items of a history whose content is compared, from the last one back.
+const LIKED: usize = 3;
+/// Each step back counts so much less.
+const LIKING_FADE: f32 = 0.6;
+
+/// How much of a history's content an item shares.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Alike {
+    /// Of the last item's, 0 to 1.
+    pub(crate) last: f32,
+    /// Of the last items', each step back fading.
+    pub(crate) sum: f32,
+}
 
 /// Content is known about an item.
 #[derive(Debug, Clone)]
@@ -23,12 +39,16 @@ pub(crate) struct Listed {
 pub struct Catalog {
     items: Plain<Listed>,
     delisted: KeySet,
+    likeness: Likeness,
 }
 
 impl Catalog {
     /// Takes a record in; `None` delists.
     pub fn apply(&mut self, item_id: &str, item: Option<&Item>) {
         let key = key_of(item_id);
+        if let Some(old) = self.items.remove(&key) {
+            self.likeness.delist(key, &old.features);
+        }
         match item {
             Some(item) => {
                 if item.available {
@@ -37,10 +57,11 @@ impl Catalog {
                     self.delisted.insert(key);
                 }
                 let categories = item.categories.iter().map(|name| Arc::from(name.as_str())).collect();
-                self.items.insert(key, Listed { categories, features: features(item) });
+                let features = features(item);
+                self.likeness.list(key, &features);
+                self.items.insert(key, Listed { categories, features });
             }
             None => {
-                self.items.remove(&key);
                 self.delisted.insert(key);
             }
         }
@@ -66,6 +87,35 @@ impl Catalog {
 
     pub(crate) fn features(&self, key: u64) -> &[u64] {
         self.items.get(&key).map_or(&[], |listed| &listed.features)
+    }
+
+    /// What is like the items that a history ended with, and how much: to the last one, and to all of them, each step
+    /// back counting less. Empty when the catalog knows none of them.
+    pub(crate) fn alike(&self, history: &[Seen]) -> Plain<Alike> {
+        let mut alike: Plain<Alike> = Plain::default();
+        if self.items.is_empty() {
+            return alike;
+        }
+        let mut fade = 1.0;
+        let newest_first = history.iter().rev().filter(|seen| seen.kind.is_positive());
+        for (distance, seen) in newest_first.take(LIKED).enumerate() {
+            self.likeness.like(self.features(seen.key), |key, share| {
+                let alike = alike.entry(key).or_default();
+                alike.sum += fade * share;
+                if distance == 0 {
+                    alike.last += share;
+                }
+            });
+            fade *= LIKING_FADE;
+        }
+        alike
+    }
+
+    /// How much of one item's content another shares, rare features counting more.
+    pub(crate) fn shared(&self, of: u64, with: u64) -> f32 {
+        let with = self.features(with);
+        let shared = self.features(of).iter().filter(|feature| with.binary_search(feature).is_ok());
+        shared.map(|feature| self.likeness.rarity(*feature)).sum()
     }
 
     /// How many items have a record.

@@ -1,6 +1,7 @@
 //! What the ranker is told about a candidate, from every source of knowledge at once.
 
 use crate::candidates::{Candidate, Origin, Query};
+use crate::catalog::Alike;
 use crate::covisitation::{AHEAD, BEHIND, LATELY, NEXT, WAYS, Ways};
 use crate::history::Seen;
 use crate::keymap::Plain;
@@ -9,10 +10,13 @@ use crate::popularity::{HALF_LIVES, LEAST_LOG_SHARE};
 use crate::quality::{Rank, rank_of};
 
 /// Features of one candidate.
-pub(crate) const FEATURES: usize = 39;
+pub(crate) const FEATURES: usize = 43;
 
 /// The share below which a pair says nothing; keeps the logarithm finite.
 const LEAST_SHARE: f32 = 1e-4;
+
+/// So many items that followed an earlier choice of the last item are looked at.
+const FOLLOWING: usize = 8;
 
 /// Each step back in a history counts so much less.
 const PAIR_FADE: f32 = 0.75;
@@ -50,6 +54,8 @@ pub(crate) struct Own {
     times: f32,
     /// The last choice of it.
     latest: Option<Seen>,
+    /// How closely it followed when the last item was chosen before.
+    followed: f32,
 }
 
 /// What is known for one query before any candidate is looked at.
@@ -57,6 +63,7 @@ pub(crate) struct Own {
 pub(crate) struct Evidence {
     pairs: Plain<Paired>,
     sessions: Plain<f32>,
+    alike: Plain<Alike>,
     best_session: f32,
     best_cosine: f32,
     /// What the user did with each item of the history.
@@ -74,6 +81,7 @@ impl Evidence {
             pairs: pairs(knowledge, query.history),
             best_session: sessions.values().copied().fold(0.0, f32::max),
             sessions,
+            alike: query.catalog.alike(query.history),
             best_cosine: query.retrieved.first().map_or(0.0, |(cosine, _)| *cosine),
             own: own(query.history),
             last: positive().next().and_then(|seen| knowledge.items.slot(seen.key)),
@@ -94,6 +102,11 @@ impl Evidence {
     /// Keys that pairs name, best first.
     pub(crate) fn best_pairs(&self, k: usize) -> Vec<u64> {
         best(self.pairs.iter().map(|(key, paired)| (paired.strength(), *key)).collect(), k)
+    }
+
+    /// Keys that the catalog says are like the last items, best first.
+    pub(crate) fn most_alike(&self, k: usize) -> Vec<u64> {
+        best(self.alike.iter().map(|(key, alike)| (alike.sum, *key)).collect(), k)
     }
 
     /// Keys that similar sessions held, best first.
@@ -118,13 +131,29 @@ fn own(history: &[Seen]) -> Plain<Own> {
     let mut own: Plain<Own> = Plain::default();
     for (back, seen) in history.iter().rev().enumerate() {
         let disliked = seen.kind == schemas::Kind::Dislike;
-        let known =
-            own.entry(seen.key).or_insert(Own { disliked, bought: false, back: None, times: 0.0, latest: None });
+        let known = own.entry(seen.key).or_insert(Own {
+            disliked,
+            bought: false,
+            back: None,
+            times: 0.0,
+            latest: None,
+            followed: 0.0,
+        });
         known.bought |= seen.kind == schemas::Kind::Purchase;
         if seen.kind.is_positive() {
             known.back.get_or_insert(back);
             known.latest.get_or_insert(*seen);
             known.times += 1.0;
+        }
+    }
+    // Who buys again often buys the same things after one another.
+    if let Some((last, before)) = history.split_last() {
+        for (at, _) in before.iter().enumerate().filter(|(_, seen)| seen.key == last.key) {
+            for (seen, distance) in before[at + 1..].iter().take(FOLLOWING).zip(1_u8..) {
+                if let Some(own) = own.get_mut(&seen.key) {
+                    own.followed = own.followed.max(f32::from(distance).recip());
+                }
+            }
         }
     }
     own
@@ -209,7 +238,8 @@ pub(crate) fn of(
     let place = |origin: Origin| of_place(candidate.places[origin as usize]);
     let own = evidence.own(candidate.key);
     let (back, latest) = (own.and_then(|own| own.back), own.and_then(|own| own.latest));
-    let times = own.map_or(0.0, |own| own.times);
+    let (times, followed) = own.map_or((0.0, 0.0), |own| (own.times, own.followed));
+    let alike = evidence.alike.get(&candidate.key).copied().unwrap_or_default();
     // A version knows nothing of what happened after it: ages beyond it would be of a kind never trained on.
     let now = query.ts.min(knowledge.now);
     let bought = latest.is_some_and(|seen| matches!(seen.kind, schemas::Kind::Cart | schemas::Kind::Purchase));
@@ -251,6 +281,10 @@ pub(crate) fn of(
         entry.map_or(0.0, |entry| log_seconds(now - entry.first_ts)),
         entry.map_or(0.0, |entry| log_seconds(now - entry.last_ts)),
         place(Origin::New),
+        alike.last,
+        alike.sum,
+        place(Origin::Content),
+        followed,
         length,
         repetition,
         tempo,

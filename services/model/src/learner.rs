@@ -404,13 +404,11 @@ impl Learner {
         let mut rivals = Vec::with_capacity(examples.len());
         for ((example, vector), found) in examples.iter().zip(users.chunks_exact(dim)).zip(&retrieved) {
             let item = self.knowledge.items.get(example.key).map(|entry| (entry.first_ts, entry.sightings));
-            let catalog = &self.catalog;
-            let delisted = |key| catalog.is_delisted(key);
             let Example { user, history, asked_at: ts, .. } = example;
-            let query = Query { user: *user, history, vector, retrieved: found, ts: *ts };
+            let query = Query { user: *user, history, vector, retrieved: found, catalog: &self.catalog, ts: *ts };
             let evidence = Evidence::new(&self.knowledge, &query);
             rivals.push((self.popularity.rank(example.key), evidence.pair_rank(example.key), item));
-            lists.push(candidates::gather(&self.knowledge, &query, &evidence, &delisted));
+            lists.push(candidates::gather(&self.knowledge, &query, &evidence));
             self.sight(example);
         }
         let scores = candidates::score(&self.knowledge, &lists);

@@ -18,6 +18,7 @@ mod items;
 mod keymap;
 mod knowledge;
 mod learner;
+mod likeness;
 mod negatives;
 mod payload;
 mod popularity;

@@ -15,6 +15,7 @@ const PRIOR: [f32; FEATURES] = {
     let mut prior = [0.0; FEATURES];
     (prior[0], prior[1], prior[4], prior[5], prior[11], prior[17]) = (0.2, 0.5, 0.5, 0.7, 1.0, 0.7); // vectors, pairs, sessions
     (prior[20], prior[21], prior[22], prior[23]) = (0.4, 0.7, 0.7, 0.5); // popularity
+    prior[36] = 0.5; // content
     prior
 };
 

@@ -152,7 +152,7 @@ impl Model {
     #[must_use]
     pub fn slates(&self, users: &[UserView<'_>], catalog: &Catalog, k: usize) -> Vec<Vec<SlateEntry>> {
         let ranked = users.iter().zip(self.rank(users, catalog));
-        ranked.map(|(user, (list, scores))| self.best(user.history, &list, &scores, k)).collect()
+        ranked.map(|(user, (list, scores))| self.best(user.history, catalog, &list, &scores, k)).collect()
     }
 
     /// Every candidate of each user with its score, in no order: for evaluation, where ranks are told from scores.
@@ -169,36 +169,42 @@ impl Model {
         let views: Vec<(&[Seen], i64)> = users.iter().map(|user| (user.history, user.ts)).collect();
         let vectors = knowledge.encode(&views);
         let retrieved = retrieve(&knowledge.items, &vectors, knowledge.settings.candidates);
-        let delisted = |key| catalog.is_delisted(key);
         let lists: Vec<Vec<Candidate>> = users
             .iter()
             .zip(vectors.chunks_exact(dim))
             .zip(&retrieved)
             .map(|((view, vector), retrieved)| {
                 let UserView { user, history, ts } = *view;
-                let query = Query { user, history, vector, retrieved, ts };
-                candidates::gather(knowledge, &query, &Evidence::new(knowledge, &query), &delisted)
+                let query = Query { user, history, vector, retrieved, catalog, ts };
+                candidates::gather(knowledge, &query, &Evidence::new(knowledge, &query))
             })
             .collect();
         let scores = candidates::score(knowledge, &lists);
         lists.into_iter().zip(scores).collect()
     }
 
-    fn best(&self, history: &[Seen], list: &[Candidate], scores: &[f32], k: usize) -> Vec<SlateEntry> {
+    fn best(
+        &self,
+        history: &[Seen],
+        catalog: &Catalog,
+        list: &[Candidate],
+        scores: &[f32],
+        k: usize,
+    ) -> Vec<SlateEntry> {
         let entry = |n: usize| {
             let candidate = &list[n];
             Some(SlateEntry {
                 id: self.knowledge.items.entry(candidate.slot)?.id.to_string(),
                 score: scores[n],
                 from: candidate.origin.as_str().to_owned(),
-                because: self.because(history, candidate),
+                because: self.because(history, catalog, candidate),
             })
         };
         candidates::best(list, scores, k).into_iter().filter_map(entry).collect()
     }
 
     /// The items of the history that argue most for a candidate, at most two.
-    fn because(&self, history: &[Seen], candidate: &Candidate) -> Vec<String> {
+    fn because(&self, history: &[Seen], catalog: &Catalog, candidate: &Candidate) -> Vec<String> {
         let knowledge = &self.knowledge;
         let mut reasons: Vec<(f32, u64)> = Vec::new();
         let newest_first = history.iter().rev().filter(|seen| seen.kind.is_positive());
@@ -213,6 +219,7 @@ impl Model {
                     let (a, b) = (knowledge.items.vector(slot), knowledge.items.vector(candidate.slot));
                     a.iter().zip(b).map(|(a, b)| a * b).sum()
                 }),
+                Origin::Content => Some(catalog.shared(seen.key, candidate.key)),
                 Origin::Sessions => Some(1.0), // the user's last items found the sessions
                 Origin::Repeat | Origin::Popularity | Origin::New => None,
             };

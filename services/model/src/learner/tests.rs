@@ -209,6 +209,34 @@ fn a_delisted_item_is_in_no_list() {
     assert!(lists.iter().flatten().all(|entry| entry.id != "i8"));
 }
 
+#[test]
+fn a_listed_item_that_nobody_chose_is_recommended_to_who_chose_one_like_it() {
+    let mut learner = Learner::new(settings()).expect("flex opens");
+    let mut catalog = Catalog::default();
+    let mut list = |learner: &mut Learner, id: &str, title: &str| {
+        let item: Item = serde_json::from_value(serde_json::json!({"item_id": id, "title": title})).expect("an item");
+        learner.catalog(id, Some(&item), 1_700_000_000_000);
+        catalog.apply(id, Some(&item));
+    };
+    list(&mut learner, "i7", "copper whistling kettle");
+    // Neither the newest nor anything else speaks for it.
+    list(&mut learner, "cold", "copper whistling teapot");
+    (0..200).for_each(|n| list(&mut learner, &format!("other{n}"), "woollen rug"));
+    learn(&mut learner, &stream(1_200));
+    let (model, _) = publish(&mut learner, &Model::empty("flex").expect("opens"), PayloadKind::Snapshot, 1);
+    let ts = 1_700_000_900_000;
+    let mut cold = |last: &str, catalog: &Catalog| {
+        let history = [Seen { key: key_of(last), kind: Kind::View, ts }];
+        let mut lists = model.slates(&[UserView { user: 0, history: &history, ts }], catalog, 100);
+        lists.remove(0).into_iter().find(|entry| entry.id == "cold")
+    };
+    let entry = cold("i7", &catalog).expect("content names it");
+    assert_eq!((entry.from.as_str(), entry.because), ("content", vec!["i7".to_owned()]));
+    assert!(cold("i8", &catalog).is_none_or(|entry| entry.from != "content"));
+    catalog.apply("cold", None);
+    assert!(cold("i7", &catalog).is_none());
+}
+
 fn after_i7(user: u64, model: &Model, bought: Kind) -> Vec<String> {
     let ts = 1_700_000_900_000;
     let history = [Seen { key: key_of("i8"), kind: bought, ts }, Seen { key: key_of("i7"), kind: Kind::View, ts }];
