@@ -148,8 +148,8 @@ impl Learner {
         Ok(Self::with(knowledge, trainable, BTreeMap::new(), 0, false))
     }
 
-    /// Continues exactly where a version stood. The settings are the version's own; only the bounds and
-    /// learning rates of `settings` take effect.
+    /// Continues exactly where a version stood, with its rows as they were encoded. The settings are the version's own;
+    /// only the bounds, learning rates and encoding of `settings` take effect.
     ///
     /// # Errors
     /// When the optimisers' states do not load, or `settings` asks for another shape of the network.

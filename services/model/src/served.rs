@@ -7,6 +7,7 @@ use schemas::{Entry as SlateEntry, key_of};
 
 use crate::candidates::{self, Candidate, Origin, Query};
 use crate::catalog::Catalog;
+use crate::checkpoint::split;
 use crate::covisitation::{AHEAD, BEHIND};
 use crate::dense;
 use crate::encoder::Encoder;
@@ -85,6 +86,21 @@ impl Model {
     /// # Errors
     /// As [`Frozen::encode`].
     pub fn export(&self) -> Result<Vec<u8>, Error> {
+        self.frozen().encode()
+    }
+
+    /// The version as a scorer holds it: by way of its payload, so with rows as exact as `row_encoding` makes them.
+    ///
+    /// # Errors
+    /// As [`Frozen::encode`].
+    pub fn published(&self) -> Result<Self, Error> {
+        let frozen = self.frozen();
+        let payload = frozen.encode()?;
+        let (_, manifest) = split(VersionId::default(), None, &frozen, &payload, 0);
+        self.apply(&manifest, &payload)
+    }
+
+    fn frozen(&self) -> Frozen {
         let knowledge = self.knowledge.clone();
         Frozen {
             kind: PayloadKind::Snapshot,
@@ -97,7 +113,6 @@ impl Model {
             changed: Changed::default(),
             knowledge,
         }
-        .encode()
     }
 
     pub(crate) fn optimizers(&self) -> &OptimizerStates {

@@ -112,7 +112,8 @@ pub(crate) fn go(
         run.replay_buffer = rehearse(&mut learner, past, micro_batch, passes);
         run.learning_seconds += started.elapsed().as_secs_f64();
         seen.extend(past.events.iter().map(|(_, item)| item.clone()));
-        let model = Model::of(learner.knowledge());
+        // What a scorer would serve: rows as the versions carry them.
+        let model = Model::of(learner.knowledge()).published()?;
         let mut tested = test(&model, next, run.blocks.len() + 1, &seen, history);
         tested.seconds = started.elapsed().as_secs_f64();
         progress(next.events.len() as u64);
