@@ -4,6 +4,7 @@
 //! [`Model`] is the scorer's side: an immutable version that turns histories into slates. Both stand
 //! on one [`Knowledge`], so training and serving see the same features.
 
+mod block;
 mod candidates;
 mod catalog;
 pub mod checkpoint;

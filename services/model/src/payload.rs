@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::covisitation::{Neighbour, Neighbours, WAYS, Ways};
 use crate::dense::{Array, Arrays};
 use crate::error::Error;
-use crate::items::{BLOCK, Entry};
+use crate::items::{BLOCK, Entry, RowRef};
 use crate::keymap::Plain;
 use crate::knowledge::{ContentRow, Knowledge};
 use crate::learner::Changed;
@@ -411,8 +411,11 @@ impl<'a> Payload<'a> {
         let rows = Rows::read(self, "content.row", dim)?;
         same_length("content.row", rows.len(), keys.len() * dim)?;
         same_length("content.accumulator", accumulators.len(), keys.len())?;
-        for ((key, accumulator), row) in keys.into_iter().zip(accumulators).zip(rows.chunks_exact(dim)) {
-            knowledge.content.insert(key, Arc::new(ContentRow { row: row.to_vec(), accumulator }));
+        // Only who learns on asks for a feature's row: the items' vectors have it in them.
+        if knowledge.items.table().is_none() {
+            for ((key, accumulator), row) in keys.into_iter().zip(accumulators).zip(rows.chunks_exact(dim)) {
+                knowledge.content.insert(key, Arc::new(ContentRow { row: row.to_vec(), accumulator }));
+            }
         }
         let totals = self.column("popularity.total", Dtype::F64, f64::from_le_bytes)?;
         same_length("popularity.total", totals.len(), HALF_LIVES)?;
@@ -486,10 +489,9 @@ impl<'a> Payload<'a> {
                 entry.sightings = sightings[i];
                 entry.last_ts = last_ts[i];
             });
-            knowledge.items.set_row(slot, content.get(&index).copied(), |row, accumulator| {
-                row.copy_from_slice(&rows[i * dim..(i + 1) * dim]);
-                *accumulator = accumulators[i];
-            });
+            let row = &rows[i * dim..(i + 1) * dim];
+            let content = content.get(&index).copied();
+            knowledge.items.restore_row(slot, RowRef { row, content, accumulator: accumulators[i] });
         }
         Ok(())
     }

@@ -1,7 +1,9 @@
-//! Rows of item vectors as payloads hold them: in f32, f16 or int8.
+//! Rows of item vectors as payloads and a scorer's table hold them: in f32, f16 or int8.
 //!
 //! How a row is encoded depends on the row alone, and what was decoded encodes to the same bytes again. So a version
 //! is the same whether it came as a snapshot or by deltas, and nothing drifts when it is written a second time.
+
+use std::borrow::Cow;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -77,6 +79,19 @@ impl Rows {
         }
     }
 
+    /// The `n`-th row, decoded.
+    pub(crate) fn row(&self, n: usize) -> Cow<'_, [f32]> {
+        let range = n * self.dim..(n + 1) * self.dim;
+        match &self.values {
+            Values::F32(values) => Cow::Borrowed(&values[range]),
+            Values::F16(values) => Cow::Owned(values[range].to_f32_vec()),
+            Values::Int8 { steps, scales } => {
+                let scale = scales[n];
+                Cow::Owned(steps[range].iter().map(|step| f32::from(*step) * scale).collect())
+            }
+        }
+    }
+
     /// Decodes every row behind what `out` holds.
     pub(crate) fn append_to(&self, out: &mut Vec<f32>) {
         match &self.values {
@@ -91,6 +106,25 @@ impl Rows {
                     out.extend(steps.iter().map(|step| f32::from(*step) * scale));
                 }
             }
+        }
+    }
+
+    /// Every row, decoded into `scratch` where it is not f32 already: `[rows, dim]` in row order.
+    pub(crate) fn decode<'a>(&'a self, scratch: &'a mut Vec<f32>) -> &'a [f32] {
+        if let Values::F32(values) = &self.values {
+            return values;
+        }
+        scratch.clear();
+        self.append_to(scratch);
+        scratch
+    }
+
+    /// Bytes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.values {
+            Values::F32(values) => size_of_val(values.as_slice()),
+            Values::F16(values) => size_of_val(values.as_slice()),
+            Values::Int8 { steps, scales } => size_of_val(steps.as_slice()) + size_of_val(scales.as_slice()),
         }
     }
 
@@ -164,9 +198,7 @@ mod tests {
     }
 
     fn decoded(rows: &Rows) -> Vec<f32> {
-        let mut all = Vec::new();
-        rows.append_to(&mut all);
-        all
+        rows.decode(&mut Vec::new()).to_vec()
     }
 
     #[test]
@@ -200,5 +232,22 @@ mod tests {
     fn a_value_too_large_for_f16_stays_at_its_end() {
         let rows = Rows::encode(RowEncoding::F16, 2, &[1e6, -1e6]);
         assert_eq!(decoded(&rows), [65_504.0, -65_504.0]);
+    }
+
+    #[test]
+    fn a_row_alone_is_the_same_as_among_all() {
+        for encoding in ALL {
+            let rows = Rows::encode(encoding, DIM, &rows());
+            let all = decoded(&rows);
+            for (n, row) in all.chunks_exact(DIM).enumerate() {
+                assert_eq!(&*rows.row(n), row, "{encoding:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn f16_takes_half_of_the_bytes_and_int8_a_quarter_and_a_scale() {
+        let bytes = ALL.map(|encoding| Rows::zeros(encoding, 1, 64).bytes());
+        assert_eq!(bytes, [256, 128, 68]);
     }
 }

@@ -86,3 +86,44 @@ fn a_snapshot_in_f16_is_smaller_than_in_f32_and_larger_than_in_int8() {
     let [exact, half, quarter] = ALL.map(|encoding| snapshot(&mut learned(encoding)).len());
     assert!(quarter < half && half < exact, "{exact} {half} {quarter}");
 }
+
+fn serving(table: RowEncoding) -> Model {
+    Model::serving("flex", table).expect("opens")
+}
+
+#[test]
+fn a_table_of_vectors_alone_gives_the_slates_of_the_whole_one() {
+    let mut learner = learned(RowEncoding::F16);
+    learn(&mut learner, &stream(1_200)[400..]);
+    let whole = whole(&mut learner);
+    let (served, _) = publish(&mut learner, &serving(RowEncoding::F32), PayloadKind::Snapshot, 1);
+    assert_eq!(after_i7(0, &served, Kind::View), after_i7(0, &whole, Kind::View));
+    assert!(served.knowledge().row_bytes() * 2 < whole.knowledge().row_bytes());
+}
+
+#[test]
+fn a_served_table_is_the_same_by_deltas_as_by_a_snapshot_in_every_encoding() {
+    for table in ALL {
+        let mut learner = learned(RowEncoding::F16);
+        let (mut model, _) = publish(&mut learner, &serving(table), PayloadKind::Snapshot, 1);
+        for (n, part) in (2..).zip(stream(1_200)[400..].chunks(200)) {
+            learn(&mut learner, part);
+            model = publish(&mut learner, &model, PayloadKind::Delta, n).0;
+        }
+        let (again, _) = publish(&mut learner, &serving(table), PayloadKind::Snapshot, 9);
+        let slates = |model: &Model| {
+            let near = model.similar(&["i7", "i8"], &Catalog::default(), 50);
+            (after_i7(0, model, Kind::View), near)
+        };
+        assert_eq!(slates(&model), slates(&again), "{table:?}");
+        assert_eq!(after_i7(0, &model, Kind::View)[0], "i8", "{table:?}");
+    }
+}
+
+#[test]
+fn a_version_to_serve_from_is_neither_exported_nor_learned_on_from() {
+    let mut learner = learned(RowEncoding::F16);
+    let (model, _) = publish(&mut learner, &serving(RowEncoding::F16), PayloadKind::Snapshot, 1);
+    assert!(matches!(model.export(), Err(Error::ServesOnly)));
+    assert!(matches!(Learner::restore(settings(), &model), Err(Error::ServesOnly)));
+}
