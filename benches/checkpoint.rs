@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use model::{Learner, Model};
+use model::{Learner, Model, RowEncoding};
 use schemas::checkpoint::{PayloadKind, VersionId};
 
 use crate::error::Error;
@@ -27,7 +27,13 @@ pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
         let mut learner = world.learner(size.pick(4_096, 512))?;
         let (mut snapshots, mut deltas) = (Times::default(), Times::default());
         for _ in 0..size.pick(7, 2) {
-            let base = pass(&mut learner, &Model::empty("flex")?, PayloadKind::Snapshot, 1, &mut snapshots)?;
+            let base = pass(
+                &mut learner,
+                &Model::serving("flex", RowEncoding::F32)?,
+                PayloadKind::Snapshot,
+                1,
+                &mut snapshots,
+            )?;
             world.examples(SECOND).chunks(128).for_each(|batch| {
                 learner.observe(batch);
             });

@@ -7,7 +7,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use model::{Catalog, Learner, Settings};
+use model::{Catalog, Learner, RowEncoding, Settings};
 use schemas::checkpoint::PayloadKind;
 
 use crate::error::Error;
@@ -55,7 +55,7 @@ fn measure(items: usize, size: Size, report: &mut Report) -> Result<Step, Error>
     let mut world = World::new(SOLD);
     let mut learner = Learner::new(Settings::default())?;
     fill(&mut learner, &world, items, report);
-    let model = served(&mut learner)?;
+    let model = served(&mut learner, RowEncoding::F32)?;
     world.live_through(&mut learner, size.pick(512, 256));
 
     let chosen = world.items().iter().take(BATCH).map(|item| item.item_id.clone()).collect::<Vec<_>>();

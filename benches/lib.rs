@@ -11,6 +11,7 @@ mod measure;
 pub mod output;
 mod redis_writes;
 mod report;
+mod rows;
 mod scoring;
 mod servers;
 mod training;
@@ -32,7 +33,7 @@ pub struct Benchmark {
 }
 
 /// Every benchmark, in the order of the flow.
-pub const ALL: [Benchmark; 7] = [
+pub const ALL: [Benchmark; 8] = [
     Benchmark {
         name: "ingest",
         about: "events/s through ingest, beside librdkafka's own consumer on the same topic",
@@ -49,6 +50,7 @@ pub const ALL: [Benchmark; 7] = [
         run: growth::run,
     },
     Benchmark { name: "checkpoint", about: "how long versions take to freeze, encode and apply", run: checkpoint::run },
+    Benchmark { name: "rows", about: "bytes and speed with rows in f32, f16 and int8", run: rows::run },
     Benchmark { name: "scoring", about: "slates/s by size of the catalog and of the batch", run: scoring::run },
     Benchmark {
         name: "redis",

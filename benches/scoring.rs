@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use model::{Settings, UserView};
+use model::{RowEncoding, Settings, UserView};
 
 use crate::error::Error;
 use crate::limits;
@@ -23,7 +23,7 @@ pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
     for items in catalogs {
         let mut world = World::new(items);
         let mut learner = world.learner(size.pick(4_096, 256))?;
-        let model = served(&mut learner)?;
+        let model = served(&mut learner, RowEncoding::F32)?;
         drop(learner);
         let catalog = world.catalog();
         let histories = world.histories(1_024);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use model::{Catalog, Histories, Learner, Model, Positioned, Seen, Settings};
+use model::{Catalog, Histories, Learner, Model, Positioned, RowEncoding, Seen, Settings};
 use schemas::checkpoint::{Manifest, PayloadKind, VersionId};
 use schemas::{Event, Interaction, Item, Kind, Source, key_of};
 use thalweg::shop::{Action, Shop, ShopSettings};
@@ -55,7 +55,12 @@ impl World {
 
     /// A learner that knows the catalog, remembers a past and has trained on the last `trained` of it.
     pub(crate) fn learner(&mut self, trained: usize) -> Result<Learner, Error> {
-        let mut learner = Learner::new(Settings::default())?;
+        self.learner_with(Settings::default(), trained)
+    }
+
+    /// The same, with settings.
+    pub(crate) fn learner_with(&mut self, settings: Settings, trained: usize) -> Result<Learner, Error> {
+        let mut learner = Learner::new(settings)?;
         for item in self.shop.catalog() {
             learner.catalog(&item.item_id, Some(item), OPENING);
         }
@@ -136,8 +141,8 @@ pub(crate) fn version(learner: &mut Learner, kind: PayloadKind, number: u32) -> 
     Ok((manifest, payload))
 }
 
-/// What a scorer serves: the learner's version, by way of its payload.
-pub(crate) fn served(learner: &mut Learner) -> Result<Model, Error> {
+/// What a scorer serves that holds vectors in `table`: the learner's version, by way of its payload.
+pub(crate) fn served(learner: &mut Learner, table: RowEncoding) -> Result<Model, Error> {
     let (manifest, payload) = version(learner, PayloadKind::Snapshot, 1)?;
-    Ok(Model::empty("flex")?.apply(&manifest, &payload)?)
+    Ok(Model::serving("flex", table)?.apply(&manifest, &payload)?)
 }

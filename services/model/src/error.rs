@@ -40,6 +40,9 @@ pub enum Error {
         /// Items of a history.
         history: usize,
     },
+    /// The version holds vectors and no rows.
+    #[error("the version is held to be served only; apply its payloads to Model::empty to export it or to learn on")]
+    ServesOnly,
     /// The optimiser's state does not load.
     #[error("the optimiser's state does not load: {0}")]
     Optimizer(String),

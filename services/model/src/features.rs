@@ -227,8 +227,8 @@ pub(crate) fn of(
 ) -> [f32; FEATURES] {
     let items = &knowledge.items;
     let vector = items.vector(candidate.slot);
-    let cosine = dot(vector, query.vector);
-    let likeness = evidence.last.map_or(0.0, |last| dot(vector, items.vector(last)));
+    let cosine = dot(&vector, query.vector);
+    let likeness = evidence.last.map_or(0.0, |last| dot(&vector, &items.vector(last)));
     let Paired { last, before, sum, linked } = evidence.pairs.get(&candidate.key).copied().unwrap_or_default();
     let session = evidence.sessions.get(&candidate.key).copied().unwrap_or_default();
     let entry = items.entry(candidate.slot);

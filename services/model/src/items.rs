@@ -7,79 +7,20 @@
 //! negatives are drawn from it, so neither a training step nor a slate costs more as the catalog grows.
 //! Who was never met stands there only while there is room: a bulk of new records must not push out what sells.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+pub(crate) use crate::block::{BLOCK, Entry, RowRef};
+use crate::block::{Block, Moved, Recency};
 use crate::keymap::KeyMap;
-use crate::popularity::{Counters, HALF_LIVES, NEVER};
-
-/// Slots of a block. Small, because the first write after a publication copies a block.
-pub(crate) const BLOCK: usize = 64;
-
-/// What is known about an item besides its vector.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Entry {
-    pub(crate) key: u64,
-    pub(crate) id: Arc<str>,
-    pub(crate) sightings: u32,
-    /// Event time of the first sighting, or the catalog's time of publication.
-    pub(crate) first_ts: i64,
-    pub(crate) last_ts: i64,
-    pub(crate) counters: Counters,
-}
-
-/// Whether an item was ever met, and when last: the order in which items hold their place in the front.
-type Recency = (bool, i64);
-
-impl Entry {
-    fn recency(&self) -> Recency {
-        (self.sightings > 0, self.last_ts)
-    }
-
-    pub(crate) fn new(key: u64, id: Arc<str>, first_ts: i64) -> Self {
-        Self { key, id, sightings: 0, first_ts, last_ts: first_ts, counters: [NEVER; HALF_LIVES] }
-    }
-}
-
-/// 64 slots: vectors for retrieval, and what the optimiser needs.
-#[derive(Debug, Clone)]
-pub(crate) struct Block {
-    /// `[BLOCK, dim]`, unit length; zeros where the slot is free.
-    vectors: Vec<f32>,
-    /// `[BLOCK, dim]`: the item's own trained row.
-    rows: Vec<f32>,
-    /// `[BLOCK, dim]`: the sum of its content rows when last touched; empty while no item has content.
-    content: Vec<f32>,
-    /// `[BLOCK]`: Adagrad's accumulated squared gradient.
-    accumulators: Vec<f32>,
-    entries: Vec<Option<Entry>>,
-}
-
-impl Block {
-    fn new(dim: usize) -> Self {
-        Self {
-            vectors: vec![0.0; BLOCK * dim],
-            rows: vec![0.0; BLOCK * dim],
-            content: Vec::new(),
-            accumulators: vec![0.0; BLOCK],
-            entries: vec![None; BLOCK],
-        }
-    }
-
-    /// `[BLOCK, dim]` in row order.
-    pub(crate) fn vectors(&self) -> &[f32] {
-        &self.vectors
-    }
-
-    /// Keys of the occupied slots.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
-        self.entries.iter().enumerate().filter_map(|(n, entry)| entry.as_ref().map(|e| (n, e.key)))
-    }
-}
+use crate::rows::RowEncoding;
 
 /// Items by key, in slots.
 #[derive(Debug, Clone)]
 pub(crate) struct Items {
     dim: usize,
+    /// How vectors are held by a table that only serves; `None` where rows are held too, to be learned on from.
+    table: Option<RowEncoding>,
     index: KeyMap<u32>,
     blocks: imbl::Vector<Arc<Block>>,
     /// The lowest is taken first, so that a restored table goes on exactly like the one it was made from.
@@ -90,26 +31,11 @@ pub(crate) struct Items {
     recency: imbl::OrdSet<(Recency, u32)>,
 }
 
-/// An item's row as a payload carries it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct RowRef<'a> {
-    pub(crate) row: &'a [f32],
-    pub(crate) content: Option<&'a [f32]>,
-    pub(crate) accumulator: f32,
-}
-
-/// All that a slot holds, on its way to another.
-struct Contents {
-    entry: Entry,
-    row: Vec<f32>,
-    content: Option<Vec<f32>>,
-    accumulator: f32,
-}
-
 impl Items {
     pub(crate) fn new(dim: usize, front: usize) -> Self {
         Self {
             dim,
+            table: None,
             front,
             index: KeyMap::default(),
             blocks: imbl::Vector::new(),
@@ -118,14 +44,29 @@ impl Items {
         }
     }
 
+    /// A table of vectors alone, to serve from.
+    pub(crate) fn serving(dim: usize, front: usize, table: RowEncoding) -> Self {
+        Self { table: Some(table), ..Self::new(dim, front) }
+    }
+
+    /// How vectors are held by a table that only serves.
+    pub(crate) fn table(&self) -> Option<RowEncoding> {
+        self.table
+    }
+
+    /// Bytes of vectors and rows, free slots among them.
+    pub(crate) fn row_bytes(&self) -> usize {
+        self.blocks.iter().map(|block| block.row_bytes()).sum()
+    }
+
     /// Changes the length of the front; what stands there from now on belongs to it.
     pub(crate) fn set_front(&mut self, front: usize) {
         if front == self.front {
             return;
         }
         self.front = front;
-        let entries = self.blocks.iter().flat_map(|block| &block.entries).zip(0..).take(front);
-        self.recency = entries.filter_map(|(entry, slot)| Some((entry.as_ref()?.recency(), slot))).collect();
+        let entries = self.blocks.iter().flat_map(|block| block.entries()).zip(0..).take(front);
+        self.recency = entries.filter_map(|(entry, slot)| Some((entry?.recency(), slot))).collect();
     }
 
     pub(crate) fn dim(&self) -> usize {
@@ -165,7 +106,7 @@ impl Items {
 
     pub(crate) fn entry(&self, slot: u32) -> Option<&Entry> {
         let (block, n) = place(slot);
-        self.blocks.get(block)?.entries[n].as_ref()
+        self.blocks.get(block)?.entry(n)
     }
 
     pub(crate) fn get(&self, key: u64) -> Option<&Entry> {
@@ -173,17 +114,15 @@ impl Items {
     }
 
     /// The unit vector of an occupied slot, `[dim]`.
-    pub(crate) fn vector(&self, slot: u32) -> &[f32] {
+    pub(crate) fn vector(&self, slot: u32) -> Cow<'_, [f32]> {
         let (block, n) = place(slot);
-        &self.blocks[block].vectors[n * self.dim..(n + 1) * self.dim]
+        self.blocks[block].vector(n)
     }
 
+    /// The row of a slot; not in a table that only serves.
     pub(crate) fn row(&self, slot: u32) -> RowRef<'_> {
         let (block, n) = place(slot);
-        let block = &self.blocks[block];
-        let range = n * self.dim..(n + 1) * self.dim;
-        let content = block.content.get(range.clone()).filter(|c| c.iter().any(|x| *x != 0.0));
-        RowRef { row: &block.rows[range], content, accumulator: block.accumulators[n] }
+        self.blocks[block].row(n).expect("a table that only serves is neither exported nor learned with")
     }
 
     /// Puts an item into a free slot with a zero row; the caller sets the row next.
@@ -210,7 +149,7 @@ impl Items {
 
     fn grow(&mut self) {
         let first = u32::try_from(self.blocks.len() * BLOCK).expect("max_items bounds the table");
-        self.blocks.push_back(Arc::new(Block::new(self.dim)));
+        self.blocks.push_back(Arc::new(Block::new(self.dim, self.table)));
         self.free.extend((0..BLOCK as u32).map(|n| first + n));
     }
 
@@ -219,7 +158,7 @@ impl Items {
         self.index.insert(entry.key, slot);
         self.note(slot, None, Some(entry.recency()));
         let (block, n) = self.write(slot);
-        block.entries[n] = Some(entry);
+        *block.entry_mut(n) = Some(entry);
     }
 
     /// Keeps the order of the front when an item comes, goes or is seen again.
@@ -233,7 +172,7 @@ impl Items {
     /// Changes what is known about an item; its slot stays.
     pub(crate) fn update(&mut self, slot: u32, change: impl FnOnce(&mut Entry)) {
         let (block, n) = self.write(slot);
-        if let Some(entry) = block.entries[n].as_mut() {
+        if let Some(entry) = block.entry_mut(n) {
             let old = entry.recency();
             change(entry);
             let new = entry.recency();
@@ -250,10 +189,12 @@ impl Items {
         match free.or(oldest) {
             Some(to) if slot as usize >= self.front => {
                 let (item, other) = (self.take(slot), self.take(to));
-                let displaced = other.as_ref().map(|other| other.entry.key);
+                let displaced = other.as_ref().map(|(entry, _)| entry.key);
                 for (place, contents) in [(to, item), (slot, other)] {
-                    if let Some(contents) = contents {
-                        self.put(place, contents);
+                    if let Some((entry, moved)) = contents {
+                        self.occupy(place, entry);
+                        let (block, n) = self.write(place);
+                        block.put(n, moved);
                     }
                 }
                 self.shrink();
@@ -263,66 +204,38 @@ impl Items {
         }
     }
 
-    fn take(&mut self, slot: u32) -> Option<Contents> {
-        let dim = self.dim;
+    fn take(&mut self, slot: u32) -> Option<(Entry, Moved)> {
         let (block, n) = self.write(slot);
-        let range = n * dim..(n + 1) * dim;
-        let entry = block.entries[n].take()?;
-        let row = block.rows[range.clone()].to_vec();
-        let content = block.content.get(range.clone()).map(<[f32]>::to_vec);
-        let accumulator = std::mem::take(&mut block.accumulators[n]);
-        block.vectors[range.clone()].fill(0.0);
-        block.rows[range.clone()].fill(0.0);
-        if let Some(content) = block.content.get_mut(range) {
-            content.fill(0.0);
-        }
+        let (entry, moved) = block.take(n)?;
         self.note(slot, Some(entry.recency()), None);
         self.index.remove(&entry.key);
         self.free.insert(slot);
-        Some(Contents { entry, row, content, accumulator })
-    }
-
-    fn put(&mut self, slot: u32, Contents { entry, row, content, accumulator }: Contents) {
-        self.occupy(slot, entry);
-        self.set_row(slot, content.as_deref(), |own, own_accumulator| {
-            own.copy_from_slice(&row);
-            *own_accumulator = accumulator;
-        });
+        Some((entry, moved))
     }
 
     /// Changes an item's own row and accumulator, sets its content sum (`None`: it has none), and renews its unit vector.
     pub(crate) fn set_row(&mut self, slot: u32, content: Option<&[f32]>, change: impl FnOnce(&mut [f32], &mut f32)) {
-        let dim = self.dim;
         let (block, n) = self.write(slot);
-        let range = n * dim..(n + 1) * dim;
-        change(&mut block.rows[range.clone()], &mut block.accumulators[n]);
-        if let Some(content) = content {
-            if block.content.is_empty() {
-                block.content = vec![0.0; BLOCK * dim];
-            }
-            block.content[range.clone()].copy_from_slice(content);
-        } else if let Some(content) = block.content.get_mut(range.clone()) {
-            content.fill(0.0);
-        }
-        let vector = &mut block.vectors[range.clone()];
-        vector.copy_from_slice(&block.rows[range.clone()]);
-        if let Some(content) = block.content.get(range) {
-            vector.iter_mut().zip(content).for_each(|(v, c)| *v += c);
-        }
-        normalise(vector);
+        block.change(n, content, change);
+    }
+
+    /// Sets an item's row as a payload carries it, and its unit vector.
+    pub(crate) fn restore_row(&mut self, slot: u32, row: RowRef<'_>) {
+        let (block, n) = self.write(slot);
+        block.set(n, row);
     }
 
     /// Frees an item's slot.
     pub(crate) fn remove(&mut self, key: u64) -> Option<Entry> {
         let slot = self.slot(key)?;
-        let entry = self.take(slot).map(|contents| contents.entry);
+        let entry = self.take(slot).map(|(entry, _)| entry);
         self.shrink();
         entry
     }
 
     /// Gives up empty blocks at the end, so that a table has as many as one restored from its items.
     fn shrink(&mut self) {
-        while self.blocks.back().is_some_and(|block| block.entries.iter().all(Option::is_none)) {
+        while self.blocks.back().is_some_and(|block| block.keys().next().is_none()) {
             self.blocks.pop_back();
             let first = self.blocks.len() * BLOCK;
             for slot in (first..first + BLOCK).filter_map(|slot| u32::try_from(slot).ok()) {
@@ -340,14 +253,6 @@ impl Items {
 fn place(slot: u32) -> (usize, usize) {
     let slot = slot as usize;
     (slot / BLOCK, slot % BLOCK)
-}
-
-/// Scales to unit length; a zero vector stays zero.
-pub(crate) fn normalise(vector: &mut [f32]) {
-    let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
-    if norm > 0.0 {
-        vector.iter_mut().for_each(|x| *x /= norm);
-    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::items::{Entry, Items};
 use crate::keymap::KeyMap;
 use crate::popularity::{Clock, Counters, HALF_LIVES, NEVER, Popular, log2_add};
 use crate::ranker::Ranker;
+use crate::rows::RowEncoding;
 use crate::sessions::Sessions;
 use crate::settings::Settings;
 
@@ -73,6 +74,27 @@ impl Knowledge {
             device,
             settings,
         }
+    }
+
+    /// Knows nothing, and holds vectors as this one does.
+    pub(crate) fn blank(&self, settings: Arc<Settings>, origin: i64) -> Self {
+        let blank = Self::new(settings, self.device.clone(), origin);
+        match self.items.table() {
+            Some(table) => blank.serving(table),
+            None => blank,
+        }
+    }
+
+    /// The same, before anything is known, with a table that only serves.
+    pub(crate) fn serving(mut self, table: RowEncoding) -> Self {
+        self.items = Items::serving(self.settings.dim, self.settings.retrieval_items, table);
+        self
+    }
+
+    /// Bytes that the table of items takes for vectors and rows.
+    #[must_use]
+    pub fn row_bytes(&self) -> usize {
+        self.items.row_bytes()
     }
 
     /// How many items are known.
@@ -209,7 +231,7 @@ impl Knowledge {
         let mut vectors = vec![0.0_f32; arranged.keys.len() * dim];
         for (vector, key) in vectors.chunks_exact_mut(dim).zip(&arranged.keys) {
             if let Some(slot) = key.and_then(|key| self.items.slot(key)) {
-                vector.copy_from_slice(self.items.vector(slot));
+                vector.copy_from_slice(&self.items.vector(slot));
             }
         }
         let shape = [histories.len(), arranged.length, dim];

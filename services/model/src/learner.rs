@@ -148,14 +148,15 @@ impl Learner {
         Ok(Self::with(knowledge, trainable, BTreeMap::new(), 0, false))
     }
 
-    /// Continues exactly where a version stood. The settings are the version's own; only the bounds and
-    /// learning rates of `settings` take effect.
+    /// Continues exactly where a version stood, with its rows as they were encoded. The settings are the version's own;
+    /// only the bounds, learning rates and encoding of `settings` take effect.
     ///
     /// # Errors
-    /// When the optimisers' states do not load, or `settings` asks for another shape of the network.
+    /// When the optimisers' states do not load, `settings` asks for another shape of the network, or `model` is one to
+    /// serve from only.
     pub fn restore(settings: Settings, model: &Model) -> Result<Self, Error> {
         let Some(manifest) = model.manifest() else { return Self::new(settings) };
-        let mut knowledge = model.knowledge().clone();
+        let mut knowledge = model.whole()?.clone();
         let old = &knowledge.settings;
         if (old.dim, old.heads, old.history) != (settings.dim, settings.heads, settings.history) {
             return Err(Error::Shape { dim: old.dim, heads: old.heads, history: old.history });

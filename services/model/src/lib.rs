@@ -4,6 +4,7 @@
 //! [`Model`] is the scorer's side: an immutable version that turns histories into slates. Both stand
 //! on one [`Knowledge`], so training and serving see the same features.
 
+mod block;
 mod candidates;
 mod catalog;
 pub mod checkpoint;
@@ -27,6 +28,7 @@ mod ranker;
 mod replay;
 mod retrieval;
 pub mod rivals;
+mod rows;
 mod served;
 mod sessions;
 mod settings;
@@ -39,5 +41,6 @@ pub use knowledge::Knowledge;
 pub use learner::{Learner, Observed, Positioned, TESTED_SLATE, Tested};
 pub use payload::{Frozen, Payload};
 pub use quality::{Figures, Prequential, Rank, SlidingPopularity, rank_of};
+pub use rows::RowEncoding;
 pub use served::{Model, UserView};
 pub use settings::Settings;

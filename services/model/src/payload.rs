@@ -5,6 +5,7 @@
 //! | `items.key`, `items.slot`, `items.row`, `items.accumulator`, `items.sightings`, `items.first_ts`, `items.last_ts`, `items.popularity` | `[n]`, rows `[n, dim]`, popularity `[n, 4]` | the items, one row each |
 //! | `items.id`, `items.id_end` | bytes, `[n]` | their ids in UTF-8, one after the other, and where each ends |
 //! | `items.content_of`, `items.content` | `[m]`, `[m, dim]` | which of them have content, and its vector; the item's vector is row + content, scaled to length 1 |
+//! | `items.row_scale`, `items.content_scale`, `content.row_scale` | `[n]`, `[m]`, `[c]` | only where the rows are I8: a row times its scale is what was encoded |
 //! | `items.removed` | `[r]` | keys that went, to be taken out first: one that was met again is among the items too |
 //! | `popularity.total` | `[4]` | log2 of all counts, decayed |
 //! | `covisitation.key`, `.at`, `.total`, `.end`, `.neighbour`, `.weight` | `[p]`, totals `[p, 4]`, `[q]`, weights `[q, 4]` | neighbours of each key, as ranges, with the weight of each way |
@@ -12,6 +13,9 @@
 //! | `content.key`, `content.row`, `content.accumulator` | `[c]`, `[c, dim]` | rows of content features |
 //! | `encoder.*`, `ranker.*` | | dense weights by path |
 //! | `optimizer.encoder`, `optimizer.ranker` | bytes | Adam's moments |
+//!
+//! `items.row`, `items.content` and `content.row` are F32, F16 or I8, as `model.row_encoding` says ([`crate::rows`]); who
+//! reads them goes by the tensor's type. Everything else that is learned is F32 or F64.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -24,11 +28,12 @@ use serde::{Deserialize, Serialize};
 use crate::covisitation::{Neighbour, Neighbours, WAYS, Ways};
 use crate::dense::{Array, Arrays};
 use crate::error::Error;
-use crate::items::{BLOCK, Entry};
+use crate::items::{BLOCK, Entry, RowRef};
 use crate::keymap::Plain;
 use crate::knowledge::{ContentRow, Knowledge};
 use crate::learner::Changed;
 use crate::popularity::HALF_LIVES;
+use crate::rows::Rows;
 use crate::sessions::Session;
 use crate::settings::Settings;
 use crate::trainable::OptimizerStates;
@@ -207,10 +212,10 @@ impl Frozen {
         out.put("items.id".into(), Dtype::U8, vec![ids.len()], ids);
         column(out, "id_end", Dtype::U32, le(&ends, u32::to_le_bytes));
         column(out, "accumulator", Dtype::F32, le(&accumulators, f32::to_le_bytes));
-        out.put("items.row".into(), Dtype::F32, vec![n, dim], le(&rows, f32::to_le_bytes));
-        let m = content_of.len();
-        out.put("items.content_of".into(), Dtype::U32, vec![m], le(&content_of, u32::to_le_bytes));
-        out.put("items.content".into(), Dtype::F32, vec![m, dim], le(&content, f32::to_le_bytes));
+        self.write_rows("items.row", &rows, out);
+        let of = le(&content_of, u32::to_le_bytes);
+        out.put("items.content_of".into(), Dtype::U32, vec![content_of.len()], of);
+        self.write_rows("items.content", &content, out);
         let mut removed: Vec<u64> = self.changed.removed.iter().copied().collect();
         removed.sort_unstable();
         out.put("items.removed".into(), Dtype::U64, vec![removed.len()], le(&removed, u64::to_le_bytes));
@@ -225,8 +230,12 @@ impl Frozen {
         let n = keys.len();
         out.put("content.key".into(), Dtype::U64, vec![n], le(&keys, u64::to_le_bytes));
         out.put("content.accumulator".into(), Dtype::F32, vec![n], le(&accumulators, f32::to_le_bytes));
-        let shape = vec![n, self.knowledge.items.dim()];
-        out.put("content.row".into(), Dtype::F32, shape, le(&values, f32::to_le_bytes));
+        self.write_rows("content.row", &values, out);
+    }
+
+    fn write_rows(&self, name: &str, rows: &[f32], out: &mut Out) {
+        let Settings { row_encoding, dim, .. } = *self.knowledge.settings;
+        out.tensors.extend(Rows::encode(row_encoding, dim, rows).columns(name));
     }
 }
 
@@ -274,13 +283,16 @@ fn ends(lengths: impl Iterator<Item = usize>) -> Vec<u64> {
 }
 
 /// Little-endian bytes of a column.
-fn le<T: Copy, const N: usize>(values: &[T], bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
+pub(crate) fn le<T: Copy, const N: usize>(values: &[T], bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
     values.iter().flat_map(|value| bytes(*value)).collect()
 }
 
+/// A tensor on its way into a payload: name, type, shape, little-endian bytes.
+pub(crate) type Column = (String, Dtype, Vec<usize>, Vec<u8>);
+
 #[derive(Default)]
 struct Out {
-    tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)>,
+    tensors: Vec<Column>,
 }
 
 impl Out {
@@ -334,8 +346,17 @@ impl<'a> Payload<'a> {
         all
     }
 
+    fn tensor(&self, name: &str) -> Result<TensorView<'a>, Error> {
+        self.tensors.tensor(name).map_err(|_| Error::tensor(name, "is missing"))
+    }
+
+    /// The type of a tensor that must be there.
+    pub(crate) fn dtype(&self, name: &str) -> Result<Dtype, Error> {
+        Ok(self.tensor(name)?.dtype())
+    }
+
     fn bytes(&self, name: &str, dtype: Dtype) -> Result<&'a [u8], Error> {
-        let view = self.tensors.tensor(name).map_err(|_| Error::tensor(name, "is missing"))?;
+        let view = self.tensor(name)?;
         if view.dtype() != dtype {
             return Err(Error::tensor(name, format!("is {:?}, not {dtype:?}", view.dtype())));
         }
@@ -387,11 +408,14 @@ impl<'a> Payload<'a> {
         let dim = knowledge.items.dim();
         let keys = self.column("content.key", Dtype::U64, u64::from_le_bytes)?;
         let accumulators = self.column("content.accumulator", Dtype::F32, f32::from_le_bytes)?;
-        let rows = self.column("content.row", Dtype::F32, f32::from_le_bytes)?;
+        let rows = Rows::read(self, "content.row", dim)?;
         same_length("content.row", rows.len(), keys.len() * dim)?;
         same_length("content.accumulator", accumulators.len(), keys.len())?;
-        for ((key, accumulator), row) in keys.into_iter().zip(accumulators).zip(rows.chunks_exact(dim)) {
-            knowledge.content.insert(key, Arc::new(ContentRow { row: row.to_vec(), accumulator }));
+        // Only who learns on asks for a feature's row: the items' vectors have it in them.
+        if knowledge.items.table().is_none() {
+            for ((key, accumulator), row) in keys.into_iter().zip(accumulators).zip(rows.chunks_exact(dim)) {
+                knowledge.content.insert(key, Arc::new(ContentRow { row: row.to_vec(), accumulator }));
+            }
         }
         let totals = self.column("popularity.total", Dtype::F64, f64::from_le_bytes)?;
         same_length("popularity.total", totals.len(), HALF_LIVES)?;
@@ -410,10 +434,10 @@ impl<'a> Payload<'a> {
         let counters = self.column("items.popularity", Dtype::F64, f64::from_le_bytes)?;
         let ids = self.bytes("items.id", Dtype::U8)?;
         let ends = self.column("items.id_end", Dtype::U32, u32::from_le_bytes)?;
-        let rows = self.column("items.row", Dtype::F32, f32::from_le_bytes)?;
+        let rows = Rows::read(self, "items.row", dim)?;
         let accumulators = self.column("items.accumulator", Dtype::F32, f32::from_le_bytes)?;
         let content_of = self.column("items.content_of", Dtype::U32, u32::from_le_bytes)?;
-        let content = self.column("items.content", Dtype::F32, f32::from_le_bytes)?;
+        let content = Rows::read(self, "items.content", dim)?;
         for (name, got, expected) in [
             ("items.slot", slots.len(), n),
             ("items.sightings", sightings.len(), n),
@@ -465,10 +489,9 @@ impl<'a> Payload<'a> {
                 entry.sightings = sightings[i];
                 entry.last_ts = last_ts[i];
             });
-            knowledge.items.set_row(slot, content.get(&index).copied(), |row, accumulator| {
-                row.copy_from_slice(&rows[i * dim..(i + 1) * dim]);
-                *accumulator = accumulators[i];
-            });
+            let row = &rows[i * dim..(i + 1) * dim];
+            let content = content.get(&index).copied();
+            knowledge.items.restore_row(slot, RowRef { row, content, accumulator: accumulators[i] });
         }
         Ok(())
     }
@@ -535,7 +558,7 @@ fn ranges(name: &str, ends: &[u64], count: usize, most: usize) -> Result<Vec<std
         .collect()
 }
 
-fn same_length(name: &str, got: usize, expected: usize) -> Result<(), Error> {
+pub(crate) fn same_length(name: &str, got: usize, expected: usize) -> Result<(), Error> {
     if got == expected {
         return Ok(());
     }

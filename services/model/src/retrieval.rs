@@ -7,6 +7,7 @@ use ndarray::linalg::{general_mat_mul, general_mat_vec_mul};
 use ndarray::{ArrayView2, ArrayViewMut1, ArrayViewMut2};
 
 use crate::items::{BLOCK, Items};
+use crate::rows::Rows;
 
 /// Finds the `k` items whose vectors are nearest to each query, best first, among those in the
 /// front of the table.
@@ -18,11 +19,11 @@ pub(crate) fn retrieve(items: &Items, queries: &[f32], k: usize) -> Vec<Vec<(f32
     let count = queries.len() / dim;
     let mut best: Vec<Nearest> = (0..count).map(|_| Nearest::new(k)).collect();
     let queries = ArrayView2::from_shape((count, dim), queries).expect("whole rows");
-    let blocks: Vec<&[f32]> = items.front_blocks().map(|block| block.vectors()).collect();
+    let blocks: Vec<&Rows> = items.front_blocks().map(|block| block.vectors()).collect();
     if count <= FEW {
-        let mut scores = [0.0_f32; BLOCK];
+        let (mut scores, mut scratch) = ([0.0_f32; BLOCK], Vec::new());
         for (vectors, first) in blocks.iter().zip((0..).step_by(BLOCK)) {
-            let vectors = ArrayView2::from_shape((BLOCK, dim), vectors).expect("whole rows");
+            let vectors = ArrayView2::from_shape((BLOCK, dim), vectors.decode(&mut scratch)).expect("whole rows");
             for (best, query) in best.iter_mut().zip(queries.rows()) {
                 general_mat_vec_mul(1.0, &vectors, &query, 0.0, &mut ArrayViewMut1::from(&mut scores));
                 best.offer(first, &scores);
@@ -34,7 +35,7 @@ pub(crate) fn retrieve(items: &Items, queries: &[f32], k: usize) -> Vec<Vec<(f32
     let mut scores = vec![0.0_f32; count * PANEL * BLOCK];
     for (blocks, first) in blocks.chunks(PANEL).zip((0..).step_by(PANEL * BLOCK)) {
         panel.clear();
-        blocks.iter().for_each(|vectors| panel.extend_from_slice(vectors));
+        blocks.iter().for_each(|vectors| vectors.append_to(&mut panel));
         let width = blocks.len() * BLOCK;
         let vectors = ArrayView2::from_shape((width, dim), &panel).expect("whole rows");
         let scores = &mut scores[..count * width];

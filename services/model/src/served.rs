@@ -7,6 +7,7 @@ use schemas::{Entry as SlateEntry, key_of};
 
 use crate::candidates::{self, Candidate, Origin, Query};
 use crate::catalog::Catalog;
+use crate::checkpoint::split;
 use crate::covisitation::{AHEAD, BEHIND};
 use crate::dense;
 use crate::encoder::Encoder;
@@ -19,6 +20,7 @@ use crate::payload::{Frozen, Payload};
 use crate::popularity::HALF_LIVES;
 use crate::ranker::Ranker;
 use crate::retrieval::retrieve;
+use crate::rows::RowEncoding;
 use crate::trainable::OptimizerStates;
 
 /// A user as the scorer knows them.
@@ -56,6 +58,15 @@ impl Model {
         })
     }
 
+    /// The same, to serve from only: it holds the items' vectors in `table`, and not what a learner goes on from.
+    ///
+    /// # Errors
+    /// When the device does not open.
+    pub fn serving(device: &str, table: RowEncoding) -> Result<Self, Error> {
+        let Self { knowledge, .. } = Self::empty(device)?;
+        Ok(Self::of(&knowledge.serving(table)))
+    }
+
     /// What a learner knows now, as a version without a name; later learning does not change it.
     #[must_use]
     pub fn of(knowledge: &Knowledge) -> Self {
@@ -83,10 +94,30 @@ impl Model {
     /// The version, whole, as a safetensors file.
     ///
     /// # Errors
-    /// As [`Frozen::encode`].
+    /// When it is one to serve from only, and as [`Frozen::encode`].
     pub fn export(&self) -> Result<Vec<u8>, Error> {
-        let knowledge = self.knowledge.clone();
-        Frozen {
+        self.frozen()?.encode()
+    }
+
+    /// The version as a scorer holds it in `table`, by way of its payload.
+    ///
+    /// # Errors
+    /// As [`Self::export`].
+    pub fn published(&self, table: RowEncoding) -> Result<Self, Error> {
+        let frozen = self.frozen()?;
+        let payload = frozen.encode()?;
+        let (_, manifest) = split(VersionId::default(), None, &frozen, &payload, 0);
+        Self::of(&self.knowledge.clone().serving(table)).apply(&manifest, &payload)
+    }
+
+    /// Everything learned, to go on from.
+    pub(crate) fn whole(&self) -> Result<&Knowledge, Error> {
+        if self.knowledge.items.table().is_some() { Err(Error::ServesOnly) } else { Ok(&self.knowledge) }
+    }
+
+    fn frozen(&self) -> Result<Frozen, Error> {
+        let knowledge = self.whole()?.clone();
+        Ok(Frozen {
             kind: PayloadKind::Snapshot,
             arrays: (dense::export(&knowledge.encoder), dense::export(&knowledge.ranker)),
             optimizers: (*self.optimizers).clone(),
@@ -96,8 +127,7 @@ impl Model {
             overall_quality: Default::default(),
             changed: Changed::default(),
             knowledge,
-        }
-        .encode()
+        })
     }
 
     pub(crate) fn optimizers(&self) -> &OptimizerStates {
@@ -123,10 +153,9 @@ impl Model {
         }
         let payload = Payload::open(payload)?;
         let metadata = payload.metadata.clone();
-        let device = self.knowledge.device.clone();
         let settings = Arc::new(metadata.settings);
         let mut knowledge = match manifest.kind {
-            PayloadKind::Snapshot => Knowledge::new(Arc::clone(&settings), device, metadata.origin),
+            PayloadKind::Snapshot => self.knowledge.blank(Arc::clone(&settings), metadata.origin),
             PayloadKind::Delta => self.knowledge.clone(),
         };
         knowledge.items.set_front(settings.retrieval_items);
@@ -217,7 +246,7 @@ impl Model {
                     .map(|(_, shares)| shares[AHEAD] + shares[BEHIND]),
                 Origin::Sequence => knowledge.items.slot(seen.key).map(|slot| {
                     let (a, b) = (knowledge.items.vector(slot), knowledge.items.vector(candidate.slot));
-                    a.iter().zip(b).map(|(a, b)| a * b).sum()
+                    a.iter().zip(b.iter()).map(|(a, b)| a * b).sum()
                 }),
                 Origin::Content => Some(catalog.shared(seen.key, candidate.key)),
                 Origin::Sessions => Some(1.0), // the user's last items found the sessions

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::covisitation::Memory;
 use crate::items::BLOCK;
 use crate::popularity::HALF_LIVES;
+use crate::rows::RowEncoding;
 use crate::sessions::Bounds;
 use schemas::Kind;
 
@@ -56,6 +57,8 @@ pub struct Settings {
     pub history: usize,
     /// How many of a user's last interactions are remembered: what was chosen before may be chosen again.
     pub remembered: usize,
+    /// How versions carry the rows of items and of their content.
+    pub row_encoding: RowEncoding,
     /// Negatives of the sampled softmax, shared by a micro-batch.
     pub negatives: usize,
     /// Examples of the buffer that the encoder is trained on again with each new one.
@@ -117,6 +120,7 @@ impl Default for Settings {
             heads: 2,
             history: 16,
             remembered: 64,
+            row_encoding: RowEncoding::default(),
             negatives: 512,
             replay: 1.0,
             replay_examples: 50_000,

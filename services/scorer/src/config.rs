@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use model::RowEncoding;
 use runtime::Validate;
 use runtime::config::{Frame, Kafka, Redis};
 use schemas::slate::Encoding;
@@ -37,6 +38,8 @@ pub struct Scorer {
     pub ready_lag: i64,
     /// Where the model's tensors live.
     pub device: String,
+    /// How items' vectors are held in memory.
+    pub table: RowEncoding,
     /// Items in a slate and in every list.
     pub slate_items: usize,
     /// How slates are written.
@@ -136,6 +139,14 @@ mod tests {
         let problems = problems.expect_err("is refused");
         assert!(problems.contains("scorer.max_batch: between"), "{problems}");
         assert!(problems.contains("scorer.device: "), "{problems}");
+    }
+
+    #[test]
+    fn vectors_are_held_exactly_unless_told_otherwise() {
+        assert_eq!(load(&[]).expect("loads").scorer.table, RowEncoding::F32);
+        let config = load(&[("scorer.table", "int8".into())]).expect("loads");
+        assert_eq!(config.scorer.table, RowEncoding::Int8);
+        assert!(load(&[("scorer.table", "int4".into())]).is_err());
     }
 
     #[test]

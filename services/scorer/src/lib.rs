@@ -81,7 +81,7 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
     let keys = Keys::new(&redis.key_prefix);
     let redis = Redis::connect(&redis, &ctx).await?;
 
-    let empty = Model::empty(&settings.device).map_err(Error::Device)?;
+    let empty = Model::serving(&settings.device, settings.table).map_err(Error::Device)?;
     let sources = Arc::new(Sources {
         slot: Arc::new(Slot::new(empty)),
         catalog: Arc::default(),

@@ -2,9 +2,12 @@
 
 use super::*;
 use crate::checkpoint::split;
+use crate::rows::RowEncoding;
 use crate::served::UserView;
 use schemas::VersionId;
 use schemas::checkpoint::Manifest;
+
+mod encoded;
 
 fn settings() -> Settings {
     // A front smaller than the catalogs here: items change places all the time.
@@ -107,6 +110,7 @@ fn a_snapshot_and_its_deltas_give_the_learners_own_slates() {
 fn a_restored_learner_goes_on_as_if_nothing_had_happened() {
     let stream = stream(1_024);
     let (before, after) = stream.split_at(512);
+    let settings = || Settings { row_encoding: RowEncoding::F32, ..settings() };
     let mut whole = Learner::new(settings()).expect("flex opens");
     learn(&mut whole, before);
     let (model, manifest) = publish(&mut whole, &Model::empty("flex").expect("opens"), PayloadKind::Snapshot, 1);

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use model::{Catalog, Learner, Model, Rank, Seen, Settings, UserView, rank_of};
+use model::{Catalog, Learner, Model, Rank, RowEncoding, Seen, Settings, UserView, rank_of};
 use schemas::{Kind, key_of};
 use serde_json::{Value, json};
 
@@ -30,6 +30,9 @@ pub(crate) struct Args {
     /// Predict only the first N blocks.
     #[arg(long, value_name = "N")]
     blocks: Option<usize>,
+    /// How the scorer that is tested holds vectors, as its `scorer.table`: f32, f16, int8.
+    #[arg(long, default_value = "f32", value_name = "ENCODING", value_parser = encoding)]
+    table: RowEncoding,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -69,6 +72,10 @@ impl Run {
     }
 }
 
+fn encoding(name: &str) -> Result<RowEncoding, String> {
+    serde_json::from_value(json!(name)).map_err(|error| error.to_string())
+}
+
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let started = Instant::now();
     let blocks = blocks::read(&args.folder)?;
@@ -81,7 +88,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let seed = settings.seed;
     let events = blocks.windows(2).map(|pair| pair[0].events.len() + pair[1].events.len()).sum::<usize>();
     let bar = output::bar(events as u64, "learning and testing");
-    let run = go(blocks, settings, args.common.micro_batch(), args.passes, &|n| bar.inc(n))?;
+    let run = go(blocks, settings, args.common.micro_batch(), args.passes, args.table, &|n| bar.inc(n))?;
     bar.finish_and_clear();
 
     let json = json(&run, started.elapsed().as_secs_f64(), args.passes, seed);
@@ -99,6 +106,7 @@ pub(crate) fn go(
     settings: Settings,
     micro_batch: usize,
     passes: u16,
+    table: RowEncoding,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Run, Error> {
     let history = settings.remembered;
@@ -112,7 +120,8 @@ pub(crate) fn go(
         run.replay_buffer = rehearse(&mut learner, past, micro_batch, passes);
         run.learning_seconds += started.elapsed().as_secs_f64();
         seen.extend(past.events.iter().map(|(_, item)| item.clone()));
-        let model = Model::of(learner.knowledge());
+        // What a scorer would serve: rows as versions carry them, vectors as its table holds them.
+        let model = Model::of(learner.knowledge()).published(table)?;
         let mut tested = test(&model, next, run.blocks.len() + 1, &seen, history);
         tested.seconds = started.elapsed().as_secs_f64();
         progress(next.events.len() as u64);

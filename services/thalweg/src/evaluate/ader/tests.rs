@@ -31,7 +31,7 @@ fn folder(blocks: &[String]) -> tempfile::TempDir {
 
 fn run_on(folder: &Path) -> Run {
     let blocks = blocks::read(folder).expect("reads");
-    go(&blocks, settings(), 32, 1, &|_| {}).expect("runs")
+    go(&blocks, settings(), 32, 1, RowEncoding::F32, &|_| {}).expect("runs")
 }
 
 #[test]

@@ -1,0 +1,253 @@
+//! Rows of item vectors as payloads and a scorer's table hold them: in f32, f16 or int8.
+//!
+//! How a row is encoded depends on the row alone, and what was decoded encodes to the same bytes again. So a version
+//! is the same whether it came as a snapshot or by deltas, and nothing drifts when it is written a second time.
+
+use std::borrow::Cow;
+
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+use safetensors::tensor::Dtype;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::payload::{Column, Payload, le, same_length};
+
+/// How rows are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RowEncoding {
+    /// Four bytes a value: exact.
+    F32,
+    /// Two bytes a value: 11 significant bits. A value beyond 65,504 stays there.
+    #[default]
+    F16,
+    /// One byte a value and four a row: steps of one size, 127 of which are the row's greatest magnitude.
+    Int8,
+}
+
+/// Rows of one length in one encoding.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Rows {
+    dim: usize,
+    values: Values,
+}
+
+/// `[rows, dim]` in row order; `scales` is `[rows]`.
+#[derive(Debug, Clone, PartialEq)]
+enum Values {
+    F32(Vec<f32>),
+    F16(Vec<f16>),
+    Int8 { steps: Vec<i8>, scales: Vec<f32> },
+}
+
+impl Rows {
+    /// So many rows of zeros.
+    pub(crate) fn zeros(encoding: RowEncoding, count: usize, dim: usize) -> Self {
+        let values = match encoding {
+            RowEncoding::F32 => Values::F32(vec![0.0; count * dim]),
+            RowEncoding::F16 => Values::F16(vec![f16::ZERO; count * dim]),
+            RowEncoding::Int8 => Values::Int8 { steps: vec![0; count * dim], scales: vec![0.0; count] },
+        };
+        Self { dim, values }
+    }
+
+    /// Encodes rows.
+    ///
+    /// # Shapes
+    /// - `rows`: `[rows, dim]` in row order
+    pub(crate) fn encode(encoding: RowEncoding, dim: usize, rows: &[f32]) -> Self {
+        let mut encoded = Self::zeros(encoding, rows.len() / dim, dim);
+        rows.chunks_exact(dim).enumerate().for_each(|(n, row)| encoded.set(n, row));
+        encoded
+    }
+
+    /// Writes the `n`-th row.
+    pub(crate) fn set(&mut self, n: usize, row: &[f32]) {
+        let range = n * self.dim..(n + 1) * self.dim;
+        match &mut self.values {
+            Values::F32(values) => values[range].copy_from_slice(row),
+            Values::F16(values) => {
+                values[range.clone()].convert_from_f32_slice(row);
+                let infinite = values[range].iter_mut().filter(|value| value.is_infinite());
+                infinite.for_each(|value| *value = f16::MAX.copysign(*value));
+            }
+            Values::Int8 { steps, scales } => {
+                scales[n] = scale(row);
+                steps[range].iter_mut().zip(row).for_each(|(step, x)| *step = nearest_step(*x, scales[n]));
+            }
+        }
+    }
+
+    /// The `n`-th row, decoded.
+    pub(crate) fn row(&self, n: usize) -> Cow<'_, [f32]> {
+        let range = n * self.dim..(n + 1) * self.dim;
+        match &self.values {
+            Values::F32(values) => Cow::Borrowed(&values[range]),
+            Values::F16(values) => Cow::Owned(values[range].to_f32_vec()),
+            Values::Int8 { steps, scales } => {
+                let scale = scales[n];
+                Cow::Owned(steps[range].iter().map(|step| f32::from(*step) * scale).collect())
+            }
+        }
+    }
+
+    /// Decodes every row behind what `out` holds.
+    pub(crate) fn append_to(&self, out: &mut Vec<f32>) {
+        match &self.values {
+            Values::F32(values) => out.extend_from_slice(values),
+            Values::F16(values) => {
+                let start = out.len();
+                out.resize(start + values.len(), 0.0);
+                values.convert_to_f32_slice(&mut out[start..]);
+            }
+            Values::Int8 { steps, scales } => {
+                for (steps, scale) in steps.chunks_exact(self.dim).zip(scales) {
+                    out.extend(steps.iter().map(|step| f32::from(*step) * scale));
+                }
+            }
+        }
+    }
+
+    /// Every row, decoded into `scratch` where it is not f32 already: `[rows, dim]` in row order.
+    pub(crate) fn decode<'a>(&'a self, scratch: &'a mut Vec<f32>) -> &'a [f32] {
+        if let Values::F32(values) = &self.values {
+            return values;
+        }
+        scratch.clear();
+        self.append_to(scratch);
+        scratch
+    }
+
+    /// Bytes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.values {
+            Values::F32(values) => size_of_val(values.as_slice()),
+            Values::F16(values) => size_of_val(values.as_slice()),
+            Values::Int8 { steps, scales } => size_of_val(steps.as_slice()) + size_of_val(scales.as_slice()),
+        }
+    }
+
+    /// The tensors of a payload that hold these rows: `name`, and `name_scale` in int8.
+    pub(crate) fn columns(&self, name: &str) -> Vec<Column> {
+        let column = |dtype, count: usize, bytes| (name.to_owned(), dtype, vec![count / self.dim, self.dim], bytes);
+        match &self.values {
+            Values::F32(values) => vec![column(Dtype::F32, values.len(), le(values, f32::to_le_bytes))],
+            Values::F16(values) => vec![column(Dtype::F16, values.len(), le(values, f16::to_le_bytes))],
+            Values::Int8 { steps, scales } => vec![
+                column(Dtype::I8, steps.len(), le(steps, i8::to_le_bytes)),
+                (scale_of(name), Dtype::F32, vec![scales.len()], le(scales, f32::to_le_bytes)),
+            ],
+        }
+    }
+
+    /// Reads rows from a payload, in whichever encoding their tensor is, and decodes them: `[rows, dim]` in row order.
+    ///
+    /// # Errors
+    /// When a tensor is missing, of another type, or has not one scale for each row.
+    pub(crate) fn read(payload: &Payload<'_>, name: &str, dim: usize) -> Result<Vec<f32>, Error> {
+        let values = match payload.dtype(name)? {
+            Dtype::F16 => Values::F16(payload.column(name, Dtype::F16, f16::from_le_bytes)?),
+            Dtype::I8 => {
+                let steps = payload.column(name, Dtype::I8, i8::from_le_bytes)?;
+                let scales = payload.column(&scale_of(name), Dtype::F32, f32::from_le_bytes)?;
+                same_length(&scale_of(name), scales.len() * dim, steps.len())?;
+                Values::Int8 { steps, scales }
+            }
+            _ => return payload.column(name, Dtype::F32, f32::from_le_bytes),
+        };
+        let mut rows = Vec::new();
+        Self { dim, values }.append_to(&mut rows);
+        Ok(rows)
+    }
+}
+
+fn scale_of(name: &str) -> String {
+    format!("{name}_scale")
+}
+
+/// The size of a row's steps. It has 16 significant bits, rounded up, so that 127 steps are exact in f32: a decoded row
+/// has the same scale again. A row too small for that is zero.
+fn scale(row: &[f32]) -> f32 {
+    let most = row.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+    let scale = most / 127.0;
+    if scale < f32::MIN_POSITIVE { 0.0 } else { f32::from_bits((scale.to_bits() + 0xff) & !0xff) }
+}
+
+/// How many steps a value is. A cast rounds toward zero and saturates; `f32::round` would be a call for each value.
+#[allow(clippy::cast_possible_truncation)] // saturates
+fn nearest_step(x: f32, scale: f32) -> i8 {
+    if scale > 0.0 { (x / scale + 0.5_f32.copysign(x)) as i8 } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    const DIM: usize = 16;
+    const ALL: [RowEncoding; 3] = [RowEncoding::F32, RowEncoding::F16, RowEncoding::Int8];
+
+    /// Rows of every size that f16 can hold, and one of zeros.
+    fn rows() -> Vec<f32> {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let sizes = (0..500).map(|n| 10_f32.powi(n % 9 - 5)).chain([0.0]);
+        sizes.flat_map(|size| std::array::from_fn::<f32, DIM, _>(|_| rng.random_range(-1.0..1.0) * size)).collect()
+    }
+
+    fn decoded(rows: &Rows) -> Vec<f32> {
+        rows.decode(&mut Vec::new()).to_vec()
+    }
+
+    #[test]
+    fn what_was_decoded_encodes_to_the_same_bytes_so_nothing_drifts() {
+        for encoding in ALL {
+            let once = Rows::encode(encoding, DIM, &rows());
+            assert_eq!(Rows::encode(encoding, DIM, &decoded(&once)), once, "{encoding:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_off_by_half_a_step_of_its_encoding_at_most() {
+        let rows = rows();
+        for encoding in ALL {
+            let decoded = decoded(&Rows::encode(encoding, DIM, &rows));
+            for (row, decoded) in rows.chunks_exact(DIM).zip(decoded.chunks_exact(DIM)) {
+                let most = row.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+                for (x, y) in row.iter().zip(decoded) {
+                    let step = match encoding {
+                        RowEncoding::F32 => 0.0,
+                        RowEncoding::F16 => (x.abs() / 1_024.0).max(6e-8), // below 6e-5 its steps do not shrink
+                        RowEncoding::Int8 => most / 127.0 * 1.001,
+                    };
+                    assert!((x - y).abs() <= step / 2.0, "{encoding:?}: {x} became {y}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_too_large_for_f16_stays_at_its_end() {
+        let rows = Rows::encode(RowEncoding::F16, 2, &[1e6, -1e6]);
+        assert_eq!(decoded(&rows), [65_504.0, -65_504.0]);
+    }
+
+    #[test]
+    fn a_row_alone_is_the_same_as_among_all() {
+        for encoding in ALL {
+            let rows = Rows::encode(encoding, DIM, &rows());
+            let all = decoded(&rows);
+            for (n, row) in all.chunks_exact(DIM).enumerate() {
+                assert_eq!(&*rows.row(n), row, "{encoding:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn f16_takes_half_of_the_bytes_and_int8_a_quarter_and_a_scale() {
+        let bytes = ALL.map(|encoding| Rows::zeros(encoding, 1, 64).bytes());
+        assert_eq!(bytes, [256, 128, 68]);
+    }
+}
