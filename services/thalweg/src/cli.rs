@@ -63,9 +63,9 @@ enum Command {
     #[command(after_help = "Example: thalweg demo --log clicks.csv.gz \
         --columns user=session_id,item=article_id,time=timestamp --rate 1000 --report r.json")]
     Demo(demo::Args),
-    /// Sends a recorded log to the topic `events` of a running Thalweg.
+    /// Sends a recorded log to the topic `events` of a running Thalweg, and what it says about items to `items`.
     #[command(after_help = "Example: thalweg replay clicks.csv.gz \
-        --columns user=session_id,item=article_id,time=timestamp --speed 60x")]
+        --columns user=session_id,item=article_id,time=timestamp,title=headline,category=section --speed 60x")]
     Replay(commands::replay::Args),
     /// Tests and trains on a recorded log without Kafka: what would the recommendations have been worth?
     #[command(after_help = "Example: thalweg evaluate prequential clicks.csv.gz \
@@ -114,8 +114,10 @@ enum Command {
 /// A recorded log and how to read it.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct LogArgs {
-    /// Which column is what: user=…,item=…[,time=…,session=…,type=…,value=…]. Without a column for the time, rows are
-    /// taken in the file's order, a second apart.
+    /// Which column is what: user=…,item=…[,time=…,session=…,type=…,value=…][,title=…,category=…,brand=…,price=…].
+    /// Without a column for the time, rows are taken in the file's order, a second apart. With one of the last four the
+    /// log carries a catalog: an item's record is what the rows say about it first. A dotted category, such as
+    /// electronics.audio, is of every level above it, too.
     #[arg(long, value_name = "SPEC")]
     pub(crate) columns: Option<Columns>,
     /// What a row is when no column says it.

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use runtime::kafka::Outgoing;
-use schemas::Event;
+use schemas::{Event, Item, Timestamp};
 
 use crate::error::Error;
+use crate::log::Entry;
 
 /// How often the pacer looks what is due.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
@@ -88,14 +89,14 @@ impl Pacer {
         due
     }
 
-    /// Waits until something is due and takes it from `events`; empty when there is no more.
-    pub(crate) async fn due(&mut self, events: &mut std::iter::Peekable<impl Iterator<Item = Event>>) -> Vec<Event> {
+    /// Waits until something is due and takes it from `entries`; empty when there is no more.
+    pub(crate) async fn due(&mut self, entries: &mut std::iter::Peekable<impl Iterator<Item = Entry>>) -> Vec<Entry> {
         let mut due = Vec::new();
-        while events.peek().is_some() {
+        while entries.peek().is_some() {
             while due.len() < BURST
-                && let Some(event) = events.next_if(|event| self.admits(event.ts.0))
+                && let Some(entry) = entries.next_if(|entry| self.admits(entry.event.ts.0))
             {
-                due.push(event);
+                due.push(entry);
             }
             if !due.is_empty() {
                 break;
@@ -115,6 +116,27 @@ pub(crate) fn record(event: &Event) -> Result<Outgoing, Error> {
         timestamp: None,
         headers: Vec::new(),
     })
+}
+
+/// An item as a record for the topic `items`, keyed by its id.
+pub(crate) fn listing(item: &Item) -> Result<Outgoing, Error> {
+    Ok(Outgoing {
+        partition: None,
+        key: item.item_id.clone().into_bytes().into(),
+        value: Some(serde_json::to_vec(item)?.into()),
+        timestamp: None,
+        headers: Vec::new(),
+    })
+}
+
+/// The records of a recorded log's entries, each published when its item occurs first: by the time of writing it would be
+/// new for as long as the log is old.
+pub(crate) fn listings(entries: &[Entry]) -> impl Iterator<Item = Item> + '_ {
+    let published = |entry: &Entry| {
+        let published_at = Some(Timestamp(entry.event.ts.0));
+        Some(Item { published_at, ..entry.record.clone()? })
+    };
+    entries.iter().filter_map(published)
 }
 
 #[cfg(test)]
@@ -141,5 +163,21 @@ mod tests {
         assert!(pacer.admits(1_000_000), "the first event starts the clock");
         assert!(!pacer.admits(1_000_000 + 3_600_000), "an hour takes a minute");
         assert_eq!(pacer.sent, 1);
+    }
+
+    #[test]
+    fn an_items_record_is_published_when_the_item_occurs_first() {
+        let json = r#"{"type":"view","user_id":"u","item_id":"i","ts":1569888000000}"#;
+        let first = Entry {
+            event: serde_json::from_str(json).expect("parses"),
+            record: serde_json::from_str(r#"{"item_id":"i","title":"Blue shoe"}"#).ok(),
+        };
+        let again = Entry::from(first.event.clone());
+        let items: Vec<Item> = listings(&[first, again]).collect();
+        assert_eq!(items.len(), 1);
+        assert_eq!(items[0].published_at, Some(Timestamp(1_569_888_000_000)));
+        let sent = listing(&items[0]).expect("serialises");
+        let read = Item::of_record(&sent.key, sent.value.as_deref()).expect("is as the contract has it");
+        assert_eq!(read, ("i".to_owned(), Some(items[0].clone())));
     }
 }

@@ -9,7 +9,9 @@ use crate::evaluate::{ader, prequential};
 pub(crate) enum How {
     /// One pass in event order: each interaction is predicted, then learned from; beside rivals on the same events.
     #[command(after_help = "Example: thalweg evaluate prequential clicks.csv.gz \
-        --columns user=session_id,item=article_id,time=timestamp --methods popularity,covisitation --json")]
+        --columns user=session_id,item=article_id,time=timestamp --methods popularity,covisitation --json\n\n\
+        Cold start by content: thalweg evaluate prequential orders.csv --catalog from-start \
+        --columns user=customer,item=sku,time=at,title=name,category=path,brand=brand,price=price")]
     Prequential(prequential::Args),
     /// The ADER protocol: learn block after block, predict each with what was learned from those before it.
     #[command(after_help = "Example: thalweg evaluate ader ader-diginetica --report ader.html")]

@@ -1,4 +1,4 @@
-//! `thalweg replay`: sends a recorded log to the topic `events`.
+//! `thalweg replay`: sends a recorded log to the topic `events`, and what it says about items to `items`.
 
 use std::path::PathBuf;
 
@@ -30,19 +30,23 @@ pub(crate) async fn run(args: Args, config: &Config) -> Result<(), Error> {
     let log = tokio::task::block_in_place(|| super::open_log(&args.file, &args.log))?;
     let ctx = Context::new("thalweg");
     let producer = Producer::connect(&config.kafka, &ctx)?;
-    let topic = config.topic(Topic::Events);
+    let (topic, catalog) = (config.topic(Topic::Events), config.topic(Topic::Items));
     let bar = output::bar(log.len() as u64, "sending");
     let (rows, skipped) = (log.rows, log.skipped.clone());
     let started = std::time::Instant::now();
     let mut pacer = Pacer::new(args.pace.or(Pace::Unbounded));
-    let mut events = log.into_events().peekable();
-    let mut sent = 0_u64;
+    let mut entries = log.into_entries().peekable();
+    let (mut sent, mut listed) = (0_u64, 0_u64);
     loop {
-        let due = pacer.due(&mut events).await;
+        let due = pacer.due(&mut entries).await;
         if due.is_empty() {
             break;
         }
-        let records: Vec<_> = due.iter().map(traffic::record).collect::<Result<_, _>>()?;
+        // An item is listed before its first event is sent.
+        let listings: Vec<_> = traffic::listings(&due).map(|item| traffic::listing(&item)).collect::<Result<_, _>>()?;
+        listed += listings.len() as u64;
+        producer.send_all(&catalog, listings).await?;
+        let records: Vec<_> = due.iter().map(|entry| traffic::record(&entry.event)).collect::<Result<_, _>>()?;
         producer.send_all(&topic, records).await?;
         sent += due.len() as u64;
         bar.set_position(sent);
@@ -52,10 +56,13 @@ pub(crate) async fn run(args: Args, config: &Config) -> Result<(), Error> {
     if args.json {
         let skipped: std::collections::BTreeMap<String, u64> =
             skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect();
-        return output::json(&json!({"rows": rows, "sent": sent, "seconds": seconds, "skipped": skipped}));
+        return output::json(
+            &json!({"rows": rows, "sent": sent, "items": listed, "seconds": seconds, "skipped": skipped}),
+        );
     }
     #[allow(clippy::cast_precision_loss)] // a count
     let rate = sent as f64 / seconds.max(1e-9);
-    output::line(format!("{sent} events sent to {topic} in {seconds:.1} s, {rate:.0} a second"));
+    let items = if listed > 0 { format!(" and {listed} items to {catalog}") } else { String::new() };
+    output::line(format!("{sent} events sent to {topic}{items} in {seconds:.1} s, {rate:.0} a second"));
     Ok(())
 }

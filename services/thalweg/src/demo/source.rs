@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::iter::Peekable;
 
 use runtime::kafka::Outgoing;
-use schemas::{Event, Item};
+use schemas::Event;
 
 use super::Args;
 use crate::commands;
 use crate::error::Error;
+use crate::log::Entry;
 use crate::shop::{Action, BadLimits, Shop, ShopSettings, bad_events};
-use crate::traffic::Pacer;
+use crate::traffic::{self, Pacer};
 
 /// One in so many events of the synthetic shop is followed by a bad or repeated one.
 const BAD_EVERY: u64 = 50;
@@ -23,6 +24,8 @@ pub(super) struct Traffic {
     pub(super) label: String,
     /// Rows of a log that gave no event, by reason.
     pub(super) skipped: std::collections::BTreeMap<String, u64>,
+    /// Of the items listed so far.
+    titles: HashMap<String, String>,
     kind: Kind,
 }
 
@@ -30,11 +33,10 @@ enum Kind {
     Shop {
         shop: Box<Shop>,
         bad: Box<dyn Iterator<Item = Outgoing> + Send>,
-        titles: HashMap<String, String>,
         /// Events still to come.
         left: u64,
     },
-    Log(Peekable<Box<dyn Iterator<Item = Event> + Send>>),
+    Log(Peekable<Box<dyn Iterator<Item = Entry> + Send>>),
 }
 
 impl Traffic {
@@ -46,7 +48,8 @@ impl Traffic {
             return Ok(Self {
                 label: format!("recorded log {name}, {} events of {} users", log.len(), log.users()),
                 skipped: log.skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
-                kind: Kind::Log((Box::new(log.into_events()) as Box<dyn Iterator<Item = Event> + Send>).peekable()),
+                titles: HashMap::new(),
+                kind: Kind::Log((Box::new(log.into_entries()) as Box<dyn Iterator<Item = Entry> + Send>).peekable()),
             });
         }
         let shop = Shop::new(ShopSettings::default(), args.seed, now);
@@ -63,53 +66,60 @@ impl Traffic {
         Ok(Self {
             label: shop.label().to_owned(),
             skipped: std::collections::BTreeMap::new(),
-            kind: Kind::Shop { shop: Box::new(shop), bad: Box::new(bad), titles, left: args.shop_events()? },
+            titles,
+            kind: Kind::Shop { shop: Box::new(shop), bad: Box::new(bad), left: args.shop_events()? },
         })
     }
 
     /// The catalog that is there from the beginning.
     pub(super) fn catalog(&self) -> Result<Vec<Outgoing>, Error> {
         match &self.kind {
-            Kind::Shop { shop, .. } => shop.catalog().iter().map(item).collect(),
+            Kind::Shop { shop, .. } => shop.catalog().iter().map(traffic::listing).collect(),
             Kind::Log(_) => Ok(Vec::new()),
         }
     }
 
     /// What people read for an item, when the catalog says it.
     pub(super) fn title(&self, item_id: &str) -> Option<String> {
-        match &self.kind {
-            Kind::Shop { titles, .. } => titles.get(item_id).cloned(),
-            Kind::Log(_) => None,
-        }
+        self.titles.get(item_id).cloned()
     }
 
     /// Whether everything was handed out.
     pub(super) fn is_over(&mut self) -> bool {
         match &mut self.kind {
-            Kind::Log(events) => events.peek().is_none(),
+            Kind::Log(entries) => entries.peek().is_none(),
             Kind::Shop { left, .. } => *left == 0,
         }
     }
 
-    /// The events that are due, which for a shop happen `now`; beside them bad input and new items.
+    /// The events that are due, which for a shop happen `now`; beside them bad input, and the items that come with them.
     pub(super) fn due(&mut self, pacer: &mut Pacer, now: i64) -> Result<Slice, Error> {
         let mut slice = Slice::default();
+        let titles = &mut self.titles;
         match &mut self.kind {
-            Kind::Log(events) => {
-                while slice.events.len() < MOST
-                    && let Some(event) = events.next_if(|event| pacer.admits(event.ts.0))
+            Kind::Log(entries) => {
+                let mut due = Vec::new();
+                while due.len() < MOST
+                    && let Some(entry) = entries.next_if(|entry| pacer.admits(entry.event.ts.0))
                 {
-                    slice.events.push(event);
+                    due.push(entry);
                 }
+                for item in traffic::listings(&due) {
+                    slice.items.push(traffic::listing(&item)?);
+                    if !item.title.is_empty() {
+                        titles.insert(item.item_id, item.title);
+                    }
+                }
+                slice.events.extend(due.into_iter().map(|entry| entry.event));
             }
-            Kind::Shop { shop, bad, titles, left } => {
+            Kind::Shop { shop, bad, left } => {
                 while slice.events.len() < MOST && *left > 0 && pacer.admits(now) {
                     let event = loop {
                         match shop.next(now) {
                             Action::Event(event) => break event,
                             Action::NewItem(new) => {
                                 titles.insert(new.item_id.clone(), new.title.clone());
-                                slice.items.push(item(&new)?);
+                                slice.items.push(traffic::listing(&new)?);
                             }
                         }
                     };
@@ -132,14 +142,4 @@ pub(super) struct Slice {
     /// Bad or repeated events, as bytes.
     pub(super) raw: Vec<Outgoing>,
     pub(super) items: Vec<Outgoing>,
-}
-
-fn item(item: &Item) -> Result<Outgoing, Error> {
-    Ok(Outgoing {
-        partition: None,
-        key: item.item_id.clone().into_bytes().into(),
-        value: Some(serde_json::to_vec(item)?.into()),
-        timestamp: None,
-        headers: Vec::new(),
-    })
 }

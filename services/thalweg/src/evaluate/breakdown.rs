@@ -6,11 +6,8 @@ use model::Rank;
 use serde_json::{Value, json};
 
 use super::figures::{CUT, hit};
-use super::items::{DAY_MS, First};
+use super::items::First;
 use super::percent;
-
-/// An item is young while so few events lie behind its first one.
-const YOUNG_EVENTS: u64 = 1_000;
 
 /// What a test was about.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +44,7 @@ pub(crate) struct Breakdown {
 
 /// The groups of each aspect, in the order in which people read them.
 pub(crate) const ASPECTS: [(&str, &[&str]); 3] = [
-    ("item_age", &["never_known", "under_1000_events", "under_one_day", "older"]),
+    ("item_age", &["never_known", "never_chosen", "under_1000_events", "under_one_day", "older"]),
     ("session_position", &["2", "3", "4_to_5", "6_to_10", "11_and_later"]),
     ("repeat", &["repeat", "first_time"]),
 ];
@@ -56,9 +53,9 @@ impl Breakdown {
     pub(crate) fn record(&mut self, test: &Test) {
         let age = match test.first {
             _ if !test.known => "never_known",
-            None => "under_1000_events", // known from the catalog alone
-            Some(first) if test.offset - first.offset < YOUNG_EVENTS => "under_1000_events",
-            Some(first) if test.ts - first.ts < DAY_MS => "under_one_day",
+            None => "never_chosen", // known from the catalog alone
+            Some(first) if first.is_few_events_before(test.offset) => "under_1000_events",
+            Some(first) if first.is_within_a_day_of(test.ts) => "under_one_day",
             Some(_) => "older",
         };
         let position = match test.earlier {
@@ -158,12 +155,12 @@ fn of_all<'c>(counts: &'c BTreeMap<&'static str, u64>) -> impl Iterator<Item = (
     counts.iter().map(move |(name, count)| (*name, *count, percent(*count as f64 / all)))
 }
 
-fn shares(counts: &BTreeMap<&'static str, u64>) -> Value {
+pub(super) fn shares(counts: &BTreeMap<&'static str, u64>) -> Value {
     let share = |(name, count, share): (&str, u64, f64)| (name.to_owned(), json!({ "count": count, "share": share }));
     Value::Object(of_all(counts).map(share).collect())
 }
 
-fn spell(what: &str, counts: &BTreeMap<&'static str, u64>) -> String {
+pub(super) fn spell(what: &str, counts: &BTreeMap<&'static str, u64>) -> String {
     let share = |(name, _, share): (&str, u64, f64)| format!("{} {share:.1} %", name.replace('_', " "));
     format!("{what}: {}", of_all(counts).map(share).collect::<Vec<_>>().join(", "))
 }
@@ -171,6 +168,7 @@ fn spell(what: &str, counts: &BTreeMap<&'static str, u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluate::items::DAY_MS;
 
     fn test(rank: Rank, age: Option<(u64, i64)>, earlier: u32) -> Test {
         let (offset, ts) = (5_000, 10 * DAY_MS);
@@ -185,17 +183,19 @@ mod tests {
         breakdown.record(&test(Some(0), Some((999, 5)), 1));
         breakdown.record(&test(Some(40), Some((1_000, DAY_MS - 1)), 2));
         breakdown.record(&test(Some(1), Some((1_000, DAY_MS)), 30));
+        breakdown.record(&Test { known: true, ..test(None, None, 4) });
         let json = breakdown.json();
-        for name in ["never_known", "under_1000_events", "under_one_day", "older"] {
+        for name in ["never_known", "never_chosen", "under_1000_events", "under_one_day", "older"] {
             assert_eq!(json["item_age"][name]["tests"], 1, "{name}");
         }
         assert_eq!(json["item_age"]["older"]["mrr_20"], 50.0);
         assert_eq!(json["session_position"]["2"]["hr_20"], 50.0);
-        assert_eq!(json["session_position"]["11_and_later"]["share_of_tests"], 25.0);
+        assert_eq!(json["session_position"]["11_and_later"]["share_of_tests"], 20.0);
         assert_eq!(json["repeat"]["first_time"]["share_of_misses"], 100.0);
         assert_eq!(json["hits_by_source"]["sequence"]["count"], 2);
-        assert_eq!(json["misses_by_reason"]["never_known"]["share"], 50.0);
+        assert_eq!(json["misses_by_reason"]["never_known"]["count"], 1);
+        assert_eq!(json["misses_by_reason"]["no_source_named_it"]["count"], 1);
         assert_eq!(json["misses_by_reason"]["ranked_too_low"]["count"], 1);
-        assert_eq!(breakdown.table().len(), 1 + 4 + 3 + 1);
+        assert_eq!(breakdown.table().len(), 1 + 5 + 4 + 1);
     }
 }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 /// Younger than this is new.
 pub(crate) const DAY_MS: i64 = 86_400_000;
+/// An item is young while so few events lie behind its first one.
+pub(crate) const YOUNG_EVENTS: u64 = 1_000;
 
 /// An item's first sighting.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,6 +16,18 @@ pub(crate) struct First {
     pub(crate) ts: i64,
     /// Place in the stream.
     pub(crate) offset: u64,
+}
+
+impl First {
+    /// Whether fewer than [`YOUNG_EVENTS`] lie between it and a place in the stream.
+    pub(crate) fn is_few_events_before(self, offset: u64) -> bool {
+        offset - self.offset < YOUNG_EVENTS
+    }
+
+    /// Whether it is less than a day before `ts`.
+    pub(crate) fn is_within_a_day_of(self, ts: i64) -> bool {
+        ts - self.ts < DAY_MS
+    }
 }
 
 /// Every item met, by key.
@@ -38,6 +52,6 @@ impl Items {
 
     /// Whether an item is younger than a day at `ts`; one never met is.
     pub(crate) fn is_new(&self, key: u64, ts: i64) -> bool {
-        self.get(key).is_none_or(|first| ts - first.ts < DAY_MS)
+        self.get(key).is_none_or(|first| first.is_within_a_day_of(ts))
     }
 }

@@ -12,6 +12,7 @@ use super::figures::{CUT, Outcome, Tally, hit};
 use super::interval::{self, Paired};
 use super::items::Items;
 use super::leak;
+use super::young::{self, Young};
 use crate::error::Error;
 
 /// Parts of the stream that are told apart.
@@ -83,6 +84,7 @@ struct Method {
     window: Tally,
     hr: Paired,
     mrr: Paired,
+    young: Young,
 }
 
 /// A finished part of the stream.
@@ -206,6 +208,7 @@ impl Judge {
             self.kept.push((step.offset, shown.rank));
         }
         let (hit_own, reciprocal_own) = hit(shown.rank, CUT);
+        let first = self.items.get(step.key);
         let mut list = Vec::with_capacity(CUT + 1);
         let mut ranked = lists;
         for (n, method) in self.methods.iter_mut().enumerate() {
@@ -227,6 +230,8 @@ impl Judge {
                 #[allow(clippy::cast_precision_loss)] // 0 or 1
                 method.hr.record(place, hit_own as f64 - hit as f64);
                 method.mrr.record(place, reciprocal_own - reciprocal);
+                let source = shown.source.filter(|_| n == 0);
+                method.young.record(&young::Choice { rank, source, first, offset: step.offset, ts: step.ts });
             }
         }
         if after {
@@ -234,7 +239,7 @@ impl Judge {
                 rank: shown.rank,
                 source: shown.source,
                 known: shown.known,
-                first: self.items.get(step.key),
+                first,
                 offset: step.offset,
                 ts: step.ts,
                 earlier: step.earlier,
@@ -321,6 +326,11 @@ impl Judged {
     /// Each method's sums without the first 20 %.
     pub(crate) fn after(&self) -> impl Iterator<Item = (&'static str, &Tally)> {
         self.methods.iter().map(|method| (method.name, &method.after))
+    }
+
+    /// Each method's sums over young items, without the first 20 %; the product stands first.
+    pub(crate) fn young(&self) -> Vec<(&'static str, &Young)> {
+        self.methods.iter().map(|method| (method.name, &method.young)).collect()
     }
 
     /// Each rival's paired differences in hit rate and mean reciprocal rank.

@@ -9,8 +9,10 @@ pub(crate) mod interval;
 mod items;
 pub(crate) mod judge;
 mod leak;
+pub(crate) mod listing;
 pub(crate) mod prequential;
 pub(crate) mod stream;
+pub(crate) mod young;
 
 use std::path::{Path, PathBuf};
 

@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 
 use model::rivals::{self, FrozenCopy, Rival};
 use model::{Catalog, Learner, Settings, Tested};
-use schemas::{Event, Kind, key_of};
+use schemas::{Item, Kind, key_of};
 use serde_json::{Map, Value, json};
 
 use super::judge::{Happened, Judge, Judged, MicroBatch, Shown, split};
+use super::listing::Listing;
 use super::stream::Stream;
-use super::{Common, Verdict, floor, interval, peak_memory_bytes, positioned, write_page};
+use super::{Common, Verdict, floor, interval, peak_memory_bytes, positioned, write_page, young};
 use crate::cli::LogArgs;
 use crate::error::Error;
+use crate::log::Entry;
 use crate::{output, report};
 
 /// Micro-batches that the rivals may be behind the product; then the product waits, and its clock stands still.
@@ -31,6 +33,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = METHODS,
         default_value = "popularity,covisitation,vsknn,isgd,gru,frozen")]
     methods: Vec<String>,
+    /// When the learner gets to know what the log says about an item, if --columns names its title, category, brand or
+    /// price.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
+    catalog: Listing,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -46,12 +52,17 @@ pub(crate) struct Course<'a> {
     pub(crate) micro_batch: usize,
     /// Where in the stream the product's places begin to be kept, one for each test; none are without it.
     pub(crate) keep_from: Option<u64>,
+    /// Records in the catalog before the first event; others come with the entries and are taken in after the
+    /// micro-batch in which they are met.
+    pub(crate) listed: &'a [Item],
 }
 
 /// How the run went.
 pub(crate) struct Run {
     pub(crate) judged: Judged,
     pub(crate) interactions: u64,
+    /// Records of the catalog that the product was given.
+    pub(crate) records: u64,
     /// What the product took for testing and training.
     pub(crate) busy: Duration,
 }
@@ -61,12 +72,19 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let stream = Stream::open(&args.file, &args.log)?;
     let settings = args.common.settings()?;
     let seed = settings.seed;
+    if args.catalog == Listing::FromStart && !stream.has_catalog {
+        return Err(Error::Other(
+            "--catalog from-start needs a catalog: name a column for title, category, brand or price in --columns"
+                .into(),
+        ));
+    }
     let bar = output::bar(stream.len() as u64, "learning");
-    let course = Course { methods: &args.methods, micro_batch: args.common.micro_batch(), keep_from: None };
-    let run = go(stream.events(), settings, &course, |n| bar.inc(n))?;
+    let (micro_batch, listed) = (args.common.micro_batch(), stream.listed(args.catalog));
+    let course = Course { methods: &args.methods, micro_batch, keep_from: None, listed: &listed };
+    let run = go(stream.entries(args.catalog), settings, &course, |n| bar.inc(n))?;
     bar.finish_and_clear();
 
-    let json = json(&run, started.elapsed(), stream.rows, &stream.skipped, stream.users, seed);
+    let json = json(&run, started.elapsed(), &stream, args.catalog, seed);
     if let Some(path) = &args.verdict.report {
         write_page(path, &report::evaluation::prequential(&name(args), &json)?)?;
     }
@@ -78,20 +96,21 @@ fn name(args: &Args) -> String {
     args.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// Runs product and rivals over `events`; `progress` is told how many events more are done.
+/// Runs product and rivals over the events of `entries`; `progress` is told how many events more are done.
 pub(crate) fn go(
-    events: impl ExactSizeIterator<Item = Event>,
+    entries: impl ExactSizeIterator<Item = Entry>,
     settings: Settings,
     course: &Course<'_>,
     progress: impl Fn(u64),
 ) -> Result<Run, Error> {
-    let Course { methods, micro_batch, keep_from } = *course;
+    let Course { methods, micro_batch, keep_from, listed } = *course;
     let mut rivals = Vec::new();
     for name in rivals::NAMES.into_iter().filter(|name| methods.iter().any(|method| method == name)) {
         rivals.extend(rivals::rival(name, &settings.device, settings.seed)?);
     }
     let frozen = methods.iter().any(|method| method == FROZEN);
-    let length = events.len() as u64;
+    let length = entries.len() as u64;
+    let mut entries = entries.peekable();
     let mut judge = Judge::new(length, rivals);
     judge.keep_from(keep_from.unwrap_or(u64::MAX));
     let learner = Learner::new(settings)?;
@@ -99,20 +118,23 @@ pub(crate) fn go(
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(BEHIND);
         let judging = scope.spawn(move || follow(judge, &receiver));
-        let mut product = Product { learner, busy: Duration::ZERO };
+        let mut product = Product { learner, copied: frozen.then(Catalog::default), records: 0, busy: Duration::ZERO };
+        // A record that does not say when its item was published is as old as the stream.
+        let opening = entries.peek().map_or(0, |first| first.event.ts.0);
+        listed.iter().for_each(|item| product.list(item, opening));
         let mut joins = None;
         let mut batch = Vec::with_capacity(micro_batch);
-        for (offset, event) in (0_u64..).zip(events) {
+        for (offset, entry) in (0_u64..).zip(entries) {
             if offset == split(length) {
                 // The copy stands exactly where the first 20 % end.
                 if sender.send(product.learn(std::mem::take(&mut batch), joins.take())).is_err() {
                     break;
                 }
-                joins = frozen.then(|| -> Box<dyn Rival> {
-                    Box::new(FrozenCopy::new(product.learner.knowledge(), Catalog::default()))
+                joins = product.copied.take().map(|catalog| -> Box<dyn Rival> {
+                    Box::new(FrozenCopy::new(product.learner.knowledge(), catalog))
                 });
             }
-            batch.push((offset, event));
+            batch.push((offset, entry));
             if batch.len() >= micro_batch {
                 progress(batch.len() as u64);
                 if sender.send(product.learn(std::mem::take(&mut batch), joins.take())).is_err() {
@@ -124,7 +146,7 @@ pub(crate) fn go(
         let _ = sender.send(product.learn(batch, joins)); // fails only when the judge has stopped, and joining says why
         drop(sender);
         let judged = judging.join().map_err(|_| Error::Other("the rivals' thread panicked".to_owned()))??;
-        Ok(Run { judged, interactions: length, busy: product.busy })
+        Ok(Run { judged, interactions: length, records: product.records, busy: product.busy })
     })
 }
 
@@ -137,23 +159,44 @@ fn follow(mut judge: Judge, receiver: &Receiver<MicroBatch>) -> Result<Judged, E
 
 struct Product {
     learner: Learner,
+    /// The learner's catalog once more, for the copy that stops learning, until it is made.
+    copied: Option<Catalog>,
+    records: u64,
     busy: Duration,
 }
 
 impl Product {
-    fn learn(&mut self, events: Vec<(u64, Event)>, joins: Option<Box<dyn Rival>>) -> MicroBatch {
-        let happened = events.iter().map(|(_, event)| Happened {
+    /// Takes a record into the catalog, at event time `now`.
+    fn list(&mut self, item: &Item, now: i64) {
+        let started = Instant::now();
+        self.learner.catalog(&item.item_id, Some(item), now);
+        self.busy += started.elapsed();
+        if let Some(catalog) = &mut self.copied {
+            catalog.apply(&item.item_id, Some(item));
+        }
+        self.records += 1;
+    }
+
+    fn learn(&mut self, entries: Vec<(u64, Entry)>, joins: Option<Box<dyn Rival>>) -> MicroBatch {
+        let happened = entries.iter().map(|(_, Entry { event, .. })| Happened {
             user: event.user_id.clone(),
             key: key_of(&event.item_id),
             kind: Kind::from(event.kind),
             ts: event.ts.0,
         });
-        let mut batch = MicroBatch { happened: happened.collect(), shown: Vec::with_capacity(events.len()), joins };
+        let mut batch = MicroBatch { happened: happened.collect(), shown: Vec::with_capacity(entries.len()), joins };
         let place = |offset: u64| i64::try_from(offset).unwrap_or(i64::MAX);
-        let positioned: Vec<_> = events.into_iter().map(|(n, event)| positioned(place(n), event)).collect();
+        let mut met = Vec::new();
+        let mut arrived = Vec::with_capacity(entries.len());
+        for (offset, Entry { event, record }) in entries {
+            met.extend(record.map(|record| (record, event.ts.0)));
+            arrived.push(positioned(place(offset), event));
+        }
         let started = Instant::now();
-        self.learner.observe_with(&positioned, |tested| batch.shown.push(shown(&tested)));
+        self.learner.observe_with(&arrived, |tested| batch.shown.push(shown(&tested)));
         self.busy += started.elapsed();
+        // Only now: before its first choice was tested, a record would tell that the item is about to be chosen.
+        met.iter().for_each(|(record, ts)| self.list(record, *ts));
         batch
     }
 }
@@ -170,15 +213,8 @@ fn shown(tested: &Tested<'_>) -> Shown {
 }
 
 #[allow(clippy::cast_precision_loss)] // a count
-pub(super) fn json(
-    run: &Run,
-    wall: Duration,
-    rows: u64,
-    skipped: &std::collections::BTreeMap<String, u64>,
-    users: usize,
-    seed: u64,
-) -> Value {
-    let Run { judged, interactions, busy } = run;
+pub(super) fn json(run: &Run, wall: Duration, stream: &Stream, listing: Listing, seed: u64) -> Value {
+    let Run { judged, interactions, records, busy } = run;
     let of = |tallies: &mut dyn Iterator<Item = (&'static str, &super::figures::Tally)>| -> Map<String, Value> {
         tallies.map(|(name, tally)| (name.to_owned(), tally.json(judged.known))).collect()
     };
@@ -187,11 +223,11 @@ pub(super) fn json(
         .map(|(name, hr, mrr)| (name.to_owned(), json!({ "hr_20": hr.json(), "mrr_20": mrr.json() })))
         .collect();
     differences.insert("method".to_owned(), json!(interval::METHOD));
-    json!({
-        "rows": rows,
-        "skipped_rows": skipped,
+    let mut json = json!({
+        "rows": stream.rows,
+        "skipped_rows": stream.skipped,
         "interactions": interactions,
-        "users": users,
+        "users": stream.users,
         "items": judged.known,
         "seed": seed,
         "interactions_per_second": *interactions as f64 / busy.as_secs_f64(),
@@ -202,12 +238,17 @@ pub(super) fn json(
         "windows": judged.windows_json(),
         "differences": differences,
         "breakdown": judged.breakdown.json(),
-    })
+        "young_items": young::json(&judged.young()),
+    });
+    if stream.has_catalog {
+        json["catalog"] = json!({ "mode": listing.as_str(), "records": records });
+    }
+    json
 }
 
 /// The same for people.
 fn tell(run: &Run, json: &Value) -> Result<(), Error> {
-    let Run { judged, interactions, .. } = run;
+    let Run { judged, interactions, records, .. } = run;
     let figure = |value: &Value, digits: usize| value.as_f64().map_or("-".to_owned(), |f| format!("{f:.digits$}"));
     let memory = json["peak_memory_bytes"].as_f64().map_or(String::new(), |bytes| format!(", {:.0} MB", bytes / 1e6));
     output::line(format!(
@@ -215,6 +256,9 @@ fn tell(run: &Run, json: &Value) -> Result<(), Error> {
         judged.known,
         figure(&json["interactions_per_second"], 0)
     ));
+    if let Some(mode) = json["catalog"]["mode"].as_str() {
+        output::line(format!("a catalog of {records} records, {mode}"));
+    }
     const SHOWN: [&str; 7] = ["hr_10", "hr_20", "mrr_10", "mrr_20", "ndcg_20", "coverage_20", "new_share_20"];
     let heads = ["HR@10", "HR@20", "MRR@10", "MRR@20", "NDCG@20", "coverage@20", "new@20", "HR@20 of all events"];
     let mut table = vec![["method, in %"].into_iter().chain(heads).map(str::to_owned).collect::<Vec<_>>()];
@@ -238,6 +282,10 @@ fn tell(run: &Run, json: &Value) -> Result<(), Error> {
     output::line("");
     output::table(&judged.breakdown.table());
     judged.breakdown.lines().iter().for_each(output::line);
+    output::line("");
+    let methods = judged.young();
+    output::table(&young::table(&methods));
+    young::lines(methods[0].1).iter().for_each(output::line);
     output::line(
         "Tested: choices of a user or session that acted before, after the first 20 % of the stream. Repeats stay in; a \
          tie counts against the label.",

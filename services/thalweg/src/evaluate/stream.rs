@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use schemas::Event;
+use schemas::Item;
 
 use super::blocks::{self, Block};
+use super::listing::Listing;
 use crate::cli::LogArgs;
 use crate::error::Error;
-use crate::log::Log;
+use crate::log::{Columns, Entry, Log};
 
 /// A recorded stream, held in memory.
 pub(crate) struct Stream {
@@ -17,6 +18,8 @@ pub(crate) struct Stream {
     /// Rows that gave no event, by reason.
     pub(crate) skipped: BTreeMap<String, u64>,
     pub(crate) users: usize,
+    /// Whether the log carries a catalog.
+    pub(crate) has_catalog: bool,
     recorded: Recorded,
 }
 
@@ -36,6 +39,7 @@ impl Stream {
             rows: log.rows,
             skipped: log.skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
             users: log.users(),
+            has_catalog: args.columns.as_ref().is_some_and(Columns::has_content),
             recorded: Recorded::Log(Box::new(log)),
         })
     }
@@ -47,7 +51,13 @@ impl Stream {
         let places: Vec<(usize, usize)> = places.take(length).collect();
         let users: HashSet<&str> = places.iter().map(|(b, n)| blocks[*b].events[*n].0.as_str()).collect();
         let users = users.len();
-        Ok(Self { rows: rows as u64, skipped: BTreeMap::new(), users, recorded: Recorded::Blocks(blocks, places) })
+        Ok(Self {
+            rows: rows as u64,
+            skipped: BTreeMap::new(),
+            users,
+            has_catalog: false,
+            recorded: Recorded::Blocks(blocks, places),
+        })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -57,11 +67,20 @@ impl Stream {
         }
     }
 
-    /// The events, oldest first; they may be gone through again.
-    pub(crate) fn events(&self) -> Box<dyn ExactSizeIterator<Item = Event> + '_> {
-        match &self.recorded {
-            Recorded::Log(log) => Box::new(log.events()),
-            Recorded::Blocks(blocks, places) => Box::new(places.iter().map(|(b, n)| blocks[*b].event(*n))),
+    /// The events, oldest first, with the records that are listed as their items are met; they may be gone through again.
+    pub(crate) fn entries(&self, listing: Listing) -> Box<dyn ExactSizeIterator<Item = Entry> + '_> {
+        match (&self.recorded, listing) {
+            (Recorded::Log(log), Listing::AsMet) => Box::new(log.entries()),
+            (Recorded::Log(log), Listing::FromStart) => Box::new(log.events().map(Entry::from)),
+            (Recorded::Blocks(blocks, places), _) => Box::new(places.iter().map(|(b, n)| blocks[*b].event(*n).into())),
+        }
+    }
+
+    /// The records that are listed before the first event.
+    pub(crate) fn listed(&self, listing: Listing) -> Vec<Item> {
+        match (&self.recorded, listing) {
+            (Recorded::Log(log), Listing::FromStart) => log.records().collect(),
+            _ => Vec::new(),
         }
     }
 }

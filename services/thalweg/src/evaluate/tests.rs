@@ -1,8 +1,15 @@
 //! The whole of a prequential run on a small stream, and what the evaluation is told.
 
-use schemas::{EventType, Timestamp};
+use std::path::Path;
+use std::time::Duration;
 
+use schemas::{EventType, Item, Timestamp};
+
+use super::listing::Listing;
+use super::stream::Stream;
 use super::*;
+use crate::cli::LogArgs;
+use crate::log::Entry;
 
 fn settings() -> Settings {
     Settings { dim: 16, negatives: 32, ..Settings::default() }
@@ -29,9 +36,23 @@ fn stream(count: usize) -> Vec<Event> {
 }
 
 fn run(events: Vec<Event>, methods: &[&str]) -> prequential::Run {
+    listed(events.into_iter().map(Entry::from), methods, &[])
+}
+
+/// The same with a catalog: what is `listed` from the start, and what comes with the entries.
+fn listed(entries: impl ExactSizeIterator<Item = Entry>, methods: &[&str], listed: &[Item]) -> prequential::Run {
     let methods: Vec<String> = methods.iter().map(|name| (*name).to_owned()).collect();
-    let course = prequential::Course { methods: &methods, micro_batch: 32, keep_from: Some(events.len() as u64 / 2) };
-    prequential::go(events.into_iter(), settings(), &course, |_| {}).expect("runs")
+    let keep_from = Some(entries.len() as u64 / 2);
+    let course = prequential::Course { methods: &methods, micro_batch: 32, keep_from, listed };
+    prequential::go(entries, settings(), &course, |_| {}).expect("runs")
+}
+
+/// A recorded log of views, read by `columns`.
+fn recorded(folder: &Path, text: &str, columns: &str) -> Stream {
+    let path = folder.join("log.csv");
+    std::fs::write(&path, text).expect("writes");
+    let columns = Some(columns.parse().expect("columns"));
+    Stream::open(&path, &LogArgs { columns, default_type: EventType::View, limit: None }).expect("opens")
 }
 
 const ALL: [&str; 6] = ["popularity", "covisitation", "vsknn", "isgd", "gru", "frozen"];
@@ -75,11 +96,78 @@ fn the_product_hits_nothing_on_a_stream_without_repeats() {
     }
 }
 
+/// Each session stays among the things of one kind, and looks at two that everybody knows and one that nobody saw before.
+fn kinds() -> String {
+    let mut text = "user,item,kind\n".to_owned();
+    for session in 0..160 {
+        let (kind, n) = (session % 8, session / 8);
+        for item in [format!("k{kind}.{}", n % 3), format!("k{kind}.{}", (n + 1) % 3), format!("k{kind}.fresh{n}")] {
+            text.push_str(&format!("s{session},{item},all.kind{kind}\n"));
+        }
+    }
+    text
+}
+
+/// Hit rate of the choices that were the first ever of their items, in per cent, and how many were hit.
+fn first_choices(run: &prequential::Run, method: &str) -> f64 {
+    let json = young::json(&run.judged.young());
+    assert_eq!(json["never_chosen"]["tests"], 128, "the last choice of each session after the first fifth");
+    json["never_chosen"]["methods"][method]["hr_20"].as_f64().expect("is tested")
+}
+
+#[test]
+fn an_item_that_is_listed_when_it_is_met_is_not_hit_on_that_choice() {
+    let folder = tempfile::tempdir().expect("folder");
+    let stream = recorded(folder.path(), &kinds(), "user=user,item=item,category=kind");
+    assert!(stream.listed(Listing::AsMet).is_empty());
+    let run = listed(stream.entries(Listing::AsMet), &["frozen"], &[]);
+    assert_eq!(run.records, 184, "every item in the end");
+    assert_eq!([first_choices(&run, "thalweg"), first_choices(&run, "frozen")], [0.0, 0.0]);
+    let json = run.judged.breakdown.json();
+    assert_eq!(
+        (&json["item_age"]["never_known"]["tests"], &json["item_age"]["never_chosen"]),
+        (&128.into(), &().into())
+    );
+}
+
+#[test]
+fn an_item_that_was_never_chosen_is_hit_by_its_content_when_it_is_listed_from_the_start() {
+    let folder = tempfile::tempdir().expect("folder");
+    let stream = recorded(folder.path(), &kinds(), "user=user,item=item,category=kind");
+    let records = stream.listed(Listing::FromStart);
+    let run = listed(stream.entries(Listing::FromStart), &["frozen"], &records);
+    assert_eq!((records.len(), run.records), (184, 184));
+    // Of 184 things 20 by chance would be a ninth.
+    let [online, frozen] = ["thalweg", "frozen"].map(|method| first_choices(&run, method));
+    assert!(online > 30.0 && frozen > 0.0, "{online} and {frozen}");
+    let json = run.judged.breakdown.json();
+    assert_eq!(
+        (&json["item_age"]["never_chosen"]["tests"], &json["item_age"]["never_known"]),
+        (&128.into(), &().into())
+    );
+}
+
+#[test]
+fn without_a_column_for_the_items_there_is_no_catalog() {
+    let folder = tempfile::tempdir().expect("folder");
+    let stream = recorded(folder.path(), &kinds(), "user=user,item=item");
+    assert!(!stream.has_catalog && stream.listed(Listing::FromStart).is_empty());
+    assert!(stream.entries(Listing::AsMet).all(|entry| entry.record.is_none()));
+    let run = listed(stream.entries(Listing::AsMet), &[], &[]);
+    let json = prequential::json(&run, Duration::from_secs(1), &stream, Listing::AsMet, 7);
+    assert!(json.get("catalog").is_none() && run.records == 0);
+}
+
 #[test]
 fn the_json_has_the_keys_of_the_contract_and_the_page_stands_alone() {
-    let run = run(stream(600), &["popularity", "frozen"]);
-    let skipped = std::collections::BTreeMap::from([("bad time".to_owned(), 2)]);
-    let json = prequential::json(&run, std::time::Duration::from_secs(1), 602, &skipped, 150, 7);
+    let mut text = "user,item,time,name\nu0,i0,yesterday,bad\nu0,i0,tomorrow,bad\n".to_owned();
+    for event in stream(600) {
+        text.push_str(&format!("{},{},{},thing {}\n", event.user_id, event.item_id, event.ts.0, event.item_id));
+    }
+    let folder = tempfile::tempdir().expect("folder");
+    let stream = recorded(folder.path(), &text, "user=user,item=item,time=time,title=name");
+    let run = listed(stream.entries(Listing::AsMet), &["popularity", "frozen"], &[]);
+    let json = prequential::json(&run, Duration::from_secs(1), &stream, Listing::AsMet, 7);
     for pointer in [
         "/rows",
         "/skipped_rows/bad time",
@@ -96,11 +184,17 @@ fn the_json_has_the_keys_of_the_contract_and_the_page_stands_alone() {
         "/differences/popularity/hr_20/low",
         "/differences/frozen/mrr_20/difference",
         "/breakdown/item_age/under_1000_events/hr_20",
+        "/young_items/under_one_day/tests",
+        "/young_items/under_one_day/methods/frozen/hr_20",
+        "/young_items/under_1000_events/methods/thalweg/mrr_20",
+        "/catalog/records",
         "/windows/49/methods/frozen/ndcg_20",
     ] {
         assert!(json.pointer(pointer).is_some_and(serde_json::Value::is_number), "{pointer}");
     }
+    assert_eq!((&json["catalog"]["mode"], &json["catalog"]["records"]), (&"as-met".into(), &100.into()));
     let page = crate::report::evaluation::prequential("toy <log>", &json).expect("renders");
+    assert!(page.contains("records in the catalog") && page.contains("under one day"));
     assert!(!page.contains("src=") && !page.contains("<script") && !page.contains("url("));
     assert!(page.matches("<svg").count() == 4 && page.contains("toy &#60;log&#62;"));
 }

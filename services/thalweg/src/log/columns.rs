@@ -18,11 +18,36 @@ pub enum Role {
     Type,
     /// Price, quantity, rating.
     Value,
+    /// What people read for the item.
+    Title,
+    /// The item's category; a dotted one says the general ones too: `electronics.audio`.
+    Category,
+    /// The item's maker.
+    Brand,
+    /// What the item costs.
+    Price,
 }
+
+/// How many roles there are.
+pub(super) const ROLES: usize = Role::ALL.len();
 
 impl Role {
     /// Every role; the first two are required.
-    pub const ALL: [Self; 6] = [Self::User, Self::Item, Self::Time, Self::Session, Self::Type, Self::Value];
+    pub const ALL: [Self; 10] = [
+        Self::User,
+        Self::Item,
+        Self::Time,
+        Self::Session,
+        Self::Type,
+        Self::Value,
+        Self::Title,
+        Self::Category,
+        Self::Brand,
+        Self::Price,
+    ];
+
+    /// The roles that say something about the item, not about the event.
+    pub const CONTENT: [Self; 4] = [Self::Title, Self::Category, Self::Brand, Self::Price];
 
     /// The role's name in `--columns`.
     #[must_use]
@@ -34,7 +59,17 @@ impl Role {
             Self::Session => "session",
             Self::Type => "type",
             Self::Value => "value",
+            Self::Title => "title",
+            Self::Category => "category",
+            Self::Brand => "brand",
+            Self::Price => "price",
         }
+    }
+
+    /// Whether it says something about the item: nothing depends on its being there.
+    #[must_use]
+    pub fn is_content(self) -> bool {
+        Self::CONTENT.contains(&self)
     }
 }
 
@@ -47,7 +82,7 @@ impl fmt::Display for Role {
 /// Column names by role; parsed from `user=session_id,item=click_article_id,time=click_timestamp`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Columns {
-    names: [Option<String>; 6],
+    names: [Option<String>; ROLES],
 }
 
 impl Columns {
@@ -57,6 +92,22 @@ impl Columns {
         self.names[role as usize].as_deref()
     }
 
+    /// Whether a column says something about the items, so that the log carries a catalog.
+    #[must_use]
+    pub fn has_content(&self) -> bool {
+        Role::CONTENT.into_iter().any(|role| self.get(role).is_some())
+    }
+
+    /// What makes an event of a row, as it is written: the catalog's columns do not change it.
+    pub(super) fn of_events(&self) -> String {
+        self.spell(|role| !role.is_content())
+    }
+
+    fn spell(&self, wanted: impl Fn(Role) -> bool) -> String {
+        let wanted = Role::ALL.into_iter().filter(|role| wanted(*role));
+        wanted.filter_map(|role| Some(format!("{role}={}", self.get(role)?))).collect::<Vec<_>>().join(",")
+    }
+
     /// Finds every named column among `header`; a role without a column gives `None`.
     ///
     /// # Errors
@@ -64,8 +115,8 @@ impl Columns {
     pub(super) fn resolve<'h>(
         &self,
         header: impl Iterator<Item = &'h str> + Clone,
-    ) -> Result<[Option<usize>; 6], (Role, String)> {
-        let mut found = [None; 6];
+    ) -> Result<[Option<usize>; ROLES], (Role, String)> {
+        let mut found = [None; ROLES];
         for role in Role::ALL {
             let Some(name) = self.get(role) else { continue };
             let at = header.clone().position(|column| column.trim() == name);
@@ -80,7 +131,7 @@ impl FromStr for Columns {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let roles = || Role::ALL.map(Role::as_str).join(", ");
-        let mut names: [Option<String>; 6] = Default::default();
+        let mut names: [Option<String>; ROLES] = Default::default();
         for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
             let (role, name) = pair
                 .split_once('=')
@@ -104,8 +155,7 @@ impl FromStr for Columns {
 
 impl fmt::Display for Columns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pairs = Role::ALL.into_iter().filter_map(|role| Some(format!("{role}={}", self.get(role)?)));
-        f.write_str(&pairs.collect::<Vec<_>>().join(","))
+        f.write_str(&self.spell(|_| true))
     }
 }
 
@@ -120,6 +170,18 @@ mod tests {
         assert_eq!(columns.get(Role::User), Some("session_id"));
         assert_eq!(columns.get(Role::Value), None);
         assert_eq!(columns.to_string(), text);
+    }
+
+    #[test]
+    fn columns_for_the_items_make_a_catalog_and_leave_the_events_as_they_are() {
+        let columns = |more: &str| format!("user=u,item=i,value=price{more}").parse::<Columns>().expect("parses");
+        let (plain, with) = (columns(""), columns(",title=name,category=code,brand=brand,price=price"));
+        assert!(with.has_content() && !plain.has_content());
+        assert_eq!(Role::CONTENT.map(|role| with.get(role)), ["name", "code", "brand", "price"].map(Some));
+        assert_eq!(with.of_events(), plain.to_string());
+        assert!(with.to_string().ends_with(",title=name,category=code,brand=brand,price=price"));
+        let none = "user=u,item=i,colour=c".parse::<Columns>().expect_err("no role");
+        assert!(none.contains("title, category, brand, price"), "{none}");
     }
 
     #[test]

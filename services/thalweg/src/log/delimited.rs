@@ -4,7 +4,7 @@ use std::path::Path;
 
 use csv::{ByteRecord, ReaderBuilder};
 
-use super::columns::{Columns, Role};
+use super::columns::{Columns, ROLES, Role};
 use super::source::Text;
 use super::table::{Moment, Raw, Table};
 use super::{LogError, Progress};
@@ -47,12 +47,15 @@ pub(super) fn read(
 }
 
 /// The columns that were asked for, if they are text; the others may be in any encoding.
-fn raw<'r>(record: &'r ByteRecord, at: &[Option<usize>; 6]) -> Option<Raw<'r>> {
-    let mut texts: [Option<&str>; 6] = [None; 6];
-    for (text, at) in texts.iter_mut().zip(at) {
-        if let Some(at) = at {
-            *text = Some(std::str::from_utf8(record.get(*at)?).ok()?);
-        }
+fn raw<'r>(record: &'r ByteRecord, at: &[Option<usize>; ROLES]) -> Option<Raw<'r>> {
+    let mut texts: [Option<&str>; ROLES] = [None; ROLES];
+    for role in Role::ALL {
+        let Some(at) = at[role as usize] else { continue };
+        texts[role as usize] = match std::str::from_utf8(record.get(at)?) {
+            Ok(text) => Some(text),
+            Err(_) if role.is_content() => None, // a title in another encoding spoils no event
+            Err(_) => return None,
+        };
     }
     let text = |role: Role| texts[role as usize];
     Some(Raw {
@@ -62,6 +65,7 @@ fn raw<'r>(record: &'r ByteRecord, at: &[Option<usize>; 6]) -> Option<Raw<'r>> {
         session: text(Role::Session),
         kind: text(Role::Type),
         value: text(Role::Value),
+        content: Role::CONTENT.map(text),
     })
 }
 

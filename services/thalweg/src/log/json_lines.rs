@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::columns::{Columns, Role};
+use super::columns::{Columns, ROLES, Role};
 use super::source::Text;
 use super::table::{Moment, Raw, Table};
 use super::{LogError, Progress};
@@ -40,8 +40,9 @@ pub(super) fn read(
         }
         match serde_json::from_slice::<Map<String, Value>>(&line) {
             Ok(row) => {
-                let texts = Role::ALL.map(|role| columns.get(role).map(|name| plain(find(&row, name))));
-                met.look(&row, &texts, table.rows);
+                let found = Role::ALL.map(|role| columns.get(role).map(|name| find(&row, name)));
+                let texts = found.map(|named| named.map(plain));
+                met.look(&row, &found, &texts, table.rows);
                 let text = |role: Role| texts[role as usize].as_deref();
                 table.push(Some(Raw {
                     user: text(Role::User).unwrap_or_default(),
@@ -50,6 +51,7 @@ pub(super) fn read(
                     session: text(Role::Session),
                     kind: text(Role::Type),
                     value: text(Role::Value),
+                    content: Role::CONTENT.map(text),
                 }));
             }
             Err(_) => table.push(None),
@@ -82,13 +84,22 @@ fn plain(value: Option<&Value>) -> String {
 #[derive(Default)]
 struct Met {
     names: BTreeSet<String>,
-    roles: [bool; 6],
+    roles: [bool; ROLES],
 }
 
 impl Met {
-    fn look(&mut self, row: &Map<String, Value>, texts: &[Option<String>; 6], rows: u64) {
-        for (met, text) in self.roles.iter_mut().zip(texts) {
-            *met |= text.as_ref().is_some_and(|text| !text.is_empty());
+    fn look(
+        &mut self,
+        row: &Map<String, Value>,
+        found: &[Option<Option<&Value>>; ROLES],
+        texts: &[Option<String>; ROLES],
+        rows: u64,
+    ) {
+        for role in Role::ALL {
+            let n = role as usize;
+            let is_text = texts[n].as_ref().is_some_and(|text| !text.is_empty());
+            // Content may be nothing for long: that the column is there is enough.
+            self.roles[n] |= is_text || role.is_content() && matches!(found[n], Some(Some(_)));
         }
         if rows < 100 {
             self.names.extend(row.keys().cloned());

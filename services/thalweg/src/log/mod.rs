@@ -4,8 +4,10 @@
 //! by time and then handed out as events. Bad rows are counted by reason, never fatal, never silent (I6).
 
 mod columns;
+mod content;
 mod delimited;
 mod error;
+mod ids;
 mod json_lines;
 mod parquet;
 mod skip;
@@ -16,7 +18,7 @@ mod time;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use schemas::{Event, EventType};
+use schemas::{Event, EventType, Item};
 
 pub use columns::{Columns, Role};
 pub use error::LogError;
@@ -52,6 +54,22 @@ pub struct Progress {
     pub rows: u64,
     /// Share of the file read so far, 0 to 1.
     pub share: f64,
+}
+
+/// An event, and what the log says about its item.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// What happened.
+    pub event: Event,
+    /// The item's record, with the first event of the item; `None` when the log has no column for its content, or none
+    /// of its rows says anything.
+    pub record: Option<Item>,
+}
+
+impl From<Event> for Entry {
+    fn from(event: Event) -> Self {
+        Self { event, record: None }
+    }
 }
 
 /// A recorded log in time order.
@@ -126,18 +144,32 @@ impl Log {
         (0..self.len()).map(|index| self.table.event(index, &self.label))
     }
 
-    /// The same as [`Log::events`], owning the log: for a task of its own.
-    pub fn into_events(self) -> impl ExactSizeIterator<Item = Event> + Send + 'static {
-        (0..self.len()).map(move |index| self.table.event(index, &self.label))
+    /// The events with the records of the items that they are the first of.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = Entry> + '_ {
+        (0..self.len()).map(|index| self.entry(index))
+    }
+
+    /// The same as [`Log::entries`], owning the log: for a task of its own.
+    pub fn into_entries(self) -> impl ExactSizeIterator<Item = Entry> + Send + 'static {
+        (0..self.len()).map(move |index| self.entry(index))
+    }
+
+    /// The record of each item that has one, in the order in which the items occur.
+    pub fn records(&self) -> impl Iterator<Item = Item> + '_ {
+        (0..self.len()).filter_map(|index| self.table.record(index))
+    }
+
+    fn entry(&self, index: usize) -> Entry {
+        Entry { event: self.table.event(index, &self.label), record: self.table.record(index) }
     }
 }
 
-/// What event ids start with: the file's name and a hash of how it is read, because the same row read with
+/// What event ids start with: the file's name and a hash of how events are read from it, because the same row read with
 /// another user column is another event.
 fn label(path: &Path, options: &Options) -> String {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let stem: String = name.split('.').next().unwrap_or_default().chars().take(48).collect();
-    let how = schemas::key_of(&format!("{name} {:?} {:?}", options.columns, options.default_type));
+    let how = schemas::key_of(&format!("{name} {} {:?}", options.columns.of_events(), options.default_type));
     format!("{stem}.{:08x}", how >> 32)
 }
 

@@ -11,7 +11,7 @@ use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
 use parquet::schema::types::Type;
 
-use super::columns::{Columns, Role};
+use super::columns::{Columns, ROLES, Role};
 use super::table::{Moment, Raw, Table};
 use super::{LogError, Progress};
 
@@ -39,7 +39,7 @@ pub(super) fn read(
     })?;
     let projection = project(schema.name(), fields).map_err(|error| broken(0, error))?;
 
-    let mut texts: [String; 6] = Default::default();
+    let mut texts: [String; ROLES] = Default::default();
     for row in RowIter::from_file(Some(projection), &reader).map_err(|error| broken(0, error))? {
         let row = row.map_err(|error| broken(table.rows, error))?;
         push(&row, &at, &mut texts, table);
@@ -55,7 +55,7 @@ fn project(name: &str, fields: Vec<Arc<Type>>) -> Result<Type, ParquetError> {
     Type::group_type_builder(name).with_fields(fields).build()
 }
 
-fn push(row: &Row, at: &[Option<usize>; 6], texts: &mut [String; 6], table: &mut Table) {
+fn push(row: &Row, at: &[Option<usize>; ROLES], texts: &mut [String; ROLES], table: &mut Table) {
     let mut millis = None;
     for role in Role::ALL {
         let text = &mut texts[role as usize];
@@ -81,6 +81,7 @@ fn push(row: &Row, at: &[Option<usize>; 6], texts: &mut [String; 6], table: &mut
         session: optional(Role::Session),
         kind: optional(Role::Type),
         value: optional(Role::Value),
+        content: Role::CONTENT.map(optional),
     }));
 }
 

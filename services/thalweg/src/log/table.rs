@@ -1,10 +1,11 @@
 //! Rows of a log as they are held in memory: 40 bytes each, ids once each.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use schemas::{Event, EventType, Timestamp};
+use schemas::{Event, EventType, Item, Timestamp};
 
+use super::content::{Contents, Place};
+use super::ids::Ids;
 use super::skip::{Skip, known_type};
 use super::time;
 
@@ -20,6 +21,8 @@ pub(super) struct Raw<'a> {
     pub(super) kind: Option<&'a str>,
     /// `None` when no column is named.
     pub(super) value: Option<&'a str>,
+    /// What the row says about its item, in the order of `Role::CONTENT`.
+    pub(super) content: [Option<&'a str>; 4],
 }
 
 /// A time as a reader found it.
@@ -49,6 +52,14 @@ struct Row {
     /// Number of the row in the file, from 1.
     number: u32,
     kind: EventType,
+    /// Whether it is the first that is kept of its item.
+    is_first: bool,
+}
+
+impl Row {
+    fn place(&self) -> Place {
+        Place { ts: self.ts, number: self.number }
+    }
 }
 
 /// Collects rows; knows why some were left out.
@@ -63,6 +74,7 @@ pub(super) struct Table {
     users: Ids,
     items: Ids,
     sessions: Ids,
+    contents: Contents,
 }
 
 impl Table {
@@ -75,6 +87,7 @@ impl Table {
             users: Ids::default(),
             items: Ids::default(),
             sessions: Ids::default(),
+            contents: Contents::default(),
         }
     }
 
@@ -109,7 +122,7 @@ impl Table {
         }
         // A log of over four billion rows would not fit into memory anyway; past that ids repeat row numbers.
         let number = u32::try_from(self.rows).unwrap_or(u32::MAX);
-        Ok(Row {
+        let row = Row {
             ts,
             value,
             user: self.users.intern(user),
@@ -117,7 +130,10 @@ impl Table {
             session: raw.session.and_then(present).map_or(u32::MAX, |session| self.sessions.intern(session)),
             number,
             kind,
-        })
+            is_first: false,
+        };
+        self.contents.take(row.item, row.place(), raw.content.map(|text| text.and_then(present)));
+        Ok(row)
     }
 
     /// Orders by time, rows of the same time as they came, and keeps the first `limit`.
@@ -125,6 +141,22 @@ impl Table {
         self.kept.sort_by_key(|row| row.ts);
         self.kept.truncate(limit.unwrap_or(usize::MAX));
         self.kept.shrink_to_fit();
+        let mut met = vec![false; self.items.len()];
+        for row in &mut self.kept {
+            row.is_first = !std::mem::replace(&mut met[row.item as usize], true);
+        }
+        if let Some(last) = self.kept.last() {
+            self.contents.forget_after(last.place());
+        }
+    }
+
+    /// What is known of the item of the `index`-th row, when that is its first one.
+    pub(super) fn record(&self, index: usize) -> Option<Item> {
+        let row = self.kept[index];
+        if !row.is_first {
+            return None;
+        }
+        self.contents.item(row.item, || self.items.name(row.item))
     }
 
     /// The `index`-th row as an event whose id starts with `label`.
@@ -151,11 +183,11 @@ impl Table {
     }
 
     pub(super) fn users(&self) -> usize {
-        distinct(self.kept.iter().map(|row| row.user), self.users.names.len())
+        distinct(self.kept.iter().map(|row| row.user), self.users.len())
     }
 
     pub(super) fn items(&self) -> usize {
-        distinct(self.kept.iter().map(|row| row.item), self.items.names.len())
+        distinct(self.kept.iter().map(|row| row.item), self.items.len())
     }
 
     pub(super) fn span(&self) -> Option<(i64, i64)> {
@@ -173,28 +205,4 @@ fn distinct(numbers: impl Iterator<Item = u32>, all: usize) -> usize {
 /// Trims; nothing left is nothing.
 fn present(text: &str) -> Option<&str> {
     Some(text.trim()).filter(|text| !text.is_empty())
-}
-
-/// Every distinct id once.
-#[derive(Debug, Default)]
-struct Ids {
-    numbers: HashMap<Arc<str>, u32>,
-    names: Vec<Arc<str>>,
-}
-
-impl Ids {
-    fn intern(&mut self, id: &str) -> u32 {
-        if let Some(number) = self.numbers.get(id) {
-            return *number;
-        }
-        let number = u32::try_from(self.names.len()).expect("memory ends before four billion distinct ids");
-        let name: Arc<str> = id.into();
-        self.numbers.insert(Arc::clone(&name), number);
-        self.names.push(name);
-        number
-    }
-
-    fn name(&self, number: u32) -> String {
-        self.names[number as usize].as_ref().to_owned()
-    }
 }

@@ -178,7 +178,7 @@ fn an_event_id_names_file_columns_and_row_so_that_a_replay_is_idempotent() {
     let path = file(&folder, "clicks.csv", CLICKS.as_bytes());
     let ids = |columns: &str| {
         let log = open(&path, columns).expect("opens");
-        log.into_events().map(|event| event.event_id.expect("has one")).collect::<Vec<_>>()
+        log.into_entries().map(|entry| entry.event.event_id.expect("has one")).collect::<Vec<_>>()
     };
     assert_eq!(ids(COLUMNS), ids(COLUMNS));
     assert!(ids(COLUMNS)[0].starts_with("clicks.") && ids(COLUMNS)[0].ends_with("/13"), "{}", ids(COLUMNS)[0]);
@@ -212,6 +212,109 @@ fn a_quotation_mark_that_is_not_closed_is_an_error_not_a_lost_tail() {
     let text = format!("who,what,when\nu1,\"i1,1569888000\n{}", "u1,i1,1569888000\n".repeat(100_000));
     let error = open(&file(&folder, "a.csv", text.as_bytes()), "user=who,item=what,time=when").expect_err("fails");
     assert!(error.to_string().contains("not closed, at or after line 2"), "{error}");
+}
+
+const CATALOG: &str = "user=who,item=what,title=name,category=code,brand=maker,price=cost";
+
+/// Three rows of two items; the second row adds what the first leaves out, and says again what it does not.
+fn parquet_catalog(folder: &tempfile::TempDir) -> PathBuf {
+    let schema = "message log { required binary who (utf8); required binary what (utf8); optional binary name (utf8);
+        optional binary code (utf8); optional binary maker (utf8); optional double cost; }";
+    let schema = Arc::new(parse_message_type(schema).expect("schema"));
+    let path = folder.path().join("catalog.parquet");
+    let out = std::fs::File::create(&path).expect("creates");
+    let mut writer = SerializedFileWriter::new(out, schema, Default::default()).expect("writer");
+    let mut group = writer.next_row_group().expect("row group");
+    let columns: [&[Option<&str>]; 5] = [
+        &[Some("u1"), Some("u1"), Some("u2")],
+        &[Some("i1"), Some("i1"), Some("i2")],
+        &[Some("Blue shoe"), Some("Red shoe"), None],
+        &[Some("shoes.running"), None, None],
+        &[None, Some("Vera"), None],
+    ];
+    for (n, texts) in columns.into_iter().enumerate() {
+        let mut column = group.next_column().expect("column").expect("one more");
+        let there: Vec<ByteArray> = texts.iter().flatten().map(|text| ByteArray::from(*text)).collect();
+        let levels: Vec<i16> = texts.iter().map(|text| i16::from(text.is_some())).collect();
+        let levels = (n > 1).then_some(levels.as_slice());
+        column.typed::<ByteArrayType>().write_batch(&there, levels, None).expect("writes");
+        column.close().expect("closes");
+    }
+    let mut column = group.next_column().expect("column").expect("one more");
+    column.typed::<DoubleType>().write_batch(&[79.0, 80.0], Some(&[1, 1, 0]), None).expect("writes");
+    column.close().expect("closes");
+    group.close().expect("closes");
+    writer.close().expect("closes");
+    path
+}
+
+#[test]
+fn a_log_carries_one_record_an_item_and_it_comes_with_the_items_first_event() {
+    let folder = tempfile::tempdir().expect("folder");
+    let csv = "who,what,name,code,maker,cost\n\
+        u1,i1,Blue shoe,shoes.running,,79.0\nu1,i1,Red shoe,,Vera,80.0\nu2,i2,,, ,free\n";
+    let jsonl = "\
+{\"who\":\"u1\",\"what\":\"i1\",\"name\":\"Blue shoe\",\"code\":\"shoes.running\",\"maker\":null,\"cost\":79}
+{\"who\":\"u1\",\"what\":\"i1\",\"name\":\"Red shoe\",\"maker\":\"Vera\",\"cost\":80.0}
+{\"who\":\"u2\",\"what\":\"i2\",\"name\":\"\",\"cost\":[1]}\n";
+    for path in
+        [file(&folder, "a.csv", csv.as_bytes()), file(&folder, "a.jsonl", jsonl.as_bytes()), parquet_catalog(&folder)]
+    {
+        let log = open(&path, CATALOG).expect("opens");
+        assert!(log.skipped.is_empty(), "{path:?}: {:?}", log.skipped);
+        let records: Vec<_> = log.entries().map(|entry| entry.record).collect();
+        assert_eq!((records.len(), &records[1..]), (3, &[None, None][..]), "{path:?}");
+        let shoe = records[0].clone().expect("is known");
+        assert_eq!(
+            (shoe.item_id.as_str(), shoe.title.as_str(), shoe.price),
+            ("i1", "Blue shoe", Some(79.0)),
+            "{path:?}"
+        );
+        assert_eq!((shoe.categories.join(" "), shoe.brand.as_deref()), ("shoes shoes.running".into(), Some("Vera")));
+        assert_eq!(log.records().collect::<Vec<_>>(), [shoe]);
+    }
+}
+
+#[test]
+fn content_that_cannot_be_read_is_missing_and_never_a_bad_row() {
+    let folder = tempfile::tempdir().expect("folder");
+    let csv = b"who,what,name,code,maker,cost\nu1,i1,caf\xe9,...,Vera,-1\n";
+    let log = open(&file(&folder, "a.csv", csv), CATALOG).expect("opens");
+    assert!(log.skipped.is_empty() && log.len() == 1);
+    let item = log.records().next().expect("the brand is known");
+    assert_eq!((item.title.as_str(), item.categories.len(), item.price), ("", 0, None));
+    // Nothing but null in a column is no mistake; a column that is not there is one.
+    let json = file(&folder, "a.jsonl", b"{\"who\":\"u1\",\"what\":\"i1\",\"name\":null}\n");
+    assert_eq!(open(&json, "user=who,item=what,title=name").expect("opens").records().count(), 0);
+    let error = open(&json, "user=who,item=what,title=headline").expect_err("is wrong").to_string();
+    assert!(error.contains("no column `headline` (for title)"), "{error}");
+}
+
+#[test]
+fn the_catalog_is_what_the_events_that_are_kept_say_in_their_order() {
+    let folder = tempfile::tempdir().expect("folder");
+    let csv = "who,what,when,name,maker\n\
+        u1,i2,1569888003,later,\nu1,i1,1569888001,old,\nu1,i1,1569888000,,\n,i1,1569888000,nobody's,\n\
+        u1,i1,1569888002,new,Vera\n";
+    let path = file(&folder, "a.csv", csv.as_bytes());
+    let columns = "user=who,item=what,time=when,title=name,brand=maker";
+    let records = |limit| {
+        let log = Log::open(&path, &Options { limit, ..options(columns) }, |_| {}).expect("opens");
+        log.entries().map(|entry| entry.record.map(|item| (item.title, item.brand))).collect::<Vec<_>>()
+    };
+    let old = |brand: Option<&str>| Some(("old".to_owned(), brand.map(str::to_owned)));
+    assert_eq!(records(None), [old(Some("Vera")), None, None, Some(("later".to_owned(), None))]);
+    assert_eq!(records(Some(2)), [old(None), None]);
+    assert_eq!(records(Some(1)), [None]);
+}
+
+#[test]
+fn the_catalogs_columns_do_not_make_other_events() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = file(&folder, "clicks.csv", CLICKS.as_bytes());
+    let ids =
+        |columns: &str| open(&path, columns).expect("opens").events().map(|event| event.event_id).collect::<Vec<_>>();
+    assert_eq!(ids(COLUMNS), ids(&format!("{COLUMNS},price=amount,category=kind")));
 }
 
 /// The folder of real logs: `THALWEG_DATA`, or where a checkout of the team has it.

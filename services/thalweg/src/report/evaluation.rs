@@ -7,6 +7,7 @@ use super::page::{Figure, Key, ReportError, Table, Tile};
 use super::plot::{self, Ink, Line, Unit};
 use super::spell;
 use crate::evaluate::breakdown::ASPECTS;
+use crate::evaluate::young::CLASSES;
 
 #[derive(Template)]
 #[template(path = "evaluation.html")]
@@ -40,6 +41,7 @@ pub(crate) fn prequential(title: &str, json: &Value) -> Result<String, ReportErr
             note: format!("{} recommended within a day of its arrival", percent(&own["new_share_20"])),
         },
     ];
+    tiles.extend(catalog(&json["catalog"]));
     tiles.extend(cost(json));
     Ok(Page {
         title,
@@ -58,6 +60,7 @@ pub(crate) fn prequential(title: &str, json: &Value) -> Result<String, ReportErr
             methods("Over the whole stream, in %", &json["overall"]),
             differences(&json["differences"]),
             breakdown(&json["breakdown"]),
+            young(&json["young_items"]),
         ],
     }
     .render()?)
@@ -125,6 +128,16 @@ fn cost(json: &Value) -> Vec<Tile> {
             note: format!("in {}", spell::seconds(number("wall_seconds"))),
         },
     ]
+}
+
+/// What was known of the items from the catalog, if there was one.
+fn catalog(catalog: &Value) -> Option<Tile> {
+    let note = match catalog["mode"].as_str()? {
+        "from-start" => "all there before the first event",
+        _ => "each there once its item was met",
+    };
+    let records = spell::count(catalog["records"].as_u64()?);
+    Some(Tile { name: "records in the catalog", figure: records, note: note.to_owned() })
 }
 
 /// A figure of a table whose title says the unit.
@@ -235,6 +248,30 @@ fn breakdown(breakdown: &Value) -> Table {
     Table {
         title: "Where hits and misses are, in %",
         head: vec!["", "", "of tests", "HR@20", "MRR@20", "of misses"],
+        rows,
+        empty: "Nothing was tested.",
+    }
+}
+
+fn young(classes: &Value) -> Table {
+    let mut rows = Vec::new();
+    for class in CLASSES {
+        let of = &classes[class];
+        let name = class.replace('_', " ");
+        for method in METHODS {
+            let Some(figures) = of["methods"].get(method) else { continue };
+            let tests = of["tests"].as_u64().map_or(String::new(), spell::count);
+            rows.push(vec![name.clone(), method.to_owned(), tests, cell(&figures["hr_20"]), cell(&figures["mrr_20"])]);
+        }
+        for (source, group) in of["hits_by_source"].as_object().into_iter().flatten() {
+            let share = group["share"].as_f64().map_or("-".to_owned(), |share| format!("{share:.2} of thalweg's hits"));
+            rows.push(vec![name.clone(), format!("named by {source}"), share, String::new(), String::new()]);
+        }
+    }
+    Table {
+        title: "Young items, in %: chosen for the first time ever, and chosen before, but first fewer than 1,000 events or \
+                less than a day ago",
+        head: vec!["item", "method", "tests", "HR@20", "MRR@20"],
         rows,
         empty: "Nothing was tested.",
     }

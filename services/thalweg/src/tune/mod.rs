@@ -32,6 +32,7 @@ use crate::cli::LogArgs;
 use crate::error::Error;
 use crate::evaluate::Common;
 use crate::evaluate::judge::{Judged, Placed};
+use crate::evaluate::listing::Listing;
 use crate::evaluate::prequential::{self, Course};
 use crate::evaluate::stream::Stream;
 use crate::output;
@@ -85,9 +86,9 @@ fn tune(args: &Args, stream: &Stream, start: Settings, budget: &Budget, workers:
     let micro_batch = args.common.micro_batch();
     let judge = |bar: &ProgressBar, settings: &Settings, length: u64, keep_from: Option<u64>| {
         let started = Instant::now();
-        let course = Course { methods: &[], micro_batch, keep_from };
-        let events = stream.events().take(usize::try_from(length).unwrap_or(usize::MAX));
-        let run = prequential::go(events, settings.clone(), &course, |n| bar.inc(n))?;
+        let course = Course { methods: &[], micro_batch, keep_from, listed: &[] };
+        let entries = stream.entries(Listing::AsMet).take(usize::try_from(length).unwrap_or(usize::MAX));
+        let run = prequential::go(entries, settings.clone(), &course, |n| bar.inc(n))?;
         budget.ran(length, started.elapsed());
         Ok::<_, Error>(run.judged)
     };

@@ -1,0 +1,135 @@
+//! What a log says about its items: one record for each, put together from the rows that name it.
+//!
+//! Of each field the first value in time counts. Later rows only add what was still missing: a price that changes, say,
+//! would otherwise be known before its time.
+
+use schemas::Item;
+
+use super::columns::Role;
+use super::ids::Ids;
+
+/// Levels of a dotted category that count; each has lists of its own.
+const LEVELS: usize = 8;
+
+/// A row's place in the order of the log: its event time, then its number in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) ts: i64,
+    pub(super) number: u32,
+}
+
+/// A field's text, and where the log says it first.
+#[derive(Debug, Clone, Copy)]
+struct Field {
+    first: Place,
+    text: u32,
+}
+
+/// Later than every row.
+const VACANT: Field = Field { first: Place { ts: i64::MAX, number: u32::MAX }, text: 0 };
+
+/// The fields of one item, in the order of [`Role::CONTENT`].
+type Fields = [Field; 4];
+
+/// The fields of each item, by its number; 64 bytes each, and every distinct text once.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    items: Vec<Fields>,
+    texts: Ids,
+}
+
+impl Contents {
+    /// Takes what a row says about its item.
+    pub(super) fn take(&mut self, item: u32, place: Place, content: [Option<&str>; 4]) {
+        for (n, (role, text)) in Role::CONTENT.into_iter().zip(content).enumerate() {
+            let Some(text) = text.filter(|text| role != Role::Price || price(text).is_some()) else { continue };
+            let at = item as usize;
+            if at >= self.items.len() {
+                self.items.resize(at + 1, [VACANT; 4]);
+            }
+            let field = &mut self.items[at][n];
+            if place < field.first {
+                *field = Field { first: place, text: self.texts.intern(text) };
+            }
+        }
+    }
+
+    /// Forgets what only rows after `last` say: they are left out of the log.
+    pub(super) fn forget_after(&mut self, last: Place) {
+        self.items.iter_mut().flatten().filter(|field| field.first > last).for_each(|field| *field = VACANT);
+    }
+
+    /// The item's record; `None` when no row says anything about it.
+    pub(super) fn item(&self, number: u32, id: impl FnOnce() -> String) -> Option<Item> {
+        let fields = self.items.get(number as usize)?;
+        let text = |field: &Field| (field.first < VACANT.first).then(|| self.texts.get(field.text));
+        let [title, category, brand, cost] = fields.each_ref().map(text);
+        if [title, category, brand, cost].iter().all(Option::is_none) {
+            return None;
+        }
+        Some(Item {
+            item_id: id(),
+            title: title.unwrap_or_default().to_owned(),
+            categories: category.map(categories).unwrap_or_default(),
+            brand: brand.map(str::to_owned),
+            price: cost.and_then(price),
+            published_at: None,
+            available: true,
+            attributes: Default::default(),
+        })
+    }
+}
+
+/// From general to special: `a.b.c` is of `a`, of `a.b`, and of `a.b.c`.
+fn categories(path: &str) -> Vec<String> {
+    let levels = path.split('.').map(str::trim).filter(|level| !level.is_empty()).take(LEVELS);
+    let mut categories: Vec<String> = Vec::new();
+    for level in levels {
+        categories.push(categories.last().map_or_else(|| level.to_owned(), |above| format!("{above}.{level}")));
+    }
+    categories
+}
+
+fn price(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|price: &f64| price.is_finite() && *price >= 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dotted_category_is_of_every_level_above_it() {
+        let levels = ["electronics", "electronics.audio", "electronics.audio.headphone"];
+        assert_eq!(categories("electronics.audio.headphone"), levels);
+        assert_eq!(categories("shoes"), ["shoes"]);
+        assert_eq!(categories(" .shoes.. running."), ["shoes", "shoes.running"]);
+        assert!(categories("...").is_empty());
+        assert_eq!(categories(&"a.".repeat(1_000)).len(), LEVELS);
+    }
+
+    #[test]
+    fn a_field_is_what_the_log_says_first_in_time_and_later_rows_add_what_is_missing() {
+        let mut contents = Contents::default();
+        let place = |ts| Place { ts, number: 1 };
+        contents.take(3, place(20), [Some("late"), None, Some("Vera"), Some("7")]);
+        contents.take(3, place(10), [Some("early"), None, None, Some("free")]);
+        contents.take(3, place(30), [None, Some("shoes"), Some("Kabek"), None]);
+        let item = |contents: &Contents| contents.item(3, || "i".to_owned()).expect("is known");
+        let all = item(&contents);
+        assert_eq!((all.title.as_str(), all.brand.as_deref(), all.price), ("early", Some("Vera"), Some(7.0)));
+        assert_eq!(all.categories, ["shoes"]);
+        // What lies after the end of the log is not known.
+        contents.forget_after(place(10));
+        let cut = item(&contents);
+        assert_eq!((cut.title.as_str(), cut.brand, cut.price, cut.categories.len()), ("early", None, None, 0));
+        contents.forget_after(place(5));
+        assert!(contents.item(3, String::new).is_none() && contents.item(4, String::new).is_none());
+    }
+
+    #[test]
+    fn only_a_number_that_can_be_paid_is_a_price() {
+        assert_eq!(["79.50", "0"].map(price), [Some(79.5), Some(0.0)]);
+        assert!(["", "12,50", "$5", "-1", "NaN", "inf"].into_iter().all(|text| price(text).is_none()));
+    }
+}
