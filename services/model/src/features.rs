@@ -68,14 +68,15 @@ pub(crate) struct Evidence {
     best_cosine: f32,
     /// What the user did with each item of the history.
     own: Plain<Own>,
-    /// Slot of the last item.
-    last: Option<u32>,
+    /// `[dim]`: the last item's vector; empty when there is none.
+    last: Vec<f32>,
     context: [f32; 4],
 }
 
 impl Evidence {
     pub(crate) fn new(knowledge: &Knowledge, query: &Query<'_>) -> Self {
-        let positive = || query.history.iter().rev().filter(|seen| seen.kind.is_positive());
+        let last = query.history.iter().rfind(|seen| seen.kind.is_positive());
+        let last = last.and_then(|seen| knowledge.items.slot(seen.key));
         let sessions = knowledge.sessions.neighbours(query.user, query.history, &knowledge.settings.session_bounds());
         Self {
             pairs: pairs(knowledge, query.history),
@@ -84,7 +85,7 @@ impl Evidence {
             alike: query.catalog.alike(query.history),
             best_cosine: query.retrieved.first().map_or(0.0, |(cosine, _)| *cosine),
             own: own(query.history),
-            last: positive().next().and_then(|seen| knowledge.items.slot(seen.key)),
+            last: last.map_or_else(Vec::new, |slot| knowledge.items.vector(slot).into_owned()),
             context: context(query),
         }
     }
@@ -228,7 +229,7 @@ pub(crate) fn of(
     let items = &knowledge.items;
     let vector = items.vector(candidate.slot);
     let cosine = dot(&vector, query.vector);
-    let likeness = evidence.last.map_or(0.0, |last| dot(&vector, &items.vector(last)));
+    let likeness = dot(&vector, &evidence.last);
     let Paired { last, before, sum, linked } = evidence.pairs.get(&candidate.key).copied().unwrap_or_default();
     let session = evidence.sessions.get(&candidate.key).copied().unwrap_or_default();
     let entry = items.entry(candidate.slot);

@@ -119,7 +119,7 @@ impl Default for Settings {
             dim: 64,
             heads: 2,
             history: 16,
-            remembered: 64,
+            remembered: 128,
             row_encoding: RowEncoding::default(),
             negatives: 512,
             replay: 1.0,

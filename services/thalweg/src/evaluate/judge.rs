@@ -19,7 +19,7 @@ use crate::error::Error;
 pub(crate) const WINDOWS: u64 = 50;
 /// Items of a history kept for the rivals, and to tell a repeat: as many as the product remembers by default, for the
 /// frozen copy must see what the product sees.
-const KEPT: usize = 64;
+const KEPT: usize = 128;
 /// Users whose history is kept for the rivals.
 const USERS: usize = 200_000;
 /// The product's name among the methods.
