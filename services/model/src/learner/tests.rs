@@ -229,7 +229,7 @@ fn a_listed_item_that_nobody_chose_is_recommended_to_who_chose_one_like_it() {
     learn(&mut learner, &stream(1_200));
     let (model, _) = publish(&mut learner, &Model::empty("flex").expect("opens"), PayloadKind::Snapshot, 1);
     let ts = 1_700_000_900_000;
-    let mut cold = |last: &str, catalog: &Catalog| {
+    let cold = |last: &str, catalog: &Catalog| {
         let history = [Seen { key: key_of(last), kind: Kind::View, ts }];
         let mut lists = model.slates(&[UserView { user: 0, history: &history, ts }], catalog, 100);
         lists.remove(0).into_iter().find(|entry| entry.id == "cold")

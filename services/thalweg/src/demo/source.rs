@@ -36,7 +36,7 @@ enum Kind {
         /// Events still to come.
         left: u64,
     },
-    Log(Peekable<Box<dyn Iterator<Item = Entry> + Send>>),
+    Log(Box<Peekable<Box<dyn Iterator<Item = Entry> + Send>>>),
 }
 
 impl Traffic {
@@ -45,12 +45,10 @@ impl Traffic {
             let log = tokio::task::block_in_place(|| commands::open_log(path, &args.how))?;
             let name =
                 path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
-            return Ok(Self {
-                label: format!("recorded log {name}, {} events of {} users", log.len(), log.users()),
-                skipped: log.skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
-                titles: HashMap::new(),
-                kind: Kind::Log((Box::new(log.into_entries()) as Box<dyn Iterator<Item = Entry> + Send>).peekable()),
-            });
+            let label = format!("recorded log {name}, {} events of {} users", log.len(), log.users());
+            let skipped = log.skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect();
+            let entries: Box<dyn Iterator<Item = Entry> + Send> = Box::new(log.into_entries());
+            return Ok(Self { label, skipped, titles: HashMap::new(), kind: Kind::Log(Box::new(entries.peekable())) });
         }
         let shop = Shop::new(ShopSettings::default(), args.seed, now);
         let titles = shop.catalog().iter().map(|item| (item.item_id.clone(), item.title.clone())).collect();
