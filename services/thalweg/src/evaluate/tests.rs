@@ -137,9 +137,12 @@ fn an_item_that_was_never_chosen_is_hit_by_its_content_when_it_is_listed_from_th
     let records = stream.listed(Listing::FromStart);
     let run = listed(stream.entries(Listing::FromStart), &["frozen"], &records);
     assert_eq!((records.len(), run.records), (184, 184));
-    // Of 184 things 20 by chance would be a ninth.
-    let [online, frozen] = ["thalweg", "frozen"].map(|method| first_choices(&run, method));
-    assert!(online > 30.0 && frozen > 0.0, "{online} and {frozen}");
+    // An order of first choices would tell who is next.
+    assert!(records.is_sorted_by_key(|record| schemas::key_of(&record.item_id)));
+    // By chance 20 of 184 things would be 11 %. The copy learned too little before it stopped to do better than that.
+    let online = first_choices(&run, "thalweg");
+    assert!(online > 15.0, "{online}");
+    assert!(online > first_choices(&run, "frozen"));
     let json = run.judged.breakdown.json();
     assert_eq!(
         (&json["item_age"]["never_chosen"]["tests"], &json["item_age"]["never_known"]),
