@@ -12,7 +12,7 @@ pub(crate) enum How {
         --columns user=session_id,item=article_id,time=timestamp --methods popularity,covisitation --json\n\n\
         Cold start by content: thalweg evaluate prequential orders.csv --catalog from-start \
         --columns user=customer,item=sku,time=at,title=name,category=path,brand=brand,price=price")]
-    Prequential(prequential::Args),
+    Prequential(Box<prequential::Args>),
     /// The ADER protocol: learn block after block, predict each with what was learned from those before it.
     #[command(after_help = "Example: thalweg evaluate ader ader-diginetica --report ader.html")]
     Ader(ader::Args),

@@ -36,8 +36,10 @@ enum Kind {
         /// Events still to come.
         left: u64,
     },
-    Log(Peekable<Box<dyn Iterator<Item = Entry> + Send>>),
+    Log(Box<Peekable<Entries>>),
 }
+
+type Entries = Box<dyn Iterator<Item = Entry> + Send>;
 
 impl Traffic {
     pub(super) fn open(args: &Args, now: i64) -> Result<Self, Error> {
@@ -49,7 +51,7 @@ impl Traffic {
                 label: format!("recorded log {name}, {} events of {} users", log.len(), log.users()),
                 skipped: log.skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
                 titles: HashMap::new(),
-                kind: Kind::Log((Box::new(log.into_entries()) as Box<dyn Iterator<Item = Entry> + Send>).peekable()),
+                kind: Kind::Log(Box::new((Box::new(log.into_entries()) as Entries).peekable())),
             });
         }
         let shop = Shop::new(ShopSettings::default(), args.seed, now);
