@@ -36,8 +36,10 @@ enum Kind {
         /// Events still to come.
         left: u64,
     },
-    Log(Box<Peekable<Box<dyn Iterator<Item = Entry> + Send>>>),
+    Log(Box<Peekable<Entries>>),
 }
+
+type Entries = Box<dyn Iterator<Item = Entry> + Send>;
 
 impl Traffic {
     pub(super) fn open(args: &Args, now: i64) -> Result<Self, Error> {
@@ -45,10 +47,12 @@ impl Traffic {
             let log = tokio::task::block_in_place(|| commands::open_log(path, &args.how))?;
             let name =
                 path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
-            let label = format!("recorded log {name}, {} events of {} users", log.len(), log.users());
-            let skipped = log.skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect();
-            let entries: Box<dyn Iterator<Item = Entry> + Send> = Box::new(log.into_entries());
-            return Ok(Self { label, skipped, titles: HashMap::new(), kind: Kind::Log(Box::new(entries.peekable())) });
+            return Ok(Self {
+                label: format!("recorded log {name}, {} events of {} users", log.len(), log.users()),
+                skipped: log.skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
+                titles: HashMap::new(),
+                kind: Kind::Log(Box::new((Box::new(log.into_entries()) as Entries).peekable())),
+            });
         }
         let shop = Shop::new(ShopSettings::default(), args.seed, now);
         let titles = shop.catalog().iter().map(|item| (item.item_id.clone(), item.title.clone())).collect();

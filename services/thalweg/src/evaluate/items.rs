@@ -34,6 +34,8 @@ impl First {
 #[derive(Debug, Default)]
 pub(crate) struct Items {
     first: HashMap<u64, First>,
+    /// Event time of the first sighting of all.
+    opening: Option<i64>,
 }
 
 impl Items {
@@ -42,6 +44,7 @@ impl Items {
     }
 
     pub(crate) fn meet(&mut self, key: u64, ts: i64, offset: u64) {
+        self.opening.get_or_insert(ts);
         let number = u32::try_from(self.first.len()).unwrap_or(u32::MAX);
         self.first.entry(key).or_insert(First { number, ts, offset });
     }
@@ -50,8 +53,24 @@ impl Items {
         self.first.len()
     }
 
-    /// Whether an item is younger than a day at `ts`; one never met is.
+    /// Whether an item is younger than a day at `ts`; one never met was listed before the first sighting of all.
     pub(crate) fn is_new(&self, key: u64, ts: i64) -> bool {
-        self.get(key).is_none_or(|first| first.is_within_a_day_of(ts))
+        let since = self.get(key).map(|first| first.ts).or(self.opening);
+        since.is_none_or(|since| ts - since < DAY_MS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_that_was_never_met_is_as_old_as_the_stream() {
+        let mut items = Items::default();
+        assert!(items.is_new(9, DAY_MS));
+        items.meet(1, 0, 0);
+        items.meet(2, DAY_MS, 1);
+        assert_eq!([1, 2, 9].map(|key| items.is_new(key, DAY_MS - 1)), [true, true, true]);
+        assert_eq!([1, 2, 9].map(|key| items.is_new(key, DAY_MS)), [false, true, false]);
     }
 }

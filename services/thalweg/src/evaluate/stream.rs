@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use schemas::Item;
+use schemas::{Item, key_of};
 
 use super::blocks::{self, Block};
 use super::listing::Listing;
@@ -76,11 +76,13 @@ impl Stream {
         }
     }
 
-    /// The records that are listed before the first event.
+    /// The records that are listed before the first event, in an order that tells nothing of when the items will occur.
     pub(crate) fn listed(&self, listing: Listing) -> Vec<Item> {
-        match (&self.recorded, listing) {
+        let mut records: Vec<Item> = match (&self.recorded, listing) {
             (Recorded::Log(log), Listing::FromStart) => log.records().collect(),
             _ => Vec::new(),
-        }
+        };
+        records.sort_by_cached_key(|record| key_of(&record.item_id));
+        records
     }
 }

@@ -99,8 +99,8 @@ fn the_product_hits_nothing_on_a_stream_without_repeats() {
 /// Each session stays among the things of one kind, and looks at two that everybody knows and one that nobody saw before.
 fn kinds() -> String {
     let mut text = "user,item,kind\n".to_owned();
-    for session in 0..480 {
-        let (kind, n) = (session % 24, session / 24);
+    for session in 0..160 {
+        let (kind, n) = (session % 8, session / 8);
         for item in [format!("k{kind}.{}", n % 3), format!("k{kind}.{}", (n + 1) % 3), format!("k{kind}.fresh{n}")] {
             text.push_str(&format!("s{session},{item},all.kind{kind}\n"));
         }
@@ -111,7 +111,7 @@ fn kinds() -> String {
 /// Hit rate of the choices that were the first ever of their items, in per cent, and how many were hit.
 fn first_choices(run: &prequential::Run, method: &str) -> f64 {
     let json = young::json(&run.judged.young());
-    assert_eq!(json["never_chosen"]["tests"], 384, "the last choice of each session after the first fifth");
+    assert_eq!(json["never_chosen"]["tests"], 128, "the last choice of each session after the first fifth");
     json["never_chosen"]["methods"][method]["hr_20"].as_f64().expect("is tested")
 }
 
@@ -121,12 +121,12 @@ fn an_item_that_is_listed_when_it_is_met_is_not_hit_on_that_choice() {
     let stream = recorded(folder.path(), &kinds(), "user=user,item=item,category=kind");
     assert!(stream.listed(Listing::AsMet).is_empty());
     let run = listed(stream.entries(Listing::AsMet), &["frozen"], &[]);
-    assert_eq!(run.records, 552, "every item in the end");
+    assert_eq!(run.records, 184, "every item in the end");
     assert_eq!([first_choices(&run, "thalweg"), first_choices(&run, "frozen")], [0.0, 0.0]);
     let json = run.judged.breakdown.json();
     assert_eq!(
         (&json["item_age"]["never_known"]["tests"], &json["item_age"]["never_chosen"]),
-        (&384.into(), &().into())
+        (&128.into(), &().into())
     );
 }
 
@@ -136,14 +136,17 @@ fn an_item_that_was_never_chosen_is_hit_by_its_content_when_it_is_listed_from_th
     let stream = recorded(folder.path(), &kinds(), "user=user,item=item,category=kind");
     let records = stream.listed(Listing::FromStart);
     let run = listed(stream.entries(Listing::FromStart), &["frozen"], &records);
-    assert_eq!((records.len(), run.records), (552, 552));
-    // Of 552 things 20 by chance would be one in 28.
-    let [online, frozen] = ["thalweg", "frozen"].map(|method| first_choices(&run, method));
-    assert!(online > 30.0 && frozen > 0.0, "{online} and {frozen}");
+    assert_eq!((records.len(), run.records), (184, 184));
+    // An order of first choices would tell who is next.
+    assert!(records.is_sorted_by_key(|record| schemas::key_of(&record.item_id)));
+    // By chance 20 of 184 things would be 11 %. The copy learned too little before it stopped to do better than that.
+    let online = first_choices(&run, "thalweg");
+    assert!(online > 15.0, "{online}");
+    assert!(online > first_choices(&run, "frozen"));
     let json = run.judged.breakdown.json();
     assert_eq!(
         (&json["item_age"]["never_chosen"]["tests"], &json["item_age"]["never_known"]),
-        (&384.into(), &().into())
+        (&128.into(), &().into())
     );
 }
 
