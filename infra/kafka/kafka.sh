@@ -95,7 +95,8 @@ start_java() {
     "$java" -Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$classpath" kafka.tools.StorageTool \
         format --ignore-formatted --cluster-id "$cluster" --config "$settings" >"$state/format.log" 2>&1 ||
         fail "Kafka could not prepare its folder (see $state/format.log): free some disk space, or 'infra/kafka/kafka.sh wipe $name' and start again."
-    nohup "$java" -Xms128m "-Xmx${KAFKA_HEAP:-512m}" -server \
+    # One compiler only: the second one takes half of two cores for the first minutes, which is as long as a demo or a test lives.
+    nohup "$java" -Xms128m "-Xmx${KAFKA_HEAP:-512m}" -XX:TieredStopAtLevel=1 \
         -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 \
         -XX:+ExplicitGCInvokesConcurrent -XX:+PerfDisableSharedMem -Djava.awt.headless=true \
         "-Dlog4j2.configurationFile=$here/log4j2.properties" \

@@ -32,6 +32,8 @@ pub(crate) struct Listed {
     pub(crate) categories: Box<[Arc<str>]>,
     /// Keys of its content rows.
     pub(crate) features: Box<[u64]>,
+    /// The number of its listing; `None` while it is not to be had.
+    listing: Option<u64>,
 }
 
 /// What the topic `items` says, newest record of each item. Its size is the catalog's.
@@ -46,8 +48,8 @@ impl Catalog {
     /// Takes a record in; `None` delists.
     pub fn apply(&mut self, item_id: &str, item: Option<&Item>) {
         let key = key_of(item_id);
-        if let Some(old) = self.items.remove(&key) {
-            self.likeness.delist(key, &old.features);
+        if let Some(Listed { features, listing: Some(listing), .. }) = self.items.remove(&key) {
+            self.likeness.delist(listing, &features);
         }
         match item {
             Some(item) => {
@@ -58,8 +60,9 @@ impl Catalog {
                 }
                 let categories = item.categories.iter().map(|name| Arc::from(name.as_str())).collect();
                 let features = features(item);
-                self.likeness.list(key, &features);
-                self.items.insert(key, Listed { categories, features });
+                // What is sold out must not take the places of what can be shown.
+                let listing = item.available.then(|| self.likeness.list(key, &features));
+                self.items.insert(key, Listed { categories, features, listing });
             }
             None => {
                 self.delisted.insert(key);
@@ -97,12 +100,19 @@ impl Catalog {
             return alike;
         }
         let mut fade = 1.0;
-        let newest_first = history.iter().rev().filter(|seen| seen.kind.is_positive());
-        for (distance, seen) in newest_first.take(LIKED).enumerate() {
+        let mut liked: Vec<u64> = Vec::with_capacity(LIKED);
+        for seen in history.iter().rev().filter(|seen| seen.kind.is_positive()) {
+            if liked.len() == LIKED {
+                break;
+            }
+            if liked.contains(&seen.key) {
+                continue;
+            }
+            liked.push(seen.key);
             self.likeness.like(self.features(seen.key), |key, share| {
                 let alike = alike.entry(key).or_default();
                 alike.sum += fade * share;
-                if distance == 0 {
+                if liked.len() == 1 {
                     alike.last += share;
                 }
             });

@@ -148,10 +148,11 @@ fn own(history: &[Seen]) -> Plain<Own> {
         }
     }
     // Who buys again often buys the same things after one another.
-    if let Some((last, before)) = history.split_last() {
-        for (at, _) in before.iter().enumerate().filter(|(_, seen)| seen.key == last.key) {
-            for (seen, distance) in before[at + 1..].iter().take(FOLLOWING).zip(1_u8..) {
-                if let Some(own) = own.get_mut(&seen.key) {
+    let chosen: Vec<u64> = history.iter().filter(|seen| seen.kind.is_positive()).map(|seen| seen.key).collect();
+    if let Some((last, before)) = chosen.split_last() {
+        for (at, _) in before.iter().enumerate().filter(|(_, key)| *key == last) {
+            for (key, distance) in before[at + 1..].iter().take(FOLLOWING).zip(1_u8..) {
+                if let Some(own) = own.get_mut(key) {
                     own.followed = own.followed.max(f32::from(distance).recip());
                 }
             }

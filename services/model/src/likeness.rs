@@ -1,54 +1,50 @@
 //! Likeness by content: which listed items share the rare words, the brand, the categories of what a user chose.
 //!
-//! It knows an item from its record, so it can name one that nobody has chosen yet. A feature counts by its rarity
-//! (Spärck Jones, *A Statistical Interpretation of Term Specificity*, 1972), and a shelf keeps the newest of many.
+//! It knows an item from its record, so it can name one that nobody has chosen yet. A feature counts by the square of its
+//! inverse document frequency, as in the cosine of two texts (Spärck Jones, *A Statistical Interpretation of Term
+//! Specificity*, 1972). Of a feature that many items have only the newest are looked at.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 
 use crate::keymap::Plain;
 
-/// Items that a feature's shelf holds: of a feature that more have, it holds those listed last.
-const SHELF: usize = 256;
+/// Items with one feature that are looked at: those listed last.
+const OF_A_SHELF: usize = 256;
 /// Items looked at for one item's likes; its rarest features first.
 const LOOKED_AT: usize = 768;
 
-/// Items with one feature.
-#[derive(Debug, Clone, Default)]
-struct Shelf {
-    /// Oldest first.
-    newest: VecDeque<u64>,
-    /// How many have it, those no more on the shelf among them.
-    count: usize,
-}
+/// Items with one feature, by the number of their listing.
+type Shelf = BTreeMap<u64, u64>;
 
 /// Listed items by their content features.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Likeness {
     shelves: Plain<Shelf>,
     items: usize,
+    /// Listings so far.
+    listings: u64,
 }
 
 impl Likeness {
-    pub(crate) fn list(&mut self, key: u64, features: &[u64]) {
+    /// Takes an item in and gives the number of its listing.
+    pub(crate) fn list(&mut self, key: u64, features: &[u64]) -> u64 {
         self.items += 1;
+        self.listings += 1;
         for feature in features {
-            let shelf = self.shelves.entry(*feature).or_default();
-            shelf.count += 1;
-            shelf.newest.push_back(key);
-            if shelf.newest.len() > SHELF {
-                shelf.newest.pop_front();
-            }
+            self.shelves.entry(*feature).or_default().insert(self.listings, key);
         }
+        self.listings
     }
 
-    pub(crate) fn delist(&mut self, key: u64, features: &[u64]) {
+    /// Takes out what [`list`](Self::list) took in under this number with these features.
+    pub(crate) fn delist(&mut self, listing: u64, features: &[u64]) {
         self.items -= 1;
         for feature in features {
-            let Some(shelf) = self.shelves.get_mut(feature) else { continue };
-            shelf.count -= 1;
-            shelf.newest.retain(|other| *other != key);
-            if shelf.count == 0 {
-                self.shelves.remove(feature);
+            if let Some(shelf) = self.shelves.get_mut(feature) {
+                shelf.remove(&listing);
+                if shelf.is_empty() {
+                    self.shelves.remove(feature);
+                }
             }
         }
     }
@@ -56,11 +52,11 @@ impl Likeness {
     /// What a feature counts.
     #[allow(clippy::cast_precision_loss)] // counts
     pub(crate) fn rarity(&self, feature: u64) -> f32 {
-        self.shelves.get(&feature).map_or(0.0, |shelf| (1.0 + self.items as f32 / shelf.count as f32).ln().powi(2))
+        self.shelves.get(&feature).map_or(0.0, |shelf| (1.0 + self.items as f32 / shelf.len() as f32).ln().powi(2))
     }
 
-    /// Shows `found` every item like one with these features, and how much of its content they share: a part of 1 for
-    /// each shared feature.
+    /// Shows `found` items like one with these features: for each shared feature that is looked at, what part of 1 it is
+    /// worth. An item beyond the bounds of a common feature shares more than it shows.
     pub(crate) fn like(&self, features: &[u64], mut found: impl FnMut(u64, f32)) {
         let mut shelves: Vec<(f32, &Shelf)> = Vec::with_capacity(features.len());
         for feature in features {
@@ -70,10 +66,11 @@ impl Likeness {
         shelves.sort_by(|a, b| b.0.total_cmp(&a.0));
         let mut left = LOOKED_AT;
         for (weight, shelf) in shelves {
-            for key in shelf.newest.iter().rev().take(left) {
+            let looked_at = shelf.len().min(OF_A_SHELF).min(left);
+            for key in shelf.values().rev().take(looked_at) {
                 found(*key, weight / whole);
             }
-            left = left.saturating_sub(shelf.newest.len());
+            left -= looked_at;
         }
     }
 }
@@ -91,24 +88,29 @@ mod tests {
     #[test]
     fn who_shares_the_rarer_feature_is_more_alike() {
         let mut likeness = Likeness::default();
-        (0..50).for_each(|key| likeness.list(key, &[7]));
+        for key in 0..50 {
+            likeness.list(key, &[7]);
+        }
         likeness.list(100, &[7, 8]);
-        likeness.list(101, &[8]);
+        let listing = likeness.list(101, &[8]);
         let shares = like(&likeness, &[7, 8]);
         assert!((shares[&100] - 1.0).abs() < 1e-6);
         assert!(shares[&101] > shares[&3] && shares[&3] > 0.0);
-        likeness.delist(101, &[8]);
+        likeness.delist(listing, &[8]);
         assert!(!like(&likeness, &[7, 8]).contains_key(&101));
     }
 
     #[test]
-    fn a_shelf_holds_the_newest_and_forgets_what_went() {
+    fn the_newest_are_looked_at_and_when_they_go_those_before_them() {
         let mut likeness = Likeness::default();
-        (0..1_000).for_each(|key| likeness.list(key, &[7]));
+        let listings: Vec<u64> = (0..1_000).map(|key| likeness.list(key, &[7])).collect();
         let shares = like(&likeness, &[7]);
-        assert_eq!(shares.len(), SHELF);
+        assert_eq!(shares.len(), OF_A_SHELF);
         assert!(shares.contains_key(&999) && !shares.contains_key(&0));
-        (0..1_000).for_each(|key| likeness.delist(key, &[7]));
+        listings[500..].iter().for_each(|listing| likeness.delist(*listing, &[7]));
+        let shares = like(&likeness, &[7]);
+        assert!(shares.len() == OF_A_SHELF && shares.contains_key(&499));
+        listings[..500].iter().for_each(|listing| likeness.delist(*listing, &[7]));
         assert!(like(&likeness, &[7]).is_empty() && likeness.shelves.is_empty());
     }
 }

@@ -408,11 +408,11 @@ impl<'a> Payload<'a> {
         let dim = knowledge.items.dim();
         let keys = self.column("content.key", Dtype::U64, u64::from_le_bytes)?;
         let accumulators = self.column("content.accumulator", Dtype::F32, f32::from_le_bytes)?;
-        let rows = Rows::read(self, "content.row", dim)?;
-        same_length("content.row", rows.len(), keys.len() * dim)?;
         same_length("content.accumulator", accumulators.len(), keys.len())?;
         // Only who learns on asks for a feature's row: the items' vectors have it in them.
         if knowledge.items.table().is_none() {
+            let rows = Rows::read(self, "content.row", dim)?;
+            same_length("content.row", rows.len(), keys.len() * dim)?;
             for ((key, accumulator), row) in keys.into_iter().zip(accumulators).zip(rows.chunks_exact(dim)) {
                 knowledge.content.insert(key, Arc::new(ContentRow { row: row.to_vec(), accumulator }));
             }

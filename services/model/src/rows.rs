@@ -162,14 +162,17 @@ impl Rows {
     }
 }
 
+/// What 127 steps can still be without becoming infinite.
+const LARGEST: f32 = f32::MAX / 2.0;
+
 fn scale_of(name: &str) -> String {
     format!("{name}_scale")
 }
 
 /// The size of a row's steps. It has 16 significant bits, rounded up, so that 127 steps are exact in f32: a decoded row
-/// has the same scale again. A row too small for that is zero.
+/// has the same scale again. A row too small for that is zero; a value that is not finite counts as the largest there is.
 fn scale(row: &[f32]) -> f32 {
-    let most = row.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+    let most = row.iter().fold(0.0_f32, |most, x| most.max(x.abs())).min(LARGEST);
     let scale = most / 127.0;
     if scale < f32::MIN_POSITIVE { 0.0 } else { f32::from_bits((scale.to_bits() + 0xff) & !0xff) }
 }
@@ -232,6 +235,13 @@ mod tests {
     fn a_value_too_large_for_f16_stays_at_its_end() {
         let rows = Rows::encode(RowEncoding::F16, 2, &[1e6, -1e6]);
         assert_eq!(decoded(&rows), [65_504.0, -65_504.0]);
+    }
+
+    #[test]
+    fn what_is_not_finite_spoils_no_other_value_of_its_row() {
+        let decoded = decoded(&Rows::encode(RowEncoding::Int8, 4, &[f32::INFINITY, f32::NAN, 1.0, f32::NEG_INFINITY]));
+        assert!(decoded.iter().all(|x| x.is_finite()) && decoded[0] > 1e38 && decoded[3] < -1e38, "{decoded:?}");
+        assert_eq!(decoded[1..3], [0.0, 0.0]);
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::popularity::HALF_LIVES;
 use crate::ranker::Ranker;
 use crate::retrieval::retrieve;
 use crate::rows::RowEncoding;
+use crate::settings::Settings;
 use crate::trainable::OptimizerStates;
 
 /// A user as the scorer knows them.
@@ -154,6 +155,11 @@ impl Model {
         let payload = Payload::open(payload)?;
         let metadata = payload.metadata.clone();
         let settings = Arc::new(metadata.settings);
+        let shape = |s: &Settings| (s.dim, s.heads, s.history);
+        let fits = manifest.kind == PayloadKind::Snapshot || shape(&settings) == shape(&self.knowledge.settings);
+        if !fits || settings.dim == 0 || settings.heads == 0 || !settings.dim.is_multiple_of(settings.heads) {
+            return Err(Error::tensor("metadata", "asks for a network of another shape, or of none"));
+        }
         let mut knowledge = match manifest.kind {
             PayloadKind::Snapshot => self.knowledge.blank(Arc::clone(&settings), metadata.origin),
             PayloadKind::Delta => self.knowledge.clone(),

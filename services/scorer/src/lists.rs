@@ -53,7 +53,7 @@ impl Lists {
         Self {
             sources,
             tops: Tops::new(&settings),
-            worker: Worker::in_background("scorer-lists", &ctx),
+            worker: Worker::start("scorer-lists", &ctx),
             settings,
             redis,
             keys,

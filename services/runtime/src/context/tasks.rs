@@ -12,7 +12,7 @@ use tracing::{debug, error};
 
 use super::Context;
 
-/// Of 0 to 99: niceness 10 on Linux. Half of it shortened the wait of others less.
+/// Of 0 to 99: niceness 10 on Linux.
 const BACKGROUND: u8 = 22;
 
 /// Why a task of the service is no longer there.
@@ -96,9 +96,9 @@ impl Context {
         Thread { name, result }
     }
 
-    /// The same for work that no record waits for, such as learning: it leaves the processor to everything that one does.
+    /// The same for work that no slate waits for, such as learning: it leaves the processor to what one does.
     ///
-    /// With all services on two busy cores, a slate then waits a third to a half as long (`benches/README.md`).
+    /// With all services on two cores, a slate then waits half as long at the 99th percentile (`benches/README.md`).
     pub fn spawn_background<T: Send + 'static>(
         &self,
         name: &'static str,

@@ -17,9 +17,6 @@ use crate::error::Error;
 
 /// Parts of the stream that are told apart.
 pub(crate) const WINDOWS: u64 = 50;
-/// Items of a history kept for the rivals, and to tell a repeat: as many as the product remembers by default, for the
-/// frozen copy must see what the product sees.
-const KEPT: usize = 128;
 /// Users whose history is kept for the rivals.
 const USERS: usize = 200_000;
 /// The product's name among the methods.
@@ -124,7 +121,9 @@ pub(crate) fn split(length: u64) -> u64 {
 }
 
 impl Judge {
-    pub(crate) fn new(length: u64, rivals: Vec<Box<dyn Rival>>) -> Self {
+    /// `remembered` interactions of a user are kept for the rivals, and to tell a repeat: as many as the product remembers,
+    /// for the frozen copy must see what the product sees.
+    pub(crate) fn new(length: u64, remembered: usize, rivals: Vec<Box<dyn Rival>>) -> Self {
         let names = [PRODUCT].into_iter().chain(rivals.iter().map(|rival| rival.name()));
         Self {
             length,
@@ -132,7 +131,7 @@ impl Judge {
             offset: 0,
             methods: names.map(|name| Method { name, ..Method::default() }).collect(),
             rivals,
-            histories: Histories::new(USERS, KEPT),
+            histories: Histories::new(USERS, remembered),
             earlier: HashMap::new(),
             items: Items::default(),
             breakdown: Breakdown::default(),

@@ -74,7 +74,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let seed = settings.seed;
     if args.catalog == Listing::FromStart && !stream.has_catalog {
         return Err(Error::Other(
-            "--catalog from-start needs a catalog: name a column for title, category, brand or price in --columns"
+            "--catalog from-start needs a catalog: a file, with a column for title, category, brand or price in --columns"
                 .into(),
         ));
     }
@@ -111,7 +111,7 @@ pub(crate) fn go(
     let frozen = methods.iter().any(|method| method == FROZEN);
     let length = entries.len() as u64;
     let mut entries = entries.peekable();
-    let mut judge = Judge::new(length, rivals);
+    let mut judge = Judge::new(length, settings.remembered, rivals);
     judge.keep_from(keep_from.unwrap_or(u64::MAX));
     let learner = Learner::new(settings)?;
     // A thread of their own: the product's rate is measured beside them, not with them.

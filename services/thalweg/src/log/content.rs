@@ -1,13 +1,15 @@
-//! What a log says about its items: one record for each, put together from the rows that name it.
+//! What a log says about its items: a record for each, put together from the rows that name it.
 //!
-//! Of each field the first value in time counts. Later rows only add what was still missing: a price that changes, say,
-//! would otherwise be known before its time.
+//! Of each field the first value in time counts, and nothing of it is known before that row. Later rows only add what
+//! was still missing.
 
 use schemas::Item;
 
 use super::columns::Role;
 use super::ids::Ids;
 
+/// Bytes of a text that count: a record on the topic `items` has a bound, and a title of a page says no more.
+const TEXT_BYTES: usize = 1_024;
 /// Levels of a dotted category that count; each has lists of its own.
 const LEVELS: usize = 8;
 
@@ -27,11 +29,12 @@ struct Field {
 
 /// Later than every row.
 const VACANT: Field = Field { first: Place { ts: i64::MAX, number: u32::MAX }, text: 0 };
+const LAST: Place = Place { ts: i64::MAX - 1, number: u32::MAX };
 
 /// The fields of one item, in the order of [`Role::CONTENT`].
 type Fields = [Field; 4];
 
-/// The fields of each item, by its number; 64 bytes each, and every distinct text once.
+/// The fields of each item, by its number; 96 bytes each, and every distinct text once.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     items: Vec<Fields>,
@@ -49,7 +52,7 @@ impl Contents {
             }
             let field = &mut self.items[at][n];
             if place < field.first {
-                *field = Field { first: place, text: self.texts.intern(text) };
+                *field = Field { first: place, text: self.texts.intern(shortened(text)) };
             }
         }
     }
@@ -59,10 +62,20 @@ impl Contents {
         self.items.iter_mut().flatten().filter(|field| field.first > last).for_each(|field| *field = VACANT);
     }
 
-    /// The item's record; `None` when no row says anything about it.
+    /// The item's record in the end; `None` when no row says anything about it.
     pub(super) fn item(&self, number: u32, id: impl FnOnce() -> String) -> Option<Item> {
+        self.known(number, LAST, id)
+    }
+
+    /// The item's record as it is once the row at `place` is read; `None` when that row adds nothing to it.
+    pub(super) fn added(&self, number: u32, place: Place, id: impl FnOnce() -> String) -> Option<Item> {
         let fields = self.items.get(number as usize)?;
-        let text = |field: &Field| (field.first < VACANT.first).then(|| self.texts.get(field.text));
+        fields.iter().any(|field| field.first == place).then(|| self.known(number, place, id)).flatten()
+    }
+
+    fn known(&self, number: u32, until: Place, id: impl FnOnce() -> String) -> Option<Item> {
+        let fields = self.items.get(number as usize)?;
+        let text = |field: &Field| (field.first <= until).then(|| self.texts.get(field.text));
         let [title, category, brand, cost] = fields.each_ref().map(text);
         if [title, category, brand, cost].iter().all(Option::is_none) {
             return None;
@@ -88,6 +101,11 @@ fn categories(path: &str) -> Vec<String> {
         categories.push(categories.last().map_or_else(|| level.to_owned(), |above| format!("{above}.{level}")));
     }
     categories
+}
+
+/// Its beginning, where it is too long.
+fn shortened(text: &str) -> &str {
+    &text[..text.floor_char_boundary(TEXT_BYTES)]
 }
 
 fn price(text: &str) -> Option<f64> {
@@ -119,12 +137,25 @@ mod tests {
         let all = item(&contents);
         assert_eq!((all.title.as_str(), all.brand.as_deref(), all.price), ("early", Some("Vera"), Some(7.0)));
         assert_eq!(all.categories, ["shoes"]);
+        // Nothing is known before a row says it, and a row that adds nothing makes no record.
+        let at = |ts| contents.added(3, place(ts), || "i".to_owned());
+        let early = at(10).expect("adds the title");
+        assert_eq!((early.title.as_str(), early.brand, early.price), ("early", None, None));
+        assert_eq!(at(20).and_then(|item| item.brand).as_deref(), Some("Vera"));
+        assert!(at(30).is_some() && at(40).is_none());
         // What lies after the end of the log is not known.
         contents.forget_after(place(10));
         let cut = item(&contents);
         assert_eq!((cut.title.as_str(), cut.brand, cut.price, cut.categories.len()), ("early", None, None, 0));
         contents.forget_after(place(5));
         assert!(contents.item(3, String::new).is_none() && contents.item(4, String::new).is_none());
+    }
+
+    #[test]
+    fn a_text_beyond_the_bound_is_cut_between_two_characters() {
+        let long = format!("{}é", "a".repeat(TEXT_BYTES - 1));
+        assert_eq!(shortened(&long), "a".repeat(TEXT_BYTES - 1));
+        assert_eq!(shortened("short"), "short");
     }
 
     #[test]

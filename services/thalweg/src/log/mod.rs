@@ -61,8 +61,7 @@ pub struct Progress {
 pub struct Entry {
     /// What happened.
     pub event: Event,
-    /// The item's record, with the first event of the item; `None` when the log has no column for its content, or none
-    /// of its rows says anything.
+    /// The item's record so far, with each event whose row adds to it; `None` with every other.
     pub record: Option<Item>,
 }
 
@@ -144,7 +143,7 @@ impl Log {
         (0..self.len()).map(|index| self.table.event(index, &self.label))
     }
 
-    /// The events with the records of the items that they are the first of.
+    /// The events, each with its item's record where its row adds to it.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = Entry> + '_ {
         (0..self.len()).map(|index| self.entry(index))
     }
@@ -154,9 +153,9 @@ impl Log {
         (0..self.len()).map(move |index| self.entry(index))
     }
 
-    /// The record of each item that has one, in the order in which the items occur.
+    /// The record in the end of each item that has one.
     pub fn records(&self) -> impl Iterator<Item = Item> + '_ {
-        (0..self.len()).filter_map(|index| self.table.record(index))
+        self.table.records()
     }
 
     fn entry(&self, index: usize) -> Entry {

@@ -52,8 +52,6 @@ struct Row {
     /// Number of the row in the file, from 1.
     number: u32,
     kind: EventType,
-    /// Whether it is the first that is kept of its item.
-    is_first: bool,
 }
 
 impl Row {
@@ -130,7 +128,6 @@ impl Table {
             session: raw.session.and_then(present).map_or(u32::MAX, |session| self.sessions.intern(session)),
             number,
             kind,
-            is_first: false,
         };
         self.contents.take(row.item, row.place(), raw.content.map(|text| text.and_then(present)));
         Ok(row)
@@ -141,22 +138,21 @@ impl Table {
         self.kept.sort_by_key(|row| row.ts);
         self.kept.truncate(limit.unwrap_or(usize::MAX));
         self.kept.shrink_to_fit();
-        let mut met = vec![false; self.items.len()];
-        for row in &mut self.kept {
-            row.is_first = !std::mem::replace(&mut met[row.item as usize], true);
-        }
         if let Some(last) = self.kept.last() {
             self.contents.forget_after(last.place());
         }
     }
 
-    /// What is known of the item of the `index`-th row, when that is its first one.
+    /// What is known of the item of the `index`-th row once it is read, when that row adds to it.
     pub(super) fn record(&self, index: usize) -> Option<Item> {
         let row = self.kept[index];
-        if !row.is_first {
-            return None;
-        }
-        self.contents.item(row.item, || self.items.name(row.item))
+        self.contents.added(row.item, row.place(), || self.items.name(row.item))
+    }
+
+    /// What is known of each item in the end.
+    pub(super) fn records(&self) -> impl Iterator<Item = Item> + '_ {
+        let numbers = 0..u32::try_from(self.items.len()).unwrap_or(u32::MAX);
+        numbers.filter_map(|number| self.contents.item(number, || self.items.name(number)))
     }
 
     /// The `index`-th row as an event whose id starts with `label`.

@@ -58,7 +58,7 @@ fn honest(stream: &[Happened]) -> Vec<MicroBatch> {
 }
 
 fn judged(stream: &[Happened], rivals: Vec<Box<dyn Rival>>) -> Judged {
-    let mut judge = Judge::new(stream.len() as u64, rivals);
+    let mut judge = Judge::new(stream.len() as u64, 128, rivals);
     honest(stream).into_iter().try_for_each(|batch| judge.follow(batch)).expect("honest");
     judge.finish()
 }
@@ -130,7 +130,7 @@ fn on_a_stream_without_repeats_nobody_hits_anything() {
 #[test]
 fn a_label_in_a_rivals_history_shows_as_hits_on_a_stream_without_repeats() {
     // The check above is worth something only if it fails for whom it must: plant the leak, and see it fail.
-    let mut judge = Judge::new(300, Vec::new());
+    let mut judge = Judge::new(300, 128, Vec::new());
     let mut steps = judge.steps(&unique());
     let hits = |steps: &[Step]| {
         let lists = compete(&mut Parrot, steps);
@@ -151,7 +151,7 @@ fn a_product_that_is_shown_the_label_is_no_longer_judged() {
     let shown = &mut batches[200].shown[0];
     let label = Seen { key: shown.key, kind: Kind::View, ts: stream[200].ts };
     shown.history.push(label);
-    let mut judge = Judge::new(stream.len() as u64, Vec::new());
+    let mut judge = Judge::new(stream.len() as u64, 128, Vec::new());
     let followed = batches.into_iter().map(|batch| judge.follow(batch)).collect::<Vec<_>>();
     assert!(followed[..200].iter().all(Result::is_ok));
     let error = followed[200].as_ref().expect_err("a leak").to_string();
@@ -161,7 +161,7 @@ fn a_product_that_is_shown_the_label_is_no_longer_judged() {
 #[test]
 fn a_rival_that_joins_late_says_by_its_tests_that_it_did() {
     let stream: Vec<_> = (0..100).map(|n| view("a", 7, n * HOUR)).collect();
-    let mut judge = Judge::new(100, Vec::new());
+    let mut judge = Judge::new(100, 128, Vec::new());
     for (n, mut batch) in honest(&stream).into_iter().enumerate() {
         batch.joins = (n == 20).then(|| -> Box<dyn Rival> { Box::new(Fixed(vec![(7, 1.0)])) });
         judge.follow(batch).expect("honest");
