@@ -9,7 +9,7 @@ use schemas::Event;
 use super::Args;
 use crate::commands;
 use crate::error::Error;
-use crate::log::Entry;
+use crate::log::{Columns, Entry};
 use crate::shop::{Action, BadLimits, Shop, ShopSettings, bad_events};
 use crate::traffic::{self, Pacer};
 
@@ -48,7 +48,7 @@ impl Traffic {
             let name =
                 path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
             return Ok(Self {
-                label: format!("recorded log {name}, {} events of {} users", log.len(), log.users()),
+                label: format!("recorded log {name}, {} events of {} users{}", log.len(), log.users(), caution(args)),
                 skipped: log.skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
                 titles: HashMap::new(),
                 kind: Kind::Log(Box::new((Box::new(log.into_entries()) as Entries).peekable())),
@@ -134,6 +134,17 @@ impl Traffic {
             }
         }
         Ok(slice)
+    }
+}
+
+/// What a reader of the report has to know when the log lists its items: the trainer tests a first choice with the item's
+/// record just arrived, and this alone took its HR@20 on 6,000 real events from 36 % to 79 %. What was served stayed at 24 %.
+fn caution(args: &Args) -> &'static str {
+    let lists = args.how.columns.as_ref().is_some_and(Columns::has_content);
+    if lists {
+        "; items are listed just before their first event, which flatters the model's tested figures"
+    } else {
+        ""
     }
 }
 
