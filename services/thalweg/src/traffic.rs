@@ -6,7 +6,7 @@ use runtime::kafka::Outgoing;
 use schemas::{Event, Item, Timestamp};
 
 use crate::error::Error;
-use crate::log::Entry;
+use crate::log::Log;
 
 /// How often the pacer looks what is due.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
@@ -89,14 +89,14 @@ impl Pacer {
         due
     }
 
-    /// Waits until something is due and takes it from `entries`; empty when there is no more.
-    pub(crate) async fn due(&mut self, entries: &mut std::iter::Peekable<impl Iterator<Item = Entry>>) -> Vec<Entry> {
+    /// Waits until something is due and takes it from `events`; empty when there is no more.
+    pub(crate) async fn due(&mut self, events: &mut std::iter::Peekable<impl Iterator<Item = Event>>) -> Vec<Event> {
         let mut due = Vec::new();
-        while entries.peek().is_some() {
+        while events.peek().is_some() {
             while due.len() < BURST
-                && let Some(entry) = entries.next_if(|entry| self.admits(entry.event.ts.0))
+                && let Some(event) = events.next_if(|event| self.admits(event.ts.0))
             {
-                due.push(entry);
+                due.push(event);
             }
             if !due.is_empty() {
                 break;
@@ -129,14 +129,13 @@ pub(crate) fn listing(item: &Item) -> Result<Outgoing, Error> {
     })
 }
 
-/// The records of a recorded log's entries, each published when its item occurs first: by the time of writing it would be
-/// new for as long as the log is old.
-pub(crate) fn listings(entries: &[Entry]) -> impl Iterator<Item = Item> + '_ {
-    let published = |entry: &Entry| {
-        let published_at = Some(Timestamp(entry.event.ts.0));
-        Some(Item { published_at, ..entry.record.clone()? })
-    };
-    entries.iter().filter_map(published)
+/// What a recorded log says about its items, for before its first event, as in a shop that lists before it sells. A record
+/// that came with its item's first event would tell the trainer what is about to be chosen.
+///
+/// Each is as old as the log: by the time of writing all would be new.
+pub(crate) fn listings(log: &Log) -> impl Iterator<Item = Item> + '_ {
+    let published_at = log.span().map(|(first, _)| Timestamp(first));
+    log.records().into_iter().map(move |item| Item { published_at, ..item })
 }
 
 #[cfg(test)]
@@ -166,14 +165,14 @@ mod tests {
     }
 
     #[test]
-    fn an_items_record_is_published_when_the_item_occurs_first() {
-        let json = r#"{"type":"view","user_id":"u","item_id":"i","ts":1569888000000}"#;
-        let first = Entry {
-            event: serde_json::from_str(json).expect("parses"),
-            record: serde_json::from_str(r#"{"item_id":"i","title":"Blue shoe"}"#).ok(),
-        };
-        let again = Entry::from(first.event.clone());
-        let items: Vec<Item> = listings(&[first, again]).collect();
+    fn an_items_record_is_as_old_as_the_log_and_as_the_contract_has_it() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("log.csv");
+        std::fs::write(&path, "u,i,t,n\nu,j,1569888000,\nu,i,1569888060,Blue shoe\n").expect("writes");
+        let columns = "user=u,item=i,time=t,title=n".parse().expect("columns");
+        let options = crate::log::Options { columns, default_type: schemas::EventType::View, limit: None };
+        let log = Log::open(&path, &options, |_| {}).expect("opens");
+        let items: Vec<Item> = listings(&log).collect();
         assert_eq!(items.len(), 1);
         assert_eq!(items[0].published_at, Some(Timestamp(1_569_888_000_000)));
         let sent = listing(&items[0]).expect("serialises");

@@ -35,18 +35,17 @@ pub(crate) async fn run(args: Args, config: &Config) -> Result<(), Error> {
     let (rows, skipped) = (log.rows, log.skipped.clone());
     let started = std::time::Instant::now();
     let mut pacer = Pacer::new(args.pace.or(Pace::Unbounded));
-    let mut entries = log.into_entries().peekable();
-    let (mut sent, mut listed) = (0_u64, 0_u64);
+    let listings: Vec<_> = traffic::listings(&log).map(|item| traffic::listing(&item)).collect::<Result<_, _>>()?;
+    let listed = listings.len();
+    producer.send_all(&catalog, listings).await?;
+    let mut events = log.into_events().peekable();
+    let mut sent = 0_u64;
     loop {
-        let due = pacer.due(&mut entries).await;
+        let due = pacer.due(&mut events).await;
         if due.is_empty() {
             break;
         }
-        // An item is listed before its first event is sent.
-        let listings: Vec<_> = traffic::listings(&due).map(|item| traffic::listing(&item)).collect::<Result<_, _>>()?;
-        listed += listings.len() as u64;
-        producer.send_all(&catalog, listings).await?;
-        let records: Vec<_> = due.iter().map(|entry| traffic::record(&entry.event)).collect::<Result<_, _>>()?;
+        let records: Vec<_> = due.iter().map(traffic::record).collect::<Result<_, _>>()?;
         producer.send_all(&topic, records).await?;
         sent += due.len() as u64;
         bar.set_position(sent);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use schemas::{Item, key_of};
+use schemas::Item;
 
 use super::blocks::{self, Block};
 use super::listing::Listing;
@@ -76,13 +76,11 @@ impl Stream {
         }
     }
 
-    /// The records that are listed before the first event, in an order that tells nothing of when the items will occur.
+    /// The records that are listed before the first event.
     pub(crate) fn listed(&self, listing: Listing) -> Vec<Item> {
-        let mut records: Vec<Item> = match (&self.recorded, listing) {
-            (Recorded::Log(log), Listing::FromStart) => log.records().collect(),
+        match (&self.recorded, listing) {
+            (Recorded::Log(log), Listing::FromStart) => log.records(),
             _ => Vec::new(),
-        };
-        records.sort_by_cached_key(|record| key_of(&record.item_id));
-        records
+        }
     }
 }

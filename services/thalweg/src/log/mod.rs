@@ -18,7 +18,7 @@ mod time;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use schemas::{Event, EventType, Item};
+use schemas::{Event, EventType, Item, key_of};
 
 pub use columns::{Columns, Role};
 pub use error::LogError;
@@ -148,14 +148,17 @@ impl Log {
         (0..self.len()).map(|index| self.entry(index))
     }
 
-    /// The same as [`Log::entries`], owning the log: for a task of its own.
-    pub fn into_entries(self) -> impl ExactSizeIterator<Item = Entry> + Send + 'static {
-        (0..self.len()).map(move |index| self.entry(index))
+    /// The same as [`Log::events`], owning the log: for a task of its own.
+    pub fn into_events(self) -> impl ExactSizeIterator<Item = Event> + Send + 'static {
+        (0..self.len()).map(move |index| self.table.event(index, &self.label))
     }
 
-    /// The record in the end of each item that has one.
-    pub fn records(&self) -> impl Iterator<Item = Item> + '_ {
-        self.table.records()
+    /// The record in the end of each item that has one, in an order that tells nothing of when the items occur.
+    #[must_use]
+    pub fn records(&self) -> Vec<Item> {
+        let mut records: Vec<Item> = self.table.records().collect();
+        records.sort_by_cached_key(|record| key_of(&record.item_id));
+        records
     }
 
     fn entry(&self, index: usize) -> Entry {

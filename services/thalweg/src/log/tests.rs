@@ -178,7 +178,7 @@ fn an_event_id_names_file_columns_and_row_so_that_a_replay_is_idempotent() {
     let path = file(&folder, "clicks.csv", CLICKS.as_bytes());
     let ids = |columns: &str| {
         let log = open(&path, columns).expect("opens");
-        log.into_entries().map(|entry| entry.event.event_id.expect("has one")).collect::<Vec<_>>()
+        log.into_events().map(|event| event.event_id.expect("has one")).collect::<Vec<_>>()
     };
     assert_eq!(ids(COLUMNS), ids(COLUMNS));
     assert!(ids(COLUMNS)[0].starts_with("clicks.") && ids(COLUMNS)[0].ends_with("/13"), "{}", ids(COLUMNS)[0]);
@@ -272,7 +272,7 @@ fn an_items_record_comes_with_its_first_event_and_again_when_a_row_adds_to_it() 
             "{path:?}"
         );
         assert_eq!((shoe.categories.join(" "), shoe.brand.as_deref()), ("shoes shoes.running".into(), Some("Vera")));
-        assert_eq!(log.records().collect::<Vec<_>>(), [shoe]);
+        assert_eq!(log.records(), [shoe]);
     }
 }
 
@@ -282,11 +282,11 @@ fn content_that_cannot_be_read_is_missing_and_never_a_bad_row() {
     let csv = b"who,what,name,code,maker,cost\nu1,i1,caf\xe9,...,Vera,-1\n";
     let log = open(&file(&folder, "a.csv", csv), CATALOG).expect("opens");
     assert!(log.skipped.is_empty() && log.len() == 1);
-    let item = log.records().next().expect("the brand is known");
+    let item = log.records().pop().expect("the brand is known");
     assert_eq!((item.title.as_str(), item.categories.len(), item.price), ("", 0, None));
     // Nothing but null in a column is no mistake; a column that is not there is one.
     let json = file(&folder, "a.jsonl", b"{\"who\":\"u1\",\"what\":\"i1\",\"name\":null}\n");
-    assert_eq!(open(&json, "user=who,item=what,title=name").expect("opens").records().count(), 0);
+    assert_eq!(open(&json, "user=who,item=what,title=name").expect("opens").records().len(), 0);
     let error = open(&json, "user=who,item=what,title=headline").expect_err("is wrong").to_string();
     assert!(error.contains("no column `headline` (for title)"), "{error}");
 }
