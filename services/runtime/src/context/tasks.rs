@@ -12,8 +12,8 @@ use tracing::{debug, error};
 
 use super::Context;
 
-/// Of 0 to 99: niceness 10 on Linux.
-const BACKGROUND: u8 = 22;
+/// Of 0 to 99: niceness 5 on Linux. With 10 the learner falls behind on two busy cores.
+const BACKGROUND: u8 = 35;
 
 /// Why a task of the service is no longer there.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -98,7 +98,8 @@ impl Context {
 
     /// The same for work that no slate waits for, such as learning: it leaves the processor to what one does.
     ///
-    /// With all services on two cores, a slate then waits half as long at the 99th percentile (`benches/README.md`).
+    /// With all services on two cores, a slate then waits less than half as long at the 99th percentile, and learning
+    /// keeps up (`benches/README.md`).
     pub fn spawn_background<T: Send + 'static>(
         &self,
         name: &'static str,
@@ -184,7 +185,7 @@ mod tests {
         let ctx = Context::new("test");
         let (usual, background) = (ctx.spawn_thread("usual", niceness), ctx.spawn_background("background", niceness));
         let (usual, background) = (usual.join().await.ok().flatten(), background.join().await.ok().flatten());
-        assert!(usual.is_some_and(|usual| usual >= 10) || background == Some(10), "{usual:?} and {background:?}");
+        assert!(usual.is_some_and(|usual| usual >= 5) || background == Some(5), "{usual:?} and {background:?}");
     }
 
     #[tokio::test]
