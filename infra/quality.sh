@@ -28,6 +28,9 @@ sample "Globo, 60,000 clicks" globo-clicks-10-days.csv.gz prequential --methods 
 sample "Online Retail, 40,000 lines" online-retail.csv.gz prequential --methods popularity,covisitation --limit 40000 \
     --type purchase --columns user=CustomerID,item=StockCode,time=InvoiceDate,value=Quantity \
     --floor hr_20=32.6 --floor mrr_20=16.0
+sample "REES46, all of the slice, with its catalog" rees46-2h50.csv.gz prequential --methods covisitation \
+    --columns user=user_id,item=product_id,time=event_time,type=event_type,category=category_code,brand=brand,price=price \
+    --catalog from-start --floor hr_20=62.5 --floor mrr_20=39.3
 sample "ADER, the first two weeks" ader-diginetica ader --blocks 2 --floor recall_20=50.2 --floor mrr_20=18.4
 
 ((below == 0)) || {
