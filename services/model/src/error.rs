@@ -41,7 +41,7 @@ pub enum Error {
         history: usize,
     },
     /// The version holds vectors and no rows.
-    #[error("the version is held to be served only: a scorer cannot export it or learn on; `thalweg checkpoints export` can")]
+    #[error("a scorer holds its version to serve only; `thalweg checkpoints export` reads one that is whole")]
     ServesOnly,
     /// The optimiser's state does not load.
     #[error("the optimiser's state does not load: {0}")]
