@@ -50,18 +50,20 @@ impl Likeness {
     }
 
     /// What a feature counts.
-    #[allow(clippy::cast_precision_loss)] // counts
     pub(crate) fn rarity(&self, feature: u64) -> f32 {
-        self.shelves.get(&feature).map_or(0.0, |shelf| (1.0 + self.items as f32 / shelf.len() as f32).ln().powi(2))
+        self.shelves.get(&feature).map_or(0.0, |shelf| self.weight(shelf))
+    }
+
+    #[allow(clippy::cast_precision_loss)] // counts
+    fn weight(&self, shelf: &Shelf) -> f32 {
+        (1.0 + self.items as f32 / shelf.len() as f32).ln().powi(2)
     }
 
     /// Shows `found` items like one with these features: for each shared feature that is looked at, what part of 1 it is
     /// worth. An item beyond the bounds of a common feature shares more than it shows.
     pub(crate) fn like(&self, features: &[u64], mut found: impl FnMut(u64, f32)) {
-        let mut shelves: Vec<(f32, &Shelf)> = Vec::with_capacity(features.len());
-        for feature in features {
-            shelves.extend(self.shelves.get(feature).map(|shelf| (self.rarity(*feature), shelf)));
-        }
+        let shelves = features.iter().filter_map(|feature| self.shelves.get(feature));
+        let mut shelves: Vec<(f32, &Shelf)> = shelves.map(|shelf| (self.weight(shelf), shelf)).collect();
         let whole: f32 = shelves.iter().map(|(weight, _)| weight).sum();
         shelves.sort_by(|a, b| b.0.total_cmp(&a.0));
         let mut left = LOOKED_AT;
