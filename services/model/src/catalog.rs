@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use schemas::{Item, key_of};
 
-use crate::history::Seen;
+use crate::history::{Seen, last_chosen};
 use crate::keymap::{KeySet, Plain};
 use crate::likeness::Likeness;
 
@@ -15,6 +15,8 @@ const MAX_FEATURES: usize = 24;
 const LIKED: usize = 3;
 /// Each step back counts so much less.
 const LIKING_FADE: f32 = 0.6;
+/// Items looked at for what is like the last one; half as many for each step back.
+const LOOKED_AT: usize = 768;
 
 /// How much of a history's content an item shares.
 #[derive(Debug, Clone, Copy, Default)]
@@ -95,24 +97,16 @@ impl Catalog {
     /// What is like the items that a history ended with, and how much: to the last one, and to all of them, each step
     /// back counting less. Empty when the catalog knows none of them.
     pub(crate) fn alike(&self, history: &[Seen]) -> Plain<Alike> {
-        let mut alike: Plain<Alike> = Plain::default();
         if self.items.is_empty() {
-            return alike;
+            return Plain::default();
         }
+        let mut alike: Plain<Alike> = Plain::with_capacity_and_hasher(2 * LOOKED_AT, Default::default());
         let mut fade = 1.0;
-        let mut liked: Vec<u64> = Vec::with_capacity(LIKED);
-        for seen in history.iter().rev().filter(|seen| seen.kind.is_positive()) {
-            if liked.len() == LIKED {
-                break;
-            }
-            if liked.contains(&seen.key) {
-                continue;
-            }
-            liked.push(seen.key);
-            self.likeness.like(self.features(seen.key), |key, share| {
+        for (back, chosen) in last_chosen(history, LIKED).into_iter().enumerate() {
+            self.likeness.like(self.features(chosen), LOOKED_AT >> back, |key, share| {
                 let alike = alike.entry(key).or_default();
                 alike.sum += fade * share;
-                if liked.len() == 1 {
+                if back == 0 {
                     alike.last += share;
                 }
             });

@@ -1,19 +1,45 @@
-//! The sequence encoder: one attention layer whose only query is the user's last item.
+//! The sequence encoder: a user's last items, kinds and time gaps as one vector, by the architecture of the settings.
 //!
-//! It is a causal transformer layer of which only the last position is computed, since only that
-//! position is asked for: the cost of an example grows with its history's length, not its square.
-//! After Kang and McAuley, *Self-Attentive Sequential Recommendation* (2018), with recency positions
-//! and time gaps, and the last item's own vector mixed in at the output.
+//! After Kang and McAuley, *Self-Attentive Sequential Recommendation* (2018), with recency positions and time gaps, and
+//! the last item's own vector and the history's mean mixed in at the output.
+
+mod attention;
+mod gru;
+mod hstu;
 
 use burn::module::{Module, Param};
 use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig, RmsNorm, RmsNormConfig};
-use burn::tensor::activation::{silu, softmax};
 use burn::tensor::{Bool, Device, Int, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::settings::Settings;
+use attention::Attention;
+pub(crate) use gru::Gru;
+use hstu::Hstu;
 
 /// Kinds of interaction, by their number in the schema.
 pub(crate) const KINDS: usize = 8;
 /// Time gaps are told apart by powers of four of a second: 1 s, 4 s, … 3 years and more.
 pub(crate) const GAPS: usize = 16;
+
+/// What reads a history.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Architecture {
+    /// Softmax attention, as in `SASRec`.
+    #[default]
+    Attention,
+    /// Pointwise attention, as in HSTU.
+    Hstu,
+    /// A gated recurrent unit, as in `GRU4Rec`.
+    Gru,
+}
+
+impl std::fmt::Display for Architecture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.serialize(f)
+    }
+}
 
 /// The dense network of the model.
 #[derive(Module, Debug)]
@@ -22,17 +48,24 @@ pub(crate) struct Encoder {
     gaps: Embedding,
     positions: Embedding,
     norm: RmsNorm,
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    output: Linear,
-    inner_norm: RmsNorm,
-    up: Linear,
-    down: Linear,
+    reader: Reader,
     /// How much of the last item and of the mean of the history goes straight to the output.
     shortcuts: Param<Tensor<1>>,
-    #[module(skip)]
-    heads: usize,
+}
+
+#[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant)] // one of it lives in a model
+enum Reader {
+    Attention(Attention),
+    Hstu(Hstu),
+    Gru(Recurrent),
+}
+
+/// A gated recurrent unit and its output.
+#[derive(Module, Debug)]
+struct Recurrent {
+    gru: Gru,
+    output: Linear,
 }
 
 /// A batch of histories, aligned so that the last item stands last.
@@ -47,25 +80,24 @@ pub(crate) struct Histories {
 }
 
 impl Encoder {
-    /// Starts from random weights for vectors of `dim` and histories of at most `length`.
-    pub(crate) fn new(dim: usize, heads: usize, length: usize, device: &Device) -> Self {
-        let linear = |from, to| LinearConfig::new(from, to).with_bias(false).init(device);
+    /// Starts from random weights.
+    pub(crate) fn new(settings: &Settings, device: &Device) -> Self {
+        let Settings { dim, heads, history, .. } = *settings;
         let small = burn::nn::Initializer::Normal { mean: 0.0, std: 0.02 };
         let embedding = |n| EmbeddingConfig::new(n, dim).with_initializer(small.clone()).init(device);
         Self {
             kinds: embedding(KINDS),
             gaps: embedding(GAPS),
-            positions: embedding(length),
+            positions: embedding(history),
             norm: RmsNormConfig::new(dim).init(device),
-            query: linear(dim, dim),
-            key: linear(dim, dim),
-            value: linear(dim, dim),
-            output: linear(dim, dim),
-            inner_norm: RmsNormConfig::new(dim).init(device),
-            up: linear(dim, 2 * dim),
-            down: linear(2 * dim, dim),
+            reader: match settings.encoder {
+                Architecture::Attention => Reader::Attention(Attention::new(dim, heads, device)),
+                Architecture::Hstu => Reader::Hstu(Hstu::new(dim, heads, history, device)),
+                Architecture::Gru => {
+                    Reader::Gru(Recurrent { gru: Gru::new(dim, device), output: linear(dim, dim, device) })
+                }
+            },
             shortcuts: Param::from_data([1.0_f32, 0.5], device),
-            heads,
         }
     }
 
@@ -76,38 +108,34 @@ impl Encoder {
     /// - output: `[batch, dim]`
     pub(crate) fn forward(&self, items: Tensor<3>, histories: Histories) -> Tensor<2> {
         let [batch, length, dim] = items.dims();
-        let (heads, depth) = (self.heads, dim / self.heads);
         let device = items.device();
 
         // Position 0 is the last item, 1 the one before: recency, whatever the history's length.
         let recency = Tensor::<1, Int>::arange(0..length as i64, &device).flip([0]).reshape([1, length]);
         let x = items.clone() * (dim as f64).sqrt()
             + self.kinds.forward(histories.kinds)
-            + self.gaps.forward(histories.gaps)
-            + self.positions.forward(recency);
+            + self.gaps.forward(histories.gaps.clone())
+            + self.positions.forward(recency.clone());
         let x = self.norm.forward(x);
-        let last = x.clone().slice([0..batch, length - 1..length]);
+        let real = histories.padding.clone().bool_not().float();
+        let z = match &self.reader {
+            Reader::Attention(attention) => attention.forward(x, histories.padding),
+            Reader::Hstu(hstu) => hstu.forward(x, real.clone(), recency, histories.gaps),
+            Reader::Gru(Recurrent { gru, output }) => output.forward(gru.forward(x, real.clone())),
+        };
 
-        let split = |t: Tensor<3>, n: usize| t.reshape([batch, n, heads, depth]).swap_dims(1, 2);
-        let query = split(self.query.forward(last.clone()), 1);
-        let key = split(self.key.forward(x.clone()), length);
-        let value = split(self.value.forward(x), length);
-        let scores = query.matmul(key.swap_dims(2, 3)) / (depth as f64).sqrt();
-        let padding = histories.padding.clone().reshape([batch, 1, 1, length]).expand([batch, heads, 1, length]);
-        let weights = softmax(scores.mask_fill(padding, -1e9), 3);
-        let attended = weights.matmul(value).swap_dims(1, 2).reshape([batch, 1, dim]);
-
-        let z = last + self.output.forward(attended);
-        let z = z.clone() + self.down.forward(silu(self.up.forward(self.inner_norm.forward(z))));
-
-        let real = histories.padding.bool_not().float().reshape([batch, length, 1]);
+        let real = real.reshape([batch, length, 1]);
         let mean = (items.clone() * real.clone()).sum_dim(1) / real.sum_dim(1).clamp_min(1.0);
         let last = items.slice([0..batch, length - 1..length]);
         let shortcuts = self.shortcuts.val().reshape([1, 1, 2]);
         let of = |n: usize| shortcuts.clone().slice([0..1, 0..1, n..n + 1]);
-        let user = z / (dim as f64).sqrt() + last * of(0) + mean * of(1);
+        let user = z.reshape([batch, 1, dim]) / (dim as f64).sqrt() + last * of(0) + mean * of(1);
         unit(user.reshape([batch, dim]))
     }
+}
+
+fn linear(from: usize, to: usize, device: &Device) -> Linear {
+    LinearConfig::new(from, to).with_bias(false).init(device)
 }
 
 /// Scales rows to unit length.
@@ -140,9 +168,16 @@ mod tests {
 
     #[test]
     fn padding_does_not_change_a_users_vector() {
+        for architecture in [Architecture::Attention, Architecture::Hstu, Architecture::Gru] {
+            padding_changes_nothing(architecture);
+        }
+    }
+
+    fn padding_changes_nothing(architecture: Architecture) {
         let device = Device::flex();
         device.seed(1);
-        let encoder = Encoder::new(8, 2, 6, &device);
+        let settings = Settings { encoder: architecture, dim: 8, heads: 2, history: 6, ..Settings::default() };
+        let encoder = Encoder::new(&settings, &device);
         let run = |length: usize| {
             let mut items = vec![0.0_f32; length * 8];
             for (n, x) in items[(length - 2) * 8..].iter_mut().enumerate() {
@@ -159,6 +194,6 @@ mod tests {
             encoder.forward(items, histories).into_data().try_into_vec::<f32>().expect("f32")
         };
         let (short, long) = (run(2), run(5));
-        assert!(short.iter().zip(&long).all(|(a, b)| (a - b).abs() < 1e-5), "{short:?} {long:?}");
+        assert!(short.iter().zip(&long).all(|(a, b)| (a - b).abs() < 1e-5), "{architecture}: {short:?} {long:?}");
     }
 }

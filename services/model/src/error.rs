@@ -1,5 +1,7 @@
 //! What can be wrong with a model, a payload or its settings.
 
+use crate::settings::Shape;
+
 /// Errors of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -28,18 +30,8 @@ pub enum Error {
     #[error("the payload's metadata is not readable: {0}")]
     Metadata(String),
     /// The settings ask for another network than the version is of.
-    #[error(
-        "the version has dim {dim}, heads {heads} and history {history}; set model.dim, model.heads and \
-         model.history so, or start with a fresh topic prefix"
-    )]
-    Shape {
-        /// Length of an item's vector.
-        dim: usize,
-        /// Attention heads.
-        heads: usize,
-        /// Items of a history.
-        history: usize,
-    },
+    #[error("the version is of another network: set {0}, or start with a fresh topic prefix")]
+    Shape(Shape),
     /// The version holds vectors and no rows.
     #[error("a scorer holds its version to serve only; `thalweg checkpoints export` reads one that is whole")]
     ServesOnly,

@@ -20,6 +20,20 @@ pub struct Seen {
 /// A user's last interactions, oldest first.
 pub type History = Vec<Seen>;
 
+/// The items that a user chose last, each once, newest first; at most `most`.
+pub(crate) fn last_chosen(history: &[Seen], most: usize) -> Vec<u64> {
+    let mut keys = Vec::with_capacity(most);
+    for seen in history.iter().rev().filter(|seen| seen.kind.is_positive()) {
+        if keys.len() == most {
+            break;
+        }
+        if !keys.contains(&seen.key) {
+            keys.push(seen.key);
+        }
+    }
+    keys
+}
+
 /// The trainer's histories; at the bound the user not seen for longest goes.
 #[derive(Debug)]
 pub struct Histories {

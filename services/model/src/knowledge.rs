@@ -53,10 +53,8 @@ pub struct Knowledge {
 
 impl Knowledge {
     pub(crate) fn new(settings: Arc<Settings>, device: Device, origin: i64) -> Self {
-        let seeded = &settings;
-        let encoder = || Encoder::new(seeded.dim, seeded.heads, seeded.history, &device);
         let (encoder, ranker) = (
-            dense::seeded(&device, settings.seed, encoder),
+            dense::seeded(&device, settings.seed, || Encoder::new(&settings, &device)),
             dense::seeded(&device, settings.seed, || Ranker::new(&device)),
         );
         Self {

@@ -157,9 +157,9 @@ impl Learner {
     pub fn restore(settings: Settings, model: &Model) -> Result<Self, Error> {
         let Some(manifest) = model.manifest() else { return Self::new(settings) };
         let mut knowledge = model.whole()?.clone();
-        let old = &knowledge.settings;
-        if (old.dim, old.heads, old.history) != (settings.dim, settings.heads, settings.history) {
-            return Err(Error::Shape { dim: old.dim, heads: old.heads, history: old.history });
+        let shape = knowledge.settings.shape();
+        if shape != settings.shape() {
+            return Err(Error::Shape(shape));
         }
         knowledge.items.set_front(settings.retrieval_items);
         knowledge.set_half_lives(settings.popularity_half_lives_s);

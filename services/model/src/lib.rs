@@ -35,6 +35,7 @@ mod settings;
 mod trainable;
 
 pub use catalog::Catalog;
+pub use encoder::Architecture;
 pub use error::Error;
 pub use history::{Histories, History, Seen, remember};
 pub use knowledge::Knowledge;
@@ -43,4 +44,4 @@ pub use payload::{Frozen, Payload};
 pub use quality::{Figures, Prequential, Rank, SlidingPopularity, rank_of};
 pub use rows::RowEncoding;
 pub use served::{Model, UserView};
-pub use settings::Settings;
+pub use settings::{Settings, Shape};

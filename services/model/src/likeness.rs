@@ -10,8 +10,6 @@ use crate::keymap::Plain;
 
 /// Items with one feature that are looked at: those listed last.
 const OF_A_SHELF: usize = 256;
-/// Items looked at for one item's likes; its rarest features first.
-const LOOKED_AT: usize = 768;
 
 /// Items with one feature, by the number of their listing.
 type Shelf = BTreeMap<u64, u64>;
@@ -60,13 +58,14 @@ impl Likeness {
     }
 
     /// Shows `found` items like one with these features: for each shared feature that is looked at, what part of 1 it is
-    /// worth. An item beyond the bounds of a common feature shares more than it shows.
-    pub(crate) fn like(&self, features: &[u64], mut found: impl FnMut(u64, f32)) {
+    /// worth. It looks at no more than `most`, the rarest feature first: an item beyond the bounds shares more than it
+    /// shows.
+    pub(crate) fn like(&self, features: &[u64], most: usize, mut found: impl FnMut(u64, f32)) {
         let shelves = features.iter().filter_map(|feature| self.shelves.get(feature));
         let mut shelves: Vec<(f32, &Shelf)> = shelves.map(|shelf| (self.weight(shelf), shelf)).collect();
         let whole: f32 = shelves.iter().map(|(weight, _)| weight).sum();
         shelves.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let mut left = LOOKED_AT;
+        let mut left = most;
         for (weight, shelf) in shelves {
             let looked_at = shelf.len().min(OF_A_SHELF).min(left);
             for key in shelf.values().rev().take(looked_at) {
@@ -83,7 +82,7 @@ mod tests {
 
     fn like(likeness: &Likeness, features: &[u64]) -> Plain<f32> {
         let mut shares: Plain<f32> = Plain::default();
-        likeness.like(features, |key, share| *shares.entry(key).or_default() += share);
+        likeness.like(features, 768, |key, share| *shares.entry(key).or_default() += share);
         shares
     }
 

@@ -21,7 +21,6 @@ use crate::popularity::HALF_LIVES;
 use crate::ranker::Ranker;
 use crate::retrieval::retrieve;
 use crate::rows::RowEncoding;
-use crate::settings::Settings;
 use crate::trainable::OptimizerStates;
 
 /// A user as the scorer knows them.
@@ -155,8 +154,7 @@ impl Model {
         let payload = Payload::open(payload)?;
         let metadata = payload.metadata.clone();
         let settings = Arc::new(metadata.settings);
-        let shape = |s: &Settings| (s.dim, s.heads, s.history);
-        let fits = manifest.kind == PayloadKind::Snapshot || shape(&settings) == shape(&self.knowledge.settings);
+        let fits = manifest.kind == PayloadKind::Snapshot || settings.shape() == self.knowledge.settings.shape();
         if !fits || settings.dim == 0 || settings.heads == 0 || !settings.dim.is_multiple_of(settings.heads) {
             return Err(Error::tensor("metadata", "asks for a network of another shape, or of none"));
         }
@@ -169,8 +167,7 @@ impl Model {
         payload.merge_into(&mut knowledge)?;
         let (encoder, ranker) = payload.dense()?;
         let plain = &knowledge.device;
-        let empty = Encoder::new(settings.dim, settings.heads, settings.history, plain);
-        knowledge.encoder = dense::import(empty, encoder)?;
+        knowledge.encoder = dense::import(Encoder::new(&settings, plain), encoder)?;
         knowledge.ranker = dense::import(Ranker::new(plain), ranker)?;
         knowledge.settings = settings;
         knowledge.now = metadata.now;

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::history::Seen;
+use crate::history::{Seen, last_chosen};
 use crate::keymap::{KeyMap, Plain};
 
 /// Items of a session that are kept, its first ones: a basket of a wholesaler has a hundred.
@@ -181,18 +181,10 @@ impl Sessions {
         // The likeness of each session, and the place in the query of the last item they have in common.
         let mut alike: Plain<Alike> = Plain::default();
         let mut weight = 1.0;
-        let mut query: Vec<u64> = Vec::with_capacity(QUERY_ITEMS);
-        for seen in history.iter().rev().filter(|seen| seen.kind.is_positive()) {
-            if query.len() == QUERY_ITEMS {
-                break;
-            }
-            if query.contains(&seen.key) {
-                continue;
-            }
-            query.push(seen.key);
-            for number in self.of_item.get(&seen.key).into_iter().flat_map(|numbers| numbers.iter()) {
+        for key in last_chosen(history, QUERY_ITEMS) {
+            for number in self.of_item.get(&key).into_iter().flat_map(|numbers| numbers.iter()) {
                 if Some(*number) != own {
-                    let new = Alike { likeness: 0.0, number: *number, common: seen.key };
+                    let new = Alike { likeness: 0.0, number: *number, common: key };
                     alike.entry(number.wrapping_mul(SPREAD)).or_insert(new).likeness += weight;
                 }
             }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::covisitation::Memory;
+use crate::encoder::Architecture;
 use crate::items::BLOCK;
 use crate::popularity::HALF_LIVES;
 use crate::rows::RowEncoding;
@@ -51,6 +52,8 @@ pub struct Settings {
     pub seed: u64,
     /// Length of an item's vector.
     pub dim: usize,
+    /// What reads a user's history.
+    pub encoder: Architecture,
     /// Attention heads of the encoder; divides `dim`.
     pub heads: usize,
     /// How many of a user's last items the encoder sees.
@@ -117,6 +120,7 @@ impl Default for Settings {
             device: "flex".into(),
             seed: 7,
             dim: 64,
+            encoder: Architecture::default(),
             heads: 2,
             history: 16,
             remembered: 128,
@@ -150,7 +154,27 @@ impl Default for Settings {
     }
 }
 
+/// What the network's weights fit; a version of one shape cannot go on in another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    encoder: Architecture,
+    dim: usize,
+    heads: usize,
+    history: usize,
+}
+
+impl std::fmt::Display for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { encoder, dim, heads, history } = self;
+        write!(f, "model.encoder = \"{encoder}\", model.dim = {dim}, model.heads = {heads}, model.history = {history}")
+    }
+}
+
 impl Settings {
+    pub(crate) fn shape(&self) -> Shape {
+        Shape { encoder: self.encoder, dim: self.dim, heads: self.heads, history: self.history }
+    }
+
     #[allow(clippy::cast_possible_truncation)] // a half-life needs no f64
     pub(crate) fn pair_memory(&self) -> Memory {
         Memory {

@@ -74,8 +74,7 @@ impl Trainable {
     /// Starts from the weights of `knowledge`.
     pub(crate) fn new(knowledge: &Knowledge) -> Result<Self, Error> {
         let device = knowledge.device.clone().autodiff();
-        let Settings { dim, heads, history, .. } = *knowledge.settings;
-        let encoder = Encoder::new(dim, heads, history, &device);
+        let encoder = Encoder::new(&knowledge.settings, &device);
         let encoder = dense::import(encoder, dense::export(&knowledge.encoder))?;
         let ranker = dense::import(Ranker::new(&device), dense::export(&knowledge.ranker))?;
         Ok(Self { device, encoder, encoder_optimizer: adam(), ranker, ranker_optimizer: adam() })

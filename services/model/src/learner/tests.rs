@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::checkpoint::split;
+use crate::encoder::Architecture;
 use crate::rows::RowEncoding;
 use crate::served::UserView;
 use schemas::VersionId;
@@ -125,6 +126,33 @@ fn a_restored_learner_goes_on_as_if_nothing_had_happened() {
     learn(&mut restored, after);
     assert_eq!(restored.through(), whole.through());
     assert_eq!(differing(&snapshot(&mut restored), &snapshot(&mut whole)), Vec::<String>::new());
+}
+
+#[test]
+fn every_encoder_learns_what_follows_what_and_goes_on_after_a_restart() {
+    for encoder in [Architecture::Attention, Architecture::Hstu, Architecture::Gru] {
+        let settings = || Settings { row_encoding: RowEncoding::F32, encoder, ..settings() };
+        let stream = stream(512);
+        let (before, after) = stream.split_at(384);
+        let mut whole = Learner::new(settings()).expect("flex opens");
+        let losses: Vec<f32> = before.chunks(32).map(|batch| whole.observe(batch).loss).collect();
+        assert!(losses[11] < 0.8 * losses[3], "{encoder}: {losses:?}");
+        let (model, _) = publish(&mut whole, &Model::empty("flex").expect("opens"), PayloadKind::Snapshot, 1);
+        let mut restored = Learner::restore(settings(), &model).expect("restores");
+        before.iter().for_each(|positioned| restored.remember(&positioned.interaction));
+        learn(&mut whole, after);
+        learn(&mut restored, after);
+        assert_eq!(differing(&snapshot(&mut restored), &snapshot(&mut whole)), Vec::<String>::new(), "{encoder}");
+    }
+}
+
+#[test]
+fn a_version_of_another_encoder_is_refused_and_says_what_to_set() {
+    let mut learner = Learner::new(Settings { encoder: Architecture::Gru, ..settings() }).expect("flex opens");
+    learn(&mut learner, &stream(64));
+    let (model, _) = publish(&mut learner, &Model::empty("flex").expect("opens"), PayloadKind::Snapshot, 1);
+    let refusal = Learner::restore(settings(), &model).expect_err("refuses").to_string();
+    assert!(refusal.contains("model.encoder = \"gru\""), "{refusal}");
 }
 
 #[test]

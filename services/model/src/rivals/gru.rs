@@ -6,9 +6,8 @@
 
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
-use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::activation::{log_softmax, sigmoid, tanh};
+use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -16,6 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use super::rows::Rows;
 use super::{Ask, Choice, ITEMS, NAMED, Ranked, Rival, chosen};
 use crate::dense;
+use crate::encoder::Gru as Network;
 use crate::error::Error;
 use crate::history::Seen;
 use crate::learner::Unique;
@@ -28,43 +28,6 @@ const NEGATIVES: usize = 256;
 const RECENT: usize = 8_192;
 const ROW_RATE: f32 = 0.1;
 const DENSE_RATE: f64 = 3e-3;
-
-/// One gated recurrent layer.
-#[derive(Module, Debug)]
-struct Network {
-    input: Linear,
-    state: Linear,
-}
-
-impl Network {
-    fn new(device: &Device) -> Self {
-        let linear = |bias| LinearConfig::new(DIM, 3 * DIM).with_bias(bias).init(device);
-        Self { input: linear(true), state: linear(false) }
-    }
-
-    /// The state after the last item.
-    ///
-    /// # Shapes
-    /// - `items`: `[batch, length, DIM]`, aligned so that the last item stands last
-    /// - `real`: `[batch, length]`, 0 under padding, else 1
-    /// - output: `[batch, DIM]`
-    fn forward(&self, items: Tensor<3>, real: Tensor<2>) -> Tensor<2> {
-        let [batch, length, _] = items.dims();
-        let gates = self.input.forward(items);
-        let mut state = Tensor::<2>::zeros([batch, DIM], &real.device());
-        for at in 0..length {
-            let from_item = gates.clone().slice([0..batch, at..at + 1]).reshape([batch, 3 * DIM]);
-            let from_state = self.state.forward(state.clone());
-            let part = |gates: &Tensor<2>, n: usize| gates.clone().slice([0..batch, n * DIM..(n + 1) * DIM]);
-            let reset = sigmoid(part(&from_item, 0) + part(&from_state, 0));
-            let update = sigmoid(part(&from_item, 1) + part(&from_state, 1));
-            let new = tanh(part(&from_item, 2) + reset * part(&from_state, 2));
-            let real = real.clone().slice([0..batch, at..at + 1]);
-            state = state.clone() + (new - state) * update * real;
-        }
-        state
-    }
-}
 
 /// A recurrent network over a session's last items.
 pub struct Gru {
@@ -86,11 +49,11 @@ impl Gru {
     /// When the device does not open.
     pub fn new(device: &str, seed: u64) -> Result<Self, Error> {
         let plain = crate::device::open(device).map_err(Error::Device)?;
-        let weights = dense::export(&dense::seeded(&plain, seed, || Network::new(&plain)));
+        let weights = dense::export(&dense::seeded(&plain, seed, || Network::new(DIM, &plain)));
         let device = plain.clone().autodiff();
         let clipping = GradientClippingConfig::Norm(1.0).init();
         Ok(Self {
-            network: dense::import(Network::new(&device), weights)?,
+            network: dense::import(Network::new(DIM, &device), weights)?,
             optimizer: AdamConfig::new().init().with_grad_clipping(clipping),
             rows: Rows::new(DIM, ITEMS, 0.2, seed),
             recent: Vec::new(),
