@@ -4,6 +4,10 @@
 //! known before it, then counted and paired. Then encoder and ranker take one step each on the batch.
 //! Nothing is trained on before it is tested.
 
+mod example;
+mod expiry;
+mod training;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -15,79 +19,28 @@ use schemas::{Interaction, Item, Kind, key_of};
 use crate::candidates::{self, Candidate, Query};
 use crate::catalog::Catalog;
 use crate::error::Error;
-use crate::features::{Evidence, FEATURES};
+use crate::features::Evidence;
 use crate::history::{Histories, Seen};
 use crate::items::Entry;
-use crate::keymap::{KeySet, Plain};
-use crate::knowledge::{Arranged, ContentRow, Knowledge};
+use crate::keymap::KeySet;
+use crate::knowledge::{ContentRow, Knowledge};
 use crate::negatives::Recent;
 use crate::payload::Frozen;
-use crate::quality::{Prequential, Rank, SlidingPopularity, rank_of};
+use crate::quality::{Prequential, SlidingPopularity, rank_of};
 use crate::replay::{Past, Replay};
 use crate::retrieval::retrieve;
 use crate::served::Model;
 use crate::settings::Settings;
-use crate::trainable::{Choices, Examples, NOBODY, Trainable};
+use crate::trainable::Trainable;
+use example::Example;
+
+pub use example::{Observed, Positioned, TESTED_SLATE, Tested};
+pub(crate) use training::Unique;
 
 /// The window of the popularity that every report compares with, in interactions.
 const POPULARITY_WINDOW: usize = 5_000;
-/// Rivals of the chosen candidate that the ranker is trained against: the best, and some of the others.
-const HARD_RIVALS: usize = 40;
-const EASY_RIVALS: usize = 24;
 /// Arrival times that a manifest carries at most.
 const MAX_ARRIVALS: usize = 256;
-
-/// An interaction with its place on the topic `interactions`.
-#[derive(Debug, Clone)]
-pub struct Positioned {
-    /// Partition of `interactions`.
-    pub partition: i32,
-    /// Its offset there.
-    pub offset: i64,
-    /// What happened.
-    pub interaction: Interaction,
-}
-
-/// What became of a micro-batch.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Observed {
-    /// Interactions applied.
-    pub applied: usize,
-    /// Interactions that had been applied before (I2).
-    pub dropped: usize,
-    /// Interactions predicted and trained on.
-    pub trained: usize,
-    /// Interactions predicted, but left out of training ([`Learner::train_on`]).
-    pub left_out: usize,
-    /// The encoder's loss; 0 when no example had a history.
-    pub loss: f32,
-}
-
-/// An interaction as it was predicted, before anything was learned from it.
-#[derive(Debug, Clone, Copy)]
-pub struct Tested<'a> {
-    /// Who chose.
-    pub user_id: &'a str,
-    /// What was chosen.
-    pub key: u64,
-    /// How it was chosen.
-    pub kind: Kind,
-    /// Event time, milliseconds since 1970.
-    pub ts: i64,
-    /// Event time of the user's interaction before: when the list was made.
-    pub asked_at: i64,
-    /// The user's interactions before it, oldest first.
-    pub history: &'a [Seen],
-    /// When the item was first met or listed, and how often it was chosen before; `None` when it was not known.
-    pub item: Option<(i64, u32)>,
-    /// The best [`TESTED_SLATE`] candidates and who named them, best first.
-    pub slate: &'a [(u64, &'static str)],
-    /// The rank of what was chosen among all candidates; a tie counts against it.
-    pub rank: Rank,
-}
-
-/// How many candidates of a tested interaction are shown.
-pub const TESTED_SLATE: usize = 20;
 
 /// The one place that learns.
 #[derive(Debug)]
@@ -116,24 +69,6 @@ pub(crate) struct Changed {
     pub(crate) content: KeySet,
     pub(crate) removed: KeySet,
     pub(crate) arrivals: BTreeMap<i64, u32>,
-}
-
-/// A test and training example: who chose what, knowing what.
-struct Example {
-    user_id: String,
-    /// Key of the user.
-    user: u64,
-    history: Vec<Seen>,
-    key: u64,
-    kind: Kind,
-    /// When it was chosen.
-    ts: i64,
-    /// When the slate it is tested against was made: at the user's interaction before. Training on the time of
-    /// the choice instead would show the model a gap that no slate can know.
-    asked_at: i64,
-    item_id: String,
-    /// How much it counts.
-    weight: f32,
 }
 
 impl Learner {
@@ -318,17 +253,10 @@ impl Learner {
         (0..examples).map(|_| rng.random_bool(self.training_share)).collect()
     }
 
-    /// Trains the encoder on the buffer alone, one step on `examples` of its examples: for idle time.
-    pub fn rehearse(&mut self, examples: usize) {
-        let drawn = self.draw_past(examples);
-        self.train_encoder_on(&drawn);
-        self.step_done();
-    }
-
-    /// How many examples the buffer of recent ones holds.
-    #[must_use]
-    pub fn rehearsable(&self) -> usize {
-        self.replay.len()
+    /// A generator of its own for each step and purpose, so that a restored learner draws what the other would have.
+    fn rng(&self, purpose: u64) -> ChaCha8Rng {
+        let step = self.steps.wrapping_mul(4).wrapping_add(purpose);
+        ChaCha8Rng::seed_from_u64(self.knowledge.settings.seed ^ step.wrapping_mul(0x9E37_79B9_7F4A_7C15))
     }
 
     fn step_done(&mut self) {
@@ -495,185 +423,6 @@ impl Learner {
         Some(sum)
     }
 
-    fn train_ranker(&mut self, examples: &[Example], ranked: &[(Vec<Candidate>, Vec<f32>)], trained: &[bool]) {
-        // The chosen one first, then its hardest rivals and some of the others: all of them would teach little more.
-        let choices: Vec<(f32, Vec<(&Candidate, f32)>)> = examples
-            .iter()
-            .zip(ranked)
-            .zip(trained)
-            .filter(|(_, trained)| **trained)
-            .filter_map(|((example, (list, scores)), _)| {
-                let chosen = list.iter().position(|c| c.key == example.key)?;
-                let order = candidates::best(list, scores, list.len());
-                let (hard, easy) = order.split_at(order.len().min(HARD_RIVALS));
-                let stride = easy.len().div_ceil(EASY_RIVALS).max(1);
-                #[allow(clippy::cast_precision_loss)] // a few hundred candidates
-                let many = (stride as f32).ln(); // each stands for those left out
-                let hard = hard.iter().map(|n| (*n, 0.0));
-                let easy = easy.iter().step_by(stride).map(|n| (*n, many));
-                let rivals = hard.chain(easy).filter(|(n, _)| *n != chosen);
-                let row = std::iter::once((chosen, 0.0)).chain(rivals).map(|(n, many)| (&list[n], many)).collect();
-                Some((example.weight, row))
-            })
-            .collect();
-        let width = choices.iter().map(|(_, list)| list.len()).max().unwrap_or(0);
-        if width < 2 {
-            return;
-        }
-        let cells = choices.len() * width;
-        let mut features = vec![0.0; cells * FEATURES];
-        let mut stands_for = vec![NOBODY; cells];
-        let weights = choices.iter().map(|(weight, _)| *weight).collect();
-        for (row, (_, list)) in choices.iter().enumerate() {
-            for (n, (candidate, many)) in list.iter().enumerate() {
-                let cell = row * width + n;
-                features[cell * FEATURES..(cell + 1) * FEATURES].copy_from_slice(&candidate.features);
-                stands_for[cell] = *many;
-            }
-        }
-        self.trainable.step_ranker(&self.knowledge.settings, Choices { features, stands_for, weights, width });
-    }
-
-    /// Trains on new examples and on some of the buffer, which then takes them in.
-    fn train_encoder(&mut self, new: Vec<Past>) -> f32 {
-        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // bounded
-        let again = (new.len() as f64 * self.knowledge.settings.replay).round() as usize;
-        let mut examples = self.draw_past(again);
-        examples.extend(new.iter().cloned());
-        let loss = self.train_encoder_on(&examples);
-        new.into_iter().filter(|past| !past.history.is_empty()).for_each(|past| self.replay.push(past));
-        loss
-    }
-
-    fn draw_past(&self, count: usize) -> Vec<Past> {
-        let mut rng = self.rng(1);
-        (0..count).filter_map(|_| self.replay.draw(&mut rng).cloned()).collect()
-    }
-
-    /// A generator of its own for each step and purpose, so that a restored learner draws what the other would have.
-    fn rng(&self, purpose: u64) -> ChaCha8Rng {
-        let step = self.steps.wrapping_mul(4).wrapping_add(purpose);
-        ChaCha8Rng::seed_from_u64(self.knowledge.settings.seed ^ step.wrapping_mul(0x9E37_79B9_7F4A_7C15))
-    }
-
-    fn train_encoder_on(&mut self, examples: &[Past]) -> f32 {
-        let known = |seen: &Seen| self.knowledge.knows(seen);
-        let examples: Vec<(Vec<Seen>, &Past)> = examples
-            .iter()
-            .map(|e| (e.history.iter().copied().filter(known).collect::<Vec<_>>(), e))
-            .filter(|(history, e)| !history.is_empty() && self.knowledge.items.slot(e.key).is_some())
-            .collect();
-        if examples.is_empty() {
-            return 0.0;
-        }
-        let views: Vec<(&[Seen], i64)> = examples.iter().map(|(h, e)| (h.as_slice(), e.asked_at)).collect();
-        let arranged = Arranged::new(&views, self.knowledge.settings.history);
-
-        let mut unique = Unique::default();
-        let cells = arranged.keys.iter().map(|key| key.map_or(0, |key| unique.index(key))).collect();
-        let targets: Vec<i32> = examples.iter().map(|(_, e)| unique.index(e.key)).collect();
-        let drawn = self.recent.draw(&self.knowledge.items, self.knowledge.settings.negatives, &mut self.rng(0));
-        let negatives: Vec<i32> = drawn.iter().map(|key| unique.index(*key)).collect();
-        let log_q = |key: u64| self.recent.log_probability(&self.knowledge.items, key);
-        let batch = Examples {
-            rows: self.gather_rows(&unique.keys),
-            histories: &arranged,
-            cells,
-            target_log_q: examples.iter().map(|(_, e)| log_q(e.key)).collect(),
-            targets,
-            negative_log_q: drawn.iter().map(|key| log_q(*key)).collect(),
-            negatives,
-            weights: examples.iter().map(|(_, e)| e.weight).collect(),
-        };
-        let settings = Arc::clone(&self.knowledge.settings);
-        let (loss, gradient) = self.trainable.step_encoder(&settings, batch);
-        if loss.is_finite() {
-            self.apply_gradient(&unique.keys, &gradient);
-        }
-        loss
-    }
-
-    fn gather_rows(&self, keys: &[u64]) -> Vec<f32> {
-        let mut rows = Vec::with_capacity(keys.len() * self.knowledge.items.dim());
-        for key in keys {
-            let slot = self.knowledge.items.slot(*key).expect("keys were looked up when they were gathered");
-            let own = self.knowledge.items.row(slot);
-            match self.content_sum(self.catalog.features(*key)) {
-                Some(content) => rows.extend(own.row.iter().zip(&content).map(|(a, b)| a + b)),
-                None => rows.extend_from_slice(own.row),
-            }
-        }
-        rows
-    }
-
-    /// Row-wise Adagrad on the items' own rows and on the content rows that they share.
-    fn apply_gradient(&mut self, keys: &[u64], gradient: &[f32]) {
-        let dim = self.knowledge.items.dim();
-        let rate = self.knowledge.settings.row_learning_rate;
-        let admit_after = self.knowledge.settings.admit_after;
-        for (key, gradient) in keys.iter().zip(gradient.chunks_exact(dim)) {
-            let features = self.catalog.features(*key).to_vec();
-            #[allow(clippy::cast_precision_loss)] // at most 24
-            let share = (features.len().max(1) as f32).sqrt().recip();
-            for feature in &features {
-                if let Some(content) = self.knowledge.content.get_mut(feature) {
-                    let ContentRow { row, accumulator } = Arc::make_mut(content);
-                    adagrad(row, accumulator, gradient, rate, share);
-                    self.changed.content.insert(*feature);
-                }
-            }
-            let content = self.content_sum(&features);
-            if let Some(slot) = self.knowledge.items.slot(*key) {
-                let sightings = self.knowledge.items.entry(slot).map_or(0, |entry| entry.sightings);
-                self.knowledge.items.set_row(slot, content.as_deref(), |row, accumulator| {
-                    if sightings >= admit_after {
-                        adagrad(row, accumulator, gradient, rate, 1.0);
-                    }
-                });
-                self.changed.items.insert(*key);
-            }
-        }
-    }
-
-    /// Looks at one block per micro-batch for items not seen for too long: expiry never stops the world.
-    fn expire_some(&mut self) {
-        let blocks = self.knowledge.items.blocks().len();
-        if blocks == 0 {
-            return;
-        }
-        let sweep = usize::try_from(self.steps).unwrap_or(0) % blocks;
-        let age = i64::try_from(self.knowledge.settings.expire_after_s).unwrap_or(i64::MAX / 1_000) * 1_000;
-        let least = self.knowledge.now.saturating_sub(age);
-        let catalog = &self.catalog;
-        // What the shop lists may still be chosen for the first time.
-        let old = self.in_block(sweep).filter(|e| e.last_ts < least && !catalog.is_listed(e.key));
-        let old: Vec<u64> = old.map(|e| e.key).collect();
-        old.into_iter().for_each(|key| self.remove(key));
-    }
-
-    /// Makes room for the item with this key: the one not seen for longest among those of a few blocks goes.
-    fn evict(&mut self, newcomer: u64) {
-        let blocks = self.knowledge.items.blocks().len() as u64;
-        let block = |n: u64| newcomer.wrapping_add(n * 7_919) % blocks.max(1);
-        let sample = (0..8).map(|n| usize::try_from(block(n)).unwrap_or(0));
-        let oldest = sample.flat_map(|n| self.in_block(n)).min_by_key(|e| (e.last_ts, e.key)).map(|e| e.key);
-        if let Some(key) = oldest {
-            self.remove(key);
-        }
-    }
-
-    fn in_block(&self, n: usize) -> impl Iterator<Item = &Entry> {
-        let keys = self.knowledge.items.block(n).into_iter().flat_map(|block| block.keys());
-        keys.filter_map(|(_, key)| self.knowledge.items.get(key))
-    }
-
-    fn remove(&mut self, key: u64) {
-        self.knowledge.remove(key);
-        self.changed.items.remove(&key);
-        self.changed.pairs.remove(&key);
-        self.changed.removed.insert(key);
-    }
-
     /// Freezes what the next version holds; encoding it is another thread's work.
     ///
     /// # Errors
@@ -691,37 +440,6 @@ impl Learner {
             overall_quality: self.quality.overall(),
             changed,
         })
-    }
-}
-
-/// Numbers the keys of a batch from 0.
-#[derive(Default)]
-pub(crate) struct Unique {
-    pub(crate) keys: Vec<u64>,
-    index: Plain<i32>,
-}
-
-impl Unique {
-    pub(crate) fn index(&mut self, key: u64) -> i32 {
-        *self.index.entry(key).or_insert_with(|| {
-            self.keys.push(key);
-            i32::try_from(self.keys.len() - 1).expect("a micro-batch is small")
-        })
-    }
-}
-
-/// What a row's sum of squares keeps from one step to the next: without it the rows of popular items would stand still
-/// in the end, on a stream that has none.
-const FORGETTING: f32 = 0.9995;
-
-/// One step of row-wise Adagrad (one accumulator for a row) with the gradient scaled by `share`.
-fn adagrad(row: &mut [f32], accumulator: &mut f32, gradient: &[f32], rate: f32, share: f32) {
-    #[allow(clippy::cast_precision_loss)] // a vector's length
-    let mean_square = gradient.iter().map(|g| g * g).sum::<f32>() * share * share / gradient.len() as f32;
-    *accumulator = *accumulator * FORGETTING + mean_square;
-    let step = rate * share / (accumulator.sqrt() + 1e-8);
-    if *accumulator > 0.0 {
-        row.iter_mut().zip(gradient).for_each(|(x, g)| *x -= step * g);
     }
 }
 

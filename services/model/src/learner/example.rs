@@ -1,0 +1,76 @@
+//! What goes into a micro-batch, and what comes out of it.
+
+use schemas::{Interaction, Kind};
+
+use crate::history::Seen;
+use crate::quality::Rank;
+
+/// An interaction with its place on the topic `interactions`.
+#[derive(Debug, Clone)]
+pub struct Positioned {
+    /// Partition of `interactions`.
+    pub partition: i32,
+    /// Its offset there.
+    pub offset: i64,
+    /// What happened.
+    pub interaction: Interaction,
+}
+
+/// What became of a micro-batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Observed {
+    /// Interactions applied.
+    pub applied: usize,
+    /// Interactions that had been applied before (I2).
+    pub dropped: usize,
+    /// Interactions predicted and trained on.
+    pub trained: usize,
+    /// Interactions predicted, but left out of training ([`Learner::train_on`](super::Learner::train_on)).
+    pub left_out: usize,
+    /// The encoder's loss; 0 when no example had a history.
+    pub loss: f32,
+}
+
+/// An interaction as it was predicted, before anything was learned from it.
+#[derive(Debug, Clone, Copy)]
+pub struct Tested<'a> {
+    /// Who chose.
+    pub user_id: &'a str,
+    /// What was chosen.
+    pub key: u64,
+    /// How it was chosen.
+    pub kind: Kind,
+    /// Event time, milliseconds since 1970.
+    pub ts: i64,
+    /// Event time of the user's interaction before: when the list was made.
+    pub asked_at: i64,
+    /// The user's interactions before it, oldest first.
+    pub history: &'a [Seen],
+    /// When the item was first met or listed, and how often it was chosen before; `None` when it was not known.
+    pub item: Option<(i64, u32)>,
+    /// The best [`TESTED_SLATE`] candidates and who named them, best first.
+    pub slate: &'a [(u64, &'static str)],
+    /// The rank of what was chosen among all candidates; a tie counts against it.
+    pub rank: Rank,
+}
+
+/// How many candidates of a tested interaction are shown.
+pub const TESTED_SLATE: usize = 20;
+
+/// A test and training example: who chose what, knowing what.
+pub(super) struct Example {
+    pub(super) user_id: String,
+    /// Key of the user.
+    pub(super) user: u64,
+    pub(super) history: Vec<Seen>,
+    pub(super) key: u64,
+    pub(super) kind: Kind,
+    /// When it was chosen.
+    pub(super) ts: i64,
+    /// When the slate it is tested against was made: at the user's interaction before. Training on the time of
+    /// the choice instead would show the model a gap that no slate can know.
+    pub(super) asked_at: i64,
+    pub(super) item_id: String,
+    /// How much it counts.
+    pub(super) weight: f32,
+}

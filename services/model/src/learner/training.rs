@@ -1,0 +1,202 @@
+//! Training: one step of encoder and ranker on a micro-batch and on some of what came before.
+
+use std::sync::Arc;
+
+use super::Learner;
+use super::example::Example;
+use crate::candidates::{self, Candidate};
+use crate::features::FEATURES;
+use crate::history::Seen;
+use crate::keymap::Plain;
+use crate::knowledge::{Arranged, ContentRow};
+use crate::replay::Past;
+use crate::trainable::{Choices, Examples, NOBODY};
+
+/// Rivals of the chosen candidate that the ranker is trained against: the best, and some of the others.
+const HARD_RIVALS: usize = 40;
+const EASY_RIVALS: usize = 24;
+
+impl Learner {
+    /// Trains the encoder on the buffer alone, one step on `examples` of its examples: for idle time.
+    pub fn rehearse(&mut self, examples: usize) {
+        let drawn = self.draw_past(examples);
+        self.train_encoder_on(&drawn);
+        self.step_done();
+    }
+
+    /// How many examples the buffer of recent ones holds.
+    #[must_use]
+    pub fn rehearsable(&self) -> usize {
+        self.replay.len()
+    }
+
+    pub(super) fn train_ranker(
+        &mut self,
+        examples: &[Example],
+        ranked: &[(Vec<Candidate>, Vec<f32>)],
+        trained: &[bool],
+    ) {
+        // The chosen one first, then its hardest rivals and some of the others: all of them would teach little more.
+        let choices: Vec<(f32, Vec<(&Candidate, f32)>)> = examples
+            .iter()
+            .zip(ranked)
+            .zip(trained)
+            .filter(|(_, trained)| **trained)
+            .filter_map(|((example, (list, scores)), _)| {
+                let chosen = list.iter().position(|c| c.key == example.key)?;
+                let order = candidates::best(list, scores, list.len());
+                let (hard, easy) = order.split_at(order.len().min(HARD_RIVALS));
+                let stride = easy.len().div_ceil(EASY_RIVALS).max(1);
+                #[allow(clippy::cast_precision_loss)] // a few hundred candidates
+                let many = (stride as f32).ln(); // each stands for those left out
+                let hard = hard.iter().map(|n| (*n, 0.0));
+                let easy = easy.iter().step_by(stride).map(|n| (*n, many));
+                let rivals = hard.chain(easy).filter(|(n, _)| *n != chosen);
+                let row = std::iter::once((chosen, 0.0)).chain(rivals).map(|(n, many)| (&list[n], many)).collect();
+                Some((example.weight, row))
+            })
+            .collect();
+        let width = choices.iter().map(|(_, list)| list.len()).max().unwrap_or(0);
+        if width < 2 {
+            return;
+        }
+        let cells = choices.len() * width;
+        let mut features = vec![0.0; cells * FEATURES];
+        let mut stands_for = vec![NOBODY; cells];
+        let weights = choices.iter().map(|(weight, _)| *weight).collect();
+        for (row, (_, list)) in choices.iter().enumerate() {
+            for (n, (candidate, many)) in list.iter().enumerate() {
+                let cell = row * width + n;
+                features[cell * FEATURES..(cell + 1) * FEATURES].copy_from_slice(&candidate.features);
+                stands_for[cell] = *many;
+            }
+        }
+        self.trainable.step_ranker(&self.knowledge.settings, Choices { features, stands_for, weights, width });
+    }
+
+    /// Trains on new examples and on some of the buffer, which then takes them in.
+    pub(super) fn train_encoder(&mut self, new: Vec<Past>) -> f32 {
+        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // bounded
+        let again = (new.len() as f64 * self.knowledge.settings.replay).round() as usize;
+        let mut examples = self.draw_past(again);
+        examples.extend(new.iter().cloned());
+        let loss = self.train_encoder_on(&examples);
+        new.into_iter().filter(|past| !past.history.is_empty()).for_each(|past| self.replay.push(past));
+        loss
+    }
+
+    fn draw_past(&self, count: usize) -> Vec<Past> {
+        let mut rng = self.rng(1);
+        (0..count).filter_map(|_| self.replay.draw(&mut rng).cloned()).collect()
+    }
+
+    fn train_encoder_on(&mut self, examples: &[Past]) -> f32 {
+        let known = |seen: &Seen| self.knowledge.knows(seen);
+        let examples: Vec<(Vec<Seen>, &Past)> = examples
+            .iter()
+            .map(|e| (e.history.iter().copied().filter(known).collect::<Vec<_>>(), e))
+            .filter(|(history, e)| !history.is_empty() && self.knowledge.items.slot(e.key).is_some())
+            .collect();
+        if examples.is_empty() {
+            return 0.0;
+        }
+        let views: Vec<(&[Seen], i64)> = examples.iter().map(|(h, e)| (h.as_slice(), e.asked_at)).collect();
+        let arranged = Arranged::new(&views, self.knowledge.settings.history);
+
+        let mut unique = Unique::default();
+        let cells = arranged.keys.iter().map(|key| key.map_or(0, |key| unique.index(key))).collect();
+        let targets: Vec<i32> = examples.iter().map(|(_, e)| unique.index(e.key)).collect();
+        let drawn = self.recent.draw(&self.knowledge.items, self.knowledge.settings.negatives, &mut self.rng(0));
+        let negatives: Vec<i32> = drawn.iter().map(|key| unique.index(*key)).collect();
+        let log_q = |key: u64| self.recent.log_probability(&self.knowledge.items, key);
+        let batch = Examples {
+            rows: self.gather_rows(&unique.keys),
+            histories: &arranged,
+            cells,
+            target_log_q: examples.iter().map(|(_, e)| log_q(e.key)).collect(),
+            targets,
+            negative_log_q: drawn.iter().map(|key| log_q(*key)).collect(),
+            negatives,
+            weights: examples.iter().map(|(_, e)| e.weight).collect(),
+        };
+        let settings = Arc::clone(&self.knowledge.settings);
+        let (loss, gradient) = self.trainable.step_encoder(&settings, batch);
+        if loss.is_finite() {
+            self.apply_gradient(&unique.keys, &gradient);
+        }
+        loss
+    }
+
+    fn gather_rows(&self, keys: &[u64]) -> Vec<f32> {
+        let mut rows = Vec::with_capacity(keys.len() * self.knowledge.items.dim());
+        for key in keys {
+            let slot = self.knowledge.items.slot(*key).expect("keys were looked up when they were gathered");
+            let own = self.knowledge.items.row(slot);
+            match self.content_sum(self.catalog.features(*key)) {
+                Some(content) => rows.extend(own.row.iter().zip(&content).map(|(a, b)| a + b)),
+                None => rows.extend_from_slice(own.row),
+            }
+        }
+        rows
+    }
+
+    /// Row-wise Adagrad on the items' own rows and on the content rows that they share.
+    fn apply_gradient(&mut self, keys: &[u64], gradient: &[f32]) {
+        let dim = self.knowledge.items.dim();
+        let rate = self.knowledge.settings.row_learning_rate;
+        let admit_after = self.knowledge.settings.admit_after;
+        for (key, gradient) in keys.iter().zip(gradient.chunks_exact(dim)) {
+            let features = self.catalog.features(*key).to_vec();
+            #[allow(clippy::cast_precision_loss)] // at most 24
+            let share = (features.len().max(1) as f32).sqrt().recip();
+            for feature in &features {
+                if let Some(content) = self.knowledge.content.get_mut(feature) {
+                    let ContentRow { row, accumulator } = Arc::make_mut(content);
+                    adagrad(row, accumulator, gradient, rate, share);
+                    self.changed.content.insert(*feature);
+                }
+            }
+            let content = self.content_sum(&features);
+            if let Some(slot) = self.knowledge.items.slot(*key) {
+                let sightings = self.knowledge.items.entry(slot).map_or(0, |entry| entry.sightings);
+                self.knowledge.items.set_row(slot, content.as_deref(), |row, accumulator| {
+                    if sightings >= admit_after {
+                        adagrad(row, accumulator, gradient, rate, 1.0);
+                    }
+                });
+                self.changed.items.insert(*key);
+            }
+        }
+    }
+}
+
+/// Numbers the keys of a batch from 0.
+#[derive(Default)]
+pub(crate) struct Unique {
+    pub(crate) keys: Vec<u64>,
+    index: Plain<i32>,
+}
+
+impl Unique {
+    pub(crate) fn index(&mut self, key: u64) -> i32 {
+        *self.index.entry(key).or_insert_with(|| {
+            self.keys.push(key);
+            i32::try_from(self.keys.len() - 1).expect("a micro-batch is small")
+        })
+    }
+}
+
+/// What a row's sum of squares keeps from one step to the next: without it the rows of popular items would stand still
+/// in the end, on a stream that has none.
+const FORGETTING: f32 = 0.9995;
+
+/// One step of row-wise Adagrad (one accumulator for a row) with the gradient scaled by `share`.
+fn adagrad(row: &mut [f32], accumulator: &mut f32, gradient: &[f32], rate: f32, share: f32) {
+    #[allow(clippy::cast_precision_loss)] // a vector's length
+    let mean_square = gradient.iter().map(|g| g * g).sum::<f32>() * share * share / gradient.len() as f32;
+    *accumulator = *accumulator * FORGETTING + mean_square;
+    let step = rate * share / (accumulator.sqrt() + 1e-8);
+    if *accumulator > 0.0 {
+        row.iter_mut().zip(gradient).for_each(|(x, g)| *x -= step * g);
+    }
+}

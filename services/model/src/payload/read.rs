@@ -1,0 +1,273 @@
+//! Reading a payload: tensors, checked, into what is known.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+
+use super::{METADATA, Metadata};
+use crate::covisitation::{Neighbour, Neighbours, WAYS, Ways};
+use crate::dense::{Array, Arrays};
+use crate::error::Error;
+use crate::items::{Entry, RowRef};
+use crate::keymap::Plain;
+use crate::knowledge::{ContentRow, Knowledge};
+use crate::popularity::HALF_LIVES;
+use crate::rows::Rows;
+use crate::sessions::Session;
+use crate::trainable::OptimizerStates;
+
+/// A payload's bytes, opened.
+#[derive(Debug)]
+pub struct Payload<'a> {
+    tensors: SafeTensors<'a>,
+    pub(crate) metadata: Metadata,
+}
+
+impl<'a> Payload<'a> {
+    /// Opens a payload.
+    ///
+    /// # Errors
+    /// When the bytes are no safetensors file or carry no metadata of ours.
+    pub fn open(bytes: &'a [u8]) -> Result<Self, Error> {
+        let (_, header) = SafeTensors::read_metadata(bytes)?;
+        let text = header
+            .metadata()
+            .as_ref()
+            .and_then(|metadata| metadata.get(METADATA))
+            .ok_or_else(|| Error::Metadata("it was not written by Thalweg".into()))?;
+        let metadata = serde_json::from_str(text).map_err(|e| Error::Metadata(e.to_string()))?;
+        Ok(Self { tensors: SafeTensors::deserialize(bytes)?, metadata })
+    }
+
+    /// Names, types and shapes, for people.
+    #[must_use]
+    pub fn describe(&self) -> Vec<(String, String, Vec<usize>)> {
+        let mut all: Vec<_> = self
+            .tensors
+            .iter()
+            .map(|(name, view)| (name.to_owned(), format!("{:?}", view.dtype()), view.shape().to_vec()))
+            .collect();
+        all.sort();
+        all
+    }
+
+    fn tensor(&self, name: &str) -> Result<TensorView<'a>, Error> {
+        self.tensors.tensor(name).map_err(|_| Error::tensor(name, "is missing"))
+    }
+
+    /// The type of a tensor that must be there.
+    pub(crate) fn dtype(&self, name: &str) -> Result<Dtype, Error> {
+        Ok(self.tensor(name)?.dtype())
+    }
+
+    fn bytes(&self, name: &str, dtype: Dtype) -> Result<&'a [u8], Error> {
+        let view = self.tensor(name)?;
+        if view.dtype() != dtype {
+            return Err(Error::tensor(name, format!("is {:?}, not {dtype:?}", view.dtype())));
+        }
+        Ok(view.data())
+    }
+
+    pub(crate) fn column<T, const N: usize>(
+        &self,
+        name: &str,
+        dtype: Dtype,
+        of: impl Fn([u8; N]) -> T,
+    ) -> Result<Vec<T>, Error> {
+        let bytes = self.bytes(name, dtype)?;
+        let (chunks, rest) = bytes.as_chunks::<N>();
+        debug_assert!(rest.is_empty(), "safetensors checks lengths against types");
+        Ok(chunks.iter().map(|chunk| of(*chunk)).collect())
+    }
+
+    fn arrays(&self, prefix: &str) -> Result<Arrays, Error> {
+        let mut arrays = Arrays::new();
+        for name in self.tensors.names() {
+            if let Some(path) = name.strip_prefix(prefix) {
+                let values = self.column(name, Dtype::F32, f32::from_le_bytes)?;
+                let shape = self.tensors.tensor(name)?.shape().to_vec();
+                arrays.insert(path.to_owned(), Array { shape, values });
+            }
+        }
+        Ok(arrays)
+    }
+
+    /// Dense weights: the encoder's and the ranker's.
+    pub(crate) fn dense(&self) -> Result<(Arrays, Arrays), Error> {
+        Ok((self.arrays("encoder.")?, self.arrays("ranker.")?))
+    }
+
+    pub(crate) fn optimizers(&self) -> Result<OptimizerStates, Error> {
+        let bytes = |name| Ok::<_, Error>(self.bytes(name, Dtype::U8)?.to_vec());
+        Ok(OptimizerStates { encoder: bytes("optimizer.encoder")?, ranker: bytes("optimizer.ranker")? })
+    }
+
+    /// Writes the payload's items, pairs and content into `knowledge`.
+    pub(crate) fn merge_into(&self, knowledge: &mut Knowledge) -> Result<(), Error> {
+        for key in self.column("items.removed", Dtype::U64, u64::from_le_bytes)? {
+            knowledge.remove(key);
+        }
+        self.merge_items(knowledge)?;
+        self.merge_pairs(knowledge)?;
+        self.merge_sessions(knowledge)?;
+        let dim = knowledge.items.dim();
+        let keys = self.column("content.key", Dtype::U64, u64::from_le_bytes)?;
+        let accumulators = self.column("content.accumulator", Dtype::F32, f32::from_le_bytes)?;
+        same_length("content.accumulator", accumulators.len(), keys.len())?;
+        // Only who learns on asks for a feature's row: the items' vectors have it in them.
+        if knowledge.items.table().is_none() {
+            let rows = Rows::read(self, "content.row", dim)?;
+            same_length("content.row", rows.len(), keys.len() * dim)?;
+            for ((key, accumulator), row) in keys.into_iter().zip(accumulators).zip(rows.chunks_exact(dim)) {
+                knowledge.content.insert(key, Arc::new(ContentRow { row: row.to_vec(), accumulator }));
+            }
+        }
+        let totals = self.column("popularity.total", Dtype::F64, f64::from_le_bytes)?;
+        same_length("popularity.total", totals.len(), HALF_LIVES)?;
+        knowledge.popular.totals.copy_from_slice(&totals);
+        Ok(())
+    }
+
+    fn merge_items(&self, knowledge: &mut Knowledge) -> Result<(), Error> {
+        let dim = knowledge.items.dim();
+        let keys = self.column("items.key", Dtype::U64, u64::from_le_bytes)?;
+        let n = keys.len();
+        let slots = self.column("items.slot", Dtype::U32, u32::from_le_bytes)?;
+        let sightings = self.column("items.sightings", Dtype::U32, u32::from_le_bytes)?;
+        let first_ts = self.column("items.first_ts", Dtype::I64, i64::from_le_bytes)?;
+        let last_ts = self.column("items.last_ts", Dtype::I64, i64::from_le_bytes)?;
+        let counters = self.column("items.popularity", Dtype::F64, f64::from_le_bytes)?;
+        let ids = self.bytes("items.id", Dtype::U8)?;
+        let ends = self.column("items.id_end", Dtype::U32, u32::from_le_bytes)?;
+        let rows = Rows::read(self, "items.row", dim)?;
+        let accumulators = self.column("items.accumulator", Dtype::F32, f32::from_le_bytes)?;
+        let content_of = self.column("items.content_of", Dtype::U32, u32::from_le_bytes)?;
+        let content = Rows::read(self, "items.content", dim)?;
+        for (name, got, expected) in [
+            ("items.slot", slots.len(), n),
+            ("items.sightings", sightings.len(), n),
+            ("items.first_ts", first_ts.len(), n),
+            ("items.last_ts", last_ts.len(), n),
+            ("items.popularity", counters.len(), n * HALF_LIVES),
+            ("items.id_end", ends.len(), n),
+            ("items.row", rows.len(), n * dim),
+            ("items.accumulator", accumulators.len(), n),
+            ("items.content", content.len(), content_of.len() * dim),
+        ] {
+            same_length(name, got, expected)?;
+        }
+        // Items that changed places leave theirs first, all of them: one may go where another came from.
+        let mut moved: Plain<Entry> = Plain::default();
+        for (key, slot) in keys.iter().zip(&slots) {
+            if knowledge.items.slot(*key).is_some_and(|old| old != *slot) {
+                moved.extend(knowledge.items.remove(*key).map(|entry| (*key, entry)));
+            }
+        }
+        let content: HashMap<u32, &[f32]> = content_of.into_iter().zip(content.chunks_exact(dim)).collect();
+        let mut start = 0;
+        for (index, i) in (0_u32..).zip(0..n) {
+            let end = ends[i] as usize;
+            let id = ids.get(start..end).and_then(|bytes| std::str::from_utf8(bytes).ok());
+            let id = id.ok_or_else(|| Error::tensor("items.id", "holds no UTF-8 where an id should be"))?;
+            start = end;
+            let mut new = [0.0; HALF_LIVES];
+            new.copy_from_slice(&counters[i * HALF_LIVES..(i + 1) * HALF_LIVES]);
+            let key = keys[i];
+            let slot = slots[i];
+            if slot as usize >= self.metadata.slots {
+                return Err(Error::tensor("items.slot", "lies beyond the table"));
+            }
+            let placed = match knowledge.items.slot(key) {
+                Some(at) => at == slot,
+                None => match moved.remove(&key) {
+                    Some(entry) => knowledge.items.insert_at(slot, entry),
+                    None => knowledge.insert_at(slot, Entry::new(key, id.into(), first_ts[i])),
+                },
+            };
+            if !placed {
+                return Err(Error::tensor("items.slot", "puts two items into one slot or one into two"));
+            }
+            let popular = &mut knowledge.popular;
+            knowledge.items.update(slot, |entry| {
+                popular.update(key, &entry.counters, &new);
+                entry.counters = new;
+                entry.sightings = sightings[i];
+                entry.last_ts = last_ts[i];
+            });
+            let row = &rows[i * dim..(i + 1) * dim];
+            let content = content.get(&index).copied();
+            knowledge.items.restore_row(slot, RowRef { row, content, accumulator: accumulators[i] });
+        }
+        Ok(())
+    }
+
+    fn merge_pairs(&self, knowledge: &mut Knowledge) -> Result<(), Error> {
+        let keys = self.column("covisitation.key", Dtype::U64, u64::from_le_bytes)?;
+        let at = self.column("covisitation.at", Dtype::I64, i64::from_le_bytes)?;
+        let totals = self.column("covisitation.total", Dtype::F32, f32::from_le_bytes)?;
+        let ends = self.column("covisitation.end", Dtype::U64, u64::from_le_bytes)?;
+        let neighbours = self.column("covisitation.neighbour", Dtype::U64, u64::from_le_bytes)?;
+        let weights = self.column("covisitation.weight", Dtype::F32, f32::from_le_bytes)?;
+        same_length("covisitation.at", at.len(), keys.len())?;
+        same_length("covisitation.total", totals.len(), keys.len() * WAYS)?;
+        same_length("covisitation.weight", weights.len(), neighbours.len() * WAYS)?;
+        let ranges = ranges("covisitation.end", &ends, keys.len(), neighbours.len())?;
+        for (n, range) in ranges.into_iter().enumerate() {
+            let of = |n: usize| Neighbour { key: neighbours[n], weights: ways(&weights, n) };
+            let list = range.map(of).collect();
+            knowledge.covisitation.set(keys[n], Neighbours { at: at[n], totals: ways(&totals, n), list });
+        }
+        Ok(())
+    }
+
+    fn merge_sessions(&self, knowledge: &mut Knowledge) -> Result<(), Error> {
+        let numbers = self.column("sessions.number", Dtype::U64, u64::from_le_bytes)?;
+        let users = self.column("sessions.user", Dtype::U64, u64::from_le_bytes)?;
+        let last_ts = self.column("sessions.last_ts", Dtype::I64, i64::from_le_bytes)?;
+        let ends = self.column("sessions.end", Dtype::U64, u64::from_le_bytes)?;
+        let items = self.column("sessions.item", Dtype::U64, u64::from_le_bytes)?;
+        same_length("sessions.user", users.len(), numbers.len())?;
+        same_length("sessions.last_ts", last_ts.len(), numbers.len())?;
+        let bounds = self.metadata.settings.session_bounds();
+        // First, so that the numbers that follow have no gap before them.
+        knowledge.sessions.forget_before(self.metadata.first_session);
+        let ranges = ranges("sessions.end", &ends, numbers.len(), items.len())?;
+        for (n, range) in ranges.into_iter().enumerate() {
+            let session = Session { user: users[n], last_ts: last_ts[n], items: items[range].to_vec() };
+            if !knowledge.sessions.set(numbers[n], session, &bounds) {
+                return Err(Error::tensor("sessions.number", "leaves a session out"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The `n`-th weights of a column.
+fn ways(column: &[f32], n: usize) -> Ways {
+    let mut ways = [0.0; WAYS];
+    ways.copy_from_slice(&column[n * WAYS..(n + 1) * WAYS]);
+    ways
+}
+
+/// Ranges from where each ends, checked.
+fn ranges(name: &str, ends: &[u64], count: usize, most: usize) -> Result<Vec<std::ops::Range<usize>>, Error> {
+    same_length(name, ends.len(), count)?;
+    let mut start = 0;
+    ends.iter()
+        .map(|end| {
+            let end = usize::try_from(*end).ok().filter(|end| start <= *end && *end <= most);
+            let range = start..end.ok_or_else(|| Error::tensor(name, "points outside"))?;
+            start = range.end;
+            Ok(range)
+        })
+        .collect()
+}
+
+pub(crate) fn same_length(name: &str, got: usize, expected: usize) -> Result<(), Error> {
+    if got == expected {
+        return Ok(());
+    }
+    Err(Error::tensor(name, format!("has {got} values, not {expected}")))
+}

@@ -1,0 +1,275 @@
+//! Writing a payload: what is frozen, as tensors.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use safetensors::tensor::{Dtype, TensorView};
+use schemas::checkpoint::{PayloadKind, Quality, Through};
+
+use super::{METADATA, Metadata};
+use crate::covisitation::{Neighbour, Neighbours, WAYS};
+use crate::dense::Arrays;
+use crate::error::Error;
+use crate::items::{BLOCK, Entry};
+use crate::knowledge::{ContentRow, Knowledge};
+use crate::learner::Changed;
+use crate::popularity::HALF_LIVES;
+use crate::rows::Rows;
+use crate::sessions::Session;
+use crate::settings::Settings;
+use crate::trainable::OptimizerStates;
+
+/// A version that is decided but not yet encoded. Cheap to hold: it shares the learner's tables.
+#[derive(Debug)]
+pub struct Frozen {
+    pub(crate) kind: PayloadKind,
+    pub(crate) knowledge: Knowledge,
+    pub(crate) arrays: (Arrays, Arrays),
+    pub(crate) optimizers: OptimizerStates,
+    pub(crate) steps: u64,
+    pub(crate) through: BTreeMap<i32, Through>,
+    pub(crate) recent_quality: BTreeMap<String, Quality>,
+    pub(crate) overall_quality: BTreeMap<String, Quality>,
+    pub(crate) changed: Changed,
+}
+
+impl Frozen {
+    /// Whole or delta.
+    #[must_use]
+    pub fn kind(&self) -> PayloadKind {
+        self.kind
+    }
+
+    /// Where the model stands, by partition.
+    #[must_use]
+    pub fn through(&self) -> &BTreeMap<i32, Through> {
+        &self.through
+    }
+
+    /// Interactions ever applied.
+    #[must_use]
+    pub fn interactions(&self) -> u64 {
+        self.knowledge.interactions
+    }
+
+    /// Event time of the newest interaction.
+    #[must_use]
+    pub fn event_ts(&self) -> i64 {
+        self.knowledge.now
+    }
+
+    /// When the interactions new in this version had arrived, with counts.
+    #[must_use]
+    pub fn arrivals(&self) -> Vec<(i64, u32)> {
+        self.changed.arrivals.iter().map(|(at, count)| (*at, *count)).collect()
+    }
+
+    /// Prequential quality over the sliding window, by method.
+    #[must_use]
+    pub fn recent_quality(&self) -> &BTreeMap<String, Quality> {
+        &self.recent_quality
+    }
+
+    /// Prequential quality since the trainer started, by method.
+    #[must_use]
+    pub fn overall_quality(&self) -> &BTreeMap<String, Quality> {
+        &self.overall_quality
+    }
+
+    /// Encodes the payload. Takes time in proportion to what it holds: call it off the learner's thread.
+    ///
+    /// # Errors
+    /// When safetensors refuses, which it does only on a fault of ours.
+    pub fn encode(&self) -> Result<Vec<u8>, Error> {
+        let whole = self.kind == PayloadKind::Snapshot;
+        let mut out = Out::default();
+        let mut items: Vec<u64> = if whole {
+            self.knowledge.items.blocks().flat_map(|b| b.keys().map(|(_, key)| key)).collect()
+        } else {
+            self.changed.items.iter().copied().collect()
+        };
+        items.sort_unstable();
+        self.write_items(&items, &mut out);
+        let mut pairs: Vec<(u64, &Arc<Neighbours>)> = if whole {
+            self.knowledge.covisitation.iter().collect()
+        } else {
+            let of = |key: &u64| self.knowledge.covisitation.get(*key).map(|n| (*key, n));
+            self.changed.pairs.iter().filter_map(of).collect()
+        };
+        pairs.sort_unstable_by_key(|(key, _)| *key);
+        write_pairs(&pairs, &mut out);
+        let sessions: Vec<(u64, &Arc<Session>)> = if whole {
+            self.knowledge.sessions.iter().collect()
+        } else {
+            let of = |number: &u64| self.knowledge.sessions.get(*number).map(|session| (*number, session));
+            self.changed.sessions.iter().filter_map(of).collect()
+        };
+        write_sessions(&sessions, &mut out);
+        let mut content: Vec<(u64, &Arc<ContentRow>)> = if whole {
+            self.knowledge.content.iter().map(|(key, row)| (*key, row)).collect()
+        } else {
+            let of = |key: &u64| self.knowledge.content.get(key).map(|row| (*key, row));
+            self.changed.content.iter().filter_map(of).collect()
+        };
+        content.sort_unstable_by_key(|(key, _)| *key);
+        self.write_content(&content, &mut out);
+        for (prefix, arrays) in [("encoder", &self.arrays.0), ("ranker", &self.arrays.1)] {
+            for (name, array) in arrays {
+                out.put(
+                    format!("{prefix}.{name}"),
+                    Dtype::F32,
+                    array.shape.clone(),
+                    le(&array.values, f32::to_le_bytes),
+                );
+            }
+        }
+        for (name, bytes) in [("encoder", &self.optimizers.encoder), ("ranker", &self.optimizers.ranker)] {
+            out.put(format!("optimizer.{name}"), Dtype::U8, vec![bytes.len()], bytes.clone());
+        }
+        out.finish(&Metadata {
+            kind: self.kind,
+            settings: (*self.knowledge.settings).clone(),
+            origin: self.knowledge.clock.origin,
+            now: self.knowledge.now,
+            interactions: self.knowledge.interactions,
+            steps: self.steps,
+            first_session: self.knowledge.sessions.first(),
+            slots: self.knowledge.items.blocks().len() * BLOCK,
+        })
+    }
+
+    fn write_items(&self, keys: &[u64], out: &mut Out) {
+        let table = &self.knowledge.items;
+        let found: Vec<(u32, &Entry)> = keys
+            .iter()
+            .filter_map(|key| {
+                let slot = table.slot(*key)?;
+                Some((slot, table.entry(slot)?))
+            })
+            .collect();
+        let (n, dim) = (found.len(), table.dim());
+        let column = |out: &mut Out, name: &str, dtype, bytes| out.put(format!("items.{name}"), dtype, vec![n], bytes);
+        let each = |f: &dyn Fn(&Entry) -> Vec<u8>| found.iter().flat_map(|(_, e)| f(e)).collect::<Vec<u8>>();
+        column(out, "key", Dtype::U64, each(&|e| e.key.to_le_bytes().to_vec()));
+        let slots: Vec<u32> = found.iter().map(|(slot, _)| *slot).collect();
+        column(out, "slot", Dtype::U32, le(&slots, u32::to_le_bytes));
+        column(out, "sightings", Dtype::U32, each(&|e| e.sightings.to_le_bytes().to_vec()));
+        column(out, "first_ts", Dtype::I64, each(&|e| e.first_ts.to_le_bytes().to_vec()));
+        column(out, "last_ts", Dtype::I64, each(&|e| e.last_ts.to_le_bytes().to_vec()));
+        let popularity = each(&|e| le(&e.counters, f64::to_le_bytes));
+        out.put("items.popularity".into(), Dtype::F64, vec![n, HALF_LIVES], popularity);
+        let (mut ids, mut ends) = (Vec::new(), Vec::with_capacity(n));
+        let (mut rows, mut accumulators) = (Vec::with_capacity(n * dim), Vec::with_capacity(n));
+        let (mut content_of, mut content) = (Vec::new(), Vec::new());
+        for (index, (slot, entry)) in (0_u32..).zip(&found) {
+            ids.extend_from_slice(entry.id.as_bytes());
+            ends.push(u32::try_from(ids.len()).unwrap_or(u32::MAX)); // 4 GB of ids: far beyond max_items
+            let row = table.row(*slot);
+            rows.extend_from_slice(row.row);
+            accumulators.push(row.accumulator);
+            if let Some(vector) = row.content {
+                content_of.push(index);
+                content.extend_from_slice(vector);
+            }
+        }
+        out.put("items.id".into(), Dtype::U8, vec![ids.len()], ids);
+        column(out, "id_end", Dtype::U32, le(&ends, u32::to_le_bytes));
+        column(out, "accumulator", Dtype::F32, le(&accumulators, f32::to_le_bytes));
+        self.write_rows("items.row", &rows, out);
+        let of = le(&content_of, u32::to_le_bytes);
+        out.put("items.content_of".into(), Dtype::U32, vec![content_of.len()], of);
+        self.write_rows("items.content", &content, out);
+        let mut removed: Vec<u64> = self.changed.removed.iter().copied().collect();
+        removed.sort_unstable();
+        out.put("items.removed".into(), Dtype::U64, vec![removed.len()], le(&removed, u64::to_le_bytes));
+        let total = le(&self.knowledge.popular.totals, f64::to_le_bytes);
+        out.put("popularity.total".into(), Dtype::F64, vec![HALF_LIVES], total);
+    }
+
+    fn write_content(&self, rows: &[(u64, &Arc<ContentRow>)], out: &mut Out) {
+        let keys: Vec<u64> = rows.iter().map(|(key, _)| *key).collect();
+        let accumulators: Vec<f32> = rows.iter().map(|(_, row)| row.accumulator).collect();
+        let values: Vec<f32> = rows.iter().flat_map(|(_, row)| row.row.iter().copied()).collect();
+        let n = keys.len();
+        out.put("content.key".into(), Dtype::U64, vec![n], le(&keys, u64::to_le_bytes));
+        out.put("content.accumulator".into(), Dtype::F32, vec![n], le(&accumulators, f32::to_le_bytes));
+        self.write_rows("content.row", &values, out);
+    }
+
+    fn write_rows(&self, name: &str, rows: &[f32], out: &mut Out) {
+        let Settings { row_encoding, dim, .. } = *self.knowledge.settings;
+        out.tensors.extend(Rows::encode(row_encoding, dim, rows).columns(name));
+    }
+}
+
+fn write_pairs(pairs: &[(u64, &Arc<Neighbours>)], out: &mut Out) {
+    let keys: Vec<u64> = pairs.iter().map(|(key, _)| *key).collect();
+    let at: Vec<i64> = pairs.iter().map(|(_, n)| n.at).collect();
+    let totals: Vec<f32> = pairs.iter().flat_map(|(_, n)| n.totals).collect();
+    let all: Vec<Neighbour> = pairs.iter().flat_map(|(_, n)| n.list.iter().copied()).collect();
+    let ends = ends(pairs.iter().map(|(_, n)| n.list.len()));
+    let neighbours: Vec<u64> = all.iter().map(|n| n.key).collect();
+    let weights: Vec<f32> = all.iter().flat_map(|n| n.weights).collect();
+    let (p, q) = (keys.len(), all.len());
+    let mut put = |name: &str, dtype, shape, bytes| out.put(format!("covisitation.{name}"), dtype, shape, bytes);
+    put("key", Dtype::U64, vec![p], le(&keys, u64::to_le_bytes));
+    put("at", Dtype::I64, vec![p], le(&at, i64::to_le_bytes));
+    put("total", Dtype::F32, vec![p, WAYS], le(&totals, f32::to_le_bytes));
+    put("end", Dtype::U64, vec![p], le(&ends, u64::to_le_bytes));
+    put("neighbour", Dtype::U64, vec![q], le(&neighbours, u64::to_le_bytes));
+    put("weight", Dtype::F32, vec![q, WAYS], le(&weights, f32::to_le_bytes));
+}
+
+fn write_sessions(sessions: &[(u64, &Arc<Session>)], out: &mut Out) {
+    let numbers: Vec<u64> = sessions.iter().map(|(number, _)| *number).collect();
+    let users: Vec<u64> = sessions.iter().map(|(_, session)| session.user).collect();
+    let last_ts: Vec<i64> = sessions.iter().map(|(_, session)| session.last_ts).collect();
+    let ends = ends(sessions.iter().map(|(_, session)| session.items.len()));
+    let items: Vec<u64> = sessions.iter().flat_map(|(_, session)| session.items.iter().copied()).collect();
+    let (s, t) = (numbers.len(), items.len());
+    let mut put = |name: &str, dtype, n, bytes| out.put(format!("sessions.{name}"), dtype, vec![n], bytes);
+    put("number", Dtype::U64, s, le(&numbers, u64::to_le_bytes));
+    put("user", Dtype::U64, s, le(&users, u64::to_le_bytes));
+    put("last_ts", Dtype::I64, s, le(&last_ts, i64::to_le_bytes));
+    put("end", Dtype::U64, s, le(&ends, u64::to_le_bytes));
+    put("item", Dtype::U64, t, le(&items, u64::to_le_bytes));
+}
+
+/// Where each of consecutive ranges ends.
+fn ends(lengths: impl Iterator<Item = usize>) -> Vec<u64> {
+    lengths
+        .scan(0_u64, |end, length| {
+            *end += length as u64;
+            Some(*end)
+        })
+        .collect()
+}
+
+/// Little-endian bytes of a column.
+pub(crate) fn le<T: Copy, const N: usize>(values: &[T], bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
+    values.iter().flat_map(|value| bytes(*value)).collect()
+}
+
+/// A tensor on its way into a payload: name, type, shape, little-endian bytes.
+pub(crate) type Column = (String, Dtype, Vec<usize>, Vec<u8>);
+
+#[derive(Default)]
+struct Out {
+    tensors: Vec<Column>,
+}
+
+impl Out {
+    fn put(&mut self, name: String, dtype: Dtype, shape: Vec<usize>, bytes: Vec<u8>) {
+        self.tensors.push((name, dtype, shape, bytes));
+    }
+
+    fn finish(self, metadata: &Metadata) -> Result<Vec<u8>, Error> {
+        let text = serde_json::to_string(metadata).map_err(|e| Error::Metadata(e.to_string()))?;
+        let views: Result<Vec<_>, _> = self
+            .tensors
+            .iter()
+            .map(|(name, dtype, shape, bytes)| Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?)))
+            .collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
+        Ok(safetensors::serialize(views?, Some(HashMap::from([(METADATA.to_owned(), text)])))?)
+    }
+}
