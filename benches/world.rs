@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use model::{Catalog, Histories, Learner, Model, Positioned, RowEncoding, Seen, Settings};
 use schemas::checkpoint::{Manifest, PayloadKind, VersionId};
-use schemas::{Event, Interaction, Item, Kind, Source, key_of};
+use schemas::{Event, Item, Kind, key_of};
 use thalweg::shop::{Action, Shop, ShopSettings};
 
 use crate::error::Error;
@@ -47,7 +47,7 @@ impl World {
             let event = self.event();
             if Kind::from(event.kind).is_positive() {
                 self.offset += 1;
-                examples.push(positioned(event, self.offset));
+                examples.push(Positioned::in_stream(self.offset, event));
             }
         }
         examples
@@ -105,7 +105,7 @@ impl World {
     /// Histories of `count` users after some shopping, as a scorer keeps them.
     pub(crate) fn histories(&mut self, count: usize) -> Vec<Vec<Seen>> {
         let settings = Settings::default();
-        let mut histories = Histories::new(settings.max_users, settings.history);
+        let mut histories = Histories::new(settings.max_users, settings.remembered);
         let mut users = BTreeSet::new();
         for Positioned { interaction, .. } in self.examples(PAST) {
             let seen = Seen { key: key_of(&interaction.item_id), kind: interaction.kind(), ts: interaction.ts };
@@ -114,22 +114,6 @@ impl World {
         }
         users.iter().cycle().take(count).map(|user| histories.of(user).to_vec()).collect()
     }
-}
-
-fn positioned(event: Event, offset: i64) -> Positioned {
-    let interaction = Interaction {
-        kind: Kind::from(event.kind).into(),
-        user_id: event.user_id,
-        item_id: event.item_id,
-        ts: event.ts.0,
-        session_id: event.session_id.unwrap_or_default(),
-        value: event.value,
-        shown: event.items,
-        event_id: event.event_id.unwrap_or_default(),
-        source: Some(Source { partition: 0, offset }),
-        arrived_at: event.ts.0,
-    };
-    Positioned { partition: 0, offset, interaction }
 }
 
 /// A version as it travels: its manifest and payload. `number` counts versions from 1; a delta builds on the one before.

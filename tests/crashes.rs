@@ -1,9 +1,11 @@
 //! SIGKILL at any moment: nothing is lost, and nothing is applied twice.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use runtime::kafka::Outgoing;
 use schemas::Topic;
 use tests::{
     Name, SOON, Service, Tail, Traffic, World, eventually, ingested_once, learned_once, manifests, served_once,
@@ -57,6 +59,40 @@ async fn ingest_killed_between_produce_and_commit_applies_once() {
 
     let _trainer = world.start(Name::Trainer, &[]).await;
     learned_once(&world, &sent).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ingest_killed_at_any_moment_loses_nothing_and_applies_nothing_twice() {
+    let world = World::new().await;
+    let events = Traffic::new(6, world.ctx.now()).take(4_000);
+    let ingest = world.start(Name::Ingest, &[]).await;
+    let worked = (Name::Ingest, "ingest_interactions_total", None);
+    let lives: [&[_]; 4] = [&[]; 4];
+    // Bad events among the good: they leave by another way, and are committed at once.
+    let bad: Vec<Outgoing> = (0..100)
+        .map(|n| Outgoing { value: Some(format!("no JSON, number {n}").into()), ..Outgoing::default() })
+        .collect();
+    let (sent, bad, _ingest) = tokio::join!(
+        world.flow(&events, 250),
+        async {
+            let mut positions = Vec::new();
+            for bad in bad {
+                positions.extend(world.write(Topic::Events, vec![bad]).await);
+                tokio::time::sleep(Duration::from_millis(120)).await;
+            }
+            positions
+        },
+        torment(&world, ingest, worked, &lives, Duration::from_millis(1_500), 61)
+    );
+    ingested_once(&world, &sent).await;
+
+    // At least once for what is refused: a kill between the dead letter and its commit may write it again.
+    let mut letters = Tail::open(&world, Topic::DeadLetters).await;
+    eventually("every bad event is a dead letter", SOON, async || {
+        let values: BTreeSet<_> = letters.read().await.iter().filter_map(|letter| letter.value.clone()).collect();
+        if values.len() == bad.len() { Ok(()) } else { Err(format!("{} of {}", values.len(), bad.len())) }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

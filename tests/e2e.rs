@@ -5,6 +5,7 @@ mod catalog;
 mod checkpoints;
 mod crashes;
 mod loop_closes;
+mod operator;
 mod outages;
 mod redis_flush;
 mod refusals;

@@ -32,7 +32,7 @@ async fn different_partition_counts_are_refused_at_start() {
     let specs: Vec<TopicSpec> = Topic::ALL.into_iter().map(spec).collect();
     admin::apply(&world.kafka, &specs).await.expect("the topics are made");
 
-    for name in [Name::Ingest, Name::Scorer] {
+    for name in SERVICES {
         let (_, log) = refused(&world, name, &[("kafka.topic_prefix", &prefix)]).await;
         for said in
             [&*topics.name(Topic::Events), &*topics.name(Topic::Interactions), "4 and 3 partitions", "same number"]

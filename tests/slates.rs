@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemas::slate::Encoding;
 use schemas::{Slate, Topic};
 use tests::{Name, SOON, Sent, Tail, Traffic, World, eventually, learned_once, manifests, served_once};
 
@@ -47,8 +48,31 @@ async fn slates_name_the_version_and_the_event_that_made_them() {
         assert!(versions.contains(&slate.model), "{key} names its version");
         assert_eq!(slate.source, "", "no single event made {key}");
         check_items(&key, &slate, &sent.iter().collect::<Vec<_>>());
-        let ttl = world.client().ttl(&key).await.expect("Redis answers");
-        assert!(ttl.is_some(), "{key} does not stay for ever");
+        lasts(&world, &key).await;
+    }
+    let user = &sent[0].event.user_id;
+    for key in [world.keys.recs(user), world.keys.user(user), world.keys.model()] {
+        lasts(&world, &key).await;
+    }
+}
+
+async fn lasts(world: &World, key: &str) {
+    let ttl = world.client().ttl(key).await.expect("Redis answers");
+    assert!(ttl.is_some(), "{key} does not stay for ever");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packed_lists_say_the_same_in_fewer_bytes() {
+    let world = World::new().await;
+    let _ingest = world.start(Name::Ingest, &[]).await;
+    let _scorer = world.start(Name::Scorer, &[("scorer.encoding", "packed")]).await;
+    let sent = world.flow(&Traffic::new(16, world.ctx.now()).take(600), 300).await;
+    served_once(&world, &sent).await;
+    let keys = [world.keys.recs(&sent[0].event.user_id), world.keys.hot(None)];
+    for (key, value) in keys.iter().zip(world.client().get_many(&keys).await.expect("Redis answers")) {
+        let packed = value.expect("the list is there");
+        let json = world.slate(key).await.expect("it is a slate").encode(Encoding::Json);
+        assert!(packed[0] != b'{' && packed.len() < json.len() / 2, "{key}: {} and {}", packed.len(), json.len());
     }
 }
 

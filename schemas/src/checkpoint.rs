@@ -80,7 +80,8 @@ pub fn key(version: VersionId, part: Part) -> String {
 ///
 /// # Errors
 /// When it is not of the form `version/part`.
-pub fn parse_key(key: &str) -> Result<(VersionId, Part), String> {
+pub fn parse_key(key: &[u8]) -> Result<(VersionId, Part), String> {
+    let key = std::str::from_utf8(key).map_err(|_| "the key is not UTF-8".to_owned())?;
     let (version, part) = key.split_once('/').ok_or_else(|| format!("`{key}` is no checkpoint key"))?;
     let part = match part {
         "claim" => Part::Claim,
@@ -181,9 +182,9 @@ mod tests {
     fn a_key_is_read_as_it_was_spelled() {
         let version = VersionId { epoch: 3, sequence: 120 };
         for part in [Part::Claim, Part::Chunk(7), Part::Manifest] {
-            assert_eq!(parse_key(&key(version, part)), Ok((version, part)));
+            assert_eq!(parse_key(key(version, part).as_bytes()), Ok((version, part)));
         }
         assert_eq!(key(version, Part::Chunk(7)), "000003-00000120/0007");
-        assert!(parse_key("nonsense").is_err());
+        assert!(parse_key(b"nonsense").is_err() && parse_key(b"\xff/manifest").is_err());
     }
 }

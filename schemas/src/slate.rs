@@ -51,8 +51,8 @@ pub struct Entry {
     pub id: String,
     /// Higher is better; comparable within one slate only.
     pub score: f32,
-    /// The candidate source that argued most for it: `sequence`, `covisitation`, `sessions`, `popularity`, `repeat`,
-    /// `new`.
+    /// The candidate source that argued most for it: `sequence`, `covisitation`, `sessions`, `content`, `popularity`,
+    /// `repeat`, `new`.
     pub from: String,
     /// Items of the user's history that explain it; empty when none does.
     #[serde(default)]

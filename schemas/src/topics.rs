@@ -63,7 +63,14 @@ impl Topic {
     #[must_use]
     pub const fn settings(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Events | Self::Interactions | Self::DeadLetters => &[
+            Self::Events => &[
+                ("cleanup.policy", "delete"),
+                ("retention.ms", "604800000"),
+                // Freshness counts from the arrival in Kafka, and retention, too: an application may give its records any
+                // time, and many give the event's.
+                ("message.timestamp.type", "LogAppendTime"),
+            ],
+            Self::Interactions | Self::DeadLetters => &[
                 ("cleanup.policy", "delete"),
                 ("retention.ms", "604800000"), // a week: the longest outage that loses nothing
             ],

@@ -55,8 +55,7 @@ pub fn interactions(records: &[Record]) -> Vec<(i32, Interaction)> {
 #[must_use]
 pub fn manifests(records: &[Record]) -> Vec<Manifest> {
     let manifest = |record: &Record| {
-        let key = std::str::from_utf8(&record.key).ok()?;
-        let (_, Part::Manifest) = parse_key(key).ok()? else { return None };
+        let (_, Part::Manifest) = parse_key(&record.key).ok()? else { return None };
         serde_json::from_slice(record.value.as_deref()?).ok()
     };
     records.iter().filter_map(manifest).collect()

@@ -189,7 +189,7 @@ impl World {
     pub async fn slate(&self, key: &str) -> Result<Slate, String> {
         let values = self.client.get_many(&[key.to_owned()]).await.map_err(|error| error.to_string())?;
         let value = values.into_iter().next().flatten().ok_or_else(|| format!("no {key}"))?;
-        serde_json::from_slice(&value).map_err(|error| format!("{key}: {error}"))
+        Slate::decode(&value).map_err(|error| format!("{key}: {error}"))
     }
 
     /// The fields of the key `model`.

@@ -114,8 +114,7 @@ impl Assembler {
 
     /// Takes the next record; `value` is `None` for a deleted one, `checksum` the header's.
     pub fn push(&mut self, record_key: &[u8], value: Option<Bytes>, checksum: Option<&[u8]>) -> Outcome {
-        let parsed = std::str::from_utf8(record_key).map_err(|e| e.to_string()).and_then(parse_key);
-        let (version, part) = match parsed {
+        let (version, part) = match parse_key(record_key) {
             Ok(parsed) => parsed,
             Err(reason) => return Outcome::Refused { version: None, reason },
         };

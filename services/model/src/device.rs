@@ -22,7 +22,7 @@ pub(crate) fn open(name: &str) -> Result<Device, String> {
         }
         #[cfg(not(feature = "libtorch"))]
         name if name.starts_with("libtorch") => {
-            Err(format!("`{name}` needs a build with `--features libtorch`; this one has flex"))
+            Err(format!("`{name}` needs `cargo build --workspace --features model/libtorch`; this build has flex"))
         }
         other => Err(format!("`{other}` is no device; use flex, libtorch or libtorch-cuda:N")),
     }

@@ -40,7 +40,7 @@ pub struct Kafka {
     pub brokers: String,
     /// Stands before every topic's name.
     pub topic_prefix: String,
-    /// librdkafka's own settings (TLS, SASL, …), applied last.
+    /// librdkafka's own settings (SASL, sizes, timeouts), applied last.
     #[serde(default)]
     pub properties: BTreeMap<String, String>,
 }

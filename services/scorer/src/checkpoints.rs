@@ -214,7 +214,7 @@ impl Follower {
 }
 
 fn is_claim(key: &[u8]) -> bool {
-    std::str::from_utf8(key).is_ok_and(|key| parse_key(key).is_ok_and(|(_, part)| part == Part::Claim))
+    parse_key(key).is_ok_and(|(_, part)| part == Part::Claim)
 }
 
 /// A version must not be used; the live one keeps serving (I4).

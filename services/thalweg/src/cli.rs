@@ -15,7 +15,13 @@ use crate::output;
 use crate::tune;
 
 #[derive(Parser, Debug)]
-#[command(name = "thalweg", version, about = "Runs, watches and examines a Thalweg recommender")]
+#[command(
+    name = "thalweg",
+    version,
+    about = "Runs, watches and examines a Thalweg recommender",
+    after_help = "Example: thalweg demo --seconds 60 --report report.json\n\n\
+        `thalweg COMMAND --help` shows an example of each command."
+)]
 struct Cli {
     #[command(flatten)]
     place: Place,
@@ -23,23 +29,26 @@ struct Cli {
     command: Command,
 }
 
+/// What the options of [`Place`] stand under in `--help`, apart from those of the command.
+const SERVERS: &str = "Servers";
+
 /// Where Kafka and Redis are.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct Place {
     /// A TOML file with sections [kafka] and [redis].
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = SERVERS)]
     config: Option<PathBuf>,
     /// Kafka brokers, host:port, separated by commas.
-    #[arg(long, global = true, env = "KAFKA_BROKERS", value_name = "LIST")]
+    #[arg(long, global = true, env = "KAFKA_BROKERS", value_name = "LIST", help_heading = SERVERS)]
     pub(crate) brokers: Option<String>,
     /// Redis, redis://host:port/db.
-    #[arg(long, global = true, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
+    #[arg(long, global = true, env = "REDIS_URL", value_name = "URL", hide_env_values = true, help_heading = SERVERS)]
     pub(crate) redis: Option<String>,
     /// Stands before every topic's name.
-    #[arg(long, global = true, value_name = "PREFIX")]
+    #[arg(long, global = true, value_name = "PREFIX", help_heading = SERVERS)]
     pub(crate) topic_prefix: Option<String>,
     /// Stands before every Redis key.
-    #[arg(long, global = true, value_name = "PREFIX")]
+    #[arg(long, global = true, value_name = "PREFIX", help_heading = SERVERS)]
     pub(crate) key_prefix: Option<String>,
 }
 
@@ -120,7 +129,9 @@ pub(crate) struct LogArgs {
     /// electronics.audio, is of every level above it, too.
     #[arg(long, value_name = "SPEC")]
     pub(crate) columns: Option<Columns>,
-    /// What a row is when no column says it.
+    /// What a row is when no column says it: view, cart, purchase, like, dislike or impression. Here and in a column,
+    /// public logs' own words are known, too: click, pv, page_view, product_view, detail; add_to_cart, basket; buy,
+    /// order, transaction, conversion; fav, favorite, favourite, wishlist; show, shown.
     #[arg(long = "type", value_name = "TYPE", default_value = "view", value_parser = crate::log::event_type)]
     pub(crate) default_type: EventType,
     /// Take the first N events in time order.
@@ -140,13 +151,16 @@ pub fn main() -> ExitCode {
         }
     };
     match runtime.block_on(run(cli)) {
-        Ok(code) => code,
+        Ok(code) => output::failure().map_or(code, |error| {
+            output::note(format!("error: the output is not whole: {error}; print it to where there is room"));
+            ExitCode::FAILURE
+        }),
         Err(Error::Config(problems)) => {
             output::note(format!("error: the configuration is refused:\n{problems}")); // a problem, a line
             ExitCode::FAILURE
         }
         Err(error) => {
-            output::note(format!("error: {}", runtime::chain(&error)));
+            output::note(format!("error: {}", error.told()));
             ExitCode::FAILURE
         }
     }
@@ -199,7 +213,42 @@ mod tests {
             }
             below
         }
-        assert_eq!(without(&Cli::command()), ["thalweg"]);
+        assert_eq!(without(&Cli::command()), [""; 0]);
+    }
+
+    fn help(path: &[&str]) -> String {
+        let line = ["thalweg"].iter().chain(path).chain(&["--help"]);
+        // Options wrap at the terminal's width.
+        let help = Cli::try_parse_from(line).expect_err("help is shown").to_string();
+        help.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_options_for_servers_stand_apart() {
+        for path in [&["evaluate", "prequential"][..], &["tune"], &["demo"], &["topics", "check"]] {
+            let help = help(path);
+            let (own, servers) = help.split_once("Servers:").expect("has a heading");
+            for option in ["--config <FILE>", "--brokers <LIST>", "--redis <URL>", "--topic-prefix", "--key-prefix"] {
+                assert!(servers.contains(option) && !own.contains(option), "{path:?}: {help}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_help_names_words_for_types_that_are_known() {
+        let help = help(&["replay"]);
+        for word in ["click", "page_view", "detail", "add_to_cart", "basket", "buy", "order", "wishlist", "show"] {
+            assert!(help.contains(word) && crate::log::event_type(word).is_ok(), "{word}: {help}");
+        }
+    }
+
+    #[test]
+    fn the_help_for_floors_names_every_figure() {
+        let help = help(&["evaluate", "prequential"]);
+        for figure in crate::evaluate::figures::Tally::names() {
+            assert!(help.contains(figure), "{figure}: {help}");
+        }
+        assert!(help.contains("after the first 20 % of the stream"), "{help}");
     }
 
     #[test]
@@ -212,9 +261,13 @@ mod tests {
             (&*format!("{log} --seconds 5"), "'--log <FILE>' cannot be used with '--seconds <N>'"),
             ("thalweg demo --speed 60x", "--log <FILE>"),
             ("thalweg demo --columns user=u,item=i", "--log <FILE>"),
+            ("thalweg demo --type purchase", "--log <FILE>"),
+            ("thalweg demo --seconds 0", "0 is not in 1.."),
+            ("thalweg demo --report r.html", "r.json"),
             ("thalweg demo --rate 0", "such as 500, or max"),
             ("thalweg dead-letters replay --all --limit 5", "cannot be used with"),
             ("thalweg dead-letters replay --from 7", "PARTITION:OFFSET"),
+            ("thalweg dead-letters list --reason nope", "empty, too_large, not_json"),
         ] {
             let text = refusal(line);
             assert!(text.contains(named), "{line}: {text}");

@@ -1,5 +1,7 @@
 //! What can go wrong in a command, in words that say what to change.
 
+use runtime::kafka::KafkaError;
+
 /// Errors of the command.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -8,7 +10,7 @@ pub(crate) enum Error {
     Config(#[from] runtime::config::ConfigError),
     /// Kafka refuses or is away.
     #[error("{0}")]
-    Kafka(#[from] runtime::kafka::KafkaError),
+    Kafka(#[from] KafkaError),
     /// Redis refuses or is away.
     #[error("{0}")]
     Redis(#[from] runtime::redis::RedisError),
@@ -48,5 +50,27 @@ impl Error {
     pub(crate) fn file(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.display().to_string();
         move |source| Self::File { path, source }
+    }
+
+    /// One line, with how this command is told where the brokers are: every service names the setting alone.
+    pub(crate) fn told(&self) -> String {
+        let line = runtime::chain(self);
+        match self {
+            Self::Kafka(KafkaError::Unreachable { .. }) => format!("{line}, by --brokers or KAFKA_BROKERS"),
+            _ => line,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_finds_no_broker_is_told_the_option_that_names_one() {
+        let error = Error::from(KafkaError::Unreachable { brokers: "127.0.0.1:9092".to_owned() });
+        let expected = "no Kafka broker answers at 127.0.0.1:9092; start one or set kafka.brokers, by --brokers or \
+                        KAFKA_BROKERS";
+        assert_eq!(error.told(), expected);
     }
 }

@@ -1,21 +1,48 @@
 //! Writing to the terminal: the one place that prints.
-#![allow(clippy::print_stdout, clippy::print_stderr)] // this is a command: its output is its purpose
 
-use std::io::IsTerminal;
+use std::fmt::Display;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::error::Error;
 
-/// A line for people or programs.
-pub(crate) fn line(text: impl std::fmt::Display) {
-    println!("{text}");
+/// Why what is printed does not arrive any more.
+static BROKEN: OnceLock<io::Error> = OnceLock::new();
+
+/// A line for people or programs. Once one does not arrive the later ones are dropped, and the command goes on to its
+/// own end and exit code: a demo must stop its servers, and a floor that is missed stays missed.
+pub(crate) fn line(text: impl Display) {
+    write(&mut io::stdout(), &BROKEN, text);
+}
+
+fn write(to: &mut impl Write, broken: &OnceLock<io::Error>, text: impl Display) {
+    if broken.get().is_none()
+        && let Err(error) = writeln!(to, "{text}")
+    {
+        let _ = broken.set(error); // the first one is told
+    }
+}
+
+/// Whether there is still somewhere to print to; work that does nothing but print may end when there is not.
+pub(crate) fn arrives() -> bool {
+    BROKEN.get().is_none()
+}
+
+/// What is wrong with the output, if anything is: a reader who goes has read enough (`thalweg … | head`).
+pub(crate) fn failure() -> Option<&'static io::Error> {
+    BROKEN.get().filter(|error| is_failure(error))
+}
+
+fn is_failure(error: &io::Error) -> bool {
+    error.kind() != ErrorKind::BrokenPipe
 }
 
 /// A line about the work, kept apart from its result.
-pub(crate) fn note(text: impl std::fmt::Display) {
-    eprintln!("{text}");
+pub(crate) fn note(text: impl Display) {
+    let _ = writeln!(io::stderr(), "{text}"); // there is nobody left who could be told that nobody listens
 }
 
 /// One JSON document.
@@ -54,5 +81,46 @@ pub(crate) fn table(rows: &[Vec<String>]) {
     for row in rows {
         let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         line(cells.join("  ").trim_end());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pipe whose reader takes `lines` and goes, by an error of this kind.
+    struct Pipe {
+        lines: usize,
+        attempts: usize,
+        end: ErrorKind,
+    }
+
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.attempts += 1;
+            if self.lines == 0 {
+                return Err(self.end.into());
+            }
+            self.lines -= bytes.iter().filter(|byte| **byte == b'\n').count();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_who_goes_is_no_failure_and_a_full_disk_is_one() {
+        for (end, fails) in [(ErrorKind::BrokenPipe, false), (ErrorKind::StorageFull, true)] {
+            let (mut pipe, broken) = (Pipe { lines: 2, attempts: 0, end }, OnceLock::new());
+            (0..2).for_each(|n| write(&mut pipe, &broken, n));
+            assert!(broken.get().is_none(), "both lines were taken");
+            write(&mut pipe, &broken, 2);
+            assert_eq!(broken.get().map(is_failure), Some(fails));
+            let attempts = pipe.attempts;
+            (3..9).for_each(|n| write(&mut pipe, &broken, n));
+            assert_eq!(pipe.attempts, attempts, "nothing is written any more");
+        }
     }
 }

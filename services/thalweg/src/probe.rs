@@ -35,6 +35,11 @@ impl Probe {
         }
     }
 
+    /// The version that a scorer made live last, as Redis says.
+    pub(crate) async fn live_version(&self) -> Result<Option<String>, RedisError> {
+        Ok(self.redis.hgetall(&self.keys.model()).await?.remove("version"))
+    }
+
     /// Reads the slates of events that are about to be sent. An unknown user gets `hot`, as the contract says.
     pub(crate) async fn test(&mut self, events: &[Event]) -> Result<(), RedisError> {
         let chosen: Vec<&Event> = events.iter().filter(|event| Kind::from(event.kind).is_positive()).collect();

@@ -7,7 +7,7 @@ use metrics::{counter, gauge};
 use model::Model;
 use runtime::Context;
 use runtime::kafka::{From, Outgoing, Producer, Reader, Record};
-use schemas::checkpoint::{Claim, Part, VersionId, key};
+use schemas::checkpoint::{Claim, Part, VersionId, key, parse_key};
 use schemas::{Topic, Topics};
 use tracing::{debug, error, info, warn};
 
@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::metrics::{EPOCH, VERSIONS_REFUSED};
-use crate::restore::{Refusal, Restorer, parse};
+use crate::restore::{Refusal, Restorer};
 
 /// Records per poll; a batch ends at 8 MB anyway.
 const BATCH: usize = 1_000;
@@ -133,7 +133,7 @@ fn tell(Refusal { version, reason, orphan }: &Refusal) {
 /// The first claim among `records` that ends epoch `own`.
 pub(crate) fn superseded(own: u32, records: &[Record]) -> Option<Claim> {
     records.iter().find_map(|record| {
-        let (version, part) = parse(&record.key)?;
+        let (version, part) = parse_key(&record.key).ok()?;
         let value = record.value.as_ref()?;
         if version.epoch <= own || part != Part::Claim {
             return None;

@@ -48,7 +48,7 @@ impl Restorer {
     }
 
     fn push(&mut self, record: &Record) {
-        if let Some((version, part)) = parse(&record.key) {
+        if let Ok((version, part)) = parse_key(&record.key) {
             self.ledger.note(version, part, record.value.is_none());
             if record.value.is_some() {
                 self.highest_epoch = self.highest_epoch.max(version.epoch);
@@ -102,11 +102,6 @@ impl Restorer {
     pub(crate) fn into_parts(self) -> (Model, Ledger) {
         (self.model, self.ledger)
     }
-}
-
-/// Reads a record's key.
-pub(crate) fn parse(key: &[u8]) -> Option<(VersionId, schemas::checkpoint::Part)> {
-    parse_key(std::str::from_utf8(key).ok()?).ok()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge};
 use model::Model;
-use runtime::kafka::{Producer, Reader, Record};
+use runtime::kafka::{Producer, Reader, Record, admin};
 use runtime::{CaughtUp, Context};
 use schemas::checkpoint::{PayloadKind, Through};
 use schemas::{Topic, Topics};
@@ -56,6 +56,9 @@ pub(crate) struct Trainer {
 impl Trainer {
     /// Restores, claims an epoch and reads the catalog; `None` when asked to drain meanwhile.
     pub(crate) async fn start(config: &Config, ctx: &Context) -> Result<Option<Self>, Error> {
+        let topics = Topics::new(&config.kafka.topic_prefix);
+        let [events, interactions] = [Topic::Events, Topic::Interactions].map(|topic| topics.name(topic));
+        admin::check_equal_partitions(&config.kafka, &[&events, &interactions]).await?;
         let Some(candidate) = Candidate::read(config, ctx).await? else { return Ok(None) };
         // All that can be refused comes before the claim: a trainer that cannot go on must not end one that can.
         Learning::check(&config.model, candidate.model(), ctx).await?;

@@ -1,6 +1,6 @@
 //! What goes into a micro-batch, and what comes out of it.
 
-use schemas::{Interaction, Kind};
+use schemas::{Event, Interaction, Kind, Source};
 
 use crate::history::Seen;
 use crate::quality::Rank;
@@ -14,6 +14,26 @@ pub struct Positioned {
     pub offset: i64,
     /// What happened.
     pub interaction: Interaction,
+}
+
+impl Positioned {
+    /// An event at its place in a stream of one partition, as ingest would have put it on `interactions`.
+    #[must_use]
+    pub fn in_stream(offset: i64, event: Event) -> Self {
+        let interaction = Interaction {
+            user_id: event.user_id,
+            item_id: event.item_id,
+            kind: Kind::from(event.kind).into(),
+            ts: event.ts.0,
+            session_id: event.session_id.unwrap_or_default(),
+            value: event.value,
+            shown: event.items,
+            event_id: event.event_id.unwrap_or_default(),
+            source: Some(Source { partition: 0, offset }),
+            arrived_at: event.ts.0,
+        };
+        Self { partition: 0, offset, interaction }
+    }
 }
 
 /// What became of a micro-batch.

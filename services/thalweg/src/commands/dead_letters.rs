@@ -5,6 +5,7 @@ mod selection;
 use std::time::Duration;
 
 use clap::Subcommand;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use runtime::Context;
 use runtime::kafka::{From, Outgoing, Producer, Reader, Record};
 use schemas::dead_letter::headers;
@@ -32,7 +33,7 @@ pub(crate) enum What {
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// Only those refused for this reason.
-    #[arg(long, value_name = "REASON")]
+    #[arg(long, value_name = "REASON", value_parser = reasons())]
     reason: Option<Reason>,
     /// Begin at this offset of `dead-letters`; several are separated by commas. A partition that is not named begins
     /// with its oldest record.
@@ -47,6 +48,11 @@ pub(crate) struct Args {
     /// Print JSON: `list` a line for each, `replay` a document.
     #[arg(long)]
     json: bool,
+}
+
+/// Reads a reason; help and refusal list them all.
+fn reasons() -> impl TypedValueParser<Value = Reason> {
+    PossibleValuesParser::new(Reason::ALL.map(Reason::as_str)).try_map(|name: String| name.parse::<Reason>())
 }
 
 impl Args {
@@ -86,6 +92,9 @@ async fn list(args: &Args, config: &Config) -> Result<(), Error> {
     .await?;
     if !args.json {
         output::table(&rows);
+    }
+    if args.json && !output::arrives() {
+        return Ok(()); // whoever read has gone, and what was left was not counted
     }
     output::note(format!("{} of {} dead letters", selection.taken, selection.total));
     if selection.taken < selection.total {
@@ -160,7 +169,7 @@ async fn read(
     let (start, end) = (reader.position(), reader.end().await?);
     let length = end.values().sum::<i64>() - start.values().sum::<i64>();
     let bar = output::bar(length.unsigned_abs(), "reading dead letters");
-    while !reader.is_at(&end) {
+    while !reader.is_at(&end) && output::arrives() {
         let Some(batch) = reader.next_batch(1_000, Duration::from_millis(200)).await? else { break };
         bar.inc(batch.records.len() as u64);
         let before = selection.next.clone();

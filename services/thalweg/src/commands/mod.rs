@@ -28,5 +28,8 @@ pub(crate) fn open_log(path: &std::path::Path, args: &crate::cli::LogArgs) -> Re
     for (reason, count) in &log.skipped {
         output::note(format!("{count} of {} rows left out: {reason}", log.rows));
     }
+    for (reason, count) in &log.unread {
+        output::note(format!("{count} of {} rows kept without their price: {reason}", log.rows));
+    }
     Ok(log)
 }

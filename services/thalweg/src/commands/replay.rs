@@ -1,5 +1,6 @@
 //! `thalweg replay`: sends a recorded log to the topic `events`, and what it says about items to `items`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use runtime::Context;
@@ -32,7 +33,7 @@ pub(crate) async fn run(args: Args, config: &Config) -> Result<(), Error> {
     let producer = Producer::connect(&config.kafka, &ctx)?;
     let (topic, catalog) = (config.topic(Topic::Events), config.topic(Topic::Items));
     let bar = output::bar(log.len() as u64, "sending");
-    let (rows, skipped) = (log.rows, log.skipped.clone());
+    let (rows, skipped, unread) = (log.rows, counts(&log.skipped), counts(&log.unread));
     let started = std::time::Instant::now();
     let mut pacer = Pacer::new(args.pace.or(Pace::Unbounded));
     let listings: Vec<_> = traffic::listings(&log).map(|item| traffic::listing(&item)).collect::<Result<_, _>>()?;
@@ -53,15 +54,17 @@ pub(crate) async fn run(args: Args, config: &Config) -> Result<(), Error> {
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
     if args.json {
-        let skipped: std::collections::BTreeMap<String, u64> =
-            skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect();
-        return output::json(
-            &json!({"rows": rows, "sent": sent, "items": listed, "seconds": seconds, "skipped": skipped}),
-        );
+        return output::json(&json!({"rows": rows, "sent": sent, "items": listed, "seconds": seconds,
+            "skipped": skipped, "unread": unread}));
     }
     #[allow(clippy::cast_precision_loss)] // a count
     let rate = sent as f64 / seconds.max(1e-9);
     let items = if listed > 0 { format!(" and {listed} items to {catalog}") } else { String::new() };
     output::line(format!("{sent} events sent to {topic}{items} in {seconds:.1} s, {rate:.0} a second"));
     Ok(())
+}
+
+/// Counts by reason, for JSON.
+fn counts(by_reason: &BTreeMap<impl ToString, u64>) -> BTreeMap<String, u64> {
+    by_reason.iter().map(|(reason, count)| (reason.to_string(), *count)).collect()
 }

@@ -37,6 +37,7 @@ pub(super) async fn fill(
     report.dead_letters = tally.dead_letters;
     report.dead_letters_by_reason.clone_from(&tally.dead_letters_by_reason);
     report.duplicates_dropped = scrape(page, ingest::metrics::DUPLICATES_DROPPED) as u64;
+    report.left_out = scrape(page, trainer::metrics::LEFT_OUT) as u64;
     report.lost = report.events_sent.saturating_sub(report.outcomes());
     report.events_per_second = report.events_sent as f64 / report.seconds.max(1e-9);
 

@@ -30,7 +30,11 @@ use watch::{Manifests, Sampler};
 
 #[derive(clap::Args, Debug)]
 // What only a recorded log has.
-#[command(mut_arg("columns", |arg| arg.requires("log")), mut_arg("speed", |arg| arg.requires("log")))]
+#[command(
+    mut_arg("columns", |arg| arg.requires("log")),
+    mut_arg("speed", |arg| arg.requires("log")),
+    mut_arg("default_type", |arg| arg.requires("log"))
+)]
 pub(crate) struct Args {
     /// Send this recorded log instead of the synthetic shop: CSV, JSON lines or Parquet; plain, .gz or .zst.
     #[arg(long, value_name = "FILE", requires = "columns")]
@@ -40,7 +44,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     pace: PaceArgs,
     /// How long the synthetic shop is open, without --limit.
-    #[arg(long, default_value_t = 60, value_name = "N", conflicts_with = "log")]
+    #[arg(long, default_value_t = 60, value_name = "N", conflicts_with = "log", value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
     /// Seeds the synthetic shop.
     #[arg(long, default_value_t = 7, conflicts_with = "log")]
@@ -49,11 +53,21 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 4, value_name = "N")]
     partitions: i32,
     /// Write the report as JSON here, and as a page with plots beside it (.html).
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = report_file)]
     report: Option<PathBuf>,
     /// What the services log: error, warn, info, debug.
     #[arg(long, default_value = "warn", value_name = "LEVEL")]
     log_level: String,
+}
+
+/// The page lies beside the JSON and would take its place.
+fn report_file(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("html")) {
+        let json = path.with_extension("json");
+        return Err(format!("this is where the page goes: name the JSON, such as {}", json.display()));
+    }
+    Ok(path)
 }
 
 impl Args {
@@ -94,14 +108,20 @@ pub(crate) async fn run(args: Args, place: Place) -> Result<ExitCode, Error> {
     let services = Services::start(&servers)?;
     let manifests = Manifests::default();
     ctx.spawn("manifests", manifests.clone().follow(servers.kafka.clone(), ctx.clone()));
+    let spinner = output::spinner();
+    spinner.set_message("starting the services");
     services.ready().await?;
+    spinner.finish_and_clear();
 
     let redis = Redis::connect(&servers.redis, &ctx).await?;
     let mut probe = Probe::new(redis.clone(), Keys::new(&servers.redis.key_prefix));
     let mut sampler = Sampler::new(metrics.clone(), manifests.clone(), &services);
     let mut run = Run { sent: 0, seconds: 0.0, problems: Vec::new() };
     run.send(args.pace(), &mut traffic, &topics, &producer, &mut probe, &mut sampler, &services).await?;
+    let spinner = output::spinner();
+    spinner.set_message("waiting until every event is learned from and served");
     run.settle(&manifests, &services, &metrics, &redis, &Keys::new(&servers.redis.key_prefix)).await;
+    spinner.set_message("counting what lies on the topics and in Redis");
 
     let mut report = Report {
         source: traffic.label.clone(),
@@ -115,6 +135,7 @@ pub(crate) async fn run(args: Args, place: Place) -> Result<ExitCode, Error> {
         ..Report::default()
     };
     examine::fill(&mut report, &servers, &services, &manifests, &metrics.render(), &probe, &redis, &traffic).await?;
+    spinner.finish_and_clear();
     ctx.drain();
     if let Err(failure) = services.stop().await {
         report.problems.push(format!("a service did not stop cleanly: {}", runtime::chain(&failure)));
@@ -174,7 +195,7 @@ impl Run {
             }
             if started.elapsed() >= next_point {
                 next_point += Duration::from_secs(1);
-                let version = sampler.newest_version();
+                let version = probe.live_version().await?;
                 let point = sampler.sample(services, self.sent, probe.recent_hit_rate());
                 let line = report::live(point, self.sent, version.as_deref());
                 let tenth = next_point.as_secs() % 10 == 1;

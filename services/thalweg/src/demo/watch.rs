@@ -27,8 +27,7 @@ impl Manifests {
         let mut reader = Reader::open(&kafka, &topic, From::Beginning, &ctx).await?;
         while let Some(batch) = reader.next_batch(64, Duration::from_secs(1)).await? {
             for record in batch.records {
-                let part = std::str::from_utf8(&record.key).ok().and_then(|key| parse_key(key).ok());
-                if let (Some((_, Part::Manifest)), Some(value)) = (part, &record.value) {
+                if let (Ok((_, Part::Manifest)), Some(value)) = (parse_key(&record.key), &record.value) {
                     self.lock().push(serde_json::from_slice(value)?);
                 }
             }
@@ -77,10 +76,6 @@ impl Sampler {
     pub(super) fn new(metrics: MetricsHandle, manifests: Manifests, services: &Services) -> Self {
         let last_freshness = services.scorer.latency(FRESHNESS).snapshot();
         Self { started: Instant::now(), metrics, manifests, last_freshness, last: (0.0, 0, 0), points: Vec::new() }
-    }
-
-    pub(super) fn newest_version(&self) -> Option<String> {
-        self.manifests.all().last().map(|manifest| manifest.version.to_string())
     }
 
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // small figures

@@ -7,13 +7,13 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use model::{Catalog, Learner, Model, Rank, RowEncoding, Seen, Settings, UserView, rank_of};
+use model::{Catalog, Learner, Model, Positioned, Rank, RowEncoding, Seen, Settings, UserView, rank_of};
 use schemas::{Kind, key_of};
 use serde_json::{Value, json};
 
 use super::blocks::{self, Block};
 use super::figures::hit;
-use super::{Common, Verdict, floor, peak_memory_bytes, percent, positioned, write_page};
+use super::{Common, Verdict, floor, peak_memory_bytes, percent, weigh, write_page};
 use crate::error::Error;
 use crate::{output, report};
 
@@ -55,6 +55,9 @@ pub(crate) struct Tested {
 }
 
 const NAMES: [&str; 4] = ["recall_10", "recall_20", "mrr_10", "mrr_20"];
+/// Why a run may have no test.
+const NOTHING_TESTED: &str = "no session of a predicted block has two items that were seen before it. Check that a \
+                              line is `session item`, or predict more --blocks";
 
 /// How the run went.
 pub(crate) struct Run {
@@ -70,6 +73,10 @@ impl Run {
         let n = self.blocks.len().max(1) as f64;
         std::array::from_fn(|at| self.blocks.iter().map(|block| block.figures[at]).sum::<f64>() / n)
     }
+
+    fn tests(&self) -> u64 {
+        self.blocks.iter().map(|block| block.tests as u64).sum()
+    }
 }
 
 fn encoding(name: &str) -> Result<RowEncoding, String> {
@@ -78,6 +85,7 @@ fn encoding(name: &str) -> Result<RowEncoding, String> {
 
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let started = Instant::now();
+    floor::known(&args.verdict.floors, &NAMES)?;
     let blocks = blocks::read(&args.folder)?;
     let tested = args.blocks.unwrap_or(usize::MAX).min(blocks.len() - 1);
     if tested == 0 {
@@ -90,6 +98,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let bar = output::bar(events as u64, "learning and testing");
     let run = go(blocks, settings, args.common.micro_batch(), args.passes, args.table, &|n| bar.inc(n))?;
     bar.finish_and_clear();
+    weigh(run.tests(), NOTHING_TESTED)?;
 
     let json = json(&run, started.elapsed().as_secs_f64(), args.passes, seed);
     if let Some(path) = &args.verdict.report {
@@ -141,7 +150,7 @@ fn learn(
     let place = |n: usize| i64::try_from(learned + n).unwrap_or(i64::MAX);
     let numbers: Vec<usize> = (0..block.events.len()).collect();
     for numbers in numbers.chunks(micro_batch) {
-        let batch: Vec<_> = numbers.iter().map(|n| positioned(place(*n), block.event(*n))).collect();
+        let batch: Vec<_> = numbers.iter().map(|n| Positioned::in_stream(place(*n), block.event(*n))).collect();
         learner.observe(&batch);
         progress(batch.len() as u64);
     }

@@ -71,6 +71,11 @@ impl Tally {
         }
     }
 
+    /// The names of the figures.
+    pub(crate) fn names() -> Vec<&'static str> {
+        Self::default().figures(0).into_keys().collect()
+    }
+
     /// Every figure by its name, in per cent; `known` is how many items there are at the end.
     #[allow(clippy::cast_precision_loss)] // counts
     pub(crate) fn figures(&self, known: usize) -> BTreeMap<&'static str, f64> {

@@ -16,10 +16,10 @@ pub(crate) mod young;
 
 use std::path::{Path, PathBuf};
 
-use model::{Positioned, Settings};
-use schemas::{Event, Interaction, Kind, Source};
+use model::Settings;
 
 use crate::error::Error;
+use crate::output;
 
 /// What the learner starts from, and how the outcome is printed.
 #[derive(clap::Args, Debug, Clone)]
@@ -41,7 +41,10 @@ pub(crate) struct Common {
 /// What becomes of an evaluation's figures.
 #[derive(clap::Args, Debug, Clone)]
 pub(crate) struct Verdict {
-    /// End with an error when a figure of the product is below this many per cent; may be given several times.
+    /// End with an error when a figure of the product is below this many per cent; may be given several times. The
+    /// figures of `prequential` are those after the first 20 % of the stream: hr_10, hr_20, mrr_10, mrr_20, ndcg_20,
+    /// recall_20, precision_20, f1_20, coverage_20, new_share_20. Those of `ader` are means over the blocks: recall_10,
+    /// recall_20, mrr_10, mrr_20.
     #[arg(long = "floor", value_name = "FIGURE=PERCENT")]
     pub(crate) floors: Vec<floor::Floor>,
     /// Write a page with plots.
@@ -52,6 +55,13 @@ pub(crate) struct Verdict {
 impl Common {
     /// The trainer's defaults, the file, the environment, the seed: what a trainer told the same would learn with.
     pub(crate) fn settings(&self) -> Result<Settings, Error> {
+        if let Some(path) = &self.settings {
+            // Where it cannot be read, the loader would name the option of the services.
+            std::fs::read_to_string(path).map_err(|error| {
+                let path = path.display();
+                Error::Other(format!("{path}: cannot be read ({error}); name a readable file with --settings"))
+            })?;
+        }
         let seed = self.seed.map(|seed| ("model.seed", seed.to_string()));
         let given: Vec<_> = seed.into_iter().collect();
         let config: trainer::Config = runtime::config::load(trainer::DEFAULTS, self.settings.as_deref(), &given, true)?;
@@ -63,26 +73,26 @@ impl Common {
     }
 }
 
+/// Fewer tests say little.
+const FEW_TESTS: u64 = 1_000;
+
+/// Sees to it that nobody takes an evaluation without tests for a bad one, and one with few for a good one.
+///
+/// # Errors
+/// When nothing was tested; `why` says what to look at.
+pub(crate) fn weigh(tests: u64, why: &str) -> Result<(), Error> {
+    if tests == 0 {
+        return Err(Error::Other(format!("nothing was tested: {why}")));
+    }
+    if tests < FEW_TESTS {
+        output::note(format!("warning: {tests} tests, fewer than {FEW_TESTS}: the figures mean little"));
+    }
+    Ok(())
+}
+
 /// Writes a report's page.
 pub(crate) fn write_page(path: &Path, page: &str) -> Result<(), Error> {
     std::fs::write(path, page).map_err(Error::file(path))
-}
-
-/// An event at its place in the stream, as ingest would have put it on `interactions`.
-pub(crate) fn positioned(offset: i64, event: Event) -> Positioned {
-    let interaction = Interaction {
-        user_id: event.user_id,
-        item_id: event.item_id,
-        kind: Kind::from(event.kind).into(),
-        ts: event.ts.0,
-        session_id: event.session_id.unwrap_or_default(),
-        value: event.value,
-        shown: event.items,
-        event_id: event.event_id.unwrap_or_default(),
-        source: Some(Source { partition: 0, offset }),
-        arrived_at: event.ts.0,
-    };
-    Positioned { partition: 0, offset, interaction }
 }
 
 /// The most memory that this process ever held, in bytes; `None` where the system does not tell.

@@ -5,14 +5,15 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use model::rivals::{self, FrozenCopy, Rival};
-use model::{Catalog, Learner, Settings, Tested};
+use model::{Catalog, Learner, Positioned, Settings, Tested};
 use schemas::{Item, Kind, key_of};
 use serde_json::{Map, Value, json};
 
+use super::figures::Tally;
 use super::judge::{Happened, Judge, Judged, MicroBatch, Shown, split};
 use super::listing::Listing;
 use super::stream::Stream;
-use super::{Common, Verdict, floor, interval, peak_memory_bytes, positioned, write_page, young};
+use super::{Common, Verdict, floor, interval, peak_memory_bytes, weigh, write_page, young};
 use crate::cli::LogArgs;
 use crate::error::Error;
 use crate::log::Entry;
@@ -45,6 +46,11 @@ pub(crate) struct Args {
 
 const METHODS: [&str; 7] = ["thalweg", "popularity", "covisitation", "vsknn", "isgd", "gru", FROZEN];
 
+/// What the names of figures do not say.
+const LEGEND: &str = "coverage@20: share of the items known at the end that were in a list. new@20: share of the \
+                      recommended items that were younger than a day. HR@20 of all events: with the first 20 % of the \
+                      stream.";
+
 /// What a run is, beside its events and settings.
 pub(crate) struct Course<'a> {
     /// Rivals to compare with.
@@ -67,22 +73,26 @@ pub(crate) struct Run {
     pub(crate) busy: Duration,
 }
 
+impl Run {
+    /// Tests that the figures are of: every method has the same.
+    pub(super) fn tests(&self) -> u64 {
+        self.judged.after().next().map_or(0, |(_, tally)| tally.tests)
+    }
+}
+
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let started = Instant::now();
+    floor::known(&args.verdict.floors, &Tally::names())?;
     let stream = Stream::open(&args.file, &args.log)?;
     let settings = args.common.settings()?;
     let seed = settings.seed;
-    if args.catalog == Listing::FromStart && !stream.has_catalog {
-        return Err(Error::Other(
-            "--catalog from-start needs a catalog: a file, with a column for title, category, brand or price in --columns"
-                .into(),
-        ));
-    }
+    check_catalog(&stream, args.catalog)?;
     let bar = output::bar(stream.len() as u64, "learning");
     let (micro_batch, listed) = (args.common.micro_batch(), stream.listed(args.catalog));
     let course = Course { methods: &args.methods, micro_batch, keep_from: None, listed: &listed };
     let run = go(stream.entries(args.catalog), settings, &course, |n| bar.inc(n))?;
     bar.finish_and_clear();
+    weigh(run.tests(), &nothing_tested(run.interactions))?;
 
     let json = json(&run, started.elapsed(), &stream, args.catalog, seed);
     if let Some(path) = &args.verdict.report {
@@ -90,6 +100,30 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     }
     if args.common.json { output::json(&json) } else { tell(&run, &json) }?;
     floor::check(&args.verdict.floors, &json["after_20_percent"]["thalweg"])
+}
+
+/// Says before the run when there is no catalog where one is asked for.
+pub(super) fn check_catalog(stream: &Stream, listing: Listing) -> Result<(), Error> {
+    let problem = match (stream.has_catalog, listing) {
+        (true, _) if !stream.has_records() => {
+            "--catalog has no record: no event's row has anything that can be read in the columns for title, category, \
+             brand and price; name others in --columns, or leave them out"
+        }
+        (false, Listing::FromStart) => {
+            "--catalog from-start needs a catalog: a file, with a column for title, category, brand or price in --columns"
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::Other(problem.to_owned()))
+}
+
+/// Why a run over so many interactions may have no test.
+fn nothing_tested(interactions: u64) -> String {
+    format!(
+        "after the first 20 % of {interactions} interactions there is no choice by a user who acted before. Look at \
+         --columns, whether a user of it has two events or more; at --type, since an impression or a dislike is no \
+         choice; and at --limit, which may be too small"
+    )
 }
 
 fn name(args: &Args) -> String {
@@ -190,7 +224,7 @@ impl Product {
         let mut arrived = Vec::with_capacity(entries.len());
         for (offset, Entry { event, record }) in entries {
             met.extend(record.map(|record| (record, event.ts.0)));
-            arrived.push(positioned(place(offset), event));
+            arrived.push(Positioned::in_stream(place(offset), event));
         }
         let started = Instant::now();
         self.learner.observe_with(&arrived, |tested| batch.shown.push(shown(&tested)));
@@ -215,7 +249,7 @@ fn shown(tested: &Tested<'_>) -> Shown {
 #[allow(clippy::cast_precision_loss)] // a count
 pub(super) fn json(run: &Run, wall: Duration, stream: &Stream, listing: Listing, seed: u64) -> Value {
     let Run { judged, interactions, records, busy } = run;
-    let of = |tallies: &mut dyn Iterator<Item = (&'static str, &super::figures::Tally)>| -> Map<String, Value> {
+    let of = |tallies: &mut dyn Iterator<Item = (&'static str, &Tally)>| -> Map<String, Value> {
         tallies.map(|(name, tally)| (name.to_owned(), tally.json(judged.known))).collect()
     };
     let mut differences: Map<String, Value> = judged
@@ -241,7 +275,7 @@ pub(super) fn json(run: &Run, wall: Duration, stream: &Stream, listing: Listing,
         "young_items": young::json(&judged.young()),
     });
     if stream.has_catalog {
-        json["catalog"] = json!({ "mode": listing.as_str(), "records": records });
+        json["catalog"] = json!({ "mode": listing.as_str(), "records": records, "unread": stream.unread });
     }
     json
 }
@@ -257,7 +291,9 @@ fn tell(run: &Run, json: &Value) -> Result<(), Error> {
         figure(&json["interactions_per_second"], 0)
     ));
     if let Some(mode) = json["catalog"]["mode"].as_str() {
-        output::line(format!("a catalog of {records} records, {mode}"));
+        let is_as_met = mode == Listing::AsMet.as_str();
+        let again = if is_as_met { ": an item has another one each time that a row adds to it" } else { "" };
+        output::line(format!("a catalog of {records} records, {mode}{again}"));
     }
     const SHOWN: [&str; 7] = ["hr_10", "hr_20", "mrr_10", "mrr_20", "ndcg_20", "coverage_20", "new_share_20"];
     let heads = ["HR@10", "HR@20", "MRR@10", "MRR@20", "NDCG@20", "coverage@20", "new@20", "HR@20 of all events"];
@@ -268,7 +304,30 @@ fn tell(run: &Run, json: &Value) -> Result<(), Error> {
         table.push([name.to_owned()].into_iter().chain(after).chain([overall]).collect());
     }
     output::table(&table);
+    output::line(LEGEND);
     output::line("");
+    differences(judged, json);
+    output::table(&judged.breakdown.table());
+    judged.breakdown.lines().iter().for_each(output::line);
+    output::line("");
+    let methods = judged.young();
+    output::table(&young::table(&methods));
+    young::lines(methods[0].1).iter().for_each(output::line);
+    output::line(
+        "Tested: choices of a user or session that acted before, after the first 20 % of the stream. Repeats stay in; a \
+         tie counts against the label.",
+    );
+    if judged.differences().next().is_some() {
+        output::line(interval::METHOD);
+    }
+    Ok(())
+}
+
+/// The product's lead over each rival; nothing where there is none.
+fn differences(judged: &Judged, json: &Value) {
+    if judged.differences().next().is_none() {
+        return;
+    }
     let mut table = vec![["thalweg minus", "HR@20", "95 %", "MRR@20", "95 %"].map(str::to_owned).to_vec()];
     for (name, ..) in judged.differences() {
         let of = |measure: &str| {
@@ -280,16 +339,4 @@ fn tell(run: &Run, json: &Value) -> Result<(), Error> {
     }
     output::table(&table);
     output::line("");
-    output::table(&judged.breakdown.table());
-    judged.breakdown.lines().iter().for_each(output::line);
-    output::line("");
-    let methods = judged.young();
-    output::table(&young::table(&methods));
-    young::lines(methods[0].1).iter().for_each(output::line);
-    output::line(
-        "Tested: choices of a user or session that acted before, after the first 20 % of the stream. Repeats stay in; a \
-         tie counts against the label.",
-    );
-    output::line(interval::METHOD);
-    Ok(())
 }

@@ -17,6 +17,8 @@ pub(crate) struct Stream {
     pub(crate) rows: u64,
     /// Rows that gave no event, by reason.
     pub(crate) skipped: BTreeMap<String, u64>,
+    /// What events' rows say about their items and cannot be read, by reason.
+    pub(crate) unread: BTreeMap<String, u64>,
     pub(crate) users: usize,
     /// Whether the log carries a catalog.
     pub(crate) has_catalog: bool,
@@ -38,6 +40,7 @@ impl Stream {
         Ok(Self {
             rows: log.rows,
             skipped: log.skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
+            unread: log.unread.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
             users: log.users(),
             has_catalog: args.columns.as_ref().is_some_and(Columns::has_content),
             recorded: Recorded::Log(Box::new(log)),
@@ -54,6 +57,7 @@ impl Stream {
         Ok(Self {
             rows: rows as u64,
             skipped: BTreeMap::new(),
+            unread: BTreeMap::new(),
             users,
             has_catalog: false,
             recorded: Recorded::Blocks(blocks, places),
@@ -73,6 +77,14 @@ impl Stream {
             (Recorded::Log(log), Listing::AsMet) => Box::new(log.entries()),
             (Recorded::Log(log), Listing::FromStart) => Box::new(log.events().map(Entry::from)),
             (Recorded::Blocks(blocks, places), _) => Box::new(places.iter().map(|(b, n)| blocks[*b].event(*n).into())),
+        }
+    }
+
+    /// Whether the catalog says anything about any item.
+    pub(crate) fn has_records(&self) -> bool {
+        match &self.recorded {
+            Recorded::Log(log) => log.has_records(),
+            Recorded::Blocks(..) => false,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use schemas::{EventType, Item, Timestamp};
+use schemas::{Event, EventType, Item, Timestamp};
 
 use super::listing::Listing;
 use super::stream::Stream;
@@ -162,6 +162,38 @@ fn without_a_column_for_the_items_there_is_no_catalog() {
 }
 
 #[test]
+fn a_catalog_that_is_asked_for_and_is_not_there_is_an_error_that_says_so() {
+    let folder = tempfile::tempdir().expect("folder");
+    let text = "user,item,price\nu,i,free\nu,j,\nv,i,-1\n";
+    let without = recorded(folder.path(), text, "user=user,item=item");
+    assert!(prequential::check_catalog(&without, Listing::AsMet).is_ok());
+    let error = prequential::check_catalog(&without, Listing::FromStart).expect_err("no column").to_string();
+    assert!(error.contains("needs a catalog"), "{error}");
+    let unread = recorded(folder.path(), text, "user=user,item=item,price=price");
+    for listing in [Listing::AsMet, Listing::FromStart] {
+        let error = prequential::check_catalog(&unread, listing).expect_err("no record").to_string();
+        assert!(error.contains("--catalog has no record"), "{error}");
+    }
+    let run = listed(unread.entries(Listing::AsMet), &[], &[]);
+    let json = prequential::json(&run, Duration::from_secs(1), &unread, Listing::AsMet, 7);
+    assert_eq!(json["catalog"]["unread"], serde_json::json!({ "bad price": 1, "negative price": 1 }));
+    let good = recorded(folder.path(), &kinds(), "user=user,item=item,category=kind");
+    assert!(prequential::check_catalog(&good, Listing::FromStart).is_ok());
+}
+
+#[test]
+fn an_evaluation_without_a_test_is_an_error_and_says_where_to_look() {
+    // Nobody acts twice.
+    let mut events = stream(100);
+    events.iter_mut().enumerate().for_each(|(n, event)| event.user_id = format!("u{n}"));
+    let run = run(events, &[]);
+    assert_eq!(run.tests(), 0);
+    let error = weigh(run.tests(), "look there").expect_err("nothing was tested").to_string();
+    assert_eq!(error, "nothing was tested: look there");
+    assert!(weigh(1, "look there").is_ok(), "few are a warning");
+}
+
+#[test]
 fn the_json_has_the_keys_of_the_contract_and_the_page_stands_alone() {
     let mut text = "user,item,time,name\nu0,i0,yesterday,bad\nu0,i0,tomorrow,bad\n".to_owned();
     for event in stream(600) {
@@ -216,6 +248,9 @@ fn settings_come_from_a_file_and_unknown_keys_are_refused() {
     let error = common("[model]\ndims = 32\n", None).settings().expect_err("refused").to_string();
     assert!(error.contains("dims"), "{error}");
     assert!(common(trainer::DEFAULTS, None).settings().is_ok());
+    let missing = Common { settings: Some(folder.path().join("nope.toml")), ..common("", None) };
+    let error = missing.settings().expect_err("is not there").to_string();
+    assert!(error.contains("nope.toml: cannot be read") && error.ends_with("with --settings"), "{error}");
 }
 
 #[test]

@@ -3,10 +3,13 @@
 //! Of each field the first value in time counts, and nothing of it is known before that row. Later rows only add what
 //! was still missing.
 
+use std::collections::BTreeMap;
+
 use schemas::Item;
 
 use super::columns::Role;
 use super::ids::Ids;
+use super::skip::Unread;
 
 /// Bytes of a text that count: a record on the topic `items` has a bound, and a title of a page says no more.
 const TEXT_BYTES: usize = 1_024;
@@ -37,6 +40,8 @@ type Fields = [Field; 4];
 /// The fields of each item, by its number; 96 bytes each, and every distinct text once.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
+    /// What was left out, by reason.
+    pub(super) unread: BTreeMap<Unread, u64>,
     items: Vec<Fields>,
     texts: Ids,
 }
@@ -45,7 +50,13 @@ impl Contents {
     /// Takes what a row says about its item.
     pub(super) fn take(&mut self, item: u32, place: Place, content: [Option<&str>; 4]) {
         for (n, (role, text)) in Role::CONTENT.into_iter().zip(content).enumerate() {
-            let Some(text) = text.filter(|text| role != Role::Price || price(text).is_some()) else { continue };
+            let Some(text) = text else { continue };
+            if role == Role::Price
+                && let Err(reason) = price(text)
+            {
+                *self.unread.entry(reason).or_default() += 1;
+                continue;
+            }
             let at = item as usize;
             if at >= self.items.len() {
                 self.items.resize(at + 1, [VACANT; 4]);
@@ -85,7 +96,7 @@ impl Contents {
             title: title.unwrap_or_default().to_owned(),
             categories: category.map(categories).unwrap_or_default(),
             brand: brand.map(str::to_owned),
-            price: cost.and_then(price),
+            price: cost.and_then(|text| price(text).ok()),
             published_at: None,
             available: true,
             attributes: Default::default(),
@@ -108,8 +119,12 @@ fn shortened(text: &str) -> &str {
     &text[..text.floor_char_boundary(TEXT_BYTES)]
 }
 
-fn price(text: &str) -> Option<f64> {
-    text.parse().ok().filter(|price: &f64| price.is_finite() && *price >= 0.0)
+fn price(text: &str) -> Result<f64, Unread> {
+    match text.parse::<f64>() {
+        Ok(price) if price.is_finite() && price >= 0.0 => Ok(price),
+        Ok(price) if price.is_finite() => Err(Unread::NegativePrice),
+        _ => Err(Unread::BadPrice),
+    }
 }
 
 #[cfg(test)]
@@ -133,6 +148,7 @@ mod tests {
         contents.take(3, place(20), [Some("late"), None, Some("Vera"), Some("7")]);
         contents.take(3, place(10), [Some("early"), None, None, Some("free")]);
         contents.take(3, place(30), [None, Some("shoes"), Some("Kabek"), None]);
+        assert_eq!(contents.unread, [(Unread::BadPrice, 1)].into());
         let item = |contents: &Contents| contents.item(3, || "i".to_owned()).expect("is known");
         let all = item(&contents);
         assert_eq!((all.title.as_str(), all.brand.as_deref(), all.price), ("early", Some("Vera"), Some(7.0)));
@@ -160,7 +176,8 @@ mod tests {
 
     #[test]
     fn only_a_number_that_can_be_paid_is_a_price() {
-        assert_eq!(["79.50", "0"].map(price), [Some(79.5), Some(0.0)]);
-        assert!(["", "12,50", "$5", "-1", "NaN", "inf"].into_iter().all(|text| price(text).is_none()));
+        assert_eq!(["79.50", "0"].map(price), [Ok(79.5), Ok(0.0)]);
+        assert_eq!(price("-1"), Err(Unread::NegativePrice));
+        assert!(["", "12,50", "$5", "NaN", "-inf"].into_iter().all(|text| price(text) == Err(Unread::BadPrice)));
     }
 }

@@ -5,12 +5,10 @@ use std::path::Path;
 use csv::{ByteRecord, ReaderBuilder};
 
 use super::columns::{Columns, ROLES, Role};
+use super::quotes::{Closed, NO_ROW};
 use super::source::Text;
 use super::table::{Moment, Raw, Table};
 use super::{LogError, Progress};
-
-/// A row longer than this is no row: a quotation mark was not closed.
-const ROW_BYTES: usize = 1 << 20;
 
 /// Reads every row of `text` into `table`.
 pub(super) fn read(
@@ -22,9 +20,14 @@ pub(super) fn read(
 ) -> Result<(), LogError> {
     let broken = |rows, error: csv::Error| LogError::Read { path: path.to_owned(), rows, detail: error.to_string() };
     let mut tell = text.teller(progress);
-    let mut rows = ReaderBuilder::new().delimiter(delimiter(&text.first)).flexible(true).from_reader(text.all);
+    let delimiter = delimiter(&text.first);
+    let closed = Closed::new(text.all, delimiter);
+    let mut rows = ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(closed);
 
     let header = rows.byte_headers().map_err(|error| broken(0, error))?.clone();
+    if header.iter().eq([NO_ROW]) {
+        return Err(LogError::NoHeader { path: path.to_owned() });
+    }
     let names: Vec<_> = header.iter().map(String::from_utf8_lossy).collect();
     let at = columns.resolve(names.iter().map(AsRef::as_ref)).map_err(|(role, column)| LogError::UnknownColumn {
         path: path.to_owned(),
@@ -35,10 +38,6 @@ pub(super) fn read(
 
     let mut record = ByteRecord::new();
     while rows.read_byte_record(&mut record).map_err(|error| broken(table.rows, error))? {
-        if record.as_slice().len() > ROW_BYTES {
-            let line = record.position().map_or(0, csv::Position::line);
-            return Err(LogError::OpenQuote { path: path.to_owned(), line });
-        }
         // With more or fewer columns than the header, no column can be trusted.
         table.push((record.len() == header.len()).then(|| raw(&record, &at)).flatten());
         tell(table.rows);

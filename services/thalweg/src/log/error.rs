@@ -43,13 +43,14 @@ pub enum LogError {
         /// The columns that are there.
         have: String,
     },
-    /// A quotation mark swallowed what follows.
-    #[error("the log {} has a quotation mark that is not closed, at or after line {line}", path.display())]
-    OpenQuote {
+    /// The header is no row: a quotation mark is open, or it is too long.
+    #[error(
+        "the log {} has no header that can be read: close its quotation marks, and keep it below 1 MiB",
+        path.display()
+    )]
+    NoHeader {
         /// The file.
         path: PathBuf,
-        /// Where the row began.
-        line: u64,
     },
     /// Every row was skipped.
     #[error("the log {} has no usable row among {rows} ({skipped}); check --columns", path.display())]

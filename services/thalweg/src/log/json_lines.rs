@@ -1,13 +1,13 @@
 //! Reads JSON lines; a column name may reach into nested objects by dots: `properties.surface`.
 
 use std::collections::BTreeSet;
-use std::io::BufRead;
+use std::io::{self, BufRead, Read};
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
 use super::columns::{Columns, ROLES, Role};
-use super::source::Text;
+use super::source::{ROW_BYTES, Text};
 use super::table::{Moment, Raw, Table};
 use super::{LogError, Progress};
 
@@ -26,13 +26,8 @@ pub(super) fn read(
     let mut met = Met::default();
     let mut line = Vec::new();
     loop {
-        line.clear();
-        let got = text.all.read_until(b'\n', &mut line).map_err(|error| LogError::Read {
-            path: path.to_owned(),
-            rows: table.rows,
-            detail: error.to_string(),
-        })?;
-        if got == 0 {
+        let broken = |rows, error: io::Error| LogError::Read { path: path.to_owned(), rows, detail: error.to_string() };
+        if !next_line(&mut text.all, &mut line).map_err(|error| broken(table.rows, error))? {
             return met.check(path, columns);
         }
         if line.trim_ascii().is_empty() {
@@ -61,6 +56,18 @@ pub(super) fn read(
         }
         tell(table.rows);
     }
+}
+
+/// Reads the next line; one that is too long is passed over, and what is no JSON stands for it. `false` at the end.
+fn next_line(from: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    from.by_ref().take(ROW_BYTES as u64 + 1).read_until(b'\n', line)?;
+    if line.len() > ROW_BYTES && !line.ends_with(b"\n") {
+        from.skip_until(b'\n')?;
+        line.clear();
+        line.push(b'{');
+    }
+    Ok(!line.is_empty())
 }
 
 /// The value under `name`, which may be a path.

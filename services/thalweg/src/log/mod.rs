@@ -10,6 +10,7 @@ mod error;
 mod ids;
 mod json_lines;
 mod parquet;
+mod quotes;
 mod skip;
 mod source;
 mod table;
@@ -22,7 +23,7 @@ use schemas::{Event, EventType, Item, key_of};
 
 pub use columns::{Columns, Role};
 pub use error::LogError;
-pub use skip::{Skip, event_type};
+pub use skip::{Skip, Unread, event_type};
 pub use time::parse as parse_time;
 
 use source::Source;
@@ -78,6 +79,8 @@ pub struct Log {
     pub rows: u64,
     /// Rows that gave no event, by reason.
     pub skipped: BTreeMap<Skip, u64>,
+    /// What rows of events say about their items and cannot be read, by reason.
+    pub unread: BTreeMap<Unread, u64>,
     table: Table,
     label: String,
 }
@@ -101,9 +104,9 @@ impl Log {
                 skipped: skip::list(&table.skipped),
             });
         }
-        let (rows, skipped) = (table.rows, std::mem::take(&mut table.skipped));
+        let (rows, skipped, unread) = (table.rows, std::mem::take(&mut table.skipped), table.take_unread());
         table.sort(options.limit);
-        Ok(Self { rows, skipped, table, label: label(path, options) })
+        Ok(Self { rows, skipped, unread, table, label: label(path, options) })
     }
 
     /// How many events the log holds.
@@ -159,6 +162,12 @@ impl Log {
         let mut records: Vec<Item> = self.table.records().collect();
         records.sort_by_cached_key(|record| key_of(&record.item_id));
         records
+    }
+
+    /// Whether there is a record of any item.
+    #[must_use]
+    pub fn has_records(&self) -> bool {
+        self.table.records().next().is_some()
     }
 
     fn entry(&self, index: usize) -> Entry {

@@ -1,4 +1,4 @@
-//! Why a row gives no event, and how logs spell the types of event.
+//! Why a row gives no event or no content, and how logs spell the types of event.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 /// The closed list of reasons why a row gives no event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Skip {
-    /// Another number of columns than the header, not JSON, or not UTF-8.
+    /// Another number of columns than the header, not JSON, not UTF-8, longer than 1 MiB, or with a quotation mark that
+    /// is not closed.
     #[serde(rename = "malformed row")]
     Malformed,
     /// The user column is empty.
@@ -57,6 +58,34 @@ impl Skip {
 }
 
 impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The closed list of reasons why what a row says about its item is left out; the row is an event all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Unread {
+    /// The price is no finite number.
+    #[serde(rename = "bad price")]
+    BadPrice,
+    /// The price is below 0.
+    #[serde(rename = "negative price")]
+    NegativePrice,
+}
+
+impl Unread {
+    /// The name in reports.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BadPrice => "bad price",
+            Self::NegativePrice => "negative price",
+        }
+    }
+}
+
+impl fmt::Display for Unread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
@@ -110,5 +139,9 @@ mod tests {
     fn a_reason_has_one_name_everywhere() {
         let json = serde_json::to_string(&Skip::MissingUser).expect("serialises");
         assert_eq!(json, format!("\"{}\"", Skip::MissingUser));
+        for reason in [Unread::BadPrice, Unread::NegativePrice] {
+            let json = serde_json::to_string(&reason).expect("serialises");
+            assert_eq!(json, format!("\"{reason}\""));
+        }
     }
 }

@@ -8,6 +8,9 @@ use std::rc::Rc;
 
 use super::{LogError, Progress};
 
+/// A row of text that is longer is no row, and memory does not grow by it.
+pub(super) const ROW_BYTES: usize = 1 << 20;
+
 /// The longest first line that is looked at to tell the format.
 const HEADER_BYTES: u64 = 1 << 20;
 

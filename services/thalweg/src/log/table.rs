@@ -6,7 +6,7 @@ use schemas::{Event, EventType, Item, Timestamp};
 
 use super::content::{Contents, Place};
 use super::ids::Ids;
-use super::skip::{Skip, known_type};
+use super::skip::{Skip, Unread, known_type};
 use super::time;
 
 /// A row as a reader found it; text of a missing column is empty.
@@ -131,6 +131,11 @@ impl Table {
         };
         self.contents.take(row.item, row.place(), raw.content.map(|text| text.and_then(present)));
         Ok(row)
+    }
+
+    /// What usable rows say about their items and cannot be read, by reason; asked for once.
+    pub(super) fn take_unread(&mut self) -> BTreeMap<Unread, u64> {
+        std::mem::take(&mut self.contents.unread)
     }
 
     /// Orders by time, rows of the same time as they came, and keeps the first `limit`.

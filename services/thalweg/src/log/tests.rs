@@ -207,11 +207,33 @@ fn a_log_that_cannot_be_used_says_what_to_change() {
 }
 
 #[test]
-fn a_quotation_mark_that_is_not_closed_is_an_error_not_a_lost_tail() {
+fn a_quotation_mark_that_is_not_closed_costs_one_row_and_no_tail() {
     let folder = tempfile::tempdir().expect("folder");
-    let text = format!("who,what,when\nu1,\"i1,1569888000\n{}", "u1,i1,1569888000\n".repeat(100_000));
-    let error = open(&file(&folder, "a.csv", text.as_bytes()), "user=who,item=what,time=when").expect_err("fails");
-    assert!(error.to_string().contains("not closed, at or after line 2"), "{error}");
+    let one = BTreeMap::from([(Skip::Malformed, 1)]);
+    // The tail may be longer or shorter than the longest row.
+    for rows in [100_000, 3] {
+        let text = format!("who,what,when\nu1,\"i1,1569888000\n{}", "u1,i1,1569888000\n".repeat(rows));
+        let log = open(&file(&folder, "a.csv", text.as_bytes()), "user=who,item=what,time=when").expect("opens");
+        assert_eq!((log.len(), log.rows, &log.skipped), (rows, rows as u64 + 1, &one));
+        assert!(log.events().next().and_then(|event| event.event_id).is_some_and(|id| id.ends_with("/2")));
+    }
+    let error = open(&file(&folder, "a.csv", b"\"who,what\nu1,i1\n"), "user=who,item=what").expect_err("fails");
+    assert!(error.to_string().contains("close its quotation marks"), "{error}");
+}
+
+#[test]
+fn a_line_beyond_the_bound_is_a_bad_row_in_every_text() {
+    let folder = tempfile::tempdir().expect("folder");
+    let two = BTreeMap::from([(Skip::Malformed, 2)]);
+    let long = "x".repeat(3 * source::ROW_BYTES);
+    let row = |user: &str| format!("{{\"who\":\"{user}\",\"what\":\"i1\"}}\n");
+    let json = [row("u1"), row(&long), row("u2"), format!(" {}", row(&long))].concat();
+    let csv = format!("who,what\nu1,i1\n{long},i1\nu2,i1\n{long}");
+    for (name, text) in [("a.jsonl", json), ("a.csv", csv)] {
+        let log = open(&file(&folder, name, text.as_bytes()), "user=who,item=what").expect("opens");
+        assert_eq!(log.events().map(|event| event.user_id).collect::<Vec<_>>(), ["u1", "u2"], "{name}");
+        assert_eq!((log.rows, &log.skipped), (4, &two), "{name}");
+    }
 }
 
 const CATALOG: &str = "user=who,item=what,title=name,category=code,brand=maker,price=cost";
@@ -284,6 +306,12 @@ fn content_that_cannot_be_read_is_missing_and_never_a_bad_row() {
     assert!(log.skipped.is_empty() && log.len() == 1);
     let item = log.records().pop().expect("the brand is known");
     assert_eq!((item.title.as_str(), item.categories.len(), item.price), ("", 0, None));
+    // What should be a number and is none is counted; nothing is no mistake.
+    assert_eq!(log.unread, [(Unread::NegativePrice, 1)].into());
+    let csv = b"who,what,name,code,maker,cost\nu1,i1,,,,free\nu1,i2,,,,\n,i3,,,,free\nu1,i4,,,,\"12,50\"\n";
+    let log = open(&file(&folder, "b.csv", csv), CATALOG).expect("opens");
+    assert_eq!(log.unread, [(Unread::BadPrice, 2)].into(), "a row that is no event does not count");
+    assert!(log.len() == 3 && !log.has_records());
     // Nothing but null in a column is no mistake; a column that is not there is one.
     let json = file(&folder, "a.jsonl", b"{\"who\":\"u1\",\"what\":\"i1\",\"name\":null}\n");
     assert_eq!(open(&json, "user=who,item=what,title=name").expect("opens").records().len(), 0);

@@ -45,6 +45,9 @@ pub struct Report {
     pub duplicates_dropped: u64,
     /// Records sent that are none of the above.
     pub lost: u64,
+    /// Interactions that were tested, counted, paired and remembered, but not shown to encoder and ranker: they came in a
+    /// rush.
+    pub left_out: u64,
     /// Rows of a recorded log that gave no event, by reason.
     pub skipped_rows: BTreeMap<String, u64>,
     /// Sent per second, over the whole run.
@@ -74,7 +77,7 @@ pub struct Report {
     pub served_tested: u64,
     /// What the 20 most popular items of a sliding window would have had on the same events.
     pub served_popularity_hit_rate_20: Option<f64>,
-    /// Tested before trained on, over the trainer's window.
+    /// Tested before trained on, since the trainer began.
     pub prequential: Prequential,
 
     /// Mean bytes that Redis holds for a user: slate, profile and overhead.

@@ -53,6 +53,7 @@ fn lines(r: &Report, out: &mut String) -> std::fmt::Result {
         line("rows skipped", &spell::count(all), &by_reason(&r.skipped_rows))?;
     }
     line("lost", &spell::count(r.lost), "")?;
+    line("left out of training", &spell::count(r.left_out), "in a rush; counted, paired and remembered all the same")?;
     let tail = format!("p99 {}, p99.9 {}", spell::millis(fresh.p99), spell::millis(fresh.p999));
     line("event → slate, p50", &spell::millis(fresh.p50), &tail)?;
     line("event → model, p50", &spell::millis(model.p50), &format!("p99 {}", spell::millis(model.p99)))?;
@@ -73,7 +74,8 @@ fn lines(r: &Report, out: &mut String) -> std::fmt::Result {
         writeln!(out, "  {name:<24}{hr:>12}{mrr:>12}{:>12}", spell::count(quality.tested))?;
     }
     for slate in &r.slates {
-        writeln!(out, "\n  {} after {}", slate.user, slate.recent.join(" ← "))?;
+        let recent = if slate.recent.is_empty() { "no history".to_owned() } else { slate.recent.join(" ← ") };
+        writeln!(out, "\n  {} after {recent}", slate.user)?;
         for (rank, item) in slate.items.iter().take(SLATE_ITEMS).enumerate() {
             let because = match item.because.as_slice() {
                 [] => String::new(),

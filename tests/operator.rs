@@ -1,0 +1,73 @@
+//! The operator's command on servers with work on them, and the demo from its start to its report.
+
+use std::process::Stdio;
+
+use serde_json::Value;
+use tests::{Name, Traffic, World, binary, learned_once, served_once};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operators_commands_show_what_the_services_made() {
+    let world = World::new().await;
+    world.operate(&["topics", "check"]).await;
+    let _ingest = world.start(Name::Ingest, &[]).await;
+    let _trainer = world.start(Name::Trainer, &[]).await;
+    let _scorer = world.start(Name::Scorer, &[]).await;
+    let sent = world.flow(&Traffic::new(17, world.ctx.now()).take(900), 300).await;
+    let last = learned_once(&world, &sent).await;
+    served_once(&world, &sent).await;
+    let json = |text: String| serde_json::from_str::<Value>(&text).expect("it is JSON");
+
+    let user = &sent[0].event.user_id;
+    let slate = json(world.operate(&["recs", user, "--json"]).await);
+    assert_eq!(slate["v"], 1);
+    assert!(slate["items"].as_array().is_some_and(|items| !items.is_empty()), "{slate}");
+    assert!(world.operate(&["recs", user]).await.contains(slate["items"][0]["id"].as_str().expect("an id")));
+
+    let version = last.version.to_string();
+    assert!(world.operate(&["checkpoints", "list", "--json"]).await.contains(&version));
+    assert!(world.operate(&["checkpoints", "show", &version]).await.contains("items.row"));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("model.safetensors");
+    world.operate(&["checkpoints", "export", &version, file.to_str().expect("UTF-8")]).await;
+    let bytes = std::fs::read(&file).expect("it was written");
+    // The head of a safetensors file: its length in eight bytes, then JSON.
+    let length = usize::try_from(u64::from_le_bytes(bytes[..8].try_into().expect("eight"))).expect("it fits");
+    let head: Value = serde_json::from_slice(&bytes[8..8 + length]).expect("its head is JSON");
+    assert!(head["items.row"]["shape"][0].as_u64().is_some_and(|items| items > 0), "{head}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demo_closes_the_loop_and_writes_its_report() {
+    let _turn = World::new().await; // for its turn on the cores: the demo has servers of its own
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let report = folder.path().join("r.json");
+    let mut demo = tokio::process::Command::new(binary(Name::Thalweg));
+    demo.args(["demo", "--seconds", "12", "--rate", "200", "--report"]).arg(&report);
+    demo.env_remove("KAFKA_BROKERS").env_remove("REDIS_URL").stdin(Stdio::null());
+    let output = demo.kill_on_drop(true).output().await.expect("it runs");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+
+    let page = std::fs::read_to_string(report.with_extension("html")).expect("the page is there");
+    assert!(page.contains("<svg") && !page.contains("<script src"), "it has plots and needs no other file");
+    let report: Value = serde_json::from_slice(&std::fs::read(&report).expect("it is there")).expect("it is JSON");
+    assert_eq!((&report["closed"], &report["lost"], &report["events_sent"]), (&true.into(), &0.into(), &2_400.into()));
+    for figure in [
+        "interactions",
+        "dead_letters",
+        "duplicates_dropped",
+        "events_per_second",
+        "versions_published",
+        "versions_swapped",
+        "served_hit_rate_20",
+        "redis_bytes_per_user",
+    ] {
+        assert!(report[figure].as_f64().is_some_and(|x| x > 0.0), "{figure} is {}", report[figure]);
+    }
+    for (figure, part) in [("freshness_ms", "p999"), ("model_freshness_ms", "p99")] {
+        assert!(report[figure][part].as_f64().is_some_and(|x| x > 0.0), "{figure} is {}", report[figure]);
+    }
+    for method in ["model", "popularity", "covisitation"] {
+        assert!(report["prequential"][method]["hr20"].is_number(), "{method}: {}", report["prequential"]);
+    }
+}
