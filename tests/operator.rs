@@ -51,7 +51,13 @@ async fn a_demo_closes_the_loop_and_writes_its_report() {
     let page = std::fs::read_to_string(report.with_extension("html")).expect("the page is there");
     assert!(page.contains("<svg") && !page.contains("<script src"), "it has plots and needs no other file");
     let report: Value = serde_json::from_slice(&std::fs::read(&report).expect("it is there")).expect("it is JSON");
-    assert_eq!((&report["closed"], &report["lost"], &report["events_sent"]), (&true.into(), &0.into(), &2_400.into()));
+    assert_eq!((&report["closed"], &report["lost"]), (&true.into(), &0.into()));
+    let count = |name: &str| report[name].as_u64().expect("it is a count");
+    let outcomes = count("interactions") + count("dead_letters") + count("duplicates_dropped");
+    assert!(
+        count("events_sent") >= 2_400 && count("events_sent") == outcomes,
+        "every record is one of these: {report}"
+    );
     for figure in [
         "interactions",
         "dead_letters",
