@@ -63,25 +63,23 @@ async fn ingest_killed_between_produce_and_commit_applies_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ingest_killed_at_any_moment_loses_nothing_and_applies_nothing_twice() {
+    const BAD: usize = 100;
     let world = World::new().await;
     let events = Traffic::new(6, world.ctx.now()).take(4_000);
     let ingest = world.start(Name::Ingest, &[]).await;
     let worked = (Name::Ingest, "ingest_interactions_total", None);
     let lives: [&[_]; 4] = [&[]; 4];
     // Bad events among the good: they leave by another way, and are committed at once.
-    let bad: Vec<Outgoing> = (0..100)
-        .map(|n| Outgoing { value: Some(format!("no JSON, number {n}").into()), ..Outgoing::default() })
-        .collect();
-    let (sent, bad, _ingest) = tokio::join!(
+    let misbehave = async {
+        for n in 0..BAD {
+            let value = Some(format!("no JSON, number {n}").into());
+            world.write(Topic::Events, vec![Outgoing { value, ..Outgoing::default() }]).await;
+            tokio::time::sleep(Duration::from_millis(120)).await;
+        }
+    };
+    let (sent, (), _ingest) = tokio::join!(
         world.flow(&events, 250),
-        async {
-            let mut positions = Vec::new();
-            for bad in bad {
-                positions.extend(world.write(Topic::Events, vec![bad]).await);
-                tokio::time::sleep(Duration::from_millis(120)).await;
-            }
-            positions
-        },
+        misbehave,
         torment(&world, ingest, worked, &lives, Duration::from_millis(1_500), 61)
     );
     ingested_once(&world, &sent).await;
@@ -90,7 +88,7 @@ async fn an_ingest_killed_at_any_moment_loses_nothing_and_applies_nothing_twice(
     let mut letters = Tail::open(&world, Topic::DeadLetters).await;
     eventually("every bad event is a dead letter", SOON, async || {
         let values: BTreeSet<_> = letters.read().await.iter().filter_map(|letter| letter.value.clone()).collect();
-        if values.len() == bad.len() { Ok(()) } else { Err(format!("{} of {}", values.len(), bad.len())) }
+        if values.len() == BAD { Ok(()) } else { Err(format!("{} of {BAD}", values.len())) }
     })
     .await;
 }

@@ -143,7 +143,7 @@ impl Default for Settings {
             sessions_per_item: 64,
             session_neighbours: 100,
             session_gap_s: 12 * 3_600,
-            candidates: 60,
+            candidates: 40,
             retrieval_items: 32_768,
             max_items: 2_000_000,
             admit_after: 1,

@@ -13,8 +13,8 @@ use crate::replay::Past;
 use crate::trainable::{Choices, Examples, NOBODY};
 
 /// Rivals of the chosen candidate that the ranker is trained against: the best, and some of the others.
-const HARD_RIVALS: usize = 40;
-const EASY_RIVALS: usize = 24;
+const HARD_RIVALS: usize = 24;
+const EASY_RIVALS: usize = 16;
 
 impl Learner {
     /// Trains the encoder on the buffer alone, one step on `examples` of its examples: for idle time.

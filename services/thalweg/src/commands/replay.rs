@@ -1,6 +1,5 @@
 //! `thalweg replay`: sends a recorded log to the topic `events`, and what it says about items to `items`.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use runtime::Context;
@@ -11,6 +10,7 @@ use serde_json::json;
 use crate::cli::LogArgs;
 use crate::config::Config;
 use crate::error::Error;
+use crate::log::by_name;
 use crate::output;
 use crate::traffic::{self, Pace, PaceArgs, Pacer};
 
@@ -33,7 +33,7 @@ pub(crate) async fn run(args: Args, config: &Config) -> Result<(), Error> {
     let producer = Producer::connect(&config.kafka, &ctx)?;
     let (topic, catalog) = (config.topic(Topic::Events), config.topic(Topic::Items));
     let bar = output::bar(log.len() as u64, "sending");
-    let (rows, skipped, unread) = (log.rows, counts(&log.skipped), counts(&log.unread));
+    let (rows, skipped, unread) = (log.rows, by_name(&log.skipped), by_name(&log.unread));
     let started = std::time::Instant::now();
     let mut pacer = Pacer::new(args.pace.or(Pace::Unbounded));
     let listings: Vec<_> = traffic::listings(&log).map(|item| traffic::listing(&item)).collect::<Result<_, _>>()?;
@@ -62,9 +62,4 @@ pub(crate) async fn run(args: Args, config: &Config) -> Result<(), Error> {
     let items = if listed > 0 { format!(" and {listed} items to {catalog}") } else { String::new() };
     output::line(format!("{sent} events sent to {topic}{items} in {seconds:.1} s, {rate:.0} a second"));
     Ok(())
-}
-
-/// Counts by reason, for JSON.
-fn counts(by_reason: &BTreeMap<impl ToString, u64>) -> BTreeMap<String, u64> {
-    by_reason.iter().map(|(reason, count)| (reason.to_string(), *count)).collect()
 }

@@ -120,7 +120,7 @@ pub(crate) async fn run(args: Args, place: Place) -> Result<ExitCode, Error> {
     run.send(args.pace(), &mut traffic, &topics, &producer, &mut probe, &mut sampler, &services).await?;
     let spinner = output::spinner();
     spinner.set_message("waiting until every event is learned from and served");
-    run.settle(&manifests, &services, &metrics, &redis, &Keys::new(&servers.redis.key_prefix)).await;
+    run.settle(&manifests, &services, &metrics, &probe).await;
     spinner.set_message("counting what lies on the topics and in Redis");
 
     let mut report = Report {
@@ -215,14 +215,7 @@ impl Run {
     }
 
     /// Waits until every record that was sent has come to rest and a version has learned from all.
-    async fn settle(
-        &mut self,
-        manifests: &Manifests,
-        services: &Services,
-        metrics: &MetricsHandle,
-        redis: &Redis,
-        keys: &Keys,
-    ) {
+    async fn settle(&mut self, manifests: &Manifests, services: &Services, metrics: &MetricsHandle, probe: &Probe) {
         let mut moved = (Instant::now(), [0; 3]);
         loop {
             let page = metrics.render();
@@ -233,8 +226,8 @@ impl Run {
             let newest = manifests.all().pop();
             let learned = newest.as_ref().map_or(0, |manifest| manifest.interactions);
             // The scorer says in Redis which version is live; an outage there shows below, as not settled.
-            let live = redis.hgetall(&keys.model()).await.unwrap_or_default();
-            let swapped = live.get("version") == newest.map(|manifest| manifest.version.to_string()).as_ref();
+            let live = probe.live_version().await.unwrap_or_default();
+            let swapped = live == newest.map(|manifest| manifest.version.to_string());
             let scored = count(scorer::metrics::INTERACTIONS) + count(scorer::metrics::DUPLICATES_DROPPED);
             if judged >= self.sent && learned >= applied && scored >= applied && swapped {
                 return;

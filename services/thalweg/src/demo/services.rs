@@ -32,11 +32,13 @@ impl Services {
         let (ingest, trainer, scorer) = (services.ingest.clone(), services.trainer.clone(), services.scorer.clone());
         // A demo lives for a minute or two: show a second snapshot in that time.
         let snapshots = ("trainer.snapshot_every", "30s".to_owned());
-        let config = settings(ingest::DEFAULTS, servers, Some("ingest.group"), false, &[])?;
+        // Groups of its own, too: on named servers it must not take partitions from services that run there.
+        let group = |name: &str| format!("{}{name}", servers.kafka.topic_prefix);
+        let config = settings(ingest::DEFAULTS, servers, false, &[("ingest.group", group("ingest"))])?;
         services.root.spawn("ingest", ingest::run(config, ingest));
-        let config = settings(trainer::DEFAULTS, servers, None, false, &[snapshots])?;
+        let config = settings(trainer::DEFAULTS, servers, false, &[snapshots])?;
         services.root.spawn("trainer", trainer::run(config, trainer));
-        let config = settings(scorer::DEFAULTS, servers, Some("scorer.group"), true, &[])?;
+        let config = settings(scorer::DEFAULTS, servers, true, &[("scorer.group", group("scorer"))])?;
         services.root.spawn("scorer", scorer::run(config, scorer));
         Ok(services)
     }
@@ -92,7 +94,6 @@ impl Services {
 fn settings<C: DeserializeOwned + runtime::Validate>(
     defaults: &str,
     servers: &Servers,
-    group: Option<&'static str>,
     with_redis: bool,
     more: &[(&str, String)],
 ) -> Result<C, Error> {
@@ -101,10 +102,6 @@ fn settings<C: DeserializeOwned + runtime::Validate>(
         ("kafka.topic_prefix", servers.kafka.topic_prefix.clone()),
         ("frame.admin.listen", String::new()),
     ];
-    // Groups of its own, too: on named servers it must not take partitions from services that run there.
-    if let Some(key) = group {
-        given.push((key, format!("{}demo", servers.kafka.topic_prefix)));
-    }
     if with_redis {
         given.push(("redis.url", servers.redis.url.clone()));
         given.push(("redis.key_prefix", servers.redis.key_prefix.clone()));

@@ -9,6 +9,7 @@ use schemas::{Event, Item};
 use super::Args;
 use crate::commands;
 use crate::error::Error;
+use crate::log::by_name;
 use crate::shop::{Action, BadLimits, Shop, ShopSettings, bad_events};
 use crate::traffic::{self, Pacer};
 
@@ -53,7 +54,7 @@ impl Traffic {
             let listings: Vec<Item> = traffic::listings(&log).collect();
             return Ok(Self {
                 label: format!("recorded log {name}, {} events of {} users", log.len(), log.users()),
-                skipped: log.skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
+                skipped: by_name(&log.skipped),
                 titles: titles(&listings),
                 kind: Kind::Log { listings, events: Box::new((Box::new(log.into_events()) as Events).peekable()) },
             });

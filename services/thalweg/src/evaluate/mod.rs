@@ -55,13 +55,6 @@ pub(crate) struct Verdict {
 impl Common {
     /// The trainer's defaults, the file, the environment, the seed: what a trainer told the same would learn with.
     pub(crate) fn settings(&self) -> Result<Settings, Error> {
-        if let Some(path) = &self.settings {
-            // Where it cannot be read, the loader would name the option of the services.
-            std::fs::read_to_string(path).map_err(|error| {
-                let path = path.display();
-                Error::Other(format!("{path}: cannot be read ({error}); name a readable file with --settings"))
-            })?;
-        }
         let seed = self.seed.map(|seed| ("model.seed", seed.to_string()));
         let given: Vec<_> = seed.into_iter().collect();
         let config: trainer::Config = runtime::config::load(trainer::DEFAULTS, self.settings.as_deref(), &given, true)?;

@@ -9,7 +9,7 @@ use super::blocks::{self, Block};
 use super::listing::Listing;
 use crate::cli::LogArgs;
 use crate::error::Error;
-use crate::log::{Columns, Entry, Log};
+use crate::log::{Columns, Entry, Log, by_name};
 
 /// A recorded stream, held in memory.
 pub(crate) struct Stream {
@@ -39,8 +39,8 @@ impl Stream {
         let log = crate::commands::open_log(path, args)?;
         Ok(Self {
             rows: log.rows,
-            skipped: log.skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
-            unread: log.unread.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
+            skipped: by_name(&log.skipped),
+            unread: by_name(&log.unread),
             users: log.users(),
             has_catalog: args.columns.as_ref().is_some_and(Columns::has_content),
             recorded: Recorded::Log(Box::new(log)),

@@ -250,7 +250,7 @@ fn settings_come_from_a_file_and_unknown_keys_are_refused() {
     assert!(common(trainer::DEFAULTS, None).settings().is_ok());
     let missing = Common { settings: Some(folder.path().join("nope.toml")), ..common("", None) };
     let error = missing.settings().expect_err("is not there").to_string();
-    assert!(error.contains("nope.toml: cannot be read") && error.ends_with("with --settings"), "{error}");
+    assert!(error.contains("nope.toml: cannot be read"), "{error}");
 }
 
 #[test]

@@ -23,6 +23,7 @@ use schemas::{Event, EventType, Item, key_of};
 
 pub use columns::{Columns, Role};
 pub use error::LogError;
+pub(crate) use skip::by_name;
 pub use skip::{Skip, Unread, event_type};
 pub use time::parse as parse_time;
 

@@ -91,6 +91,11 @@ impl fmt::Display for Unread {
     }
 }
 
+/// Counts by the reason's name, for reports.
+pub(crate) fn by_name(counts: &BTreeMap<impl fmt::Display, u64>) -> BTreeMap<String, u64> {
+    counts.iter().map(|(reason, count)| (reason.to_string(), *count)).collect()
+}
+
 /// Writes counts for people: `missing user 12, bad time 3`.
 pub(super) fn list(skipped: &BTreeMap<Skip, u64>) -> String {
     if skipped.is_empty() {

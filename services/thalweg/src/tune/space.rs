@@ -62,7 +62,7 @@ pub(crate) const SPACE: [Dimension; 14] = {
         }),
         dimension("sessions_per_item", OneOf(&[32.0, 64.0, 128.0, 256.0]), |s, x| s.sessions_per_item = x as usize),
         dimension("session_neighbours", OneOf(&[50.0, 100.0, 200.0, 400.0]), |s, x| s.session_neighbours = x as usize),
-        dimension("candidates", OneOf(&[30.0, 60.0, 100.0, 150.0]), |s, x| s.candidates = x as usize),
+        dimension("candidates", OneOf(&[30.0, 40.0, 60.0, 100.0, 150.0]), |s, x| s.candidates = x as usize),
     ]
 };
 
