@@ -3,7 +3,9 @@
 use std::process::Stdio;
 
 use serde_json::Value;
-use tests::{Name, Traffic, World, binary, learned_once, served_once};
+use tests::{Name, SOON, Traffic, World, binary, learned_once, served_once};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpStream;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operators_commands_show_what_the_services_made() {
@@ -76,4 +78,28 @@ async fn a_demo_closes_the_loop_and_writes_its_report() {
     for method in ["model", "popularity", "covisitation"] {
         assert!(report["prequential"][method]["hr20"].is_number(), "{method}: {}", report["prequential"]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminated_demo_takes_its_redis_with_it() {
+    let _turn = World::new().await;
+    let mut demo = tokio::process::Command::new(binary(Name::Thalweg));
+    demo.args(["demo", "--seconds", "60"]).env_remove("KAFKA_BROKERS").env_remove("REDIS_URL");
+    let mut demo = demo.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true).spawn();
+    let demo = demo.as_mut().expect("it runs");
+    let mut said = BufReader::new(demo.stderr.take().expect("it is piped")).lines();
+    let address = loop {
+        let line = said.next_line().await.expect("it is text").expect("it says where Redis is");
+        if let Some((_, rest)) = line.split_once("redis://") {
+            break rest.split('/').next().expect("the host").to_owned();
+        }
+    };
+    TcpStream::connect(&address).await.expect("Redis runs");
+
+    let pid = demo.id().expect("it runs").to_string();
+    let sent = tokio::process::Command::new("sh").args(["-c", &format!("kill -s TERM {pid}")]).status().await;
+    assert!(sent.is_ok_and(|status| status.success()));
+    let status = tokio::time::timeout(SOON, demo.wait()).await.expect("it ends soon").expect("it can be waited for");
+    assert_eq!(status.code(), Some(143));
+    assert!(TcpStream::connect(&address).await.is_err(), "its Redis has ended");
 }

@@ -4,14 +4,17 @@ use tests::{
     Name, SOON, Servers, Service, Traffic, World, eventually, ingested_once, learned_once, outage, served_once,
 };
 
-/// Waits until `/readyz` is red for `condition`.
-async fn turns_red(service: &mut Service, condition: &str) {
+/// Waits until `/readyz` is red for `condition`, and sees to it that the log says so.
+pub(crate) async fn turns_red(service: &mut Service, condition: &str) {
     eventually(&format!("/readyz turns red for {condition}"), SOON, async || {
         service.assert_alive();
         let missing = service.missing().await?;
         if missing.contains_key(condition) { Ok(()) } else { Err(format!("missing: {missing:?}")) }
     })
     .await;
+    let log = service.log();
+    let says = |line: &str| line.contains("no longer ready") && line.contains(condition);
+    assert!(log.lines().any(says), "its log says that {condition} is away: {log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

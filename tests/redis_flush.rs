@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tests::{Name, SOON, Servers, Traffic, World, eventually, served_once};
+use tests::{Name, SOON, Servers, Traffic, World, eventually, outage, served_once};
+
+use crate::outages::turns_red;
 
 /// "Within seconds", on two busy cores.
 const SECONDS: Duration = Duration::from_secs(15);
@@ -51,6 +53,8 @@ async fn redis_flushed_is_refilled() {
             world.client().command(&["FLUSHALL"]).await.expect("it is flushed");
         } else {
             world.server().kill();
+            turns_red(&mut scorer, "redis-lists").await;
+            tokio::time::sleep(outage()).await;
             assert!(world.server().come_back(), "Redis starts again");
         }
         lists_are_there(&world, SECONDS).await;

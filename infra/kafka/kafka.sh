@@ -36,14 +36,15 @@ container="thalweg-kafka-$name"
 # Sixteen bytes in base64, as Kafka wants them; the same for every node, so that a folder can be started again.
 cluster=dGhhbHdlZy1kZW1vLTAwMQ
 
-java=java
-[[ -n ${JAVA_HOME:-} && -x $JAVA_HOME/bin/java ]] && java="$JAVA_HOME/bin/java"
-
 java_answers() {
     local major
     major=$("$java" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -1)
     [[ ${major:-0} -ge 17 ]]
 }
+# JAVA_HOME first, unless it is too old and the PATH has a newer one.
+java=${JAVA_HOME:+$JAVA_HOME/bin/}java
+java_answers || java=java
+
 docker_answers() { docker info >/dev/null 2>&1; }
 in_docker() { [[ -f $state/container ]]; }
 

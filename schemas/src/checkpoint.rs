@@ -151,7 +151,7 @@ pub struct Manifest {
     pub checksum: String,
     /// Where the model stands, by partition of `interactions`.
     pub through: BTreeMap<i32, Through>,
-    /// Interactions ever trained on: with `through` it shows that offsets and weights agree.
+    /// Interactions ever applied (tested, counted, remembered; all trained on, but for those left out in a rush): with `through` it shows that offsets and weights agree.
     pub interactions: u64,
     /// Event time of the newest of them.
     pub event_ts: i64,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use schemas::EventType;
@@ -139,6 +140,9 @@ pub(crate) struct LogArgs {
     pub(crate) limit: Option<usize>,
 }
 
+/// What is still at work at the end may take so long.
+const LAST_CALLS: Duration = Duration::from_secs(2);
+
 /// Parses, runs, and turns an error into one line and an exit code.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -150,7 +154,9 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(cli)) {
+    let outcome = runtime.block_on(run(cli));
+    runtime.shutdown_timeout(LAST_CALLS); // something may be left where a signal ended a demo
+    match outcome {
         Ok(code) => output::failure().map_or(code, |error| {
             output::note(format!("error: the output is not whole: {error}; print it to where there is room"));
             ExitCode::FAILURE

@@ -206,6 +206,7 @@ fn an_impression_with_more_items_than_the_limit_is_a_dead_letter() {
 #[test]
 fn a_time_over_the_limit_in_the_future_is_a_dead_letter() {
     accepted(&with("ts", &(NOW + 3_600_000).to_string()));
+    accepted(&with("ts", "1.7e12")); // whole, however it is written
     for ts in [NOW + 3_600_001, i64::MAX] {
         assert_eq!(reason(with("ts", &ts.to_string())).0, Reason::InFuture, "{ts}");
     }

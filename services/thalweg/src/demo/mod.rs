@@ -16,6 +16,7 @@ use runtime::kafka::Producer;
 use runtime::redis::Redis;
 use runtime::telemetry::{MetricsHandle, scrape};
 use schemas::{Keys, Topic, Topics};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{LogArgs, Place};
 use crate::error::Error;
@@ -98,7 +99,24 @@ pub(crate) async fn run(args: Args, place: Place) -> Result<ExitCode, Error> {
         format: runtime::config::LogFormat::Auto,
     });
     let ctx = Context::new("demo");
-    let mut traffic = Traffic::open(&args, ctx.now())?;
+    let traffic = Traffic::open(&args, ctx.now())?;
+    let signal = |kind| signal(kind).map_err(|error| Error::Other(format!("signals cannot be waited for: {error}")));
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    // Dropped in the middle, it takes its servers with it; the codes are what a shell gives for these signals.
+    tokio::select! {
+        outcome = close_the_loop(args, place, traffic, metrics, ctx) => outcome,
+        Some(()) = interrupt.recv() => Ok(ExitCode::from(130)),
+        Some(()) = terminate.recv() => Ok(ExitCode::from(143)),
+    }
+}
+
+async fn close_the_loop(
+    args: Args,
+    place: Place,
+    mut traffic: Traffic,
+    metrics: MetricsHandle,
+    ctx: Context,
+) -> Result<ExitCode, Error> {
     let servers = Servers::start(&place, args.partitions).await?;
     output::note(format!("{}\n{}", traffic.label, servers.label));
     let topics = Topics::new(&servers.kafka.topic_prefix);
