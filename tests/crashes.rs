@@ -94,7 +94,7 @@ async fn an_ingest_killed_at_any_moment_loses_nothing_and_applies_nothing_twice(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trainer_killed_at_any_moment_loses_nothing_and_applies_nothing_twice() {
+async fn a_trainer_killed_at_any_moment_loses_nothing_and_its_offsets_and_weights_agree() {
     let world = World::new().await;
     let events = Traffic::new(4, world.ctx.now()).take(4_000);
     let _ingest = world.start(Name::Ingest, &[]).await;

@@ -18,7 +18,7 @@ pub(crate) async fn turns_red(service: &mut Service, condition: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn redis_away_for_a_while_loses_nothing() {
+async fn redis_away_and_services_wait_say_so_turn_red_go_on_and_lose_nothing() {
     let mut world = World::on(Servers { own_redis: true, ..Servers::default() }).await;
     let events = Traffic::new(6, world.ctx.now()).take(300 * outage().as_secs() as usize);
     let mut ingest = world.start(Name::Ingest, &[]).await;
@@ -46,7 +46,7 @@ async fn redis_away_for_a_while_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_broker_away_for_a_while_loses_nothing() {
+async fn the_broker_away_and_services_wait_say_so_turn_red_go_on_and_lose_nothing() {
     let world = World::on(Servers { own_broker: true, ..Servers::default() }).await;
     let events = Traffic::new(7, world.ctx.now()).take(200 * outage().as_secs() as usize);
     let mut services = [

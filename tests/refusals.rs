@@ -20,7 +20,7 @@ async fn refused(world: &World, name: Name, settings: &[(&str, &str)]) -> (ExitS
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn different_partition_counts_are_refused_at_start() {
+async fn topics_with_different_partition_counts_are_refused_at_once_with_what_to_change() {
     let world = World::new().await;
     let prefix = format!("{}uneven.", world.kafka.topic_prefix);
     let topics = Topics::new(&prefix);
@@ -43,7 +43,7 @@ async fn different_partition_counts_are_refused_at_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_configuration_key_is_refused_at_start() {
+async fn an_unknown_configuration_key_is_refused_at_once_with_what_to_change() {
     let world = World::new().await;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.set_nonblocking(true).expect("it can be asked without waiting");
@@ -62,7 +62,7 @@ async fn an_unknown_configuration_key_is_refused_at_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unreachable_broker_is_refused_at_start() {
+async fn an_unreachable_broker_at_start_is_refused_with_what_to_change() {
     let world = World::new().await;
     // Bound and never accepting would hang; a port that was free a moment ago refuses.
     let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());

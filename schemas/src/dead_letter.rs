@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Names of the headers on a dead letter. The value is the original bytes, the key the original key.
+/// Names of the headers on a dead letter. The value is the original bytes, the key the original key, unless they had
+/// to be cut.
 pub mod headers {
     /// A [`super::Reason`].
     pub const REASON: &str = "reason";
@@ -17,6 +18,8 @@ pub mod headers {
     pub const PARTITION: &str = "source-partition";
     /// Its offset, decimal.
     pub const OFFSET: &str = "source-offset";
+    /// There, with the length in bytes that the original had, where it would not fit into a record and was cut.
+    pub const CUT: &str = "cut-from-bytes";
 }
 
 /// The closed list of reasons.

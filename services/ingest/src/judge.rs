@@ -97,21 +97,16 @@ impl Judge {
     }
 
     fn refused(&self, record: &Record, letter: DeadLetter) -> Outgoing {
-        let (key, value, cut) = cut(&record.key, record.value.as_ref());
-        let detail = if cut { format!("{} (the original is cut)", letter.detail) } else { letter.detail };
-        Outgoing {
-            partition: None,
-            key,
-            value,
-            timestamp: None,
-            headers: vec![
-                (headers::REASON, letter.reason.to_string()),
-                (headers::DETAIL, detail),
-                (headers::TOPIC, self.events.clone()),
-                (headers::PARTITION, record.partition.to_string()),
-                (headers::OFFSET, record.offset.to_string()),
-            ],
-        }
+        let (key, value, cut_from) = cut(&record.key, record.value.as_ref());
+        let mut headers = vec![
+            (headers::REASON, letter.reason.to_string()),
+            (headers::DETAIL, letter.detail),
+            (headers::TOPIC, self.events.clone()),
+            (headers::PARTITION, record.partition.to_string()),
+            (headers::OFFSET, record.offset.to_string()),
+        ];
+        headers.extend(cut_from.map(|bytes| (headers::CUT, bytes.to_string())));
+        Outgoing { partition: None, key, value, timestamp: None, headers }
     }
 }
 
@@ -128,16 +123,16 @@ fn written(partition: i32, interaction: &Interaction) -> Outgoing {
     }
 }
 
-/// Cuts what the broker would refuse, so that one huge event cannot stop the flow; returns whether it did.
-fn cut(key: &Bytes, value: Option<&Bytes>) -> (Bytes, Option<Bytes>, bool) {
+/// Cuts what the broker would refuse, so that one huge event cannot stop the flow; gives the bytes it had if it did.
+fn cut(key: &Bytes, value: Option<&Bytes>) -> (Bytes, Option<Bytes>, Option<usize>) {
     let size = key.len() + value.map_or(0, Bytes::len);
     if size <= MAX_DEAD_LETTER_BYTES {
-        return (key.clone(), value.cloned(), false);
+        return (key.clone(), value.cloned(), None);
     }
     let key = key.slice(..key.len().min(MAX_CUT_KEY_BYTES));
     let room = MAX_DEAD_LETTER_BYTES - key.len();
     let value = value.map(|value| value.slice(..value.len().min(room)));
-    (key, value, true)
+    (key, value, Some(size))
 }
 
 #[cfg(test)]

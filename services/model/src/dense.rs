@@ -43,7 +43,7 @@ pub(crate) fn export<M: Module>(module: &M) -> Arrays {
     export.arrays
 }
 
-/// Builds a module whose random weights depend on `seed` alone. Burn's generator belongs to the whole device and
+/// Builds a module whose random weights depend on `seed` alone. Burn's generator belongs to the whole process and
 /// weights are drawn when first looked at, so both happen here, one module at a time.
 pub(crate) fn seeded<M: Module>(device: &Device, seed: u64, build: impl FnOnce() -> M) -> M {
     static DRAWING: Mutex<()> = Mutex::new(());
@@ -82,21 +82,44 @@ impl ModuleMapper for Import<'_> {
         self.path.pop();
     }
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        // The parameter's own value is never looked at: weights that nobody drew yet would be drawn now, outside
+        // `seeded`, from a generator that another thread may be using.
         let name = self.path.join(".");
-        let tensor = param.val();
-        let expected = tensor.dims();
+        let expected = param.lazy_shape();
         let Some(array) = self.arrays.remove(&name) else {
             self.problem.get_or_insert_with(|| Error::tensor(&name, "is missing"));
             return param;
         };
-        if array.shape != expected {
+        if array.shape[..] != expected[..] {
             let problem = format!("has shape {:?}, not {expected:?}", array.shape);
             self.problem.get_or_insert_with(|| Error::tensor(&name, problem));
             return param;
         }
-        let data = TensorData::new(array.values, expected);
-        let required = tensor.is_require_grad();
-        let value = Tensor::<D>::from_data(data, &tensor.device()).set_require_grad(required);
-        Param::initialized(ParamId::from(schemas::key_of(&name)), value)
+        let value = Tensor::<D>::from_data(TensorData::new(array.values, expected), &param.lazy_device());
+        param.transform_for_load(value, ParamId::from(schemas::key_of(&name)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encoder::Encoder;
+    use crate::settings::Settings;
+
+    #[test]
+    fn weights_that_are_read_leave_the_generator_alone() {
+        let (device, settings) = (Device::flex(), Settings { dim: 8, heads: 2, ..Settings::default() });
+        let drawn = |before: &dyn Fn()| {
+            let build = || {
+                before();
+                Encoder::new(&settings, &device)
+            };
+            export(&seeded(&device, 3, build))
+        };
+        let weights = drawn(&|| ());
+        let reads = || {
+            import(Encoder::new(&settings, &device), weights.clone()).expect("the same shapes");
+        };
+        assert!(drawn(&reads) == weights, "reading weights drew some");
     }
 }

@@ -158,6 +158,7 @@ pub(crate) fn gap_bucket(gap_ms: i64) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dense;
 
     #[test]
     fn gaps_fall_into_powers_of_four() {
@@ -175,9 +176,8 @@ mod tests {
 
     fn padding_changes_nothing(architecture: Architecture) {
         let device = Device::flex();
-        device.seed(1);
         let settings = Settings { encoder: architecture, dim: 8, heads: 2, history: 6, ..Settings::default() };
-        let encoder = Encoder::new(&settings, &device);
+        let encoder = dense::seeded(&device, 1, || Encoder::new(&settings, &device));
         let run = |length: usize| {
             let mut items = vec![0.0_f32; length * 8];
             for (n, x) in items[(length - 2) * 8..].iter_mut().enumerate() {

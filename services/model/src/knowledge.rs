@@ -89,6 +89,16 @@ impl Knowledge {
         self
     }
 
+    /// Goes on under other settings of the same shape.
+    pub(crate) fn set_settings(&mut self, settings: Arc<Settings>) {
+        self.items.set_front(settings.retrieval_items);
+        let bounds = settings.session_bounds();
+        if bounds.per_item != self.settings.session_bounds().per_item {
+            self.sessions.reindex(&bounds);
+        }
+        self.settings = settings;
+    }
+
     /// Bytes that the table of items takes for vectors and rows.
     #[must_use]
     pub fn row_bytes(&self) -> usize {

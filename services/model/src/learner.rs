@@ -96,9 +96,8 @@ impl Learner {
         if shape != settings.shape() {
             return Err(Error::Shape(shape));
         }
-        knowledge.items.set_front(settings.retrieval_items);
         knowledge.set_half_lives(settings.popularity_half_lives_s);
-        knowledge.settings = Arc::new(settings);
+        knowledge.set_settings(Arc::new(settings));
         let trainable = Trainable::new(&knowledge)?.with_optimizers(model.optimizers().clone())?;
         let started = knowledge.interactions > 0;
         Ok(Self::with(knowledge, trainable, manifest.through.clone(), model.steps(), started))

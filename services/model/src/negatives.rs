@@ -50,7 +50,8 @@ impl Recent {
         drawn
     }
 
-    /// Natural logarithm of the probability of drawing `key`, which the softmax is corrected by.
+    /// Natural logarithm of the probability of drawing `key`, which the softmax is corrected by. Free slots of the front
+    /// are left out of account: they are no draws, so where many are free the last choices have more than their half.
     #[allow(clippy::cast_precision_loss)] // counts
     pub(crate) fn log_probability(&self, items: &Items, key: u64) -> f32 {
         let uniform = (items.front_len().max(1) as f32).recip();
@@ -68,7 +69,7 @@ mod tests {
     #[test]
     fn what_is_drawn_follows_the_probability_that_is_told() {
         let mut items = Items::new(8, BLOCK);
-        (0..40).for_each(|key| {
+        (0..BLOCK as u64).for_each(|key| {
             items.insert(Entry::new(key, "i".into(), 0));
         });
         let mut recent = Recent::default();
@@ -79,8 +80,7 @@ mod tests {
         for key in [1, 2, 3, 39] {
             let share = drawn.iter().filter(|drawn| **drawn == key).count() as f32 / drawn.len() as f32;
             let told = recent.log_probability(&items, key).exp();
-            // Free slots of the front are no draws, so the last choices have a little more than half.
-            assert!((share / told - 1.0).abs() < 0.35, "{key}: {share} drawn, {told} told");
+            assert!((share / told - 1.0).abs() < 0.1, "{key}: {share} drawn, {told} told");
         }
     }
 }

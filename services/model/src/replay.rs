@@ -39,9 +39,9 @@ impl Replay {
         Self { ring: Vec::new(), bound, count: 0 }
     }
 
-    /// Puts an example in; the oldest gives way.
+    /// Puts an example in; the oldest gives way. From one without a choice before it the encoder learns nothing.
     pub(crate) fn push(&mut self, past: Past) {
-        if self.bound == 0 {
+        if self.bound == 0 || past.history.is_empty() {
             return;
         }
         if self.ring.len() < self.bound {
@@ -73,7 +73,8 @@ mod tests {
     use rand::SeedableRng;
 
     fn past(key: u64) -> Past {
-        Past { history: Box::default(), key, asked_at: 0, weight: 1.0 }
+        let history = Box::new([Seen { key: 0, kind: schemas::Kind::View, ts: 0 }]);
+        Past { history, key, asked_at: 0, weight: 1.0 }
     }
 
     #[test]
@@ -87,5 +88,12 @@ mod tests {
         assert!(drawn.iter().all(|key| (150..250).contains(key)));
         let newest = drawn.iter().filter(|key| **key >= 225).count();
         assert!((1_800..2_200).contains(&newest), "{newest}");
+    }
+
+    #[test]
+    fn a_choice_without_one_before_it_is_no_example() {
+        let mut replay = Replay::new(100);
+        replay.push(Past { history: Box::default(), ..past(1) });
+        assert_eq!((replay.len(), replay.count), (0, 0));
     }
 }

@@ -121,3 +121,50 @@ impl Ord for Score {
         self.0.total_cmp(&other.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::RowRef;
+    use crate::items::Entry;
+    use crate::rows::RowEncoding;
+
+    /// Directions that differ from each other by more than int8 rounds off.
+    fn vector(n: u64, dim: usize) -> Vec<f32> {
+        (0..dim as u64).map(|d| ((n * 31 + d * 17 + n * d) % 101) as f32 - 50.0).collect()
+    }
+
+    #[test]
+    fn few_and_many_queries_find_what_a_plain_search_finds() {
+        let (dim, k) = (8, 10);
+        for table in [RowEncoding::F32, RowEncoding::F16, RowEncoding::Int8] {
+            // Nine blocks and a part of one, so that a panel is full and another is not; some slots are free.
+            let mut items = Items::serving(dim, 10 * BLOCK, table);
+            for key in 0..(9 * BLOCK + 5) as u64 {
+                let slot = items.insert(Entry::new(key, "i".into(), 0));
+                items.restore_row(slot, RowRef { row: &vector(key, dim), accumulator: 0.0, content: None });
+            }
+            (0..40).for_each(|n| drop(items.remove(n * 13)));
+            let queries: Vec<f32> = (0..9).flat_map(|n| vector(1_000 + n, dim)).collect();
+            let plain = |query: &[f32]| {
+                let score = |slot| items.vector(slot).iter().zip(query).map(|(a, b)| a * b).sum::<f32>();
+                let mut all: Vec<(f32, u64)> = (0..(9 * BLOCK + 5) as u32)
+                    .filter_map(|slot| items.entry(slot).map(|entry| (score(slot), entry.key)))
+                    .collect();
+                all.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
+                all.truncate(k);
+                all
+            };
+            let close = |found: &[(f32, u64)], wanted: &[(f32, u64)]| {
+                found.len() == k && found.iter().zip(wanted).all(|(a, b)| (a.0 - b.0).abs() < 1e-3 * b.0.abs())
+            };
+            let many = retrieve(&items, &queries, k);
+            for (n, query) in queries.chunks_exact(dim).enumerate() {
+                let wanted = plain(query);
+                assert!(close(&many[n], &wanted), "{table:?}: {:?} instead of {wanted:?}", many[n]);
+                let one = retrieve(&items, query, k).remove(0);
+                assert!(close(&one, &wanted), "{table:?}: {one:?} instead of {wanted:?}");
+            }
+        }
+    }
+}

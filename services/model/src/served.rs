@@ -162,14 +162,13 @@ impl Model {
             PayloadKind::Snapshot => self.knowledge.blank(Arc::clone(&settings), metadata.origin),
             PayloadKind::Delta => self.knowledge.clone(),
         };
-        knowledge.items.set_front(settings.retrieval_items);
+        knowledge.set_settings(Arc::clone(&settings));
         knowledge.clock.origin = metadata.origin;
         payload.merge_into(&mut knowledge)?;
         let (encoder, ranker) = payload.dense()?;
         let plain = &knowledge.device;
         knowledge.encoder = dense::import(Encoder::new(&settings, plain), encoder)?;
         knowledge.ranker = dense::import(Ranker::new(plain), ranker)?;
-        knowledge.settings = settings;
         knowledge.now = metadata.now;
         knowledge.interactions = metadata.interactions;
         Ok(Self {

@@ -126,6 +126,15 @@ impl Sessions {
         }
     }
 
+    /// Indexes every session anew, for another bound of an item's sessions.
+    pub(crate) fn reindex(&mut self, bounds: &Bounds) {
+        self.of_item = KeyMap::default();
+        let kept = self.kept.clone();
+        for (number, session) in (self.first..).zip(&kept) {
+            session.items.iter().for_each(|key| self.index(*key, number, bounds.per_item));
+        }
+    }
+
     /// The session that the user is in or was in last.
     pub(crate) fn number_of(&self, user: u64) -> Option<u64> {
         self.of_user.get(&user).copied()

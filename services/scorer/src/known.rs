@@ -4,6 +4,7 @@
 //! (due as soon as a version is trained through them), from the catalog, and from the lists themselves, whose
 //! entries are items too. All others are renewed by turns, oldest first.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -101,9 +102,16 @@ impl Known {
         self.items.demote(&key);
     }
 
-    /// Every list is due: Redis was flushed, or other items are ours.
+    /// Every list is due: Redis was flushed, or other items are ours. Those written last come first, for they are the
+    /// items that people act on.
     pub(crate) fn forget_writings(&mut self) {
-        self.items.iter_mut().for_each(|(_, item)| item.written_at = 0);
+        let mut keys: Vec<(i64, u64)> = self.items.iter().rev().map(|(key, item)| (item.written_at, *key)).collect();
+        keys.sort_by_key(|(written_at, _)| Reverse(*written_at));
+        for (_, key) in keys {
+            if let Some(item) = self.items.get_mut(&key) {
+                item.written_at = 0;
+            }
+        }
     }
 
     /// At most `most` items whose lists are to be written, with a version trained `through` there.

@@ -345,6 +345,40 @@ fn other_half_lives_take_over_what_is_popular_now() {
 }
 
 #[test]
+fn trainer_and_scorer_compare_the_same_sessions_after_the_bound_changed() {
+    let mut learner = Learner::new(settings()).expect("flex opens");
+    let stream = stream(2_000);
+    learn(&mut learner, &stream[..1_000]);
+    let empty = Model::empty("flex").expect("opens");
+    let (before, _) = publish(&mut learner, &empty, PayloadKind::Snapshot, 1);
+    let fewer = Settings { sessions_per_item: 2, ..settings() };
+    let bounds = fewer.session_bounds();
+    let mut changed = Learner::restore(fewer, &before).expect("restores");
+    learn(&mut changed, &stream[1_000..]);
+    let (by_delta, _) = publish(&mut changed, &before, PayloadKind::Delta, 2);
+    let (by_snapshot, _) = publish(&mut changed, &empty, PayloadKind::Snapshot, 3);
+    let history = [1, 2].map(|n| Seen { key: key_of(&format!("i{n}")), kind: Kind::View, ts: 0 });
+    let neighbours = |knowledge: &Knowledge| knowledge.sessions.neighbours(0, &history, &bounds);
+    let expected = neighbours(changed.knowledge());
+    assert!(expected != neighbours(before.knowledge()));
+    assert!(expected == neighbours(by_delta.knowledge()) && expected == neighbours(by_snapshot.knowledge()));
+}
+
+#[test]
+fn rehearsing_trains_the_encoder_and_not_the_ranker() {
+    let mut learner = Learner::new(settings()).expect("flex opens");
+    learn(&mut learner, &stream(500));
+    let weights = |learner: &Learner| {
+        let Knowledge { encoder, ranker, .. } = learner.knowledge();
+        (crate::dense::export(encoder), crate::dense::export(ranker))
+    };
+    let before = weights(&learner);
+    (0..3).for_each(|_| learner.rehearse(32));
+    let after = weights(&learner);
+    assert!(before.0 != after.0 && before.1 == after.1);
+}
+
+#[test]
 fn a_smaller_table_can_still_be_read() {
     let mut learner = Learner::new(settings()).expect("flex opens");
     let mut stream = stream(3_000);

@@ -17,7 +17,7 @@ const HARD_RIVALS: usize = 24;
 const EASY_RIVALS: usize = 16;
 
 impl Learner {
-    /// Trains the encoder on the buffer alone, one step on `examples` of its examples: for idle time.
+    /// Trains the encoder, not the ranker, on the buffer alone: one step on `examples` of its examples.
     pub fn rehearse(&mut self, examples: usize) {
         let drawn = self.draw_past(examples);
         self.train_encoder_on(&drawn);
@@ -81,7 +81,7 @@ impl Learner {
         let mut examples = self.draw_past(again);
         examples.extend(new.iter().cloned());
         let loss = self.train_encoder_on(&examples);
-        new.into_iter().filter(|past| !past.history.is_empty()).for_each(|past| self.replay.push(past));
+        new.into_iter().for_each(|past| self.replay.push(past));
         loss
     }
 

@@ -138,6 +138,19 @@ fn at_the_bound_the_item_written_longest_ago_goes() {
         assert_eq!(due(&mut known, 0, 5 * HOUR + n), [id]);
     }
     assert_eq!(known.len(), 2);
+}
+
+#[test]
+fn after_a_flush_the_lists_written_last_come_back_first() {
+    let mut known = Known::new(9, Duration::from_secs(3_600));
+    ["a", "b", "c", "d"].iter().for_each(|id| known.learn(id));
+    let mut written: Vec<_> = (0..4).map(|n| known.due(1, &through(0), &all(), 5 * HOUR + n)).collect();
     known.forget_writings();
-    assert_eq!(due(&mut known, 0, 5 * HOUR + 9), ["b", "c"]);
+    let mut one = |now| known.due(1, &through(0), &all(), now);
+    assert_eq!([one(5 * HOUR + 9), one(5 * HOUR + 10)], [written.pop(), written.pop()].map(Option::unwrap));
+    // Flushed again on the way, all are due again, and still nobody waits for those that were written long ago.
+    known.forget_writings();
+    let rest: Vec<_> = (0..4).map(|n| known.due(1, &through(0), &all(), 5 * HOUR + 20 + n)).collect();
+    assert!(rest.iter().all(|due| due.len() == 1), "{rest:?}");
+    assert_eq!(rest[2..], [written.pop(), written.pop()].map(Option::unwrap));
 }

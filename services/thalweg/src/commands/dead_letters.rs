@@ -24,6 +24,8 @@ pub(crate) enum What {
     List(Args),
     /// Sends refused events to `events` again, as they were, to the partition that they came from.
     ///
+    /// One that was too large to be kept whole is left where it is, and said: take it from `events` itself.
+    ///
     /// Nothing remembers what was sent again: the output ends with the --from to give next time. Ingest drops a repeat
     /// only by its `event_id`; an event without one is applied once more each time it is sent.
     #[command(after_help = "Example: thalweg dead-letters replay --reason too_large --from 0:1500 --all")]
@@ -79,11 +81,14 @@ async fn list(args: &Args, config: &Config) -> Result<(), Error> {
             let at = Position { partition: letter.partition, offset: letter.offset }.to_string();
             let source = format!("{topic}/{partition}@{offset}");
             let key = text(Some(&letter.key));
+            let cut_from = cut_from(&letter);
             if args.json {
                 let value = text(letter.value.as_ref());
                 output::line(json!({"at": at, "reason": reason, "detail": detail, "source": source, "key": key,
-                    "value": value}));
+                    "value": value, "cut_from_bytes": cut_from}));
             } else {
+                let cut = cut_from.map(|bytes| format!(" (cut from {bytes} bytes)")).unwrap_or_default();
+                let detail = format!("{detail}{cut}");
                 rows.push(vec![at, reason, source, key.chars().take(32).collect(), detail]);
             }
         }
@@ -108,9 +113,12 @@ async fn replay(args: &Args, config: &Config) -> Result<(), Error> {
     let producer = Producer::connect(&config.kafka, &ctx)?;
     let events = config.topic(Topic::Events);
     let mut selection = args.selection();
-    let (mut sent, mut unmarked) = (0_u64, 0_u64);
-    let outcome = read(config, &mut selection, async |letters| {
+    let (mut sent, mut unmarked, mut cut) = (0_u64, 0_u64, 0_u64);
+    let outcome = read(config, &mut selection, async |mut letters| {
+        let taken = letters.len() as u64;
+        letters.retain(|letter| cut_from(letter).is_none()); // half an event is another event
         let count = letters.len() as u64;
+        cut += taken - count;
         let without_id = letters.iter().filter(|letter| !has_event_id(letter)).count() as u64;
         producer.send_all(&events, letters.into_iter().map(again)).await?;
         sent += count;
@@ -127,10 +135,15 @@ async fn replay(args: &Args, config: &Config) -> Result<(), Error> {
     }
     if args.json {
         return output::json(
-            &json!({"sent": sent, "of": selection.total, "without_event_id": unmarked, "next_from": next}),
+            &json!({"sent": sent, "of": selection.total, "without_event_id": unmarked, "cut": cut, "next_from": next}),
         );
     }
     output::line(format!("{sent} of {} events sent again", selection.total));
+    if cut > 0 {
+        output::note(format!(
+            "{cut} were not sent: only a part of them is kept here; `list` shows where on `events` they lie"
+        ));
+    }
     if sent > 0 {
         output::note(format!("next time: --from {next}, or these are sent once more"));
     }
@@ -150,6 +163,11 @@ fn again(letter: Record) -> Outgoing {
         timestamp: None,
         headers: Vec::new(),
     }
+}
+
+/// The bytes that the event had, if only a part of it is kept.
+fn cut_from(letter: &Record) -> Option<u64> {
+    letter.header(headers::CUT).and_then(|bytes| text(Some(bytes)).parse().ok())
 }
 
 /// Whether ingest would know the event if it came again.

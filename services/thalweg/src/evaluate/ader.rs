@@ -24,7 +24,8 @@ const TESTED_AT_ONCE: usize = 128;
 pub(crate) struct Args {
     /// A folder with period_0.txt, period_1.txt, …: one `session item` a line.
     folder: PathBuf,
-    /// Passes over a block before the next one is predicted; each one after the first is replayed.
+    /// Passes before the next block is predicted: the first over the block itself, each further one as many examples of
+    /// the replay buffer, for the encoder alone.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     passes: u16,
     /// Predict only the first N blocks.
@@ -157,8 +158,8 @@ fn learn(
     block.events.len()
 }
 
-/// The passes after the first: as many examples of the replay buffer as the block has events, each pass. Gives how
-/// many interactions the buffer holds.
+/// The passes after the first: as many examples of the replay buffer as the block has events, each pass, for the encoder
+/// alone. Gives how many interactions the buffer holds.
 fn rehearse(learner: &mut Learner, block: &Block, micro_batch: usize, passes: u16) -> usize {
     let steps = block.events.len().div_ceil(micro_batch) * usize::from(passes - 1);
     (0..steps).for_each(|_| learner.rehearse(micro_batch));

@@ -75,6 +75,20 @@ fn a_run_tests_every_method_on_the_same_events() {
 }
 
 #[test]
+fn the_frozen_copy_stands_where_the_first_fifth_ends() {
+    // With all that is left in one micro-batch the product, too, is tested before it learns of any of it.
+    let methods = ["frozen".to_owned()];
+    let course = prequential::Course { methods: &methods, micro_batch: 1_600, keep_from: None, listed: &[] };
+    let entries = stream(2_000).into_iter().map(Entry::from).collect::<Vec<_>>().into_iter();
+    let run = prequential::go(entries, settings(), &course, |_| {}).expect("runs");
+    let mut figures =
+        run.judged.after().map(|(name, tally)| (name, tally.figures(100)["hr_20"], tally.figures(100)["mrr_20"]));
+    let (product, frozen) = (figures.next().expect("tested"), figures.next().expect("tested"));
+    assert_eq!((frozen.0, frozen.1, frozen.2), ("frozen", product.1, product.2));
+    assert!(product.1 > 50.0, "{product:?}");
+}
+
+#[test]
 fn the_same_seed_gives_the_same_figures_to_the_last_digit() {
     let figures = || {
         let run = run(stream(1_000), &ALL);
