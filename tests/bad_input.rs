@@ -148,4 +148,18 @@ async fn dead_letters_are_listed_and_sent_again() {
     })
     .await;
     assert_eq!(letters.read().await.len(), bad.len(), "and no dead letter again");
+
+    // Of one that did not fit only a part is kept: it is shown, and never sent.
+    let huge = Outgoing { value: Some(vec![b'x'; 950_000].into()), ..Outgoing::default() };
+    world.write(Topic::Events, vec![huge]).await;
+    eventually("it is a dead letter", SOON, async || {
+        let there = letters.read().await.len();
+        if there == bad.len() + 1 { Ok(()) } else { Err(format!("{there}")) }
+    })
+    .await;
+    let listed = world.operate(&["dead-letters", "list", "--reason", "too_large"]).await;
+    assert!(listed.contains("(cut from 950000 bytes)"), "{listed}");
+    let again = world.operate(&["dead-letters", "replay", "--reason", "too_large", "--json"]).await;
+    let again: serde_json::Value = serde_json::from_str(&again).expect("it is JSON");
+    assert_eq!((&again["of"], &again["sent"], &again["cut"]), (&2.into(), &1.into(), &1.into()));
 }

@@ -3,8 +3,8 @@
 use std::process::Stdio;
 
 use serde_json::Value;
-use tests::{Name, SOON, Traffic, World, binary, learned_once, served_once};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tests::{Name, SOON, Traffic, World, binary, eventually, learned_once, served_once};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,13 +88,26 @@ async fn a_terminated_demo_takes_its_redis_with_it() {
     let mut demo = demo.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true).spawn();
     let demo = demo.as_mut().expect("it runs");
     let mut said = BufReader::new(demo.stderr.take().expect("it is piped")).lines();
-    let address = loop {
-        let line = said.next_line().await.expect("it is text").expect("it says where Redis is");
-        if let Some((_, rest)) = line.split_once("redis://") {
-            break rest.split('/').next().expect("the host").to_owned();
+    let address = async {
+        loop {
+            let line = said.next_line().await.expect("it is text").expect("it says where Redis is");
+            if let Some((_, rest)) = line.split_once("redis://") {
+                break rest.split('/').next().expect("the host").to_owned();
+            }
         }
     };
-    TcpStream::connect(&address).await.expect("Redis runs");
+    let address = tokio::time::timeout(SOON, address).await.expect("it starts soon");
+    // Lists are there, so everything is at work.
+    eventually("the demo writes lists", SOON, async || {
+        let asked = async {
+            let mut redis = TcpStream::connect(&address).await?;
+            redis.write_all(b"DBSIZE\r\n").await?;
+            BufReader::new(redis).lines().next_line().await
+        };
+        let keys = asked.await.map_err(|error| error.to_string())?.unwrap_or_default();
+        if keys.trim_start_matches(':').parse().unwrap_or(0) > 20 { Ok(()) } else { Err(format!("{keys} keys")) }
+    })
+    .await;
 
     let pid = demo.id().expect("it runs").to_string();
     let sent = tokio::process::Command::new("sh").args(["-c", &format!("kill -s TERM {pid}")]).status().await;

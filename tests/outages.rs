@@ -13,7 +13,8 @@ pub(crate) async fn turns_red(service: &mut Service, condition: &str) {
     })
     .await;
     let log = service.log();
-    let says = |line: &str| line.contains("no longer ready") && line.contains(condition);
+    let condition = format!("\"condition\":\"{condition}\"");
+    let says = |line: &str| line.contains("no longer ready") && line.contains(&condition);
     assert!(log.lines().any(says), "its log says that {condition} is away: {log}");
 }
 

@@ -100,6 +100,11 @@ impl<'de> Deserialize<'de> for Timestamp {
             fn visit_u64<E: serde::de::Error>(self, ms: u64) -> Result<Timestamp, E> {
                 i64::try_from(ms).map(Timestamp).map_err(|_| E::custom("a time beyond 64 bits"))
             }
+            /// To JSON 1.7e12 is a whole number, too; what is beyond 64 bits becomes the farthest time.
+            #[allow(clippy::cast_possible_truncation)] // it saturates
+            fn visit_f64<E: serde::de::Error>(self, ms: f64) -> Result<Timestamp, E> {
+                if ms.fract() == 0.0 { Ok(Timestamp(ms as i64)) } else { Err(E::custom("not a whole number")) }
+            }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Timestamp, E> {
                 let ts: jiff::Timestamp = text.parse().map_err(E::custom)?;
                 Ok(Timestamp(ts.as_millisecond()))
@@ -129,5 +134,11 @@ mod tests {
         let ts: Timestamp = serde_json::from_str(r#""2023-11-14T22:13:20.123Z""#).expect("parses");
         assert_eq!(ts, Timestamp(1_700_000_000_123));
         assert!(serde_json::from_str::<Timestamp>(r#""yesterday""#).is_err());
+    }
+
+    #[test]
+    fn a_whole_number_is_one_however_it_is_written() {
+        assert_eq!(serde_json::from_str::<Timestamp>("1.7e12").expect("parses"), Timestamp(1_700_000_000_000));
+        assert!(serde_json::from_str::<Timestamp>("1700000000.5").is_err());
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct Known {
     items: LruCache<u64, Item>,
     /// Each item once, so no longer than `items`.
     touches: VecDeque<Touch>,
+    /// Whose lists are written first after all were forgotten. At most each item once, and once more for a delisting.
+    refill: VecDeque<u64>,
     /// Delisted since they were asked for last: their lists are to be deleted. No longer than `items` once was.
     gone: Vec<Arc<str>>,
     /// Counts delistings.
@@ -55,6 +57,7 @@ impl Known {
         Self {
             items: LruCache::new(NonZeroUsize::new(items).unwrap_or(NonZeroUsize::MIN)),
             touches: VecDeque::new(),
+            refill: VecDeque::new(),
             gone: Vec::new(),
             delistings: 0,
             renew_every_ms: i64::try_from(renew_every.as_millis()).unwrap_or(i64::MAX),
@@ -100,18 +103,18 @@ impl Known {
             item.written_at = 0;
         }
         self.items.demote(&key);
+        if !self.refill.is_empty() {
+            self.refill.push_front(key); // else it would wait for all of them
+        }
     }
 
-    /// Every list is due: Redis was flushed, or other items are ours. Those written last come first, for they are the
-    /// items that people act on.
+    /// Every list is due: Redis was flushed, or other items are ours. What was due before comes first, then what was
+    /// written last, for these are mostly the items that people act on.
     pub(crate) fn forget_writings(&mut self) {
-        let mut keys: Vec<(i64, u64)> = self.items.iter().rev().map(|(key, item)| (item.written_at, *key)).collect();
-        keys.sort_by_key(|(written_at, _)| Reverse(*written_at));
-        for (_, key) in keys {
-            if let Some(item) = self.items.get_mut(&key) {
-                item.written_at = 0;
-            }
-        }
+        let mut keys: Vec<(i64, u64)> = self.items.iter().map(|(key, item)| (item.written_at, *key)).collect();
+        keys.sort_by_key(|(written_at, _)| (*written_at != 0, Reverse(*written_at)));
+        self.refill = keys.into_iter().map(|(_, key)| key).collect();
+        self.items.iter_mut().for_each(|(_, item)| item.written_at = 0);
     }
 
     /// At most `most` items whose lists are to be written, with a version trained `through` there.
@@ -150,6 +153,19 @@ impl Known {
 
     /// Until `due` has `most`: items whose lists are not there or old.
     fn take_old(&mut self, most: usize, share: &Share, now: i64, due: &mut Vec<Arc<str>>) {
+        while due.len() < most
+            && let Some(key) = self.refill.pop_front()
+        {
+            // Who goes at the bound does not change by a flush: the order of `items` stays.
+            if let Some(item) = self.items.peek_mut(&key)
+                && item.written_at == 0
+            {
+                item.written_at = now; // also for another's: its owner writes it
+                if share.owns(key) {
+                    due.push(Arc::clone(&item.id));
+                }
+            }
+        }
         while due.len() < most
             && let Some((&key, item)) = self.items.peek_lru()
             && item.written_at.saturating_add(self.renew_every_ms) <= now

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 const START: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A `redis-server` on a free port that keeps nothing and ends with us.
+/// A `redis-server` on a free port that keeps nothing and ends when it is dropped; not when we are killed.
 #[derive(Debug)]
 pub struct RedisServer {
     child: Child,

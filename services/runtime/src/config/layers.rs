@@ -118,7 +118,7 @@ fn one(problem: String) -> ConfigError {
 
 fn read(file: &Path) -> Result<Table, String> {
     let text = std::fs::read_to_string(file)
-        .map_err(|error| format!("{}: cannot be read ({error}); name a file that can", file.display()))?;
+        .map_err(|error| format!("{}: cannot be read ({error}); name a readable file", file.display()))?;
     text.parse::<Table>().map_err(|error| format!("{}: {}", file.display(), error.to_string().trim_end()))
 }
 

@@ -1,5 +1,7 @@
 //! Which `similar` lists are written when.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 const HOUR: i64 = 3_600_000;
@@ -138,6 +140,11 @@ fn at_the_bound_the_item_written_longest_ago_goes() {
         assert_eq!(due(&mut known, 0, 5 * HOUR + n), [id]);
     }
     assert_eq!(known.len(), 2);
+    known.forget_writings();
+    assert_eq!(due(&mut known, 0, 5 * HOUR + 9), ["c", "b"]);
+    // A flush changes nothing about who goes.
+    known.learn("d");
+    assert_eq!((known.len(), known.items.contains(&key_of("b"))), (2, false));
 }
 
 #[test]
@@ -148,9 +155,20 @@ fn after_a_flush_the_lists_written_last_come_back_first() {
     known.forget_writings();
     let mut one = |now| known.due(1, &through(0), &all(), now);
     assert_eq!([one(5 * HOUR + 9), one(5 * HOUR + 10)], [written.pop(), written.pop()].map(Option::unwrap));
-    // Flushed again on the way, all are due again, and still nobody waits for those that were written long ago.
+    // Flushed again on the way: what waits already comes first, then what was written meanwhile.
     known.forget_writings();
-    let rest: Vec<_> = (0..4).map(|n| known.due(1, &through(0), &all(), 5 * HOUR + 20 + n)).collect();
-    assert!(rest.iter().all(|due| due.len() == 1), "{rest:?}");
-    assert_eq!(rest[2..], [written.pop(), written.pop()].map(Option::unwrap));
+    let rest: Vec<_> = (0..5).map(|n| known.due(1, &through(0), &all(), 5 * HOUR + 20 + n)).collect();
+    assert_eq!(rest[..2].iter().collect::<BTreeSet<_>>(), written.iter().collect());
+    assert!(rest[2..4].iter().all(|due| due.len() == 1) && rest[4].is_empty(), "{rest:?}");
+}
+
+#[test]
+fn a_list_that_shows_what_was_delisted_does_not_wait_for_a_refill() {
+    let mut known = known();
+    (0..20).for_each(|n| known.learn(&format!("i{n}")));
+    known.due(100, &through(0), &all(), 5 * HOUR);
+    known.wrote("i3", ["i7"].into_iter(), 0);
+    known.forget_writings();
+    known.delist(&[key_of("i7")]);
+    assert_eq!(&*known.due(1, &through(0), &all(), 5 * HOUR + 1)[0], "i3");
 }

@@ -116,7 +116,7 @@ async fn replay(args: &Args, config: &Config) -> Result<(), Error> {
     let (mut sent, mut unmarked, mut cut) = (0_u64, 0_u64, 0_u64);
     let outcome = read(config, &mut selection, async |mut letters| {
         let taken = letters.len() as u64;
-        letters.retain(|letter| cut_from(letter).is_none()); // half an event is another event
+        letters.retain(|letter| letter.header(headers::CUT).is_none()); // half an event is another event
         let count = letters.len() as u64;
         cut += taken - count;
         let without_id = letters.iter().filter(|letter| !has_event_id(letter)).count() as u64;
@@ -141,11 +141,11 @@ async fn replay(args: &Args, config: &Config) -> Result<(), Error> {
     output::line(format!("{sent} of {} events sent again", selection.total));
     if cut > 0 {
         output::note(format!(
-            "{cut} were not sent: only a part of them is kept here; `list` shows where on `events` they lie"
+            "{cut} more were not sent: only a part of them is kept here; `list` shows where on `events` they lie"
         ));
     }
-    if sent > 0 {
-        output::note(format!("next time: --from {next}, or these are sent once more"));
+    if selection.taken > 0 {
+        output::note(format!("next time: --from {next}, or these are taken once more"));
     }
     if unmarked > 0 {
         output::note(format!("{unmarked} of them have no event_id: sent once more, they may be applied twice"));

@@ -102,9 +102,11 @@ pub(crate) async fn run(args: Args, place: Place) -> Result<ExitCode, Error> {
     let traffic = Traffic::open(&args, ctx.now())?;
     let signal = |kind| signal(kind).map_err(|error| Error::Other(format!("signals cannot be waited for: {error}")));
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut hangup = signal(SignalKind::hangup())?;
     // Dropped in the middle, it takes its servers with it; the codes are what a shell gives for these signals.
     tokio::select! {
         outcome = close_the_loop(args, place, traffic, metrics, ctx) => outcome,
+        Some(()) = hangup.recv() => Ok(ExitCode::from(129)),
         Some(()) = interrupt.recv() => Ok(ExitCode::from(130)),
         Some(()) = terminate.recv() => Ok(ExitCode::from(143)),
     }

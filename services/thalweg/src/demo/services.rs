@@ -32,8 +32,8 @@ impl Services {
         let (ingest, trainer, scorer) = (services.ingest.clone(), services.trainer.clone(), services.scorer.clone());
         // A demo lives for a minute or two: show a second snapshot in that time.
         let snapshots = ("trainer.snapshot_every", "30s".to_owned());
-        // Groups of its own, too: on named servers it must not meet services that run there.
-        let group = |name: &str| format!("{}{name}", servers.kafka.topic_prefix);
+        // Groups of its own, too: on named servers it must not meet services that run there, whatever its prefix.
+        let group = |name: &str| format!("{}demo-{name}", servers.kafka.topic_prefix);
         let config = settings(ingest::DEFAULTS, servers, false, &[("ingest.group", group("ingest"))])?;
         services.root.spawn("ingest", ingest::run(config, ingest));
         let config = settings(trainer::DEFAULTS, servers, false, &[snapshots, ("trainer.group", group("trainer"))])?;
