@@ -128,7 +128,7 @@ impl Default for Settings {
             negatives: 512,
             replay: 1.0,
             replay_examples: 50_000,
-            temperature: 0.08,
+            temperature: 0.12,
             weights: Weights::default(),
             exclude_purchased: false,
             row_learning_rate: 0.1,

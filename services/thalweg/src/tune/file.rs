@@ -112,7 +112,7 @@ mod tests {
         let expected = [
             "history = 24 # the default is 16",
             "replay = 2.0 # the default is 1.0",
-            "temperature = 0.0456 # the default is 0.08",
+            "temperature = 0.0456 # the default is 0.12",
             "row_learning_rate = 0.123 # the default is 0.1",
             "dense_learning_rate = 0.000321 # the default is 0.001",
             "popularity_half_lives_s = [61.5, 700.0, 8000.0, 90000.0] # the default is [300.0, 3600.0, 43200.0, 1209600.0]",
