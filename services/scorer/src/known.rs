@@ -42,7 +42,8 @@ pub(crate) struct Known {
     items: LruCache<u64, Item>,
     /// Each item once, so no longer than `items`.
     touches: VecDeque<Touch>,
-    /// Whose lists are written first after all were forgotten. At most each item once, and once more for a delisting.
+    /// Whose lists are written first after all were forgotten. At most each item once, and once more for each item in its
+    /// list that was delisted meanwhile.
     refill: VecDeque<u64>,
     /// Delisted since they were asked for last: their lists are to be deleted. No longer than `items` once was.
     gone: Vec<Arc<str>>,
