@@ -15,13 +15,21 @@ use crate::block::{Block, Moved, Recency};
 use crate::keymap::KeyMap;
 use crate::rows::RowEncoding;
 
+/// Slots by key. The front has an index of its own: nearly every look-up is for an item that stands there, and must not
+/// wait longer for memory as the catalog grows.
+#[derive(Debug, Clone, Default)]
+struct Index {
+    front: KeyMap<u32>,
+    rest: KeyMap<u32>,
+}
+
 /// Items by key, in slots.
 #[derive(Debug, Clone)]
 pub(crate) struct Items {
     dim: usize,
     /// How vectors are held by a table that only serves; `None` where rows are held too, to be learned on from.
     table: Option<RowEncoding>,
-    index: KeyMap<u32>,
+    index: Index,
     blocks: imbl::Vector<Arc<Block>>,
     /// The lowest is taken first, so that a restored table goes on exactly like the one it was made from.
     free: imbl::OrdSet<u32>,
@@ -37,7 +45,7 @@ impl Items {
             dim,
             table: None,
             front,
-            index: KeyMap::default(),
+            index: Index::default(),
             blocks: imbl::Vector::new(),
             free: imbl::OrdSet::new(),
             recency: imbl::OrdSet::new(),
@@ -65,6 +73,14 @@ impl Items {
             return;
         }
         self.front = front;
+        self.index = Index::default();
+        for (block, first) in self.blocks.iter().zip((0..).step_by(BLOCK)) {
+            for (n, key) in block.keys() {
+                let slot = first + n;
+                let index = if slot < front { &mut self.index.front } else { &mut self.index.rest };
+                index.insert(key, u32::try_from(slot).expect("max_items bounds the table"));
+            }
+        }
         let entries = self.blocks.iter().flat_map(|block| block.entries()).zip(0..).take(front);
         self.recency = entries.filter_map(|(entry, slot)| Some((entry?.recency(), slot))).collect();
     }
@@ -74,11 +90,11 @@ impl Items {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.index.len()
+        self.index.front.len() + self.index.rest.len()
     }
 
     pub(crate) fn slot(&self, key: u64) -> Option<u32> {
-        self.index.get(&key).copied()
+        self.index.front.get(&key).or_else(|| self.index.rest.get(&key)).copied()
     }
 
     pub(crate) fn blocks(&self) -> impl ExactSizeIterator<Item = &Arc<Block>> {
@@ -155,10 +171,14 @@ impl Items {
 
     fn occupy(&mut self, slot: u32, entry: Entry) {
         self.free.remove(&slot);
-        self.index.insert(entry.key, slot);
+        self.index_of(slot).insert(entry.key, slot);
         self.note(slot, None, Some(entry.recency()));
         let (block, n) = self.write(slot);
         *block.entry_mut(n) = Some(entry);
+    }
+
+    fn index_of(&mut self, slot: u32) -> &mut KeyMap<u32> {
+        if (slot as usize) < self.front { &mut self.index.front } else { &mut self.index.rest }
     }
 
     /// Keeps the order of the front when an item comes, goes or is seen again.
@@ -208,7 +228,7 @@ impl Items {
         let (block, n) = self.write(slot);
         let (entry, moved) = block.take(n)?;
         self.note(slot, Some(entry.recency()), None);
-        self.index.remove(&entry.key);
+        self.index_of(slot).remove(&entry.key);
         self.free.insert(slot);
         Some((entry, moved))
     }
@@ -285,6 +305,23 @@ mod tests {
         assert_eq!(items.len(), 1_000);
         assert_eq!(items.blocks().len(), 1_000_usize.div_ceil(BLOCK));
         assert!((0..1_000).all(|key| items.get(key).is_some_and(|e| e.key == key)));
+    }
+
+    #[test]
+    fn every_item_is_found_again_when_the_front_grows_or_shrinks() {
+        let mut items = Items::new(8, 2 * BLOCK);
+        (0..300).for_each(|key| {
+            items.insert(entry(key));
+        });
+        let slots: Vec<_> = (0..300).map(|key| items.slot(key)).collect();
+        for front in [BLOCK, 5 * BLOCK, 3 * BLOCK] {
+            items.set_front(front);
+            assert_eq!((0..300).map(|key| items.slot(key)).collect::<Vec<_>>(), slots);
+            assert_eq!((items.len(), items.front_len()), (300, front.min(300)));
+            assert_eq!((items.index.front.len(), items.index.rest.len()), (front.min(300), 300 - front.min(300)));
+        }
+        (0..300).for_each(|key| drop(items.remove(key)));
+        assert_eq!(items.len(), 0);
     }
 
     #[test]
