@@ -1,14 +1,14 @@
 //! The sequence encoder: a user's last items, kinds and time gaps as one vector, by the architecture of the settings.
 //!
-//! After Kang and McAuley, *Self-Attentive Sequential Recommendation* (2018), with recency positions and time gaps, and
-//! the last item's own vector and the history's mean mixed in at the output.
+//! Whatever reads a history, the last item's own vector and the history's mean are mixed in at the output.
 
 mod attention;
 mod gru;
 mod hstu;
+mod pooling;
 
 use burn::module::{Module, Param};
-use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig, RmsNorm, RmsNormConfig};
+use burn::nn::{Embedding, EmbeddingConfig, Initializer, Linear, LinearConfig, RmsNorm, RmsNormConfig};
 use burn::tensor::{Bool, Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,7 @@ use crate::settings::Settings;
 use attention::Attention;
 pub(crate) use gru::Gru;
 use hstu::Hstu;
+use pooling::Pooling;
 
 /// Kinds of interaction, by their number in the schema.
 pub(crate) const KINDS: usize = 8;
@@ -26,9 +27,11 @@ pub(crate) const GAPS: usize = 16;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Architecture {
-    /// Softmax attention, as in `SASRec`.
+    /// A layer of softmax attention, as in `SASRec`.
     #[default]
     Attention,
+    /// A sum of the items' own vectors, weighed by attention.
+    Pooling,
     /// Pointwise attention, as in HSTU.
     Hstu,
     /// A gated recurrent unit, as in `GRU4Rec`.
@@ -44,10 +47,6 @@ impl std::fmt::Display for Architecture {
 /// The dense network of the model.
 #[derive(Module, Debug)]
 pub(crate) struct Encoder {
-    kinds: Embedding,
-    gaps: Embedding,
-    positions: Embedding,
-    norm: RmsNorm,
     reader: Reader,
     /// How much of the last item and of the mean of the history goes straight to the output.
     shortcuts: Param<Tensor<1>>,
@@ -56,6 +55,23 @@ pub(crate) struct Encoder {
 #[derive(Module, Debug)]
 #[allow(clippy::large_enum_variant)] // one of it lives in a model
 enum Reader {
+    Pooling(Pooling),
+    Layered(Layered),
+}
+
+/// A layer over items that know their kind, gap and position.
+#[derive(Module, Debug)]
+struct Layered {
+    kinds: Embedding,
+    gaps: Embedding,
+    positions: Embedding,
+    norm: RmsNorm,
+    layer: Layer,
+}
+
+#[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant)] // as above
+enum Layer {
     Attention(Attention),
     Hstu(Hstu),
     Gru(Recurrent),
@@ -82,23 +98,11 @@ pub(crate) struct Histories {
 impl Encoder {
     /// Starts from random weights.
     pub(crate) fn new(settings: &Settings, device: &Device) -> Self {
-        let Settings { dim, heads, history, .. } = *settings;
-        let small = burn::nn::Initializer::Normal { mean: 0.0, std: 0.02 };
-        let embedding = |n| EmbeddingConfig::new(n, dim).with_initializer(small.clone()).init(device);
-        Self {
-            kinds: embedding(KINDS),
-            gaps: embedding(GAPS),
-            positions: embedding(history),
-            norm: RmsNormConfig::new(dim).init(device),
-            reader: match settings.encoder {
-                Architecture::Attention => Reader::Attention(Attention::new(dim, heads, device)),
-                Architecture::Hstu => Reader::Hstu(Hstu::new(dim, heads, history, device)),
-                Architecture::Gru => {
-                    Reader::Gru(Recurrent { gru: Gru::new(dim, device), output: linear(dim, dim, device) })
-                }
-            },
-            shortcuts: Param::from_data([1.0_f32, 0.5], device),
-        }
+        let reader = match settings.encoder {
+            Architecture::Pooling => Reader::Pooling(Pooling::new(settings, device)),
+            _ => Reader::Layered(Layered::new(settings, device)),
+        };
+        Self { reader, shortcuts: Param::from_data([1.0_f32, 0.5], device) }
     }
 
     /// Encodes histories into users' unit vectors, after the last interaction.
@@ -108,20 +112,12 @@ impl Encoder {
     /// - output: `[batch, dim]`
     pub(crate) fn forward(&self, items: Tensor<3>, histories: Histories) -> Tensor<2> {
         let [batch, length, dim] = items.dims();
-        let device = items.device();
-
         // Position 0 is the last item, 1 the one before: recency, whatever the history's length.
-        let recency = Tensor::<1, Int>::arange(0..length as i64, &device).flip([0]).reshape([1, length]);
-        let x = items.clone() * (dim as f64).sqrt()
-            + self.kinds.forward(histories.kinds)
-            + self.gaps.forward(histories.gaps.clone())
-            + self.positions.forward(recency.clone());
-        let x = self.norm.forward(x);
+        let recency = Tensor::<1, Int>::arange(0..length as i64, &items.device()).flip([0]).reshape([1, length]);
         let real = histories.padding.clone().bool_not().float();
-        let z = match &self.reader {
-            Reader::Attention(attention) => attention.forward(x, histories.padding),
-            Reader::Hstu(hstu) => hstu.forward(x, real.clone(), recency, histories.gaps),
-            Reader::Gru(Recurrent { gru, output }) => output.forward(gru.forward(x, real.clone())),
+        let read = match &self.reader {
+            Reader::Pooling(pooling) => pooling.forward(items.clone(), recency, histories),
+            Reader::Layered(layered) => layered.forward(items.clone(), recency, real.clone(), histories),
         };
 
         let real = real.reshape([batch, length, 1]);
@@ -129,9 +125,52 @@ impl Encoder {
         let last = items.slice([0..batch, length - 1..length]);
         let shortcuts = self.shortcuts.val().reshape([1, 1, 2]);
         let of = |n: usize| shortcuts.clone().slice([0..1, 0..1, n..n + 1]);
-        let user = z.reshape([batch, 1, dim]) / (dim as f64).sqrt() + last * of(0) + mean * of(1);
+        let user = read.reshape([batch, 1, dim]) + last * of(0) + mean * of(1);
         unit(user.reshape([batch, dim]))
     }
+}
+
+impl Layered {
+    fn new(settings: &Settings, device: &Device) -> Self {
+        let Settings { dim, heads, history, .. } = *settings;
+        Self {
+            kinds: embedding(KINDS, dim, device),
+            gaps: embedding(GAPS, dim, device),
+            positions: embedding(history, dim, device),
+            norm: RmsNormConfig::new(dim).init(device),
+            layer: match settings.encoder {
+                Architecture::Hstu => Layer::Hstu(Hstu::new(dim, heads, history, device)),
+                Architecture::Gru => {
+                    Layer::Gru(Recurrent { gru: Gru::new(dim, device), output: linear(dim, dim, device) })
+                }
+                _ => Layer::Attention(Attention::new(dim, heads, device)),
+            },
+        }
+    }
+
+    /// # Shapes
+    /// - `items`: `[batch, length, dim]`, unit vectors, zeros where there is padding
+    /// - `recency`: `[1, length]`; `real`: `[batch, length]`, 0 under padding, else 1
+    /// - output: `[batch, dim]`
+    fn forward(&self, items: Tensor<3>, recency: Tensor<2, Int>, real: Tensor<2>, histories: Histories) -> Tensor<2> {
+        let [_, _, dim] = items.dims();
+        let x = items * (dim as f64).sqrt()
+            + self.kinds.forward(histories.kinds)
+            + self.gaps.forward(histories.gaps.clone())
+            + self.positions.forward(recency.clone());
+        let x = self.norm.forward(x);
+        let z = match &self.layer {
+            Layer::Attention(attention) => attention.forward(x, histories.padding),
+            Layer::Hstu(hstu) => hstu.forward(x, real, recency, histories.gaps),
+            Layer::Gru(Recurrent { gru, output }) => output.forward(gru.forward(x, real)),
+        };
+        z / (dim as f64).sqrt()
+    }
+}
+
+/// Small random vectors by number.
+fn embedding(count: usize, dim: usize, device: &Device) -> Embedding {
+    EmbeddingConfig::new(count, dim).with_initializer(Initializer::Normal { mean: 0.0, std: 0.02 }).init(device)
 }
 
 fn linear(from: usize, to: usize, device: &Device) -> Linear {
@@ -169,7 +208,7 @@ mod tests {
 
     #[test]
     fn padding_does_not_change_a_users_vector() {
-        for architecture in [Architecture::Attention, Architecture::Hstu, Architecture::Gru] {
+        for architecture in [Architecture::Pooling, Architecture::Attention, Architecture::Hstu, Architecture::Gru] {
             padding_changes_nothing(architecture);
         }
     }

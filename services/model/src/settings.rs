@@ -54,7 +54,7 @@ pub struct Settings {
     pub dim: usize,
     /// What reads a user's history.
     pub encoder: Architecture,
-    /// Attention heads of the encoder; divides `dim`.
+    /// Attention heads of `attention` and `hstu`; divides `dim`.
     pub heads: usize,
     /// How many of a user's last items the encoder sees.
     pub history: usize,
@@ -126,8 +126,8 @@ impl Default for Settings {
             remembered: 128,
             row_encoding: RowEncoding::default(),
             negatives: 512,
-            replay: 1.0,
-            replay_examples: 50_000,
+            replay: 2.0,
+            replay_examples: 12_000,
             temperature: 0.12,
             weights: Weights::default(),
             exclude_purchased: false,

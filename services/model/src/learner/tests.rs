@@ -130,7 +130,7 @@ fn a_restored_learner_goes_on_as_if_nothing_had_happened() {
 
 #[test]
 fn every_encoder_learns_what_follows_what_and_goes_on_after_a_restart() {
-    for encoder in [Architecture::Attention, Architecture::Hstu, Architecture::Gru] {
+    for encoder in [Architecture::Pooling, Architecture::Attention, Architecture::Hstu, Architecture::Gru] {
         let settings = || Settings { row_encoding: RowEncoding::F32, encoder, ..settings() };
         let stream = stream(512);
         let (before, after) = stream.split_at(384);

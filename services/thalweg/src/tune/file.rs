@@ -80,7 +80,7 @@ mod tests {
             row_learning_rate: 0.123,
             dense_learning_rate: 3.21e-4,
             temperature: 0.0456,
-            replay: 2.0,
+            replay: 3.0,
             history: 24,
             popularity_half_lives_s: [61.5, 700.0, 8_000.0, 90_000.0],
             ..Settings::default()
@@ -111,7 +111,7 @@ mod tests {
         }
         let expected = [
             "history = 24 # the default is 16",
-            "replay = 2.0 # the default is 1.0",
+            "replay = 3.0 # the default is 2.0",
             "temperature = 0.0456 # the default is 0.12",
             "row_learning_rate = 0.123 # the default is 0.1",
             "dense_learning_rate = 0.000321 # the default is 0.001",
