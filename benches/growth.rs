@@ -39,10 +39,15 @@ pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
     }
     steps.reverse();
     let first = &steps[0];
+    let full = steps[1].whole.ms(0.5);
     for step in &steps {
         let k = step.items / 1_000;
         let figure = Figure::of(format!("step of {BATCH}, {k} k items"), step.whole.ms(0.5), "ms");
-        let figure = figure.remark(format!("p99 {:.1} ms", step.whole.ms(0.99)));
+        let figure = figure.remark(format!(
+            "p99 {:.1} ms; {:.2} × a front just full",
+            step.whole.ms(0.99),
+            step.whole.ms(0.5) / full
+        ));
         report.add(figure.beside("10 k items", step.whole.ms(0.5) / first.whole.ms(0.5)));
         let figure = Figure::median(format!("  of it the test's search, {k} k items"), &step.search, "ms");
         report.add(figure.beside("10 k items", step.search.median() / first.search.median()));

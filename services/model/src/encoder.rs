@@ -98,9 +98,15 @@ pub(crate) struct Histories {
 impl Encoder {
     /// Starts from random weights.
     pub(crate) fn new(settings: &Settings, device: &Device) -> Self {
+        let Settings { dim, heads, history, .. } = *settings;
+        let layered = |layer| Reader::Layered(Layered::new(settings, layer, device));
         let reader = match settings.encoder {
+            Architecture::Attention => layered(Layer::Attention(Attention::new(dim, heads, device))),
             Architecture::Pooling => Reader::Pooling(Pooling::new(settings, device)),
-            _ => Reader::Layered(Layered::new(settings, device)),
+            Architecture::Hstu => layered(Layer::Hstu(Hstu::new(dim, heads, history, device))),
+            Architecture::Gru => {
+                layered(Layer::Gru(Recurrent { gru: Gru::new(dim, device), output: linear(dim, dim, device) }))
+            }
         };
         Self { reader, shortcuts: Param::from_data([1.0_f32, 0.5], device) }
     }
@@ -131,20 +137,13 @@ impl Encoder {
 }
 
 impl Layered {
-    fn new(settings: &Settings, device: &Device) -> Self {
-        let Settings { dim, heads, history, .. } = *settings;
+    fn new(settings: &Settings, layer: Layer, device: &Device) -> Self {
         Self {
-            kinds: embedding(KINDS, dim, device),
-            gaps: embedding(GAPS, dim, device),
-            positions: embedding(history, dim, device),
-            norm: RmsNormConfig::new(dim).init(device),
-            layer: match settings.encoder {
-                Architecture::Hstu => Layer::Hstu(Hstu::new(dim, heads, history, device)),
-                Architecture::Gru => {
-                    Layer::Gru(Recurrent { gru: Gru::new(dim, device), output: linear(dim, dim, device) })
-                }
-                _ => Layer::Attention(Attention::new(dim, heads, device)),
-            },
+            kinds: embedding(KINDS, settings.dim, device),
+            gaps: embedding(GAPS, settings.dim, device),
+            positions: embedding(settings.history, settings.dim, device),
+            norm: RmsNormConfig::new(settings.dim).init(device),
+            layer,
         }
     }
 

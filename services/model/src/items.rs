@@ -12,15 +12,41 @@ use std::sync::Arc;
 
 pub(crate) use crate::block::{BLOCK, Entry, RowRef};
 use crate::block::{Block, Moved, Recency};
-use crate::keymap::KeyMap;
+use crate::keymap::{KeyMap, Plain};
 use crate::rows::RowEncoding;
 
 /// Slots by key. The front has an index of its own: nearly every look-up is for an item that stands there, and must not
-/// wait longer for memory as the catalog grows.
+/// wait longer for memory as the catalog grows. It is small, so that the first write after a publication may copy it.
 #[derive(Debug, Clone, Default)]
 struct Index {
-    front: KeyMap<u32>,
+    front: Arc<Plain<u32>>,
     rest: KeyMap<u32>,
+}
+
+impl Index {
+    fn get(&self, key: u64) -> Option<u32> {
+        self.front.get(&key).or_else(|| self.rest.get(&key)).copied()
+    }
+
+    fn insert(&mut self, key: u64, slot: u32, front: usize) {
+        if (slot as usize) < front {
+            Arc::make_mut(&mut self.front).insert(key, slot);
+        } else {
+            self.rest.insert(key, slot);
+        }
+    }
+
+    fn remove(&mut self, key: u64, slot: u32, front: usize) {
+        if (slot as usize) < front {
+            Arc::make_mut(&mut self.front).remove(&key);
+        } else {
+            self.rest.remove(&key);
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.front.len() + self.rest.len()
+    }
 }
 
 /// Items by key, in slots.
@@ -74,11 +100,9 @@ impl Items {
         }
         self.front = front;
         self.index = Index::default();
-        for (block, first) in self.blocks.iter().zip((0..).step_by(BLOCK)) {
-            for (n, key) in block.keys() {
-                let slot = first + n;
-                let index = if slot < front { &mut self.index.front } else { &mut self.index.rest };
-                index.insert(key, u32::try_from(slot).expect("max_items bounds the table"));
+        for (slot, entry) in (0_u32..).zip(self.blocks.iter().flat_map(|block| block.entries())) {
+            if let Some(entry) = entry {
+                self.index.insert(entry.key, slot, front);
             }
         }
         let entries = self.blocks.iter().flat_map(|block| block.entries()).zip(0..).take(front);
@@ -90,11 +114,11 @@ impl Items {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.index.front.len() + self.index.rest.len()
+        self.index.len()
     }
 
     pub(crate) fn slot(&self, key: u64) -> Option<u32> {
-        self.index.front.get(&key).or_else(|| self.index.rest.get(&key)).copied()
+        self.index.get(key)
     }
 
     pub(crate) fn blocks(&self) -> impl ExactSizeIterator<Item = &Arc<Block>> {
@@ -171,14 +195,10 @@ impl Items {
 
     fn occupy(&mut self, slot: u32, entry: Entry) {
         self.free.remove(&slot);
-        self.index_of(slot).insert(entry.key, slot);
+        self.index.insert(entry.key, slot, self.front);
         self.note(slot, None, Some(entry.recency()));
         let (block, n) = self.write(slot);
         *block.entry_mut(n) = Some(entry);
-    }
-
-    fn index_of(&mut self, slot: u32) -> &mut KeyMap<u32> {
-        if (slot as usize) < self.front { &mut self.index.front } else { &mut self.index.rest }
     }
 
     /// Keeps the order of the front when an item comes, goes or is seen again.
@@ -228,7 +248,7 @@ impl Items {
         let (block, n) = self.write(slot);
         let (entry, moved) = block.take(n)?;
         self.note(slot, Some(entry.recency()), None);
-        self.index_of(slot).remove(&entry.key);
+        self.index.remove(entry.key, slot, self.front);
         self.free.insert(slot);
         Some((entry, moved))
     }
@@ -349,7 +369,7 @@ mod tests {
         items.remove(7);
         assert_eq!(items.promote(items.slot(136).expect("known")), (moved, None));
         assert_eq!(in_front(&items), (136..200).collect::<Vec<_>>());
-        assert_eq!(items.len(), 199);
+        assert_eq!((items.index.front.len(), items.index.rest.len()), (BLOCK, 199 - BLOCK));
         // A new record waits behind everything that was ever met.
         let slot = items.insert(Entry::new(900, "i".into(), 9_000));
         assert_eq!(items.promote(slot), (slot, None));

@@ -5,11 +5,11 @@
 //! was gathered. As for attention, only the last position is computed.
 
 use burn::module::Module;
-use burn::nn::{Embedding, EmbeddingConfig, Linear, RmsNorm, RmsNormConfig};
+use burn::nn::{Embedding, Linear, RmsNorm, RmsNormConfig};
 use burn::tensor::activation::silu;
 use burn::tensor::{Device, Int, Tensor};
 
-use super::{GAPS, linear};
+use super::{GAPS, embedding, linear};
 
 /// One block of a hierarchical sequential transduction unit.
 #[derive(Module, Debug)]
@@ -29,15 +29,13 @@ pub(super) struct Hstu {
 
 impl Hstu {
     pub(super) fn new(dim: usize, heads: usize, length: usize, device: &Device) -> Self {
-        let small = burn::nn::Initializer::Normal { mean: 0.0, std: 0.02 };
-        let bias = |n| EmbeddingConfig::new(n, heads).with_initializer(small.clone()).init(device);
         Self {
             gate: linear(dim, dim, device),
             query: linear(dim, dim, device),
             key: linear(dim, dim, device),
             value: linear(dim, dim, device),
-            recency_bias: bias(length),
-            gap_bias: bias(GAPS),
+            recency_bias: embedding(length, heads, device),
+            gap_bias: embedding(GAPS, heads, device),
             inner_norm: RmsNormConfig::new(dim).init(device),
             output: linear(dim, dim, device),
             heads,

@@ -1,8 +1,9 @@
 //! Attention pooling: a history as a weighted sum of its items' own vectors, which the last item weighs.
 //!
 //! The query is the last item's, as in Liu et al., *STAMP: Short-Term Attention/Memory Priority Model for Session-based
-//! Recommendation* (2018). Nothing is projected, so that users lie where items lie, as in Hou et al., *CORE: Simple and
-//! Effective Session-based Recommendation within Consistent Representation Space* (2022).
+//! Recommendation* (2018). Only the query is projected; the items are summed as they are, so that users lie where items
+//! lie, as in Hou et al., *CORE: Simple and Effective Session-based Recommendation within Consistent Representation
+//! Space* (2022).
 
 use burn::module::{Module, Param};
 use burn::nn::{Embedding, Linear};
@@ -12,7 +13,7 @@ use burn::tensor::{Device, Int, Tensor};
 use super::{GAPS, Histories, KINDS, embedding, linear};
 use crate::settings::Settings;
 
-/// What a bias counts: it must be able to leave its small beginning in the time that the first slates have.
+/// Factor on the biases: they start near 0, and Adam moves a weight by no more than its rate in a step, a thousandth.
 const BIAS: f64 = 10.0;
 
 /// Weights for the items of a history.
