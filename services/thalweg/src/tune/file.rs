@@ -111,7 +111,7 @@ mod tests {
         }
         let expected = [
             "history = 24 # the default is 16",
-            "replay = 3.0 # the default is 2.0",
+            "replay = 3.0 # the default is 1.0",
             "temperature = 0.0456 # the default is 0.12",
             "row_learning_rate = 0.123 # the default is 0.1",
             "dense_learning_rate = 0.000321 # the default is 0.001",

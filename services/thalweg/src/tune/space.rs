@@ -37,7 +37,7 @@ const DAY: f64 = 24.0 * HOUR;
 /// Everything that is searched. The bounds are about a factor of five around the defaults, wider for half-lives: news
 /// and shops differ most in them.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // rates in f32; sizes are small whole numbers
-pub(crate) const SPACE: [Dimension; 14] = {
+pub(crate) const SPACE: [Dimension; 15] = {
     use Values::{Factor, Log, OneOf};
     const fn dimension(key: &'static str, values: Values, put: fn(&mut Settings, f64)) -> Dimension {
         Dimension { key, values, put }
@@ -49,6 +49,7 @@ pub(crate) const SPACE: [Dimension; 14] = {
         dimension("temperature", Log(0.04, 0.4), |s, x| s.temperature = x as f32),
         dimension("negatives", OneOf(&[128.0, 256.0, 512.0, 1_024.0]), |s, x| s.negatives = x as usize),
         dimension("replay", OneOf(&[0.0, 0.5, 1.0, 2.0, 3.0]), |s, x| s.replay = x),
+        dimension("replay_examples", OneOf(&[5_000.0, 12_000.0, 50_000.0]), |s, x| s.replay_examples = x as usize),
         dimension("history", OneOf(&[8.0, 12.0, 16.0, 24.0, 32.0]), |s, x| s.history = x as usize),
         dimension("popularity_half_lives_s", Factor(0.125, 8.0), |s, x| {
             s.popularity_half_lives_s = s.popularity_half_lives_s.map(|half_life| rounded(half_life * x));
