@@ -369,6 +369,7 @@ mod tests {
         items.remove(7);
         assert_eq!(items.promote(items.slot(136).expect("known")), (moved, None));
         assert_eq!(in_front(&items), (136..200).collect::<Vec<_>>());
+        assert_eq!(items.len(), 199);
         assert_eq!((items.index.front.len(), items.index.rest.len()), (BLOCK, 199 - BLOCK));
         // A new record waits behind everything that was ever met.
         let slot = items.insert(Entry::new(900, "i".into(), 9_000));
