@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::popularity::{Counters, HALF_LIVES, NEVER};
-use crate::rows::{RowEncoding, Rows};
+use crate::rows::{RowEncoding, Rows, touch};
 
 /// Slots of a block. Small, because the first write after a publication copies a block.
 pub(crate) const BLOCK: usize = 64;
@@ -101,6 +101,24 @@ impl Block {
     /// The unit vector of a slot, `[dim]`.
     pub(crate) fn vector(&self, n: usize) -> Cow<'_, [f32]> {
         self.vectors.row(n)
+    }
+
+    /// Reads a little of a slot's vector and entry, to have them in the cache.
+    pub(crate) fn touch(&self, n: usize) {
+        self.vectors.touch(n);
+        if let Some(entry) = &self.entries[n] {
+            touch(&entry.counters);
+        }
+    }
+
+    /// The same of its row.
+    pub(crate) fn touch_row(&self, n: usize) {
+        if let Some(learned) = &self.learned {
+            let range = n * self.dim..(n + 1) * self.dim;
+            touch(&learned.rows[range.clone()]);
+            touch(learned.content.get(range).unwrap_or_default());
+            touch(&learned.accumulators[n..=n]);
+        }
     }
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = Option<&Entry>> {

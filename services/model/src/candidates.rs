@@ -39,14 +39,16 @@ impl Origin {
 /// How many origins there are.
 pub(crate) const ORIGINS: usize = 7;
 
+/// An item's place in the list of each origin, from 0.
+pub(crate) type Places = [Option<u16>; ORIGINS];
+
 /// An item that may enter a slate.
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
     pub(crate) key: u64,
     pub(crate) slot: u32,
     pub(crate) origin: Origin,
-    /// Its place in the list of each origin, from 0.
-    pub(crate) places: [Option<u16>; ORIGINS],
+    pub(crate) places: Places,
     pub(crate) features: [f32; FEATURES],
 }
 
@@ -73,23 +75,14 @@ pub(crate) fn gather(knowledge: &Knowledge, query: &Query<'_>, evidence: &Eviden
     let without_purchased = knowledge.settings.exclude_purchased;
     let unwanted = |key: u64| evidence.own(key).is_some_and(|own| own.disliked || (without_purchased && own.bought));
     let mut found: Plain<usize> = Plain::default();
-    let mut candidates: Vec<Candidate> = Vec::with_capacity(most * 4);
+    let mut offered: Vec<(u64, Places)> = Vec::with_capacity(most * 4);
     let mut offer = |key: u64, origin: Origin, place: usize| {
         let place = u16::try_from(place).unwrap_or(u16::MAX);
-        let at = match found.get(&key) {
-            Some(at) => *at,
-            None => {
-                let Some(slot) = knowledge.items.slot(key) else { return };
-                if query.catalog.is_delisted(key) || unwanted(key) {
-                    return;
-                }
-                found.insert(key, candidates.len());
-                let (places, features) = ([None; ORIGINS], [0.0; FEATURES]);
-                candidates.push(Candidate { key, slot, origin, places, features });
-                candidates.len() - 1
-            }
-        };
-        let known = &mut candidates[at].places[origin as usize];
+        let at = *found.entry(key).or_insert_with(|| {
+            offered.push((key, [None; ORIGINS]));
+            offered.len() - 1
+        });
+        let known = &mut offered[at].1[origin as usize];
         *known = Some(known.map_or(place, |known| known.min(place)));
     };
     let positive = query.history.iter().rev().filter(|seen| seen.kind.is_positive());
@@ -105,6 +98,22 @@ pub(crate) fn gather(knowledge: &Knowledge, query: &Query<'_>, evidence: &Eviden
     let newest = knowledge.newest.iter().rev().take(most / 4);
     newest.enumerate().for_each(|(n, (_, key))| offer(*key, Origin::New, n));
 
+    // Where the table is larger than the cache, each look into it waits for memory: waits of one kind at a time overlap.
+    let slots: Vec<Option<u32>> = offered.iter().map(|(key, _)| knowledge.items.slot(*key)).collect();
+    knowledge.items.touch(slots.iter().copied().flatten());
+    let mut candidates = Vec::with_capacity(offered.len());
+    for ((key, places), slot) in offered.into_iter().zip(slots) {
+        let Some(slot) = slot.filter(|_| !query.catalog.is_delisted(key) && !unwanted(key)) else { continue };
+        candidates.push(Candidate { key, slot, origin: highest(&places), places, features: [0.0; FEATURES] });
+    }
+    for candidate in &mut candidates {
+        candidate.features = features::of(knowledge, query, evidence, candidate);
+    }
+    candidates
+}
+
+/// The origin that names an item highest; an item that the user chose before is always a repeat.
+fn highest(places: &Places) -> Origin {
     let all = [
         Origin::Repeat,
         Origin::Covisitation,
@@ -114,13 +123,9 @@ pub(crate) fn gather(knowledge: &Knowledge, query: &Query<'_>, evidence: &Eviden
         Origin::Popularity,
         Origin::New,
     ];
-    for candidate in &mut candidates {
-        let place = |origin: &Origin| candidate.places[*origin as usize].unwrap_or(u16::MAX);
-        let highest = all.into_iter().min_by_key(place).unwrap_or(candidate.origin);
-        candidate.origin = if candidate.places[0].is_some() { Origin::Repeat } else { highest };
-        candidate.features = features::of(knowledge, query, evidence, candidate);
-    }
-    candidates
+    let place = |origin: &Origin| places[*origin as usize].unwrap_or(u16::MAX);
+    let highest = all.into_iter().min_by_key(place).unwrap_or(Origin::New);
+    if places[Origin::Repeat as usize].is_some() { Origin::Repeat } else { highest }
 }
 
 /// Scores the candidates of a batch in one pass of the ranker.

@@ -78,6 +78,11 @@ impl Items {
         }
     }
 
+    /// An empty table of the same kind.
+    pub(crate) fn blank(&self) -> Self {
+        Self { table: self.table, ..Self::new(self.dim, self.front) }
+    }
+
     /// A table of vectors alone, to serve from.
     pub(crate) fn serving(dim: usize, front: usize, table: RowEncoding) -> Self {
         Self { table: Some(table), ..Self::new(dim, front) }
@@ -121,6 +126,11 @@ impl Items {
         self.index.get(key)
     }
 
+    /// Every item's key.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = u64> {
+        self.blocks().flat_map(|block| block.keys().map(|(_, key)| key))
+    }
+
     pub(crate) fn blocks(&self) -> impl ExactSizeIterator<Item = &Arc<Block>> {
         self.blocks.iter()
     }
@@ -151,6 +161,22 @@ impl Items {
 
     pub(crate) fn get(&self, key: u64) -> Option<&Entry> {
         self.entry(self.slot(key)?)
+    }
+
+    /// Reads a little of what slots hold besides their rows. The waits for memory overlap, which they do not where one slot
+    /// after the other is looked at: call it before looking at many.
+    pub(crate) fn touch(&self, slots: impl Iterator<Item = u32>) {
+        for (block, n) in slots.map(place) {
+            self.blocks[block].touch(n);
+        }
+    }
+
+    /// The same, and of their rows.
+    pub(crate) fn touch_rows(&self, slots: impl Iterator<Item = u32>) {
+        for (block, n) in slots.map(place) {
+            self.blocks[block].touch(n);
+            self.blocks[block].touch_row(n);
+        }
     }
 
     /// The unit vector of an occupied slot, `[dim]`.

@@ -152,6 +152,21 @@ impl Knowledge {
         self.covisitation.remove(key);
     }
 
+    /// The sum of an item's content rows over the root of their number; `None` when it has no content.
+    pub(crate) fn content_sum(&self, features: &[u64]) -> Option<Vec<f32>> {
+        if features.is_empty() {
+            return None;
+        }
+        let mut sum = vec![0.0; self.items.dim()];
+        for row in features.iter().filter_map(|feature| self.content.get(feature)) {
+            sum.iter_mut().zip(&row.row).for_each(|(s, x)| *s += x);
+        }
+        #[allow(clippy::cast_precision_loss)] // at most 24
+        let scale = (features.len() as f32).sqrt().recip();
+        sum.iter_mut().for_each(|s| *s *= scale);
+        Some(sum)
+    }
+
     /// Goes over to other half-lives of popularity: every count stays what it is at this moment.
     pub(crate) fn set_half_lives(&mut self, half_lives_s: [f64; HALF_LIVES]) {
         let clock = Clock::new(self.clock.origin, half_lives_s);
@@ -164,8 +179,7 @@ impl Knowledge {
         let totals = moved(&self.popular.totals);
         self.popular = Popular::default();
         self.popular.totals = totals;
-        let keys: Vec<u64> = self.items.blocks().flat_map(|block| block.keys().map(|(_, key)| key)).collect();
-        let slots: Vec<u32> = keys.into_iter().filter_map(|key| self.items.slot(key)).collect();
+        let slots: Vec<u32> = self.items.keys().filter_map(|key| self.items.slot(key)).collect();
         for slot in slots {
             let popular = &mut self.popular;
             self.items.update(slot, |entry| {

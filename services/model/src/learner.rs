@@ -25,7 +25,7 @@ use crate::items::Entry;
 use crate::keymap::KeySet;
 use crate::knowledge::{ContentRow, Knowledge};
 use crate::negatives::Recent;
-use crate::payload::Frozen;
+use crate::payload::{Frozen, ItemColumns};
 use crate::quality::{Prequential, SlidingPopularity, rank_of};
 use crate::replay::{Past, Replay};
 use crate::retrieval::retrieve;
@@ -181,7 +181,7 @@ impl Learner {
             (_, Some(slot)) => {
                 let features = self.catalog.features(key).to_vec();
                 self.ensure_content(&features);
-                let content = self.content_sum(&features);
+                let content = self.knowledge.content_sum(&features);
                 self.knowledge.items.set_row(slot, content.as_deref(), |_, _| {});
                 self.changed.items.insert(key);
             }
@@ -382,7 +382,7 @@ impl Learner {
         let dim = self.knowledge.items.dim();
         let features = self.catalog.features(key).to_vec();
         self.ensure_content(&features);
-        let content = self.content_sum(&features);
+        let content = self.knowledge.content_sum(&features);
         // An item's own row starts by its key alone, so that a replay gives the same model; small beside content.
         let mut rng = ChaCha8Rng::seed_from_u64(self.knowledge.settings.seed ^ key);
         let spread = if content.is_some() { 0.1 } else { 1.0 } / (dim as f32).sqrt();
@@ -407,30 +407,24 @@ impl Learner {
         }
     }
 
-    /// The mean of an item's content rows; `None` when it has no content.
-    fn content_sum(&self, features: &[u64]) -> Option<Vec<f32>> {
-        if features.is_empty() {
-            return None;
-        }
-        let mut sum = vec![0.0; self.knowledge.items.dim()];
-        for row in features.iter().filter_map(|feature| self.knowledge.content.get(feature)) {
-            sum.iter_mut().zip(&row.row).for_each(|(s, x)| *s += x);
-        }
-        #[allow(clippy::cast_precision_loss)] // at most 24
-        let scale = (features.len() as f32).sqrt().recip();
-        sum.iter_mut().for_each(|s| *s *= scale);
-        Some(sum)
-    }
-
     /// Freezes what the next version holds; encoding it is another thread's work.
+    ///
+    /// A snapshot shares the learner's tables. A delta takes the items that changed with it: sharing their table would cost
+    /// the learner a copy of every block it writes to while the delta is encoded, and it writes to items all over the front.
     ///
     /// # Errors
     /// When the optimisers' states cannot be written.
     pub fn freeze(&mut self, kind: PayloadKind) -> Result<Frozen, Error> {
         let changed = std::mem::take(&mut self.changed);
+        let mut knowledge = self.knowledge.clone();
+        let items = (kind == PayloadKind::Delta).then(|| {
+            knowledge.items = knowledge.items.blank();
+            ItemColumns::of(&self.knowledge.items, changed.items.iter().copied().collect())
+        });
         Ok(Frozen {
             kind,
-            knowledge: self.knowledge.clone(),
+            knowledge,
+            items,
             arrays: self.trainable.arrays(),
             optimizers: self.trainable.optimizer_states()?,
             steps: self.steps,

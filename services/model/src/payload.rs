@@ -28,7 +28,7 @@ use crate::settings::Settings;
 pub use read::Payload;
 pub(crate) use read::same_length;
 pub use write::Frozen;
-pub(crate) use write::{Column, le};
+pub(crate) use write::{Column, ItemColumns, le};
 
 /// The key of the file's metadata under which ours stands, as JSON.
 const METADATA: &str = "thalweg";

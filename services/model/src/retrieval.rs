@@ -1,7 +1,6 @@
 //! Retrieval by vector: the items nearest to a query, exactly, among those in the front of the table.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::cmp::Ordering;
 
 use ndarray::linalg::{general_mat_mul, general_mat_vec_mul};
 use ndarray::{ArrayView2, ArrayViewMut1, ArrayViewMut2};
@@ -58,17 +57,23 @@ const PANEL: usize = 8;
 /// Scores looked at together.
 const LANES: usize = 16;
 
-/// The best scores of one query so far.
+/// The best scores of one query so far, and some that were once among them: choosing among many at once is cheaper than
+/// keeping an order.
 struct Nearest {
     k: usize,
-    heap: BinaryHeap<Reverse<(Score, u32)>>,
+    kept: Vec<(f32, u32)>,
     /// What the next one must exceed.
     least: f32,
 }
 
+/// Higher scores first; equal ones by slot, so that a replay repeats itself.
+fn higher_first(a: &(f32, u32), b: &(f32, u32)) -> Ordering {
+    b.0.total_cmp(&a.0).then(b.1.cmp(&a.1))
+}
+
 impl Nearest {
     fn new(k: usize) -> Self {
-        Self { k, heap: BinaryHeap::with_capacity(k + 1), least: f32::NEG_INFINITY }
+        Self { k, kept: Vec::with_capacity(2 * k), least: f32::NEG_INFINITY }
     }
 
     /// Looks at the scores of consecutive slots.
@@ -86,39 +91,27 @@ impl Nearest {
     fn push(&mut self, score: f32, slot: u32) {
         // A free slot's vector is zero, so its score is: an exact zero is never a match worth having.
         if score > self.least && score != 0.0 {
-            self.heap.push(Reverse((Score(score), slot)));
-            if self.heap.len() > self.k {
-                self.heap.pop();
-            }
-            if self.heap.len() == self.k {
-                self.least = self.heap.peek().map_or(self.least, |least| least.0.0.0);
+            self.kept.push((score, slot));
+            if self.kept.len() == 2 * self.k {
+                self.choose();
             }
         }
     }
 
-    /// By key: slots change hands from one interaction to the next.
-    fn into_sorted(self, items: &Items) -> Vec<(f32, u64)> {
-        let sorted = self.heap.into_sorted_vec().into_iter();
-        sorted.filter_map(|Reverse((score, slot))| Some((score.0, items.entry(slot)?.key))).collect()
+    /// Lets go of all but the best.
+    fn choose(&mut self) {
+        if self.kept.len() > self.k {
+            let (_, least, _) = self.kept.select_nth_unstable_by(self.k - 1, higher_first);
+            self.least = least.0;
+            self.kept.truncate(self.k);
+        }
     }
-}
 
-#[derive(Debug, Clone, Copy)]
-struct Score(f32);
-impl PartialEq for Score {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-impl Eq for Score {}
-impl PartialOrd for Score {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Score {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.total_cmp(&other.0)
+    /// By key: slots change hands from one interaction to the next.
+    fn into_sorted(mut self, items: &Items) -> Vec<(f32, u64)> {
+        self.choose();
+        self.kept.sort_unstable_by(higher_first);
+        self.kept.iter().filter_map(|(score, slot)| Some((*score, items.entry(*slot)?.key))).collect()
     }
 }
 

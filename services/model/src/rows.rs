@@ -92,6 +92,19 @@ impl Rows {
         }
     }
 
+    /// Reads a little of the `n`-th row, to have it in the cache.
+    pub(crate) fn touch(&self, n: usize) {
+        let range = n * self.dim..(n + 1) * self.dim;
+        match &self.values {
+            Values::F32(values) => touch(&values[range]),
+            Values::F16(values) => touch(&values[range]),
+            Values::Int8 { steps, scales } => {
+                touch(&steps[range]);
+                touch(&scales[n..=n]);
+            }
+        }
+    }
+
     /// Decodes every row behind what `out` holds.
     pub(crate) fn append_to(&self, out: &mut Vec<f32>) {
         match &self.values {
@@ -160,6 +173,16 @@ impl Rows {
         Self { dim, values }.append_to(&mut rows);
         Ok(rows)
     }
+}
+
+/// Bytes that memory is read by.
+const LINE: usize = 64;
+
+/// Reads one value of each line that `values` lie in.
+pub(crate) fn touch<T: Copy>(values: &[T]) {
+    values.iter().step_by(LINE / size_of::<T>()).for_each(|value| {
+        std::hint::black_box(*value);
+    });
 }
 
 /// What 127 steps can still be without becoming infinite.

@@ -126,6 +126,7 @@ impl Model {
             recent_quality: Default::default(),
             overall_quality: Default::default(),
             changed: Changed::default(),
+            items: None,
             knowledge,
         })
     }

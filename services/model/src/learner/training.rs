@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use super::Learner;
 use super::example::Example;
+use super::{Changed, Learner};
 use crate::candidates::{self, Candidate};
+use crate::catalog::Catalog;
 use crate::features::FEATURES;
 use crate::history::Seen;
+use crate::items::Items;
 use crate::keymap::Plain;
-use crate::knowledge::{Arranged, ContentRow};
+use crate::knowledge::{Arranged, ContentRow, Knowledge};
 use crate::replay::Past;
+use crate::rows::touch;
 use crate::trainable::{Choices, Examples, NOBODY};
 
 /// Rivals of the chosen candidate that the ranker is trained against: the best, and some of the others.
@@ -108,9 +111,10 @@ impl Learner {
         let targets: Vec<i32> = examples.iter().map(|(_, e)| unique.index(e.key)).collect();
         let drawn = self.recent.draw(&self.knowledge.items, self.knowledge.settings.negatives, &mut self.rng(0));
         let negatives: Vec<i32> = drawn.iter().map(|key| unique.index(*key)).collect();
+        let places = Place::of(&unique.keys, &self.knowledge.items, &self.catalog);
         let log_q = |key: u64| self.recent.log_probability(&self.knowledge.items, key);
         let batch = Examples {
-            rows: self.gather_rows(&unique.keys),
+            rows: gather_rows(&self.knowledge, &places),
             histories: &arranged,
             cells,
             target_log_q: examples.iter().map(|(_, e)| log_q(e.key)).collect(),
@@ -122,51 +126,76 @@ impl Learner {
         let settings = Arc::clone(&self.knowledge.settings);
         let (loss, gradient) = self.trainable.step_encoder(&settings, batch);
         if loss.is_finite() {
-            self.apply_gradient(&unique.keys, &gradient);
+            apply_gradient(&mut self.knowledge, &mut self.changed, &places, &gradient);
         }
         loss
     }
+}
 
-    fn gather_rows(&self, keys: &[u64]) -> Vec<f32> {
-        let mut rows = Vec::with_capacity(keys.len() * self.knowledge.items.dim());
-        for key in keys {
-            let slot = self.knowledge.items.slot(*key).expect("keys were looked up when they were gathered");
-            let own = self.knowledge.items.row(slot);
-            match self.content_sum(self.catalog.features(*key)) {
-                Some(content) => rows.extend(own.row.iter().zip(&content).map(|(a, b)| a + b)),
-                None => rows.extend_from_slice(own.row),
-            }
-        }
-        rows
+/// An item of a batch: where its row stands, and the content rows that it shares.
+struct Place<'a> {
+    key: u64,
+    slot: u32,
+    features: &'a [u64],
+}
+
+impl<'a> Place<'a> {
+    /// Looks up what a batch needs, all of one kind before the next, so that waits for memory overlap.
+    fn of(keys: &[u64], items: &Items, catalog: &'a Catalog) -> Vec<Self> {
+        let place = |key: &u64| {
+            let slot = items.slot(*key).expect("keys were looked up when they were gathered");
+            Place { key: *key, slot, features: catalog.features(*key) }
+        };
+        let places: Vec<Self> = keys.iter().map(place).collect();
+        places.iter().for_each(|place| touch(place.features));
+        items.touch_rows(places.iter().map(|place| place.slot));
+        places
     }
+}
 
-    /// Row-wise Adagrad on the items' own rows and on the content rows that they share.
-    fn apply_gradient(&mut self, keys: &[u64], gradient: &[f32]) {
-        let dim = self.knowledge.items.dim();
-        let rate = self.knowledge.settings.row_learning_rate;
-        let admit_after = self.knowledge.settings.admit_after;
-        for (key, gradient) in keys.iter().zip(gradient.chunks_exact(dim)) {
-            let features = self.catalog.features(*key).to_vec();
-            #[allow(clippy::cast_precision_loss)] // at most 24
-            let share = (features.len().max(1) as f32).sqrt().recip();
-            for feature in &features {
-                if let Some(content) = self.knowledge.content.get_mut(feature) {
-                    let ContentRow { row, accumulator } = Arc::make_mut(content);
-                    adagrad(row, accumulator, gradient, rate, share);
-                    self.changed.content.insert(*feature);
-                }
-            }
-            let content = self.content_sum(&features);
-            if let Some(slot) = self.knowledge.items.slot(*key) {
-                let sightings = self.knowledge.items.entry(slot).map_or(0, |entry| entry.sightings);
-                self.knowledge.items.set_row(slot, content.as_deref(), |row, accumulator| {
-                    if sightings >= admit_after {
-                        adagrad(row, accumulator, gradient, rate, 1.0);
-                    }
-                });
-                self.changed.items.insert(*key);
+/// What the network sees of each place.
+///
+/// # Shapes
+/// - output: `[places, dim]` in row order
+fn gather_rows(knowledge: &Knowledge, places: &[Place<'_>]) -> Vec<f32> {
+    let mut rows = Vec::with_capacity(places.len() * knowledge.items.dim());
+    for Place { slot, features, .. } in places {
+        let own = knowledge.items.row(*slot).row;
+        match knowledge.content_sum(features) {
+            Some(content) => rows.extend(own.iter().zip(&content).map(|(a, b)| a + b)),
+            None => rows.extend_from_slice(own),
+        }
+    }
+    rows
+}
+
+/// Row-wise Adagrad on the items' own rows and on the content rows that they share.
+///
+/// # Shapes
+/// - `gradient`: `[places, dim]` in row order
+fn apply_gradient(knowledge: &mut Knowledge, changed: &mut Changed, places: &[Place<'_>], gradient: &[f32]) {
+    let dim = knowledge.items.dim();
+    let rate = knowledge.settings.row_learning_rate;
+    let admit_after = knowledge.settings.admit_after;
+    knowledge.items.touch_rows(places.iter().map(|place| place.slot));
+    for (Place { key, slot, features }, gradient) in places.iter().zip(gradient.chunks_exact(dim)) {
+        #[allow(clippy::cast_precision_loss)] // at most 24
+        let share = (features.len().max(1) as f32).sqrt().recip();
+        for feature in *features {
+            if let Some(content) = knowledge.content.get_mut(feature) {
+                let ContentRow { row, accumulator } = Arc::make_mut(content);
+                adagrad(row, accumulator, gradient, rate, share);
+                changed.content.insert(*feature);
             }
         }
+        let content = knowledge.content_sum(features);
+        let sightings = knowledge.items.entry(*slot).map_or(0, |entry| entry.sightings);
+        knowledge.items.set_row(*slot, content.as_deref(), |row, accumulator| {
+            if sightings >= admit_after {
+                adagrad(row, accumulator, gradient, rate, 1.0);
+            }
+        });
+        changed.items.insert(*key);
     }
 }
 

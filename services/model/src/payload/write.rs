@@ -10,10 +10,10 @@ use super::{METADATA, Metadata};
 use crate::covisitation::{Neighbour, Neighbours, WAYS};
 use crate::dense::Arrays;
 use crate::error::Error;
-use crate::items::{BLOCK, Entry};
+use crate::items::{BLOCK, Entry, Items, RowRef};
 use crate::knowledge::{ContentRow, Knowledge};
 use crate::learner::Changed;
-use crate::popularity::HALF_LIVES;
+use crate::popularity::{Counters, HALF_LIVES};
 use crate::rows::Rows;
 use crate::sessions::Session;
 use crate::settings::Settings;
@@ -23,7 +23,10 @@ use crate::trainable::OptimizerStates;
 #[derive(Debug)]
 pub struct Frozen {
     pub(crate) kind: PayloadKind,
+    /// Without items where `items` has them.
     pub(crate) knowledge: Knowledge,
+    /// What a delta holds of the table of items.
+    pub(crate) items: Option<ItemColumns>,
     pub(crate) arrays: (Arrays, Arrays),
     pub(crate) optimizers: OptimizerStates,
     pub(crate) steps: u64,
@@ -83,13 +86,10 @@ impl Frozen {
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
         let whole = self.kind == PayloadKind::Snapshot;
         let mut out = Out::default();
-        let mut items: Vec<u64> = if whole {
-            self.knowledge.items.blocks().flat_map(|b| b.keys().map(|(_, key)| key)).collect()
-        } else {
-            self.changed.items.iter().copied().collect()
-        };
-        items.sort_unstable();
-        self.write_items(&items, &mut out);
+        let table = &self.knowledge.items;
+        let all = self.items.is_none().then(|| ItemColumns::of(table, table.keys().collect()));
+        let items = self.items.as_ref().or(all.as_ref()).expect("one of the two");
+        self.write_items(items, &mut out);
         let mut pairs: Vec<(u64, &Arc<Neighbours>)> = if whole {
             self.knowledge.covisitation.iter().collect()
         } else {
@@ -134,51 +134,32 @@ impl Frozen {
             interactions: self.knowledge.interactions,
             steps: self.steps,
             first_session: self.knowledge.sessions.first(),
-            slots: self.knowledge.items.blocks().len() * BLOCK,
+            slots: items.slots,
         })
     }
 
-    fn write_items(&self, keys: &[u64], out: &mut Out) {
-        let table = &self.knowledge.items;
-        let found: Vec<(u32, &Entry)> = keys
-            .iter()
-            .filter_map(|key| {
-                let slot = table.slot(*key)?;
-                Some((slot, table.entry(slot)?))
-            })
-            .collect();
-        let (n, dim) = (found.len(), table.dim());
+    fn write_items(&self, items: &ItemColumns, out: &mut Out) {
+        let n = items.slot.len();
         let column = |out: &mut Out, name: &str, dtype, bytes| out.put(format!("items.{name}"), dtype, vec![n], bytes);
-        let each = |f: &dyn Fn(&Entry) -> Vec<u8>| found.iter().flat_map(|(_, e)| f(e)).collect::<Vec<u8>>();
-        column(out, "key", Dtype::U64, each(&|e| e.key.to_le_bytes().to_vec()));
-        let slots: Vec<u32> = found.iter().map(|(slot, _)| *slot).collect();
-        column(out, "slot", Dtype::U32, le(&slots, u32::to_le_bytes));
-        column(out, "sightings", Dtype::U32, each(&|e| e.sightings.to_le_bytes().to_vec()));
-        column(out, "first_ts", Dtype::I64, each(&|e| e.first_ts.to_le_bytes().to_vec()));
-        column(out, "last_ts", Dtype::I64, each(&|e| e.last_ts.to_le_bytes().to_vec()));
-        let popularity = each(&|e| le(&e.counters, f64::to_le_bytes));
+        column(out, "key", Dtype::U64, le(&items.key, u64::to_le_bytes));
+        column(out, "slot", Dtype::U32, le(&items.slot, u32::to_le_bytes));
+        column(out, "sightings", Dtype::U32, le(&items.sightings, u32::to_le_bytes));
+        column(out, "first_ts", Dtype::I64, le(&items.first_ts, i64::to_le_bytes));
+        column(out, "last_ts", Dtype::I64, le(&items.last_ts, i64::to_le_bytes));
+        let popularity = le(items.counters.as_flattened(), f64::to_le_bytes);
         out.put("items.popularity".into(), Dtype::F64, vec![n, HALF_LIVES], popularity);
-        let (mut ids, mut ends) = (Vec::new(), Vec::with_capacity(n));
-        let (mut rows, mut accumulators) = (Vec::with_capacity(n * dim), Vec::with_capacity(n));
-        let (mut content_of, mut content) = (Vec::new(), Vec::new());
-        for (index, (slot, entry)) in (0_u32..).zip(&found) {
-            ids.extend_from_slice(entry.id.as_bytes());
-            ends.push(u32::try_from(ids.len()).unwrap_or(u32::MAX)); // 4 GB of ids: far beyond max_items
-            let row = table.row(*slot);
-            rows.extend_from_slice(row.row);
-            accumulators.push(row.accumulator);
-            if let Some(vector) = row.content {
-                content_of.push(index);
-                content.extend_from_slice(vector);
-            }
-        }
+        let ids: Vec<u8> = items.id.iter().flat_map(|id| id.bytes()).collect();
+        let ends: Vec<u32> = ends(items.id.iter().map(|id| id.len()))
+            .iter()
+            .map(|end| u32::try_from(*end).unwrap_or(u32::MAX))
+            .collect(); // 4 GB of ids: far beyond max_items
         out.put("items.id".into(), Dtype::U8, vec![ids.len()], ids);
         column(out, "id_end", Dtype::U32, le(&ends, u32::to_le_bytes));
-        column(out, "accumulator", Dtype::F32, le(&accumulators, f32::to_le_bytes));
-        self.write_rows("items.row", &rows, out);
-        let of = le(&content_of, u32::to_le_bytes);
-        out.put("items.content_of".into(), Dtype::U32, vec![content_of.len()], of);
-        self.write_rows("items.content", &content, out);
+        column(out, "accumulator", Dtype::F32, le(&items.accumulator, f32::to_le_bytes));
+        self.write_rows("items.row", &items.row, out);
+        let of = le(&items.content_of, u32::to_le_bytes);
+        out.put("items.content_of".into(), Dtype::U32, vec![items.content_of.len()], of);
+        self.write_rows("items.content", &items.content, out);
         let mut removed: Vec<u64> = self.changed.removed.iter().copied().collect();
         removed.sort_unstable();
         out.put("items.removed".into(), Dtype::U64, vec![removed.len()], le(&removed, u64::to_le_bytes));
@@ -199,6 +180,60 @@ impl Frozen {
     fn write_rows(&self, name: &str, rows: &[f32], out: &mut Out) {
         let Settings { row_encoding, dim, .. } = *self.knowledge.settings;
         out.tensors.extend(Rows::encode(row_encoding, dim, rows).columns(name));
+    }
+}
+
+/// Items by key, column by column, as a payload holds them.
+#[derive(Debug)]
+pub(crate) struct ItemColumns {
+    key: Vec<u64>,
+    slot: Vec<u32>,
+    sightings: Vec<u32>,
+    first_ts: Vec<i64>,
+    last_ts: Vec<i64>,
+    counters: Vec<Counters>,
+    id: Vec<Arc<str>>,
+    accumulator: Vec<f32>,
+    /// `[n, dim]`
+    row: Vec<f32>,
+    content_of: Vec<u32>,
+    /// `[content_of, dim]`
+    content: Vec<f32>,
+    /// Slots of the whole table.
+    slots: usize,
+}
+
+impl ItemColumns {
+    /// Copies those of `keys` that the table has, in the order of their keys.
+    pub(crate) fn of(table: &Items, mut keys: Vec<u64>) -> Self {
+        keys.sort_unstable();
+        let placed = keys.into_iter().filter_map(|key| Some((key, table.slot(key)?)));
+        let (key, slot): (Vec<u64>, Vec<u32>) = placed.unzip();
+        let entries: Vec<&Entry> = slot.iter().filter_map(|slot| table.entry(*slot)).collect();
+        let mut columns = Self {
+            sightings: entries.iter().map(|entry| entry.sightings).collect(),
+            first_ts: entries.iter().map(|entry| entry.first_ts).collect(),
+            last_ts: entries.iter().map(|entry| entry.last_ts).collect(),
+            counters: entries.iter().map(|entry| entry.counters).collect(),
+            id: entries.iter().map(|entry| Arc::clone(&entry.id)).collect(),
+            accumulator: Vec::with_capacity(slot.len()),
+            row: Vec::with_capacity(slot.len() * table.dim()),
+            content_of: Vec::new(),
+            content: Vec::new(),
+            slots: table.blocks().len() * BLOCK,
+            key,
+            slot,
+        };
+        for (index, slot) in (0_u32..).zip(&columns.slot) {
+            let RowRef { row, content, accumulator } = table.row(*slot);
+            columns.row.extend_from_slice(row);
+            columns.accumulator.push(accumulator);
+            if let Some(content) = content {
+                columns.content_of.push(index);
+                columns.content.extend_from_slice(content);
+            }
+        }
+        columns
     }
 }
 
