@@ -28,6 +28,7 @@ struct Step {
     whole: Latencies,
     search: Samples,
     rest: Samples,
+    freeze: Samples,
 }
 
 pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
@@ -54,6 +55,9 @@ pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
         let figure = Figure::median(format!("  the rest: training, {k} k items"), &step.rest, "ms");
         let figure = figure.remark("the difference of the two, step by step");
         report.add(figure.beside("10 k items", step.rest.median() / first.rest.median()));
+        let figure = Figure::median(format!("  beside it a delta's freeze, {k} k items"), &step.freeze, "ms");
+        let figure = figure.remark(format!("once in {STEPS} steps"));
+        report.add(figure.beside("10 k items", step.freeze.median() / first.freeze.median()));
     }
     Ok(())
 }
@@ -68,10 +72,18 @@ fn measure(items: usize, size: Size, report: &mut Report) -> Result<Step, Error>
     let chosen = world.items().iter().take(BATCH).map(|item| item.item_id.clone()).collect::<Vec<_>>();
     let ids: Vec<&str> = chosen.iter().map(String::as_str).collect();
     let (catalog, near) = (Catalog::default(), Settings::default().candidates - 1);
-    let mut step = Step { items, whole: Latencies::new(), search: Samples::default(), rest: Samples::default() };
+    let mut step = Step {
+        items,
+        whole: Latencies::new(),
+        search: Samples::default(),
+        rest: Samples::default(),
+        freeze: Samples::default(),
+    };
     for _ in 0..size.pick(4, 1) {
-        // The trainer encodes a version on another thread meanwhile: blocks it shares are copied when written.
+        // The trainer encodes a version on another thread meanwhile: what it shares is copied when written.
+        let started = Instant::now();
         let _encoding = learner.freeze(PayloadKind::Delta)?;
+        step.freeze.push(started.elapsed().as_secs_f64() * 1_000.0);
         for batch in world.examples(STEPS * BATCH).chunks(BATCH) {
             let started = Instant::now();
             learner.observe(batch);

@@ -100,12 +100,12 @@ pub(crate) fn gather(knowledge: &Knowledge, query: &Query<'_>, evidence: &Eviden
 
     // Where the table is larger than the cache, each look into it waits for memory: waits of one kind at a time overlap.
     let slots: Vec<Option<u32>> = offered.iter().map(|(key, _)| knowledge.items.slot(*key)).collect();
-    knowledge.items.touch(slots.iter().copied().flatten());
     let mut candidates = Vec::with_capacity(offered.len());
     for ((key, places), slot) in offered.into_iter().zip(slots) {
         let Some(slot) = slot.filter(|_| !query.catalog.is_delisted(key) && !unwanted(key)) else { continue };
         candidates.push(Candidate { key, slot, origin: highest(&places), places, features: [0.0; FEATURES] });
     }
+    knowledge.items.touch(candidates.iter().map(|candidate| candidate.slot));
     for candidate in &mut candidates {
         candidate.features = features::of(knowledge, query, evidence, candidate);
     }
@@ -124,7 +124,7 @@ fn highest(places: &Places) -> Origin {
         Origin::New,
     ];
     let place = |origin: &Origin| places[*origin as usize].unwrap_or(u16::MAX);
-    let highest = all.into_iter().min_by_key(place).unwrap_or(Origin::New);
+    let highest = all.into_iter().min_by_key(place).expect("there are origins");
     if places[Origin::Repeat as usize].is_some() { Origin::Repeat } else { highest }
 }
 

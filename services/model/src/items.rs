@@ -140,6 +140,11 @@ impl Items {
         self.blocks.iter().take(self.front.div_ceil(BLOCK))
     }
 
+    /// How many slots the table has at present, free ones among them.
+    pub(crate) fn slots(&self) -> usize {
+        self.blocks.len() * BLOCK
+    }
+
     /// How many slots the front has at present, free ones among them.
     pub(crate) fn front_slots(&self) -> usize {
         self.front_blocks().len() * BLOCK

@@ -409,22 +409,25 @@ impl Learner {
 
     /// Freezes what the next version holds; encoding it is another thread's work.
     ///
-    /// A snapshot shares the learner's tables. A delta takes the items that changed with it: sharing their table would cost
-    /// the learner a copy of every block it writes to while the delta is encoded, and it writes to items all over the front.
+    /// A version shares the learner's tables. A delta copies the items that changed, though, which takes a moment for each:
+    /// sharing their table would cost the learner a copy of every block that it writes to while the delta is encoded, and it
+    /// writes to items all over the front. Where more changed than the front holds, as after a bulk of catalog records,
+    /// it shares that table, too.
     ///
     /// # Errors
     /// When the optimisers' states cannot be written.
     pub fn freeze(&mut self, kind: PayloadKind) -> Result<Frozen, Error> {
         let changed = std::mem::take(&mut self.changed);
         let mut knowledge = self.knowledge.clone();
-        let items = (kind == PayloadKind::Delta).then(|| {
+        let copied = kind == PayloadKind::Delta && changed.items.len() <= knowledge.settings.retrieval_items;
+        if copied {
             knowledge.items = knowledge.items.blank();
-            ItemColumns::of(&self.knowledge.items, changed.items.iter().copied().collect())
-        });
+        }
         Ok(Frozen {
             kind,
             knowledge,
-            items,
+            items: copied.then(|| ItemColumns::of(&self.knowledge.items, changed.items.iter().copied().collect())),
+            slots: self.knowledge.items.slots(),
             arrays: self.trainable.arrays(),
             optimizers: self.trainable.optimizer_states()?,
             steps: self.steps,

@@ -16,6 +16,9 @@ use crate::rows::Rows;
 pub(crate) fn retrieve(items: &Items, queries: &[f32], k: usize) -> Vec<Vec<(f32, u64)>> {
     let dim = items.dim();
     let count = queries.len() / dim;
+    if k == 0 {
+        return vec![Vec::new(); count];
+    }
     let mut best: Vec<Nearest> = (0..count).map(|_| Nearest::new(k)).collect();
     let queries = ArrayView2::from_shape((count, dim), queries).expect("whole rows");
     let blocks: Vec<&Rows> = items.front_blocks().map(|block| block.vectors()).collect();
@@ -57,8 +60,7 @@ const PANEL: usize = 8;
 /// Scores looked at together.
 const LANES: usize = 16;
 
-/// The best scores of one query so far, and some that were once among them: choosing among many at once is cheaper than
-/// keeping an order.
+/// The best scores of one query so far, and up to as many others: sorting out many at once is cheaper than keeping an order.
 struct Nearest {
     k: usize,
     kept: Vec<(f32, u32)>,
@@ -66,9 +68,9 @@ struct Nearest {
     least: f32,
 }
 
-/// Higher scores first; equal ones by slot, so that a replay repeats itself.
+/// Higher scores first; of equal ones the lower slot, so that a replay repeats itself.
 fn higher_first(a: &(f32, u32), b: &(f32, u32)) -> Ordering {
-    b.0.total_cmp(&a.0).then(b.1.cmp(&a.1))
+    b.0.total_cmp(&a.0).then(a.1.cmp(&b.1))
 }
 
 impl Nearest {
@@ -76,7 +78,7 @@ impl Nearest {
         Self { k, kept: Vec::with_capacity(2 * k), least: f32::NEG_INFINITY }
     }
 
-    /// Looks at the scores of consecutive slots.
+    /// Looks at the scores of consecutive slots, higher ones than before.
     fn offer(&mut self, first: u32, scores: &[f32]) {
         for (lanes, slot) in scores.chunks(LANES).zip((first..).step_by(LANES)) {
             // Nearly always none is good enough, and to see that costs a few vector instructions.
@@ -161,6 +163,22 @@ mod tests {
                 let one = retrieve(&items, query, k).remove(0);
                 assert!(close(query, &one, &wanted), "{table:?}: {one:?} instead of {wanted:?}");
             }
+        }
+    }
+    #[test]
+    fn of_equal_scores_the_lower_slots_are_kept_wherever_the_choice_falls() {
+        let mut items = Items::new(8, BLOCK);
+        for key in 0..40 {
+            items.insert(Entry::new(key, "i".into(), 0));
+        }
+        let scores: Vec<f32> = (0..40).map(|n| [1.0, 2.0, 1.0, 3.0][n % 4]).collect();
+        for k in 1..=45 {
+            let mut nearest = Nearest::new(k);
+            nearest.offer(0, &scores);
+            let mut wanted: Vec<(f32, u64)> = scores.iter().copied().zip(0..).collect();
+            wanted.sort_by(|a, b| b.0.total_cmp(&a.0));
+            wanted.truncate(k);
+            assert_eq!(nearest.into_sorted(&items), wanted, "{k}");
         }
     }
 }

@@ -178,9 +178,10 @@ impl Rows {
 /// Bytes that memory is read by.
 const LINE: usize = 64;
 
-/// Reads one value of each line that `values` lie in.
+/// Reads a value in each line's length, and the last: one of every line that `values` lie in.
 pub(crate) fn touch<T: Copy>(values: &[T]) {
-    values.iter().step_by(LINE / size_of::<T>()).for_each(|value| {
+    let spread = values.iter().step_by((LINE / size_of::<T>()).max(1));
+    spread.chain(values.last()).for_each(|value| {
         std::hint::black_box(*value);
     });
 }

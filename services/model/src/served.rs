@@ -127,6 +127,7 @@ impl Model {
             overall_quality: Default::default(),
             changed: Changed::default(),
             items: None,
+            slots: knowledge.items.slots(),
             knowledge,
         })
     }

@@ -111,10 +111,10 @@ impl Learner {
         let targets: Vec<i32> = examples.iter().map(|(_, e)| unique.index(e.key)).collect();
         let drawn = self.recent.draw(&self.knowledge.items, self.knowledge.settings.negatives, &mut self.rng(0));
         let negatives: Vec<i32> = drawn.iter().map(|key| unique.index(*key)).collect();
-        let places = Place::of(&unique.keys, &self.knowledge.items, &self.catalog);
+        let touched = Touched::of(&unique.keys, &self.knowledge.items, &self.catalog);
         let log_q = |key: u64| self.recent.log_probability(&self.knowledge.items, key);
         let batch = Examples {
-            rows: gather_rows(&self.knowledge, &places),
+            rows: gather_rows(&self.knowledge, &touched),
             histories: &arranged,
             cells,
             target_log_q: examples.iter().map(|(_, e)| log_q(e.key)).collect(),
@@ -126,40 +126,40 @@ impl Learner {
         let settings = Arc::clone(&self.knowledge.settings);
         let (loss, gradient) = self.trainable.step_encoder(&settings, batch);
         if loss.is_finite() {
-            apply_gradient(&mut self.knowledge, &mut self.changed, &places, &gradient);
+            apply_gradient(&mut self.knowledge, &mut self.changed, &touched, &gradient);
         }
         loss
     }
 }
 
-/// An item of a batch: where its row stands, and the content rows that it shares.
-struct Place<'a> {
+/// An item of a batch, looked up: where its row stands, and the content rows that it shares.
+struct Touched<'a> {
     key: u64,
     slot: u32,
     features: &'a [u64],
 }
 
-impl<'a> Place<'a> {
-    /// Looks up what a batch needs, all of one kind before the next, so that waits for memory overlap.
+impl<'a> Touched<'a> {
+    /// Looks up what a batch needs, first where it is and then what it is, so that waits for memory overlap.
     fn of(keys: &[u64], items: &Items, catalog: &'a Catalog) -> Vec<Self> {
-        let place = |key: &u64| {
+        let look = |key: &u64| {
             let slot = items.slot(*key).expect("keys were looked up when they were gathered");
-            Place { key: *key, slot, features: catalog.features(*key) }
+            Touched { key: *key, slot, features: catalog.features(*key) }
         };
-        let places: Vec<Self> = keys.iter().map(place).collect();
-        places.iter().for_each(|place| touch(place.features));
-        items.touch_rows(places.iter().map(|place| place.slot));
-        places
+        let touched: Vec<Self> = keys.iter().map(look).collect();
+        touched.iter().for_each(|item| touch(item.features));
+        items.touch_rows(touched.iter().map(|item| item.slot));
+        touched
     }
 }
 
-/// What the network sees of each place.
+/// What the network sees of each item.
 ///
 /// # Shapes
-/// - output: `[places, dim]` in row order
-fn gather_rows(knowledge: &Knowledge, places: &[Place<'_>]) -> Vec<f32> {
-    let mut rows = Vec::with_capacity(places.len() * knowledge.items.dim());
-    for Place { slot, features, .. } in places {
+/// - output: `[touched, dim]` in row order
+fn gather_rows(knowledge: &Knowledge, touched: &[Touched<'_>]) -> Vec<f32> {
+    let mut rows = Vec::with_capacity(touched.len() * knowledge.items.dim());
+    for Touched { slot, features, .. } in touched {
         let own = knowledge.items.row(*slot).row;
         match knowledge.content_sum(features) {
             Some(content) => rows.extend(own.iter().zip(&content).map(|(a, b)| a + b)),
@@ -172,13 +172,13 @@ fn gather_rows(knowledge: &Knowledge, places: &[Place<'_>]) -> Vec<f32> {
 /// Row-wise Adagrad on the items' own rows and on the content rows that they share.
 ///
 /// # Shapes
-/// - `gradient`: `[places, dim]` in row order
-fn apply_gradient(knowledge: &mut Knowledge, changed: &mut Changed, places: &[Place<'_>], gradient: &[f32]) {
+/// - `gradient`: `[touched, dim]` in row order
+fn apply_gradient(knowledge: &mut Knowledge, changed: &mut Changed, touched: &[Touched<'_>], gradient: &[f32]) {
     let dim = knowledge.items.dim();
     let rate = knowledge.settings.row_learning_rate;
     let admit_after = knowledge.settings.admit_after;
-    knowledge.items.touch_rows(places.iter().map(|place| place.slot));
-    for (Place { key, slot, features }, gradient) in places.iter().zip(gradient.chunks_exact(dim)) {
+    knowledge.items.touch_rows(touched.iter().map(|item| item.slot));
+    for (Touched { key, slot, features }, gradient) in touched.iter().zip(gradient.chunks_exact(dim)) {
         #[allow(clippy::cast_precision_loss)] // at most 24
         let share = (features.len().max(1) as f32).sqrt().recip();
         for feature in *features {

@@ -10,7 +10,7 @@ use super::{METADATA, Metadata};
 use crate::covisitation::{Neighbour, Neighbours, WAYS};
 use crate::dense::Arrays;
 use crate::error::Error;
-use crate::items::{BLOCK, Entry, Items, RowRef};
+use crate::items::{Entry, Items, RowRef};
 use crate::knowledge::{ContentRow, Knowledge};
 use crate::learner::Changed;
 use crate::popularity::{Counters, HALF_LIVES};
@@ -19,14 +19,17 @@ use crate::sessions::Session;
 use crate::settings::Settings;
 use crate::trainable::OptimizerStates;
 
-/// A version that is decided but not yet encoded. Cheap to hold: it shares the learner's tables.
+/// A version that is decided but not yet encoded. It shares the learner's tables, and where few items changed has those of
+/// its own.
 #[derive(Debug)]
 pub struct Frozen {
     pub(crate) kind: PayloadKind,
     /// Without items where `items` has them.
     pub(crate) knowledge: Knowledge,
-    /// What a delta holds of the table of items.
+    /// The items of a delta, where they were copied.
     pub(crate) items: Option<ItemColumns>,
+    /// Slots of the table of items.
+    pub(crate) slots: usize,
     pub(crate) arrays: (Arrays, Arrays),
     pub(crate) optimizers: OptimizerStates,
     pub(crate) steps: u64,
@@ -86,10 +89,10 @@ impl Frozen {
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
         let whole = self.kind == PayloadKind::Snapshot;
         let mut out = Out::default();
-        let table = &self.knowledge.items;
-        let all = self.items.is_none().then(|| ItemColumns::of(table, table.keys().collect()));
-        let items = self.items.as_ref().or(all.as_ref()).expect("one of the two");
-        self.write_items(items, &mut out);
+        match &self.items {
+            Some(items) => self.write_items(items, &mut out),
+            None => self.write_items(&ItemColumns::of(&self.knowledge.items, self.items_held()), &mut out),
+        }
         let mut pairs: Vec<(u64, &Arc<Neighbours>)> = if whole {
             self.knowledge.covisitation.iter().collect()
         } else {
@@ -134,8 +137,16 @@ impl Frozen {
             interactions: self.knowledge.interactions,
             steps: self.steps,
             first_session: self.knowledge.sessions.first(),
-            slots: items.slots,
+            slots: self.slots,
         })
+    }
+
+    /// Keys of the items of this version.
+    fn items_held(&self) -> Vec<u64> {
+        match self.kind {
+            PayloadKind::Snapshot => self.knowledge.items.keys().collect(),
+            PayloadKind::Delta => self.changed.items.iter().copied().collect(),
+        }
     }
 
     fn write_items(&self, items: &ItemColumns, out: &mut Out) {
@@ -148,11 +159,11 @@ impl Frozen {
         column(out, "last_ts", Dtype::I64, le(&items.last_ts, i64::to_le_bytes));
         let popularity = le(items.counters.as_flattened(), f64::to_le_bytes);
         out.put("items.popularity".into(), Dtype::F64, vec![n, HALF_LIVES], popularity);
-        let ids: Vec<u8> = items.id.iter().flat_map(|id| id.bytes()).collect();
-        let ends: Vec<u32> = ends(items.id.iter().map(|id| id.len()))
-            .iter()
-            .map(|end| u32::try_from(*end).unwrap_or(u32::MAX))
-            .collect(); // 4 GB of ids: far beyond max_items
+        let (mut ids, mut ends) = (Vec::new(), Vec::with_capacity(n));
+        for id in &items.id {
+            ids.extend_from_slice(id.as_bytes());
+            ends.push(u32::try_from(ids.len()).unwrap_or(u32::MAX)); // 4 GB of ids: far beyond max_items
+        }
         out.put("items.id".into(), Dtype::U8, vec![ids.len()], ids);
         column(out, "id_end", Dtype::U32, le(&ends, u32::to_le_bytes));
         column(out, "accumulator", Dtype::F32, le(&items.accumulator, f32::to_le_bytes));
@@ -199,8 +210,6 @@ pub(crate) struct ItemColumns {
     content_of: Vec<u32>,
     /// `[content_of, dim]`
     content: Vec<f32>,
-    /// Slots of the whole table.
-    slots: usize,
 }
 
 impl ItemColumns {
@@ -209,7 +218,9 @@ impl ItemColumns {
         keys.sort_unstable();
         let placed = keys.into_iter().filter_map(|key| Some((key, table.slot(key)?)));
         let (key, slot): (Vec<u64>, Vec<u32>) = placed.unzip();
-        let entries: Vec<&Entry> = slot.iter().filter_map(|slot| table.entry(*slot)).collect();
+        table.touch_rows(slot.iter().copied());
+        let entry = |slot: &u32| table.entry(*slot).expect("slots come from the index");
+        let entries: Vec<&Entry> = slot.iter().map(entry).collect();
         let mut columns = Self {
             sightings: entries.iter().map(|entry| entry.sightings).collect(),
             first_ts: entries.iter().map(|entry| entry.first_ts).collect(),
@@ -220,7 +231,6 @@ impl ItemColumns {
             row: Vec::with_capacity(slot.len() * table.dim()),
             content_of: Vec::new(),
             content: Vec::new(),
-            slots: table.blocks().len() * BLOCK,
             key,
             slot,
         };
