@@ -199,23 +199,18 @@ fn a_delta_carries_only_what_changed() {
 fn what_is_learned_after_a_freeze_is_not_in_the_version() {
     // A delta copies few changed items, and shares the table where they are more than the front holds: here 64.
     for (retrieval_items, copied) in [(1_024, true), (64, false)] {
+        let mut learner = Learner::new(Settings { retrieval_items, ..settings() }).expect("flex opens");
+        for n in 0..200 {
+            let item = serde_json::from_value(serde_json::json!({ "item_id": format!("c{n}") })).expect("an item");
+            learner.catalog(&format!("c{n}"), Some(&item), 0);
+        }
         let stream = stream(512);
-        let encoded = |learn_on: bool| {
-            let mut learner = Learner::new(Settings { retrieval_items, ..settings() }).expect("flex opens");
-            for n in 0..200 {
-                let item = serde_json::from_value(serde_json::json!({ "item_id": format!("c{n}") })).expect("an item");
-                learner.catalog(&format!("c{n}"), Some(&item), 0);
-            }
-            learn(&mut learner, &stream[..256]);
-            let frozen = learner.freeze(PayloadKind::Delta).expect("freezes");
-            assert_eq!(frozen.items.is_some(), copied);
-            if learn_on {
-                learn(&mut learner, &stream[256..]);
-                learner.catalog("later", None, 0);
-            }
-            frozen.encode().expect("encodes")
-        };
-        assert_eq!(encoded(true), encoded(false));
+        learn(&mut learner, &stream[..256]);
+        let frozen = learner.freeze(PayloadKind::Delta).expect("freezes");
+        assert_eq!(frozen.items.is_some(), copied);
+        let encoded = frozen.encode().expect("encodes");
+        learn(&mut learner, &stream[256..]);
+        assert!(frozen.encode().expect("encodes") == encoded, "{copied}");
     }
 }
 
