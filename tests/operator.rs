@@ -1,9 +1,11 @@
 //! The operator's command on servers with work on them, and the demo from its start to its report.
 
+use std::io::Write;
 use std::process::Stdio;
 
+use schemas::Topic;
 use serde_json::Value;
-use tests::{Name, SOON, Traffic, World, binary, eventually, learned_once, served_once};
+use tests::{Name, SOON, Tail, Traffic, World, binary, eventually, interactions, learned_once, served_once};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
@@ -36,6 +38,60 @@ async fn the_operators_commands_show_what_the_services_made() {
     let length = usize::try_from(u64::from_le_bytes(bytes[..8].try_into().expect("eight"))).expect("it fits");
     let head: Value = serde_json::from_slice(&bytes[8..8 + length]).expect("its head is JSON");
     assert!(head["items.row"]["shape"][0].as_u64().is_some_and(|items| items > 0), "{head}");
+}
+
+/// A log of sessions that walk round a shelf, a row a second, and two bad rows.
+fn recorded(rows: usize) -> tempfile::NamedTempFile {
+    let mut log = tempfile::Builder::new().suffix(".csv").tempfile().expect("a temporary file");
+    writeln!(log, "session,article,at\n,i1,1760000000\ns1,i1,yesterday").expect("it is written");
+    for n in 0..rows {
+        writeln!(log, "s{},i{},{}", n / 5, (n + n / 5) % 40, 1_760_000_000 + n).expect("it is written");
+    }
+    log
+}
+const COLUMNS: &str = "user=session,item=article,time=at";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recorded_log_is_replayed_and_its_bad_rows_are_told() {
+    let world = World::new().await;
+    let _ingest = world.start(Name::Ingest, &[]).await;
+    let log = recorded(500);
+    let file = log.path().to_str().expect("UTF-8");
+    let told = world.operate(&["replay", file, "--columns", COLUMNS, "--rate", "max", "--json"]).await;
+    let told: Value = serde_json::from_str(&told).expect("it is JSON");
+    assert_eq!((&told["rows"], &told["sent"]), (&502.into(), &500.into()), "{told}");
+    assert_eq!(told["skipped"].as_object().map(|reasons| reasons.len()), Some(2), "one bad row of each: {told}");
+    let mut tail = Tail::open(&world, Topic::Interactions).await;
+    eventually("every row is an interaction, in the order of its session", SOON, async || {
+        let found = interactions(tail.read().await);
+        if found.len() < 500 {
+            return Err(format!("{} interactions", found.len()));
+        }
+        let of_one: Vec<&str> =
+            found.iter().filter(|(_, i)| i.user_id == "s7").map(|(_, i)| i.item_id.as_str()).collect();
+        assert_eq!((found.len(), of_one), (500, vec!["i2", "i3", "i4", "i5", "i6"]));
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demo_of_a_recorded_log_closes_the_loop() {
+    let _turn = World::new().await;
+    let (folder, log) = (tempfile::tempdir().expect("a temporary folder"), recorded(2_000));
+    let report = folder.path().join("r.json");
+    let mut demo = tokio::process::Command::new(binary(Name::Thalweg));
+    demo.args(["demo", "--columns", COLUMNS, "--limit", "1500", "--rate", "200", "--log"]).arg(log.path());
+    demo.arg("--report").arg(&report).env_remove("KAFKA_BROKERS").env_remove("REDIS_URL").stdin(Stdio::null());
+    let output = demo.kill_on_drop(true).output().await.expect("it runs");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+    let report: Value = serde_json::from_slice(&std::fs::read(&report).expect("it is there")).expect("it is JSON");
+    let count = |name: &str| report[name].as_u64().expect("it is a count");
+    assert_eq!((count("events_sent"), count("interactions"), count("lost")), (1_500, 1_500, 0), "{report}");
+    assert_eq!(report["skipped_rows"].as_object().map(|reasons| reasons.len()), Some(2), "{report}");
+    // Sessions walk on by one: what comes next is known once the shelf was walked round.
+    assert!(report["prequential"]["model"]["hr20"].as_f64() > report["prequential"]["popularity"]["hr20"].as_f64());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::process::ExitStatus;
 
 use runtime::kafka::admin::{self, TopicSpec};
 use schemas::{Topic, Topics};
-use tests::{Name, World};
+use tests::{Name, SOON, World, binary};
 
 const SERVICES: [Name; 3] = [Name::Ingest, Name::Trainer, Name::Scorer];
 
@@ -73,4 +73,15 @@ async fn an_unreachable_broker_at_start_is_refused_with_what_to_change() {
         assert!(log.contains("set kafka.brokers"), "{name} says what to change: {log}");
     };
     tokio::join!(refusal(SERVICES[0]), refusal(SERVICES[1]), refusal(SERVICES[2]));
+
+    let log = tempfile::Builder::new().suffix(".csv").tempfile().expect("a temporary file");
+    std::fs::write(log.path(), "user,item\nu1,i1\n").expect("it is written");
+    let mut replay = tokio::process::Command::new(binary(Name::Thalweg));
+    replay.arg("replay").arg(log.path()).args(["--columns", "user=user,item=item", "--brokers", &nobody]);
+    let output =
+        tokio::time::timeout(SOON, replay.kill_on_drop(true).output()).await.expect("it does not wait for one");
+    let output = output.expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains(&format!("no Kafka broker answers at {nobody}")) && said.contains("--brokers"), "{said}");
+    assert_eq!(output.status.code(), Some(1));
 }

@@ -65,6 +65,19 @@ impl Place {
             given.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect();
         Ok(Config::load(self.config.as_deref(), &given)?)
     }
+
+    /// Refuses options that `command` would not heed; what the environment says is meant for other commands.
+    fn refuse(&self, command: &str, options: &[&str]) -> Result<(), Error> {
+        let given = [
+            ("--config", self.config.is_some()),
+            ("--topic-prefix", self.topic_prefix.is_some()),
+            ("--key-prefix", self.key_prefix.is_some()),
+        ];
+        match given.into_iter().find(|(option, given)| *given && options.contains(option)) {
+            Some((option, _)) => Err(Error::Other(format!("`thalweg {command}` does not heed {option}: leave it out"))),
+            None => Ok(()),
+        }
+    }
 }
 
 #[derive(Subcommand, Debug)]
@@ -175,12 +188,16 @@ pub fn main() -> ExitCode {
 async fn run(cli: Cli) -> Result<ExitCode, Error> {
     let place = cli.place;
     if let Command::Demo(args) = cli.command {
-        return demo::run(args, place).await; // brings its own servers
+        place.refuse("demo", &["--config"])?; // it brings its own servers, or is told where they are
+        return demo::run(args, place).await;
     }
+    let servers = ["--config", "--topic-prefix", "--key-prefix"];
     if let Command::Evaluate { how } = cli.command {
+        place.refuse("evaluate", &servers)?;
         return tokio::task::block_in_place(|| commands::evaluate::run(&how)).map(|()| ExitCode::SUCCESS);
     }
     if let Command::Tune(args) = cli.command {
+        place.refuse("tune", &servers)?;
         return tokio::task::block_in_place(|| tune::run(&args)).map(|()| ExitCode::SUCCESS);
     }
     runtime::telemetry::init_tracing(&runtime::config::Log {

@@ -14,7 +14,7 @@ use crate::output;
 pub(crate) struct Args {
     /// The user's id.
     user: String,
-    /// Print the value as it lies in Redis.
+    /// Print the value as JSON.
     #[arg(long)]
     json: bool,
 }
@@ -30,12 +30,12 @@ pub(crate) async fn run(args: Args, config: &Config) -> Result<ExitCode, Error> 
         return Ok(ExitCode::FAILURE);
     };
     let slate = Slate::decode(&value)?;
+    if key == keys.hot(None) {
+        output::note(format!("no list for {}: this is what is hot, which unknown users get", args.user));
+    }
     if args.json {
         output::json(&slate)?;
         return Ok(ExitCode::SUCCESS);
-    }
-    if key == keys.hot(None) {
-        output::note(format!("no list for {}: this is what is hot, which unknown users get", args.user));
     }
     let through = if slate.source.is_empty() { String::new() } else { format!("  through {}", slate.source) };
     output::line(format!("{key}  model {}{through}  made {}", slate.model, Timestamp(slate.made_at)));

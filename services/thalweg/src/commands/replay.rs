@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use runtime::Context;
-use runtime::kafka::Producer;
+use runtime::kafka::{Producer, admin};
 use schemas::Topic;
 use serde_json::json;
 
@@ -29,14 +29,18 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, config: &Config) -> Result<(), Error> {
     let log = tokio::task::block_in_place(|| super::open_log(&args.file, &args.log))?;
-    let ctx = Context::new("thalweg");
-    let producer = Producer::connect(&config.kafka, &ctx)?;
     let (topic, catalog) = (config.topic(Topic::Events), config.topic(Topic::Items));
+    let listings: Vec<_> = traffic::listings(&log).map(|item| traffic::listing(&item)).collect::<Result<_, _>>()?;
+    // A producer waits for a broker as long as it takes: whoever looks on had better be told at once.
+    let needed = std::iter::once(&topic).chain((!listings.is_empty()).then_some(&catalog));
+    for topic in needed {
+        admin::check_equal_partitions(&config.kafka, &[topic]).await?;
+    }
+    let producer = Producer::connect(&config.kafka, &Context::new("thalweg"))?;
     let bar = output::bar(log.len() as u64, "sending");
     let (rows, skipped, unread) = (log.rows, by_name(&log.skipped), by_name(&log.unread));
     let started = std::time::Instant::now();
     let mut pacer = Pacer::new(args.pace.or(Pace::Unbounded));
-    let listings: Vec<_> = traffic::listings(&log).map(|item| traffic::listing(&item)).collect::<Result<_, _>>()?;
     let listed = listings.len();
     producer.send_all(&catalog, listings).await?;
     let mut events = log.into_events().peekable();

@@ -39,6 +39,13 @@ pub(super) async fn fill(
     report.duplicates_dropped = scrape(page, ingest::metrics::DUPLICATES_DROPPED) as u64;
     report.left_out = scrape(page, trainer::metrics::LEFT_OUT) as u64;
     report.lost = report.events_sent.saturating_sub(report.outcomes());
+    // What ingest says that it dropped as a repeat must have been one.
+    if report.duplicates_dropped > traffic.repeats {
+        report.problems.push(format!(
+            "{} records were dropped as repeats, but only {} of those sent were repeats",
+            report.duplicates_dropped, traffic.repeats
+        ));
+    }
     report.events_per_second = report.events_sent as f64 / report.seconds.max(1e-9);
 
     let fresh = services.scorer.latency(FRESHNESS).snapshot();

@@ -199,7 +199,7 @@ impl Run {
         let started = Instant::now();
         let now = || Context::new("demo").now();
         let (events, items) = (topics.name(Topic::Events), topics.name(Topic::Items));
-        let spinner = output::spinner();
+        let bar = output::live_bar(traffic.events);
         let mut pacer = Pacer::new(pace);
         let mut next_point = Duration::from_secs(1);
         while !traffic.is_over() {
@@ -211,6 +211,7 @@ impl Run {
                 producer.send_all(&items, slice.items).await?;
                 let good: Vec<_> = slice.events.iter().map(traffic::record).collect::<Result<_, _>>()?;
                 self.sent += (good.len() + slice.raw.len()) as u64;
+                bar.inc(good.len() as u64);
                 producer.send_all(&events, good.into_iter().chain(slice.raw)).await?;
             }
             if started.elapsed() >= next_point {
@@ -219,7 +220,7 @@ impl Run {
                 let point = sampler.sample(services, self.sent, probe.recent_hit_rate());
                 let line = report::live(point, self.sent, version.as_deref());
                 let tenth = next_point.as_secs() % 10 == 1;
-                spinner.set_message(line.clone());
+                bar.set_message(line.clone());
                 if !output::is_watched() && tenth {
                     output::note(line);
                 }
@@ -229,7 +230,7 @@ impl Run {
                 }
             }
         }
-        spinner.finish_and_clear();
+        bar.finish_and_clear();
         self.seconds = started.elapsed().as_secs_f64();
         Ok(())
     }

@@ -10,7 +10,7 @@ use super::Args;
 use crate::commands;
 use crate::error::Error;
 use crate::log::by_name;
-use crate::shop::{Action, BadLimits, Shop, ShopSettings, bad_events};
+use crate::shop::{Action, BadEvent, BadLimits, Fate, Shop, ShopSettings, bad_events};
 use crate::traffic::{self, Pacer};
 
 /// One in so many events of the synthetic shop is followed by a bad or repeated one.
@@ -24,6 +24,10 @@ pub(super) struct Traffic {
     pub(super) label: String,
     /// Rows of a log that gave no event, by reason.
     pub(super) skipped: std::collections::BTreeMap<String, u64>,
+    /// Events that it gives, beside bad input.
+    pub(super) events: u64,
+    /// Repeats among what was handed out.
+    pub(super) repeats: u64,
     /// Of the items listed so far.
     titles: HashMap<String, String>,
     kind: Kind,
@@ -32,7 +36,7 @@ pub(super) struct Traffic {
 enum Kind {
     Shop {
         shop: Box<Shop>,
-        bad: Box<dyn Iterator<Item = Outgoing> + Send>,
+        bad: Box<dyn Iterator<Item = BadEvent> + Send>,
         /// Events still to come.
         left: u64,
     },
@@ -55,6 +59,8 @@ impl Traffic {
             return Ok(Self {
                 label: format!("recorded log {name}, {} events of {} users", log.len(), log.users()),
                 skipped: by_name(&log.skipped),
+                events: log.len() as u64,
+                repeats: 0,
                 titles: titles(&listings),
                 kind: Kind::Log { listings, events: Box::new((Box::new(log.into_events()) as Events).peekable()) },
             });
@@ -62,18 +68,15 @@ impl Traffic {
         let shop = Shop::new(ShopSettings::default(), args.seed, now);
         // Ingest's defaults, which bad events go just over.
         let limits = BadLimits { message_bytes: 65_536, items: 200, future_ms: 3_600_000 };
-        let bad = bad_events(args.seed, now, limits).map(|event| Outgoing {
-            partition: None,
-            key: event.key.into_bytes().into(),
-            value: Some(event.value.into()),
-            timestamp: None,
-            headers: Vec::new(),
-        });
+        let bad = bad_events(args.seed, now, limits);
+        let left = args.shop_events()?;
         Ok(Self {
             label: shop.label().to_owned(),
             skipped: std::collections::BTreeMap::new(),
+            events: left,
+            repeats: 0,
             titles: titles(shop.catalog()),
-            kind: Kind::Shop { shop: Box::new(shop), bad: Box::new(bad), left: args.shop_events()? },
+            kind: Kind::Shop { shop: Box::new(shop), bad: Box::new(bad), left },
         })
     }
 
@@ -123,14 +126,21 @@ impl Traffic {
                     };
                     slice.events.push(event);
                     *left -= 1;
-                    if shop.events().is_multiple_of(BAD_EVERY) {
-                        slice.raw.extend(bad.next());
+                    if shop.events().is_multiple_of(BAD_EVERY)
+                        && let Some(bad) = bad.next()
+                    {
+                        self.repeats += u64::from(bad.fate == Fate::Repeat);
+                        slice.raw.push(raw(bad));
                     }
                 }
             }
         }
         Ok(slice)
     }
+}
+
+fn raw(event: BadEvent) -> Outgoing {
+    Outgoing { key: event.key.into_bytes().into(), value: Some(event.value.into()), ..Outgoing::default() }
 }
 
 fn titles(items: &[Item]) -> HashMap<String, String> {
