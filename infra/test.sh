@@ -31,4 +31,4 @@ fi
 # Here outages last the 30 s that are promised; on the embedded broker above, 8 s.
 THALWEG_LONG_TESTS=1 KAFKA_BROKERS=$KAFKA_BROKERS cargo test --workspace --locked --test e2e
 
-step "every check passed: format, licences, lints, unit tests, end to end on the embedded broker and on a real Kafka"
+step "every check passed: format, licences, advisories (unless said above), lints, unit tests, end to end on the embedded broker and on a real Kafka"

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::popularity::{Counters, HALF_LIVES, NEVER};
 use crate::rows::{RowEncoding, Rows, touch};
 
-/// Slots of a block. Small, because the first write after a publication copies a block.
+/// Slots of a block. Small, because the first write to a block that another version shares copies it.
 pub(crate) const BLOCK: usize = 64;
 
 /// What is known about an item besides its vector.

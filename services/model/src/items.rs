@@ -16,7 +16,7 @@ use crate::keymap::{KeyMap, Plain};
 use crate::rows::RowEncoding;
 
 /// Slots by key. The front has an index of its own: nearly every look-up is for an item that stands there, and must not
-/// wait longer for memory as the catalog grows. It is small, so that the first write after a publication may copy it.
+/// wait longer for memory as the catalog grows. It is small, so that the first write beside another version may copy it.
 #[derive(Debug, Clone, Default)]
 struct Index {
     front: Arc<Plain<u32>>,
