@@ -2,7 +2,7 @@
 //!
 //! The stream is the same at every size: only items that nobody chooses are added. A step tests before it trains, and
 //! the test searches the front of the table; that part is measured apart, by the same search right after each step, in
-//! a model that is the learner's latest version. A catalog that does not fill the front is searched faster, so one that
+//! a model that is the learner's latest version. The encoder's training is measured apart, too, without any test. A catalog that does not fill the front is searched faster, so one that
 //! just fills it is measured, too: from there on a step should cost the same.
 
 use std::hint::black_box;
@@ -29,6 +29,7 @@ struct Step {
     search: Samples,
     rest: Samples,
     freeze: Samples,
+    encoder: Samples,
 }
 
 pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
@@ -55,6 +56,9 @@ pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
         let figure = Figure::median(format!("  the rest: training, {k} k items"), &step.rest, "ms");
         let figure = figure.remark("the difference of the two, step by step");
         report.add(figure.beside("10 k items", step.rest.median() / first.rest.median()));
+        let figure = Figure::median(format!("  the encoder's step alone, {k} k items"), &step.encoder, "ms");
+        let figure = figure.remark(format!("rows gathered, network, rows written: {} rehearsed", 2 * BATCH));
+        report.add(figure.beside("10 k items", step.encoder.median() / first.encoder.median()));
         let figure = Figure::median(format!("  beside it a delta's freeze, {k} k items"), &step.freeze, "ms");
         let figure = figure.remark(format!("once in {STEPS} steps"));
         report.add(figure.beside("10 k items", step.freeze.median() / first.freeze.median()));
@@ -78,6 +82,7 @@ fn measure(items: usize, size: Size, report: &mut Report) -> Result<Step, Error>
         search: Samples::default(),
         rest: Samples::default(),
         freeze: Samples::default(),
+        encoder: Samples::default(),
     };
     for _ in 0..size.pick(4, 1) {
         // The trainer encodes a version on another thread meanwhile: what it shares is copied when written.
@@ -95,6 +100,12 @@ fn measure(items: usize, size: Size, report: &mut Report) -> Result<Step, Error>
             step.search.push(search.as_secs_f64() * 1_000.0);
             step.rest.push((whole.as_secs_f64() - search.as_secs_f64()) * 1_000.0);
         }
+    }
+    // As many examples as a step trains on: its own, and as many rehearsed.
+    for _ in 0..size.pick(4 * STEPS, STEPS) {
+        let started = Instant::now();
+        learner.rehearse(2 * BATCH);
+        step.encoder.push(started.elapsed().as_secs_f64() * 1_000.0);
     }
     Ok(step)
 }
