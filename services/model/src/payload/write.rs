@@ -14,7 +14,7 @@ use crate::items::{Entry, Items, RowRef};
 use crate::knowledge::{ContentRow, Knowledge};
 use crate::learner::Changed;
 use crate::popularity::{Counters, HALF_LIVES};
-use crate::rows::Rows;
+use crate::rows::{Rows, touch};
 use crate::sessions::Session;
 use crate::settings::Settings;
 use crate::trainable::OptimizerStates;
@@ -159,13 +159,8 @@ impl Frozen {
         column(out, "last_ts", Dtype::I64, le(&items.last_ts, i64::to_le_bytes));
         let popularity = le(items.counters.as_flattened(), f64::to_le_bytes);
         out.put("items.popularity".into(), Dtype::F64, vec![n, HALF_LIVES], popularity);
-        let (mut ids, mut ends) = (Vec::new(), Vec::with_capacity(n));
-        for id in &items.id {
-            ids.extend_from_slice(id.as_bytes());
-            ends.push(u32::try_from(ids.len()).unwrap_or(u32::MAX)); // 4 GB of ids: far beyond max_items
-        }
-        out.put("items.id".into(), Dtype::U8, vec![ids.len()], ids);
-        column(out, "id_end", Dtype::U32, le(&ends, u32::to_le_bytes));
+        out.put("items.id".into(), Dtype::U8, vec![items.ids.len()], items.ids.clone());
+        column(out, "id_end", Dtype::U32, le(&items.id_end, u32::to_le_bytes));
         column(out, "accumulator", Dtype::F32, le(&items.accumulator, f32::to_le_bytes));
         self.write_rows("items.row", &items.row, out);
         let of = le(&items.content_of, u32::to_le_bytes);
@@ -203,7 +198,9 @@ pub(crate) struct ItemColumns {
     first_ts: Vec<i64>,
     last_ts: Vec<i64>,
     counters: Vec<Counters>,
-    id: Vec<Arc<str>>,
+    /// One after the other, and where each ends.
+    ids: Vec<u8>,
+    id_end: Vec<u32>,
     accumulator: Vec<f32>,
     /// `[n, dim]`
     row: Vec<f32>,
@@ -226,7 +223,8 @@ impl ItemColumns {
             first_ts: entries.iter().map(|entry| entry.first_ts).collect(),
             last_ts: entries.iter().map(|entry| entry.last_ts).collect(),
             counters: entries.iter().map(|entry| entry.counters).collect(),
-            id: entries.iter().map(|entry| Arc::clone(&entry.id)).collect(),
+            ids: Vec::new(),
+            id_end: Vec::with_capacity(slot.len()),
             accumulator: Vec::with_capacity(slot.len()),
             row: Vec::with_capacity(slot.len() * table.dim()),
             content_of: Vec::new(),
@@ -234,11 +232,19 @@ impl ItemColumns {
             key,
             slot,
         };
+        entries.iter().for_each(|entry| touch(entry.id.as_bytes()));
+        for entry in entries {
+            columns.ids.extend_from_slice(entry.id.as_bytes());
+            columns.id_end.push(u32::try_from(columns.ids.len()).unwrap_or(u32::MAX)); // 4 GB of ids: far beyond max_items
+        }
         for (index, slot) in (0_u32..).zip(&columns.slot) {
             let RowRef { row, content, accumulator } = table.row(*slot);
             columns.row.extend_from_slice(row);
             columns.accumulator.push(accumulator);
             if let Some(content) = content {
+                if columns.content.is_empty() {
+                    columns.content.reserve(columns.row.capacity()); // where one has content most have
+                }
                 columns.content_of.push(index);
                 columns.content.extend_from_slice(content);
             }
