@@ -6,6 +6,7 @@
 
 mod example;
 mod expiry;
+mod listing;
 mod training;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,16 +15,15 @@ use std::sync::Arc;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use schemas::checkpoint::{PayloadKind, Quality, Through};
-use schemas::{Interaction, Item, Kind, key_of};
+use schemas::{Interaction, Kind, key_of};
 
 use crate::candidates::{self, Candidate, Query};
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::features::Evidence;
 use crate::history::{Histories, Seen};
-use crate::items::Entry;
 use crate::keymap::KeySet;
-use crate::knowledge::{ContentRow, Knowledge};
+use crate::knowledge::Knowledge;
 use crate::negatives::Recent;
 use crate::payload::{Frozen, ItemColumns};
 use crate::quality::{Prequential, SlidingPopularity, rank_of};
@@ -166,27 +166,6 @@ impl Learner {
     #[must_use]
     pub fn knowledge(&self) -> &Knowledge {
         &self.knowledge
-    }
-
-    /// Takes in a catalog record; a new item has a vector from its content before its first click, a known one from its
-    /// new content at once.
-    pub fn catalog(&mut self, item_id: &str, item: Option<&Item>, now: i64) {
-        self.catalog.apply(item_id, item);
-        let key = key_of(item_id);
-        match (item, self.knowledge.items.slot(key)) {
-            (Some(item), None) => {
-                let published = item.published_at.map_or(now, |ts| ts.0.min(now));
-                self.insert(key, item_id, published);
-            }
-            (_, Some(slot)) => {
-                let features = self.catalog.features(key).to_vec();
-                self.ensure_content(&features);
-                let content = self.knowledge.content_sum(&features);
-                self.knowledge.items.set_row(slot, content.as_deref(), |_, _| {});
-                self.changed.items.insert(key);
-            }
-            (None, None) => {}
-        }
     }
 
     /// Rebuilds histories from an interaction that the model was trained on already.
@@ -372,39 +351,6 @@ impl Learner {
         self.changed.sessions.insert(self.knowledge.sessions.note(example.user, key, example.ts, &bounds));
         self.popularity.record(key);
         self.recent.remember(key);
-    }
-
-    fn insert(&mut self, key: u64, item_id: &str, first_ts: i64) -> u32 {
-        if self.knowledge.items() >= self.knowledge.settings.max_items {
-            self.evict(key);
-        }
-        let (slot, displaced) = self.knowledge.insert(Entry::new(key, item_id.into(), first_ts));
-        let dim = self.knowledge.items.dim();
-        let features = self.catalog.features(key).to_vec();
-        self.ensure_content(&features);
-        let content = self.knowledge.content_sum(&features);
-        // An item's own row starts by its key alone, so that a replay gives the same model; small beside content.
-        let mut rng = ChaCha8Rng::seed_from_u64(self.knowledge.settings.seed ^ key);
-        let spread = if content.is_some() { 0.1 } else { 1.0 } / (dim as f32).sqrt();
-        self.knowledge.items.set_row(slot, content.as_deref(), |row, accumulator| {
-            row.iter_mut().for_each(|x| *x = rng.random_range(-1.7_f32..1.7) * spread);
-            *accumulator = 0.0;
-        });
-        self.changed.items.extend(displaced.into_iter().chain([key]));
-        slot
-    }
-
-    fn ensure_content(&mut self, features: &[u64]) {
-        let dim = self.knowledge.items.dim();
-        for feature in features {
-            if !self.knowledge.content.contains_key(feature) {
-                let mut rng = ChaCha8Rng::seed_from_u64(self.knowledge.settings.seed ^ feature);
-                let spread = 1.0 / (dim as f32).sqrt();
-                let row = (0..dim).map(|_| rng.random_range(-1.0_f32..1.0) * spread).collect();
-                self.knowledge.content.insert(*feature, Arc::new(ContentRow { row, accumulator: 0.0 }));
-                self.changed.content.insert(*feature);
-            }
-        }
     }
 
     /// Freezes what the next version holds; encoding it is another thread's work.

@@ -5,7 +5,7 @@ use crate::checkpoint::split;
 use crate::encoder::Architecture;
 use crate::rows::RowEncoding;
 use crate::served::UserView;
-use schemas::VersionId;
+use schemas::{Item, VersionId};
 use schemas::checkpoint::Manifest;
 
 mod encoded;

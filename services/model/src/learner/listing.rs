@@ -1,0 +1,68 @@
+//! Items that come: by a record of the catalog, or by their first choice.
+
+use std::sync::Arc;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use schemas::{Item, key_of};
+
+use super::Learner;
+use crate::items::Entry;
+use crate::knowledge::ContentRow;
+
+impl Learner {
+    /// Takes in a catalog record; a new item has a vector from its content before its first click, a known one from its
+    /// new content at once.
+    pub fn catalog(&mut self, item_id: &str, item: Option<&Item>, now: i64) {
+        self.catalog.apply(item_id, item);
+        let key = key_of(item_id);
+        match (item, self.knowledge.items.slot(key)) {
+            (Some(item), None) => {
+                let published = item.published_at.map_or(now, |ts| ts.0.min(now));
+                self.insert(key, item_id, published);
+            }
+            (_, Some(slot)) => {
+                let features = self.catalog.features(key).to_vec();
+                self.ensure_content(&features);
+                let content = self.knowledge.content_sum(&features);
+                self.knowledge.items.set_row(slot, content.as_deref(), |_, _| {});
+                self.changed.items.insert(key);
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Puts an item into the table, with a row of its own; at the table's bound another makes room.
+    pub(super) fn insert(&mut self, key: u64, item_id: &str, first_ts: i64) -> u32 {
+        if self.knowledge.items() >= self.knowledge.settings.max_items {
+            self.evict(key);
+        }
+        let (slot, displaced) = self.knowledge.insert(Entry::new(key, item_id.into(), first_ts));
+        let dim = self.knowledge.items.dim();
+        let features = self.catalog.features(key).to_vec();
+        self.ensure_content(&features);
+        let content = self.knowledge.content_sum(&features);
+        // An item's own row starts by its key alone, so that a replay gives the same model; small beside content.
+        let mut rng = ChaCha8Rng::seed_from_u64(self.knowledge.settings.seed ^ key);
+        let spread = if content.is_some() { 0.1 } else { 1.0 } / (dim as f32).sqrt();
+        self.knowledge.items.set_row(slot, content.as_deref(), |row, accumulator| {
+            row.iter_mut().for_each(|x| *x = rng.random_range(-1.7_f32..1.7) * spread);
+            *accumulator = 0.0;
+        });
+        self.changed.items.extend(displaced.into_iter().chain([key]));
+        slot
+    }
+
+    fn ensure_content(&mut self, features: &[u64]) {
+        let dim = self.knowledge.items.dim();
+        for feature in features {
+            if !self.knowledge.content.contains_key(feature) {
+                let mut rng = ChaCha8Rng::seed_from_u64(self.knowledge.settings.seed ^ feature);
+                let spread = 1.0 / (dim as f32).sqrt();
+                let row = (0..dim).map(|_| rng.random_range(-1.0_f32..1.0) * spread).collect();
+                self.knowledge.content.insert(*feature, Arc::new(ContentRow { row, accumulator: 0.0 }));
+                self.changed.content.insert(*feature);
+            }
+        }
+    }
+}
