@@ -13,7 +13,7 @@ use crate::report::{Figure, Report};
 pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
     let kafka = if env::var_os("KAFKA_BROKERS").is_some() { "Kafka" } else { "embedded broker" };
     for rate in size.pick(vec![500, 1_000, 2_000], vec![500]) {
-        let demo = demo(rate, size.pick(40, 8))?;
+        let demo = demo(rate, size.pick(40, 8), None)?;
         let number = |path: &str| demo.pointer(path).and_then(Value::as_f64).unwrap_or(f64::NAN);
         let figure = |what: &str, path: &str| Figure::of(format!("{rate} events/s: {what}"), number(path), "ms");
         let (sent, lost) = (number("/events_per_second"), number("/lost"));
@@ -30,12 +30,13 @@ pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
     Ok(())
 }
 
-/// Runs the demo that was built along with this program; its report.
-fn demo(rate: u32, seconds: u32) -> Result<Value, Error> {
+/// Runs the demo that was built along with this program, with a version each `publish_every`; its report.
+pub(crate) fn demo(rate: u32, seconds: u32, publish_every: Option<&str>) -> Result<Value, Error> {
     let folder = tempfile::tempdir().map_err(Error::file(&env::temp_dir()))?;
     let path = folder.path().join("report.json");
     let program = beside_us("thalweg")?;
     let output = Command::new(&program)
+        .envs(publish_every.map(|time| ("THALWEG__TRAINER__PUBLISH_EVERY", time)))
         .args(["demo", "--rate", &rate.to_string(), "--seconds", &seconds.to_string(), "--report"])
         .arg(&path)
         .stdin(Stdio::null())

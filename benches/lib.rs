@@ -14,6 +14,7 @@ mod report;
 mod rows;
 mod scoring;
 mod servers;
+mod swap;
 mod training;
 mod world;
 
@@ -33,7 +34,7 @@ pub struct Benchmark {
 }
 
 /// Every benchmark, in the order of the flow.
-pub const ALL: [Benchmark; 8] = [
+pub const ALL: [Benchmark; 9] = [
     Benchmark {
         name: "ingest",
         about: "events/s through ingest, beside librdkafka's own consumer on the same topic",
@@ -62,4 +63,5 @@ pub const ALL: [Benchmark; 8] = [
         about: "from event to slate and from interaction to served model, everything on this machine",
         run: freshness::run,
     },
+    Benchmark { name: "swap", about: "what swapping versions in costs the lists written meanwhile", run: swap::run },
 ];

@@ -5,8 +5,8 @@ use crate::checkpoint::split;
 use crate::encoder::Architecture;
 use crate::rows::RowEncoding;
 use crate::served::UserView;
-use schemas::{Item, VersionId};
 use schemas::checkpoint::Manifest;
+use schemas::{Item, VersionId};
 
 mod encoded;
 
