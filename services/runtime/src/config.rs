@@ -111,6 +111,7 @@ impl Validate for Kafka {
                 problems.push(format!("kafka.properties.{reserved}: take it out; the service sets it itself"));
             }
         }
+        problems.extend(crate::kafka::refused_properties(&self.properties));
         problems
     }
 }
@@ -189,5 +190,18 @@ mod tests {
         assert!(kafka("a:9092, b:9093").problems().is_empty());
         assert_eq!(kafka("a:9092,b").problems().len(), 1);
         assert_eq!(kafka("").problems().len(), 1);
+    }
+
+    #[test]
+    fn what_librdkafka_refuses_is_a_problem_before_the_start() {
+        let problems = |key: &str, value: &str| {
+            let properties = [(key.to_owned(), value.to_owned())].into();
+            Kafka { brokers: "b:9092".into(), topic_prefix: String::new(), properties }.problems()
+        };
+        assert!(problems("fetch.min.bytes", "1000").is_empty());
+        for (key, value) in [("fetch.min.byte", "1000"), ("fetch.min.bytes", "many")] {
+            let told = problems(key, value);
+            assert!(told.len() == 1 && told[0].starts_with(&format!("kafka.properties.{key}: ")), "{told:?}");
+        }
     }
 }

@@ -74,7 +74,10 @@ impl Place {
             ("--key-prefix", self.key_prefix.is_some()),
         ];
         match given.into_iter().find(|(option, given)| *given && options.contains(option)) {
-            Some((option, _)) => Err(Error::Other(format!("`thalweg {command}` does not heed {option}: leave it out"))),
+            Some((option, _)) => {
+                let instead = if command == "demo" { "" } else { "; the learner's settings are given by --settings" };
+                Err(Error::Other(format!("`thalweg {command}` does not heed {option}: leave it out{instead}")))
+            }
             None => Ok(()),
         }
     }

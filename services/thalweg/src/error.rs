@@ -1,6 +1,7 @@
 //! What can go wrong in a command, in words that say what to change.
 
 use runtime::kafka::KafkaError;
+use runtime::redis::RedisError;
 
 /// Errors of the command.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +58,7 @@ impl Error {
         let line = runtime::chain(self);
         match self {
             Self::Kafka(KafkaError::Unreachable { .. }) => format!("{line}, by --brokers or KAFKA_BROKERS"),
+            Self::Redis(RedisError::Unreachable { .. }) => format!("{line}; --redis or REDIS_URL sets it"),
             _ => line,
         }
     }

@@ -1,11 +1,12 @@
 //! librdkafka's settings, all in one place, and the checks a client starts with.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::RDKafkaErrorCode as Code;
+use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
 
 use super::error::{KafkaError, is_outage};
 use crate::config;
@@ -117,6 +118,19 @@ pub(super) fn settings(config: &config::Kafka, name: &str, role: Role<'_>) -> Cl
         }
     }
     client
+}
+
+/// What librdkafka, as it is built here, refuses of the operator's settings.
+pub(crate) fn refused_properties(properties: &BTreeMap<String, String>) -> Vec<String> {
+    let refusal = |(key, value): (&String, &String)| {
+        let refused = ClientConfig::new().set(key, value).create_native_config().err()?;
+        let why = match refused {
+            ClientError::ClientConfig(_, why, ..) => why,
+            other => other.to_string(),
+        };
+        Some(format!("kafka.properties.{key}: {why}"))
+    };
+    properties.iter().filter_map(refusal).collect()
 }
 
 /// Keeps the operator's consumer settings from producers and the other way round: librdkafka warns of each.

@@ -1,5 +1,6 @@
 //! `thalweg checkpoints`: what versions there are, what is in one, and one as a file that Python opens.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ use crate::output;
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum What {
-    /// Lists the versions on the topic, oldest first, and those that are refused.
+    /// Lists the versions on the topic, oldest first, and those that are refused. HR@20 is of the choices tested since the
+    /// trainer started, the newest `model.quality_window` of them.
     #[command(after_help = "Example: thalweg checkpoints list --json")]
     List {
         /// Print JSON.
@@ -55,53 +57,68 @@ pub(crate) async fn run(what: What, config: &Config) -> Result<(), Error> {
     }
 }
 
-/// Goes through the topic from its beginning; `each` is told every outcome and says whether to go on.
-async fn walk(config: &Config, mut each: impl FnMut(Outcome) -> Result<bool, Error>) -> Result<(), Error> {
+/// Goes through the topic from its beginning; `each` is told every outcome and says whether to go on. Gives the versions
+/// that were deleted since: Kafka keeps their records until it compacts the topic.
+async fn walk(
+    config: &Config,
+    mut each: impl FnMut(Outcome) -> Result<bool, Error>,
+) -> Result<BTreeSet<VersionId>, Error> {
     let ctx = Context::new("thalweg");
     let mut reader = Reader::open(&config.kafka, &config.topic(Topic::Checkpoints), From::Beginning, &ctx).await?;
     let end = reader.end().await?;
     let bar = output::bar(u64::try_from(end.values().sum::<i64>()).unwrap_or(0), "reading checkpoints");
     let mut assembler = Assembler::default();
+    let mut deleted = BTreeSet::new();
     while !reader.is_at(&end) {
         let Some(batch) = reader.next_batch(64, Duration::from_millis(200)).await? else { break };
         for record in batch.records {
             bar.set_position(record.offset.unsigned_abs());
+            if record.value.is_none() {
+                deleted.extend(manifest_of(&record.key));
+            }
             let checksum = record.header(CHUNK_CHECKSUM).cloned();
             if !each(assembler.push(&record.key, record.value.clone(), checksum.as_deref()))? {
                 bar.finish_and_clear();
-                return Ok(());
+                return Ok(deleted);
             }
         }
     }
     bar.finish_and_clear();
-    Ok(())
+    Ok(deleted)
+}
+
+/// The version whose manifest has this key, if it is one's.
+fn manifest_of(key: &[u8]) -> Option<VersionId> {
+    std::str::from_utf8(key).ok()?.strip_suffix("/manifest")?.parse().ok()
 }
 
 async fn list(config: &Config, json: bool) -> Result<(), Error> {
-    let mut rows =
-        vec![["version", "kind", "bytes", "interactions", "made at", "HR@20", ""].map(str::to_owned).to_vec()];
-    let mut manifests = Vec::new();
-    walk(config, |outcome| {
+    let mut found = Vec::new();
+    let deleted = walk(config, |outcome| {
         match outcome {
             Outcome::Whole(manifest, _) => {
-                rows.push(row(&manifest));
-                manifests.push(json!({"state": "whole", "manifest": manifest}));
+                let json = json!({"state": "whole", "manifest": manifest});
+                found.push((Some(manifest.version), row(&manifest), json));
             }
             Outcome::Refused { version, reason } => {
                 let name = version.map_or_else(|| "?".to_owned(), |version| version.to_string());
-                manifests.push(json!({"state": "refused", "version": name, "reason": reason}));
-                let dashes = ["-"; 5].map(str::to_owned);
-                rows.push([vec![name], dashes.to_vec(), vec![format!("refused: {reason}")]].concat());
+                let json = json!({"state": "refused", "version": name, "reason": reason});
+                let dashes = ["-"; 6].map(str::to_owned);
+                let row = [vec![name], dashes.to_vec(), vec![format!("refused: {reason}")]].concat();
+                found.push((version, row, json));
             }
             Outcome::Nothing | Outcome::Claimed(_) | Outcome::Stale(_) => {}
         }
         Ok(true)
     })
     .await?;
+    found.retain(|(version, ..)| version.is_none_or(|version| !deleted.contains(&version)));
     if json {
-        return output::json(&manifests);
+        return output::json(&found.into_iter().map(|(_, _, json)| json).collect::<Vec<_>>());
     }
-    output::table(&rows);
+    let heading = ["version", "kind", "bytes", "interactions", "made at", "HR@20", "tested", ""];
+    let rows = found.into_iter().map(|(_, row, _)| row);
+    output::table(&std::iter::once(heading.map(str::to_owned).to_vec()).chain(rows).collect::<Vec<_>>());
     Ok(())
 }
 
@@ -111,7 +128,7 @@ fn row(manifest: &Manifest) -> Vec<String> {
         PayloadKind::Delta => "delta",
     };
     let tested = manifest.quality.get("model").filter(|quality| quality.tested > 0);
-    let hr = tested.map_or("-".to_owned(), |q| format!("{:.2} %", q.hr20 * 100.0));
+    let (hr, tested) = tested.map_or(("-".to_owned(), 0), |q| (format!("{:.2} %", q.hr20 * 100.0), q.tested));
     vec![
         manifest.version.to_string(),
         kind.to_owned(),
@@ -119,6 +136,7 @@ fn row(manifest: &Manifest) -> Vec<String> {
         manifest.interactions.to_string(),
         Timestamp(manifest.made_at).to_string(),
         hr,
+        tested.to_string(),
         String::new(),
     ]
 }

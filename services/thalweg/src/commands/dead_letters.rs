@@ -28,7 +28,7 @@ pub(crate) enum What {
     ///
     /// Nothing remembers what was sent again: the output ends with the --from to give next time. Ingest drops a repeat
     /// only by its `event_id`; an event without one is applied once more each time it is sent.
-    #[command(after_help = "Example: thalweg dead-letters replay --reason too_large --from 0:1500 --all")]
+    #[command(after_help = "Example: thalweg dead-letters replay --reason in_future --from 0:1500 --all")]
     Replay(Args),
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PARTITION:OFFSET", value_delimiter = ',')]
     from: Vec<Position>,
     /// At most so many.
-    #[arg(long, default_value_t = 100, value_name = "N")]
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
     /// All that there are.
     #[arg(long, conflicts_with = "limit")]

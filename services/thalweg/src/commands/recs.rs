@@ -14,7 +14,7 @@ use crate::output;
 pub(crate) struct Args {
     /// The user's id.
     user: String,
-    /// Print the value as JSON.
+    /// Print the value as JSON: the user's, or that of `hot`, whose `source` is empty and of which stderr says so.
     #[arg(long)]
     json: bool,
 }
@@ -26,7 +26,10 @@ pub(crate) async fn run(args: Args, config: &Config) -> Result<ExitCode, Error> 
     let values = redis.get_many(&[own.clone(), hot.clone()]).await?;
     let found = values.into_iter().zip([own, hot]).find_map(|(value, key)| Some((value?, key)));
     let Some((value, key)) = found else {
-        output::note(format!("no list for {} and no `hot` list: is a scorer running, and is a model live?", args.user));
+        output::note(format!(
+            "no list for {} and no `hot` list: is a scorer running with the same key prefix, and is a model live?",
+            args.user
+        ));
         return Ok(ExitCode::FAILURE);
     };
     let slate = Slate::decode(&value)?;

@@ -24,7 +24,7 @@ pub(crate) enum What {
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// Partitions of `events` and `interactions`: at most so many ingests and scorers share the work.
-    #[arg(long, default_value_t = 4, value_name = "N")]
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     partitions: i32,
     /// Print JSON.
     #[arg(long)]
@@ -65,6 +65,12 @@ pub(crate) async fn run(what: What, config: &Config) -> Result<ExitCode, Error> 
     } else {
         let rows: Vec<_> = outcomes.iter().map(|(name, outcome)| vec![name.clone(), word(outcome)]).collect();
         output::table(&rows);
+    }
+    if outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Differs(_))) {
+        output::note(
+            "nothing that was there is altered: name the partitions there are by --partitions, or alter the topic with \
+             Kafka's own kafka-topics.sh or kafka-configs.sh",
+        );
     }
     let good = outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::Created | Outcome::Exists));
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })

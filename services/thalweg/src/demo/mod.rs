@@ -51,7 +51,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 7, conflicts_with = "log")]
     seed: u64,
     /// Partitions of `events` and `interactions`.
-    #[arg(long, default_value_t = 4, value_name = "N")]
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     partitions: i32,
     /// Write the report as JSON here, and as a page with plots beside it (.html).
     #[arg(long, value_name = "FILE", value_parser = report_file)]
