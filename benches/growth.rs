@@ -2,8 +2,9 @@
 //!
 //! The stream is the same at every size: only items that nobody chooses are added. A step tests before it trains, and
 //! the test searches the front of the table; that part is measured apart, by the same search right after each step, in
-//! a model that is the learner's latest version. The encoder's training is measured apart, too, without any test. A catalog that does not fill the front is searched faster, so one that
-//! just fills it is measured, too: from there on a step should cost the same.
+//! a model that is the learner's latest version. The encoder's training is measured apart, too, without any test. A
+//! catalog that does not fill the front is searched faster, so one that just fills it is measured, too: from there on a
+//! step should cost the same.
 
 use std::hint::black_box;
 use std::time::Instant;

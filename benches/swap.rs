@@ -11,6 +11,7 @@ use crate::measure::{Samples, Size};
 use crate::report::{Figure, Report};
 
 const RATE: u32 = 500;
+const OFTEN: &str = "1s";
 const SELDOM: &str = "20s";
 const LATENCIES: [(&str, &str); 3] =
     [("p50", "/freshness_ms/p50"), ("p99", "/freshness_ms/p99"), ("p99.9", "/freshness_ms/p999")];
@@ -25,13 +26,13 @@ pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
     let (mut often, mut seldom) = (Runs::default(), Runs::default());
     // By turns, so that a slow minute of the machine slows both.
     for _ in 0..size.pick(3, 1) {
-        often.add(&demo(RATE, size.pick(40, 8), None)?);
+        often.add(&demo(RATE, size.pick(40, 8), Some(OFTEN))?);
         seldom.add(&demo(RATE, size.pick(40, 8), Some(SELDOM))?);
     }
     for (n, (what, _)) in LATENCIES.iter().enumerate() {
         let named = |every: &str| format!("{RATE} events/s, a version each {every}: event → slate, {what}");
         let (a, b) = (&often.latencies[n], &seldom.latencies[n]);
-        let figure = Figure::median(named("1s"), a, "ms").remark(format!("{} swaps", often.swaps.median()));
+        let figure = Figure::median(named(OFTEN), a, "ms").remark(format!("{} swaps", often.swaps.median()));
         report.add(figure.beside(format!("one each {SELDOM}"), a.median() / b.median()));
         let figure = Figure::median(named(SELDOM), b, "ms");
         report.add(figure.remark(format!("{} swaps", seldom.swaps.median())));

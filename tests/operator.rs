@@ -51,6 +51,21 @@ fn recorded(rows: usize) -> tempfile::NamedTempFile {
 }
 const COLUMNS: &str = "user=session,item=article,time=at";
 
+/// Runs a demo on servers of its own to its good end; its report, and the page beside it.
+async fn demo(options: &[&str]) -> (Value, String) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let report = folder.path().join("r.json");
+    let mut demo = tokio::process::Command::new(binary(Name::Thalweg));
+    demo.arg("demo").args(options).arg("--report").arg(&report);
+    demo.env_remove("KAFKA_BROKERS").env_remove("REDIS_URL").stdin(Stdio::null());
+    let output = demo.kill_on_drop(true).output().await.expect("it runs");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+    let page = std::fs::read_to_string(report.with_extension("html")).expect("the page is there");
+    let report = serde_json::from_slice(&std::fs::read(&report).expect("it is there")).expect("it is JSON");
+    (report, page)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recorded_log_is_replayed_and_its_bad_rows_are_told() {
     let world = World::new().await;
@@ -78,15 +93,9 @@ async fn a_recorded_log_is_replayed_and_its_bad_rows_are_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_demo_of_a_recorded_log_closes_the_loop() {
     let _turn = World::new().await;
-    let (folder, log) = (tempfile::tempdir().expect("a temporary folder"), recorded(2_000));
-    let report = folder.path().join("r.json");
-    let mut demo = tokio::process::Command::new(binary(Name::Thalweg));
-    demo.args(["demo", "--columns", COLUMNS, "--limit", "1500", "--rate", "200", "--log"]).arg(log.path());
-    demo.arg("--report").arg(&report).env_remove("KAFKA_BROKERS").env_remove("REDIS_URL").stdin(Stdio::null());
-    let output = demo.kill_on_drop(true).output().await.expect("it runs");
-    let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
-    let report: Value = serde_json::from_slice(&std::fs::read(&report).expect("it is there")).expect("it is JSON");
+    let log = recorded(2_000);
+    let file = log.path().to_str().expect("UTF-8");
+    let (report, _) = demo(&["--log", file, "--columns", COLUMNS, "--limit", "1500", "--rate", "200"]).await;
     let count = |name: &str| report[name].as_u64().expect("it is a count");
     assert_eq!((count("events_sent"), count("interactions"), count("lost")), (1_500, 1_500, 0), "{report}");
     assert_eq!(report["skipped_rows"].as_object().map(serde_json::Map::len), Some(2), "{report}");
@@ -97,18 +106,8 @@ async fn a_demo_of_a_recorded_log_closes_the_loop() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_demo_closes_the_loop_and_writes_its_report() {
     let _turn = World::new().await; // for its turn on the cores: the demo has servers of its own
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let report = folder.path().join("r.json");
-    let mut demo = tokio::process::Command::new(binary(Name::Thalweg));
-    demo.args(["demo", "--seconds", "12", "--rate", "200", "--report"]).arg(&report);
-    demo.env_remove("KAFKA_BROKERS").env_remove("REDIS_URL").stdin(Stdio::null());
-    let output = demo.kill_on_drop(true).output().await.expect("it runs");
-    let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
-
-    let page = std::fs::read_to_string(report.with_extension("html")).expect("the page is there");
+    let (report, page) = demo(&["--seconds", "12", "--rate", "200"]).await;
     assert!(page.contains("<svg") && !page.contains("<script src"), "it has plots and needs no other file");
-    let report: Value = serde_json::from_slice(&std::fs::read(&report).expect("it is there")).expect("it is JSON");
     assert_eq!((&report["closed"], &report["lost"]), (&true.into(), &0.into()));
     let count = |name: &str| report[name].as_u64().expect("it is a count");
     let outcomes = count("interactions") + count("dead_letters") + count("duplicates_dropped");

@@ -165,6 +165,7 @@ mod tests {
             }
         }
     }
+
     #[test]
     fn of_equal_scores_the_lower_slots_are_kept_wherever_the_choice_falls() {
         let mut items = Items::new(8, BLOCK);

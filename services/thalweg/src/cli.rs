@@ -67,17 +67,14 @@ impl Place {
     }
 
     /// Refuses options that `command` would not heed; what the environment says is meant for other commands.
-    fn refuse(&self, command: &str, options: &[&str]) -> Result<(), Error> {
+    fn refuse(&self, command: &str, options: &[&str], instead: &str) -> Result<(), Error> {
         let given = [
             ("--config", self.config.is_some()),
             ("--topic-prefix", self.topic_prefix.is_some()),
             ("--key-prefix", self.key_prefix.is_some()),
         ];
         match given.into_iter().find(|(option, given)| *given && options.contains(option)) {
-            Some((option, _)) => {
-                let instead = if command == "demo" { "" } else { "; the learner's settings are given by --settings" };
-                Err(Error::Other(format!("`thalweg {command}` does not heed {option}: leave it out{instead}")))
-            }
+            Some((option, _)) => Err(Error::Other(format!("`thalweg {command}` does not heed {option}: {instead}"))),
             None => Ok(()),
         }
     }
@@ -191,16 +188,18 @@ pub fn main() -> ExitCode {
 async fn run(cli: Cli) -> Result<ExitCode, Error> {
     let place = cli.place;
     if let Command::Demo(args) = cli.command {
-        place.refuse("demo", &["--config"])?; // it brings its own servers, or is told where they are
+        // It brings its own servers, or is told where they are.
+        place.refuse("demo", &["--config"], "leave it out")?;
         return demo::run(args, place).await;
     }
     let servers = ["--config", "--topic-prefix", "--key-prefix"];
+    let settings = "leave it out; the learner's settings are given by --settings";
     if let Command::Evaluate { how } = cli.command {
-        place.refuse("evaluate", &servers)?;
+        place.refuse("evaluate", &servers, settings)?;
         return tokio::task::block_in_place(|| commands::evaluate::run(&how)).map(|()| ExitCode::SUCCESS);
     }
     if let Command::Tune(args) = cli.command {
-        place.refuse("tune", &servers)?;
+        place.refuse("tune", &servers, settings)?;
         return tokio::task::block_in_place(|| tune::run(&args)).map(|()| ExitCode::SUCCESS);
     }
     runtime::telemetry::init_tracing(&runtime::config::Log {

@@ -58,17 +58,18 @@ pub(crate) fn is_watched() -> bool {
 
 /// A bar for work of known length; silent where nobody watches, and during the first moment.
 pub(crate) fn bar(length: u64, what: &str) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr_with_hz(5));
-    let template = "{msg} {wide_bar} {human_pos}/{human_len} {per_sec} {eta}";
-    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let bar = styled_bar(length, "{msg} {wide_bar} {human_pos}/{human_len} {per_sec} {eta}");
     bar.set_message(what.to_owned());
     bar
 }
 
 /// The same below a line of figures that changes.
 pub(crate) fn live_bar(length: u64) -> ProgressBar {
+    styled_bar(length, "{msg}\n{wide_bar} {human_pos}/{human_len} {eta}")
+}
+
+fn styled_bar(length: u64, template: &str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr_with_hz(5));
-    let template = "{msg}\n{wide_bar} {human_pos}/{human_len} {eta}";
     bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar
 }

@@ -9,7 +9,7 @@ use model::checkpoint::{Assembler, Outcome};
 use model::{Model, Payload};
 use runtime::Context;
 use runtime::kafka::{From, Reader};
-use schemas::checkpoint::{CHUNK_CHECKSUM, PayloadKind, VersionId};
+use schemas::checkpoint::{CHUNK_CHECKSUM, Part, PayloadKind, VersionId, parse_key};
 use schemas::{Manifest, Timestamp, Topic};
 use serde_json::json;
 
@@ -73,8 +73,10 @@ async fn walk(
         let Some(batch) = reader.next_batch(64, Duration::from_millis(200)).await? else { break };
         for record in batch.records {
             bar.set_position(record.offset.unsigned_abs());
-            if record.value.is_none() {
-                deleted.extend(manifest_of(&record.key));
+            if record.value.is_none()
+                && let Ok((version, Part::Manifest)) = parse_key(&record.key)
+            {
+                deleted.insert(version);
             }
             let checksum = record.header(CHUNK_CHECKSUM).cloned();
             if !each(assembler.push(&record.key, record.value.clone(), checksum.as_deref()))? {
@@ -85,11 +87,6 @@ async fn walk(
     }
     bar.finish_and_clear();
     Ok(deleted)
-}
-
-/// The version whose manifest has this key, if it is one's.
-fn manifest_of(key: &[u8]) -> Option<VersionId> {
-    std::str::from_utf8(key).ok()?.strip_suffix("/manifest")?.parse().ok()
 }
 
 async fn list(config: &Config, json: bool) -> Result<(), Error> {
