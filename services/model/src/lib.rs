@@ -43,5 +43,5 @@ pub use learner::{Learner, Observed, Positioned, TESTED_SLATE, Tested};
 pub use payload::{Frozen, Payload};
 pub use quality::{Figures, Prequential, Rank, SlidingPopularity, rank_of};
 pub use rows::RowEncoding;
-pub use served::{Model, UserView};
+pub use served::{Model, Scored, UserView};
 pub use settings::{Settings, Shape};

@@ -34,6 +34,17 @@ pub struct UserView<'a> {
     pub ts: i64,
 }
 
+/// A candidate as it was ranked.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scored {
+    /// Key of the item's id.
+    pub key: u64,
+    /// The higher, the better.
+    pub score: f32,
+    /// The source that names it highest, as it would stand in a slate.
+    pub source: &'static str,
+}
+
 /// One version of the model, or none yet.
 #[derive(Debug, Clone)]
 pub struct Model {
@@ -188,11 +199,15 @@ impl Model {
         ranked.map(|(user, (list, scores))| self.best(user.history, catalog, &list, &scores, k)).collect()
     }
 
-    /// Every candidate of each user with its score, in no order: for evaluation, where ranks are told from scores.
+    /// Every candidate of each user, in no order: for evaluation, where ranks are told from scores.
     #[must_use]
-    pub fn scored(&self, users: &[UserView<'_>], catalog: &Catalog) -> Vec<Vec<(u64, f32)>> {
+    pub fn scored(&self, users: &[UserView<'_>], catalog: &Catalog) -> Vec<Vec<Scored>> {
+        let scored = |(candidate, score): (&Candidate, f32)| {
+            let source = candidate.origin.as_str();
+            Scored { key: candidate.key, score, source }
+        };
         let ranked = self.rank(users, catalog).into_iter();
-        ranked.map(|(list, scores)| list.iter().map(|candidate| candidate.key).zip(scores).collect()).collect()
+        ranked.map(|(list, scores)| list.iter().zip(scores).map(scored).collect()).collect()
     }
 
     /// The candidates of each user with their scores.

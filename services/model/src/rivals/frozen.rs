@@ -33,7 +33,8 @@ impl Rival for FrozenCopy {
     fn rank(&mut self, asks: &[Ask<'_>]) -> Vec<Ranked> {
         let users: Vec<_> =
             asks.iter().map(|ask| UserView { user: ask.user, history: ask.history, ts: ask.ts }).collect();
-        self.model.scored(&users, &self.catalog).into_iter().map(|scored| Best::of(NAMED, scored)).collect()
+        let scored = self.model.scored(&users, &self.catalog).into_iter();
+        scored.map(|scored| Best::of(NAMED, scored.iter().map(|s| (s.key, s.score)))).collect()
     }
 
     fn learn(&mut self, _choices: &[Choice<'_>]) {}

@@ -3,16 +3,19 @@
 //! After Mi, Lin and Faltings, *ADER: Adaptively Distilled Exemplar Replay Towards Continual Learning for
 //! Session-based Recommendation* (2020), on the blocks of its repository.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use model::{Catalog, Learner, Model, Positioned, Rank, RowEncoding, Seen, Settings, UserView, rank_of};
+use model::{Catalog, Learner, Model, Positioned, Rank, RowEncoding, Scored, Seen, Settings, UserView, rank_of};
 use schemas::{Kind, key_of};
 use serde_json::{Value, json};
 
 use super::blocks::{self, Block};
+use super::breakdown::{self, Breakdown};
 use super::figures::hit;
+use super::items::Items;
+use super::leak;
 use super::{Common, Verdict, floor, peak_memory_bytes, percent, weigh, write_page};
 use crate::error::Error;
 use crate::{output, report};
@@ -55,6 +58,14 @@ pub(crate) struct Tested {
     seconds: f64,
 }
 
+/// What of a stream was learned: the evaluation's own record.
+#[derive(Debug, Default)]
+struct Learned {
+    events: usize,
+    ids: HashSet<String>,
+    items: Items,
+}
+
 const NAMES: [&str; 4] = ["recall_10", "recall_20", "mrr_10", "mrr_20"];
 /// Why a run may have no test.
 const NOTHING_TESTED: &str = "no session of a predicted block has two items that were seen before it. Check that a \
@@ -63,6 +74,8 @@ const NOTHING_TESTED: &str = "no session of a predicted block has two items that
 /// How the run went.
 pub(crate) struct Run {
     pub(crate) blocks: Vec<Tested>,
+    /// Over all blocks.
+    breakdown: Breakdown,
     learned: usize,
     learning_seconds: f64,
     replay_buffer: usize,
@@ -121,18 +134,25 @@ pub(crate) fn go(
 ) -> Result<Run, Error> {
     let history = settings.remembered;
     let mut learner = Learner::new(settings)?;
-    let mut seen = HashSet::new();
-    let mut run = Run { blocks: Vec::new(), learned: 0, learning_seconds: 0.0, replay_buffer: 0 };
+    let mut learned = Learned::default();
+    let mut run = Run {
+        blocks: Vec::new(),
+        breakdown: Breakdown::default(),
+        learned: 0,
+        learning_seconds: 0.0,
+        replay_buffer: 0,
+    };
     // Learning from block t - 1 ends before block t is looked at.
     for (past, next) in blocks.iter().zip(&blocks[1..]) {
         let started = Instant::now();
-        run.learned += learn(&mut learner, past, run.learned, micro_batch, progress);
+        learn(&mut learner, past, learned.events, micro_batch, progress);
         run.replay_buffer = rehearse(&mut learner, past, micro_batch, passes);
         run.learning_seconds += started.elapsed().as_secs_f64();
-        seen.extend(past.events.iter().map(|(_, item)| item.clone()));
+        learned.take_in(past);
+        run.learned = learned.events;
         // What a scorer would serve: rows as versions carry them, vectors as its table holds them.
         let model = Model::of(learner.knowledge()).published(table)?;
-        let mut tested = test(&model, next, run.blocks.len() + 1, &seen, history);
+        let mut tested = test(&model, next, run.blocks.len() + 1, &learned, history, &mut run.breakdown)?;
         tested.seconds = started.elapsed().as_secs_f64();
         progress(next.events.len() as u64);
         run.blocks.push(tested);
@@ -140,22 +160,27 @@ pub(crate) fn go(
     Ok(run)
 }
 
-/// The first pass over a block: the trainer's own.
-fn learn(
-    learner: &mut Learner,
-    block: &Block,
-    learned: usize,
-    micro_batch: usize,
-    progress: &(dyn Fn(u64) + Sync),
-) -> usize {
-    let place = |n: usize| i64::try_from(learned + n).unwrap_or(i64::MAX);
+impl Learned {
+    fn take_in(&mut self, block: &Block) {
+        for (n, (_, item)) in block.events.iter().enumerate() {
+            self.items.meet(key_of(item), block.ts(n), (self.events + n) as u64);
+            if !self.ids.contains(item) {
+                self.ids.insert(item.clone());
+            }
+        }
+        self.events += block.events.len();
+    }
+}
+
+/// The first pass over a block: the trainer's own. `before` events were learned earlier.
+fn learn(learner: &mut Learner, block: &Block, before: usize, micro_batch: usize, progress: &(dyn Fn(u64) + Sync)) {
+    let place = |n: usize| i64::try_from(before + n).unwrap_or(i64::MAX);
     let numbers: Vec<usize> = (0..block.events.len()).collect();
     for numbers in numbers.chunks(micro_batch) {
         let batch: Vec<_> = numbers.iter().map(|n| Positioned::in_stream(place(*n), block.event(*n))).collect();
         learner.observe(&batch);
         progress(batch.len() as u64);
     }
-    block.events.len()
 }
 
 /// The passes after the first: as many examples of the replay buffer as the block has events, each pass, for the encoder
@@ -166,58 +191,112 @@ fn rehearse(learner: &mut Learner, block: &Block, micro_batch: usize, passes: u1
     learner.rehearsable()
 }
 
-/// A next item to predict: the session, how many of its items are known, and what comes then.
-struct Ask {
-    session: usize,
-    before: usize,
+/// A next item to predict.
+#[derive(Debug, Clone, Copy)]
+struct Ask<'t> {
+    /// The session's items before it, oldest first: what the model is shown.
+    before: &'t [Seen],
     key: u64,
+    /// Place in the block, and event time.
+    event: usize,
+    ts: i64,
 }
 
-fn test(model: &Model, block: &Block, number: usize, seen: &HashSet<String>, history: usize) -> Tested {
-    let test = block.test(seen);
-    let sessions: Vec<Vec<Seen>> = test
-        .sessions
-        .iter()
-        .map(|session| session.iter().map(|(item, ts)| Seen { key: key_of(item), kind: Kind::View, ts: *ts }).collect())
-        .collect();
-    let nexts = |(session, items): (usize, &Vec<Seen>)| {
-        let ask = move |(before, seen): (usize, &Seen)| Ask { session, before, key: seen.key };
-        items.iter().enumerate().skip(1).map(ask).collect::<Vec<_>>()
+fn test(
+    model: &Model,
+    block: &Block,
+    number: usize,
+    learned: &Learned,
+    history: usize,
+    breakdown: &mut Breakdown,
+) -> Result<Tested, Error> {
+    let test = block.test(&learned.ids);
+    let seen = |n: &usize| seen(block, *n);
+    let sessions: Vec<Vec<Seen>> = test.sessions.iter().map(|session| session.iter().map(seen).collect()).collect();
+    let nexts = |(session, numbers): (usize, &Vec<usize>)| {
+        let items = &sessions[session];
+        let ask = |at: usize| Ask { before: &items[..at], key: items[at].key, event: numbers[at], ts: items[at].ts };
+        (1..numbers.len()).map(ask).collect::<Vec<_>>()
     };
-    let asks: Vec<Ask> = sessions.iter().enumerate().flat_map(nexts).collect();
-    let ranks = ranks(model, &sessions, &asks, history);
-    Tested {
+    let asks: Vec<Ask<'_>> = test.sessions.iter().enumerate().flat_map(nexts).collect();
+    check_for_leaks(block, &learned.ids, &asks)?;
+    let answers = answers(model, &asks, history);
+    for (ask, (rank, source)) in asks.iter().zip(&answers) {
+        breakdown.record(&breakdown::Test {
+            rank: *rank,
+            source: *source,
+            known: true, // what was never seen is not tested
+            first: learned.items.get(ask.key),
+            offset: (learned.events + ask.event) as u64,
+            ts: ask.ts,
+            earlier: u32::try_from(ask.before.len()).unwrap_or(u32::MAX),
+            repeat: ask.before.iter().any(|seen| seen.key == ask.key),
+        });
+    }
+    let ranks: Vec<Rank> = answers.iter().map(|(rank, _)| *rank).collect();
+    Ok(Tested {
         block: number,
         figures: figures(&ranks),
         tests: ranks.len(),
         sessions: sessions.len(),
-        items: seen.len(),
+        items: learned.ids.len(),
         unseen: test.unseen,
         short: test.short,
         seconds: 0.0,
-    }
+    })
 }
 
-/// The rank of each answer; the model is frozen, so every core takes a share.
-fn ranks(model: &Model, sessions: &[Vec<Seen>], asks: &[Ask], history: usize) -> Vec<Rank> {
-    let batches: Vec<&[Ask]> = asks.chunks(TESTED_AT_ONCE).collect();
+/// The `n`-th event of a block, as a history holds it.
+fn seen(block: &Block, n: usize) -> Seen {
+    Seen { key: key_of(&block.events[n].1), kind: Kind::View, ts: block.ts(n) }
+}
+
+/// Goes through the block once more, event by event, and holds what the model is to be shown against what came before.
+///
+/// # Errors
+/// When an answer, or anything after it, is shown before it is asked for: then no figure could be trusted.
+fn check_for_leaks(block: &Block, known: &HashSet<String>, asks: &[Ask<'_>]) -> Result<(), Error> {
+    let asks: HashMap<usize, &Ask<'_>> = asks.iter().map(|ask| (ask.event, ask)).collect();
+    let mut earlier: HashMap<&str, Vec<Seen>> = HashMap::new();
+    for (n, (session, item)) in block.events.iter().enumerate() {
+        let earlier = earlier.entry(session).or_default();
+        if let Some(ask) = asks.get(&n)
+            && !leak::is_honest(ask.before, earlier, earlier.len())
+        {
+            return Err(Error::Other(format!(
+                "a leak: what is shown for event {n} of the block is not what came before it in its session"
+            )));
+        }
+        if known.contains(item) {
+            earlier.push(seen(block, n));
+        }
+    }
+    Ok(())
+}
+
+/// The rank of each answer, and who named it; the model is frozen, so every core takes a share.
+fn answers<'t>(model: &Model, asks: &[Ask<'t>], history: usize) -> Vec<(Rank, Option<&'static str>)> {
+    let batches: Vec<&[Ask<'t>]> = asks.chunks(TESTED_AT_ONCE).collect();
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let share = batches.len().div_ceil(threads).max(1);
     let catalog = Catalog::default();
-    let rank = |batch: &&[Ask]| -> Vec<Rank> {
-        let view = |ask: &Ask| {
-            let before = &sessions[ask.session][..ask.before];
+    let answer = |batch: &&[Ask<'t>]| -> Vec<_> {
+        let view = |Ask { before, .. }: &Ask<'t>| {
             let (history, ts) = (&before[before.len().saturating_sub(history)..], before[before.len() - 1].ts);
             UserView { user: 0, history, ts }
         };
-        let users: Vec<_> = batch.iter().map(view).collect();
-        let scored = model.scored(&users, &catalog).into_iter();
-        batch.iter().zip(scored).map(|(ask, scored)| rank_of(ask.key, scored.iter().copied())).collect()
+        let views: Vec<_> = batch.iter().map(view).collect();
+        let scored = model.scored(&views, &catalog).into_iter();
+        let answer = |(ask, scored): (&Ask<'t>, Vec<Scored>)| {
+            let rank = rank_of(ask.key, scored.iter().map(|s| (s.key, s.score)));
+            (rank, scored.iter().find(|s| s.key == ask.key).map(|s| s.source))
+        };
+        batch.iter().zip(scored).map(answer).collect()
     };
     std::thread::scope(|scope| {
         let spawned: Vec<_> = batches
             .chunks(share)
-            .map(|batches| scope.spawn(move || batches.iter().flat_map(rank).collect::<Vec<_>>()))
+            .map(|batches| scope.spawn(move || batches.iter().flat_map(answer).collect::<Vec<_>>()))
             .collect();
         spawned.into_iter().flat_map(|thread| thread.join().expect("ranking does not panic")).collect()
     })
@@ -257,6 +336,7 @@ fn json(run: &Run, wall_seconds: f64, passes: u16, seed: u64) -> Value {
     json!({
         "blocks": run.blocks.iter().map(block).collect::<Vec<_>>(),
         "mean": named(run.mean()),
+        "breakdown": run.breakdown.json(),
         "interactions": run.learned,
         "interactions_per_second": run.learned as f64 * f64::from(passes) / run.learning_seconds,
         "wall_seconds": wall_seconds,
@@ -279,6 +359,10 @@ fn tell(run: &Run, json: &Value) -> Result<(), Error> {
     let mean = ["mean", "", ""].map(str::to_owned);
     table.push(mean.into_iter().chain(figures(run.mean())).collect());
     output::table(&table);
+    output::line("");
+    output::table(&run.breakdown.table());
+    run.breakdown.lines().iter().for_each(output::line);
+    output::line("");
     output::line(format!(
         "learned {} interactions, {:.0} a second, {} passes, a replay buffer of {} interactions; {:.0} MB at most",
         run.learned,

@@ -75,9 +75,9 @@ fn read_one(number: usize, path: &Path) -> Result<Block, Error> {
 
 /// What is left of a block as a test, and what was taken away.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Test<'b> {
-    /// Sessions of at least two items, each `(item, event time)`; sessions in order of their first event.
-    pub(crate) sessions: Vec<Vec<(&'b str, i64)>>,
+pub(crate) struct Test {
+    /// Sessions of at least two events, each its number in the block; sessions in order of their first event.
+    pub(crate) sessions: Vec<Vec<usize>>,
     /// Events of items that were never seen before the block.
     pub(crate) unseen: usize,
     /// Sessions that were then left with one item.
@@ -86,8 +86,8 @@ pub(crate) struct Test<'b> {
 
 impl Block {
     /// First items that were never seen go, then sessions of length one; repeats stay.
-    pub(crate) fn test(&self, seen: &HashSet<String>) -> Test<'_> {
-        let mut sessions: Vec<Vec<(&str, i64)>> = Vec::new();
+    pub(crate) fn test(&self, seen: &HashSet<String>) -> Test {
+        let mut sessions: Vec<Vec<usize>> = Vec::new();
         let mut numbers = std::collections::HashMap::new();
         let mut unseen = 0;
         for (n, (session, item)) in self.events.iter().enumerate() {
@@ -99,7 +99,7 @@ impl Block {
                 sessions.push(Vec::new());
                 sessions.len() - 1
             });
-            sessions[number].push((item, self.ts(n)));
+            sessions[number].push(n);
         }
         let all = sessions.len();
         sessions.retain(|session| session.len() > 1);
@@ -122,8 +122,7 @@ mod tests {
         // Session 1 keeps a, b. Session 2 has two events, but one of them is new: what is left is too short.
         let block = block(1, "1 a\n2 a\n1 new\n2 new\n3 b\n1 b");
         let test = block.test(&seen);
-        let items: Vec<Vec<&str>> = test.sessions.iter().map(|s| s.iter().map(|(item, _)| *item).collect()).collect();
-        assert_eq!(items, [["a", "b"]]);
+        assert_eq!(test.sessions, [[0, 5]]);
         assert_eq!((test.unseen, test.short), (2, 2));
     }
 

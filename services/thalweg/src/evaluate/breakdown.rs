@@ -26,7 +26,7 @@ pub(crate) struct Test {
     pub(crate) repeat: bool,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Group {
     tests: u64,
     hits: u64,
@@ -34,7 +34,7 @@ struct Group {
 }
 
 /// Groups of tests, by aspect and name.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Breakdown {
     groups: BTreeMap<(&'static str, &'static str), Group>,
     sources: BTreeMap<&'static str, u64>,
@@ -44,7 +44,7 @@ pub(crate) struct Breakdown {
 
 /// The groups of each aspect, in the order in which people read them.
 pub(crate) const ASPECTS: [(&str, &[&str]); 3] = [
-    ("item_age", &["never_known", "never_chosen", "under_1000_events", "under_one_day", "older"]),
+    ("item_age", &["never_known", "never_chosen", "under_1000_events", "else_under_one_day", "older"]),
     ("session_position", &["2", "3", "4_to_5", "6_to_10", "11_and_later"]),
     ("repeat", &["repeat", "first_time"]),
 ];
@@ -55,7 +55,7 @@ impl Breakdown {
             _ if !test.known => "never_known",
             None => "never_chosen", // known from the catalog alone
             Some(first) if first.is_few_events_before(test.offset) => "under_1000_events",
-            Some(first) if first.is_within_a_day_of(test.ts) => "under_one_day",
+            Some(first) if first.is_within_a_day_of(test.ts) => "else_under_one_day",
             Some(_) => "older",
         };
         let position = match test.earlier {
@@ -185,7 +185,7 @@ mod tests {
         breakdown.record(&test(Some(1), Some((1_000, DAY_MS)), 30));
         breakdown.record(&Test { known: true, ..test(None, None, 4) });
         let json = breakdown.json();
-        for name in ["never_known", "never_chosen", "under_1000_events", "under_one_day", "older"] {
+        for name in ["never_known", "never_chosen", "under_1000_events", "else_under_one_day", "older"] {
             assert_eq!(json["item_age"][name]["tests"], 1, "{name}");
         }
         assert_eq!(json["item_age"]["older"]["mrr_20"], 50.0);

@@ -107,7 +107,7 @@ pub(crate) fn ader(title: &str, json: &Value) -> Result<String, ReportError> {
             head: vec!["block", "tests", "items", "Recall@10", "Recall@20", "MRR@10", "MRR@20"],
             rows: blocks.iter().map(row).chain([row(mean)]).collect(),
             empty: "",
-        }],
+        }, breakdown(&json["breakdown"])],
     }
     .render()?)
 }

@@ -98,6 +98,34 @@ fn the_json_has_the_keys_of_the_contract() {
 }
 
 #[test]
+fn a_label_planted_in_the_history_stops_the_run() {
+    let events = [("1", "a"), ("2", "b"), ("1", "b"), ("1", "new"), ("1", "c")];
+    let block = Block::new(1, events.map(|(session, item)| (session.to_owned(), item.to_owned())).into());
+    let known = HashSet::from(["a", "b", "c"].map(str::to_owned));
+    let session: Vec<Seen> = [0, 2, 4].map(|n| seen(&block, n)).into();
+    let asked = |shown| Ask { before: shown, key: session[2].key, event: 4, ts: block.ts(4) };
+    assert!(check_for_leaks(&block, &known, &[asked(&session[..2])]).is_ok());
+    let leaked = check_for_leaks(&block, &known, &[asked(&session)]).expect_err("the label was shown");
+    assert!(leaked.to_string().contains("event 4"), "{leaked}");
+    let of_another = [session[0], seen(&block, 1)];
+    assert!(check_for_leaks(&block, &known, &[asked(&of_another)]).is_err(), "another session's");
+}
+
+#[test]
+fn errors_are_told_apart_as_on_a_stream() {
+    let folder = folder(&[walks(0, 200, 1), "7 r0i0\n7 r0i1\n7 r0i0\n7 r0i3\n".to_owned()]);
+    let json = run_on(folder.path()).breakdown.json();
+    assert_eq!(json["repeat"]["repeat"]["tests"], 1);
+    assert_eq!(json["repeat"]["repeat"]["hr_20"], 100.0);
+    let position = &json["session_position"];
+    assert_eq!(["2", "3", "4_to_5"].map(|group| position[group]["tests"].as_u64()), [Some(1); 3]);
+    // First chosen among the first fifteen of 600 events, a week ago.
+    assert_eq!(json["item_age"]["under_1000_events"]["tests"], 3);
+    let named = json["hits_by_source"].as_object().expect("hits");
+    assert_eq!(named.values().filter_map(|group| group["count"].as_u64()).sum::<u64>(), 3);
+}
+
+#[test]
 fn a_label_among_the_items_before_it_would_be_found_and_is_not_there() {
     const ITEMS: usize = 200;
     let pairs = |block: usize, next: fn(usize) -> usize| {
