@@ -178,7 +178,7 @@ impl Learner {
             if let Some(last) = history.last() {
                 let settings = &self.knowledge.settings;
                 let past = Past::new(history, settings.history, key, last.ts, settings.weights.of(interaction.kind()));
-                self.replay.push(past);
+                self.replay.push(past, self.recent.count(key));
             }
         }
         if interaction.kind() != Kind::Impression {

@@ -33,6 +33,11 @@ impl Recent {
         *self.counts.entry(key).or_default() += 1;
     }
 
+    /// How often `key` is among the last choices.
+    pub(crate) fn count(&self, key: u64) -> u32 {
+        self.counts.get(&key).copied().unwrap_or(0)
+    }
+
     /// Draws `count` keys that `items` knows; there must be one among the last choices.
     pub(crate) fn draw(&self, items: &Items, count: usize, rng: &mut ChaCha8Rng) -> Vec<u64> {
         let mut drawn = Vec::with_capacity(count + 1);
@@ -55,7 +60,7 @@ impl Recent {
     #[allow(clippy::cast_precision_loss)] // counts
     pub(crate) fn log_probability(&self, items: &Items, key: u64) -> f32 {
         let uniform = (items.front_len().max(1) as f32).recip();
-        let share = self.counts.get(&key).copied().unwrap_or(0) as f32 / self.ring.len().max(1) as f32;
+        let share = self.count(key) as f32 / self.ring.len().max(1) as f32;
         (0.5 * share + 0.5 * uniform).ln()
     }
 }

@@ -1,9 +1,17 @@
 //! The buffer of recent examples that the encoder is trained on again: one pass over a stream teaches it too little.
+//!
+//! How far back is worth rehearsing depends on the stream: a shop's choices of a month ago may come again, a news site's
+//! of this morning do not. So an example is rehearsed as often as its item is still chosen.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use crate::history::Seen;
+
+/// Draws that may be passed over for one example; where so many were, nothing is rehearsed in its place.
+const TRIES: usize = 8;
+/// Choices that both counts of an item are thought to have besides: a difference of one or two means nothing.
+const BENEFIT_OF_DOUBT: u32 = 3;
 
 /// A choice and what came before it.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +21,8 @@ pub(crate) struct Past {
     pub(crate) asked_at: i64,
     /// How much it counts.
     pub(crate) weight: f32,
+    /// How often the item was among the last choices when the example was put in the buffer.
+    chosen_then: u32,
 }
 
 impl Past {
@@ -21,7 +31,7 @@ impl Past {
         let newest_first = history.iter().rev().filter(|seen| seen.kind.is_positive()).take(length);
         let mut history: Box<[Seen]> = newest_first.copied().collect();
         history.reverse();
-        Self { history, key, asked_at, weight }
+        Self { history, key, asked_at, weight, chosen_then: 0 }
     }
 }
 
@@ -39,11 +49,13 @@ impl Replay {
         Self { ring: Vec::new(), bound, count: 0 }
     }
 
-    /// Puts an example in; the oldest gives way. From one without a choice before it the encoder learns nothing.
-    pub(crate) fn push(&mut self, past: Past) {
+    /// Puts an example in, of an item `chosen` so often of late; the oldest gives way. From one without a choice before it
+    /// the encoder learns nothing.
+    pub(crate) fn push(&mut self, past: Past, chosen: u32) {
         if self.bound == 0 || past.history.is_empty() {
             return;
         }
+        let past = Past { chosen_then: chosen, ..past };
         if self.ring.len() < self.bound {
             self.ring.push(past);
         } else {
@@ -57,9 +69,21 @@ impl Replay {
         self.ring.len()
     }
 
-    /// Draws an example, a newer one more likely: half of the draws fall on the newest quarter.
+    /// Draws an example. One whose item is chosen less often now, by `chosen`, than it was then is passed over accordingly.
+    pub(crate) fn draw(&self, rng: &mut ChaCha8Rng, chosen: impl Fn(u64) -> u32) -> Option<&Past> {
+        for _ in 0..TRIES {
+            let past = self.pick(rng)?;
+            let still = f64::from(chosen(past.key) + BENEFIT_OF_DOUBT) / f64::from(past.chosen_then + BENEFIT_OF_DOUBT);
+            if rng.random::<f64>() < still {
+                return Some(past);
+            }
+        }
+        None
+    }
+
+    /// Any example, a newer one more likely: half of the picks fall on the newest quarter.
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a place in the ring
-    pub(crate) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<&Past> {
+    fn pick(&self, rng: &mut ChaCha8Rng) -> Option<&Past> {
         let u: f64 = rng.random();
         let age = (u * u * self.ring.len() as f64) as usize;
         let newest = self.count.checked_sub(1)?;
@@ -74,16 +98,16 @@ mod tests {
 
     fn past(key: u64) -> Past {
         let history = Box::new([Seen { key: 0, kind: schemas::Kind::View, ts: 0 }]);
-        Past { history, key, asked_at: 0, weight: 1.0 }
+        Past { history, key, asked_at: 0, weight: 1.0, chosen_then: 0 }
     }
 
     #[test]
     fn the_oldest_gives_way_and_the_newest_is_drawn_most() {
         let mut replay = Replay::new(100);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        assert_eq!(replay.draw(&mut rng), None);
-        (0..250).for_each(|key| replay.push(past(key)));
-        let drawn: Vec<u64> = (0..4_000).filter_map(|_| replay.draw(&mut rng).map(|past| past.key)).collect();
+        assert_eq!(replay.draw(&mut rng, |_| 1), None);
+        (0..250).for_each(|key| replay.push(past(key), 1));
+        let drawn: Vec<u64> = (0..4_000).filter_map(|_| replay.draw(&mut rng, |_| 1).map(|past| past.key)).collect();
         assert_eq!(drawn.len(), 4_000);
         assert!(drawn.iter().all(|key| (150..250).contains(key)));
         let newest = drawn.iter().filter(|key| **key >= 225).count();
@@ -91,9 +115,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_chosen_no_more_is_rehearsed_as_seldom() {
+        let mut replay = Replay::new(100);
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        (0..100).for_each(|n| replay.push(past(n % 2), 297));
+        // Item 0 is chosen as often as then, item 1 not at all: one of a hundred of its examples is taken.
+        let mut of = |chosen: fn(u64) -> u32| {
+            let drawn = (0..4_000).filter_map(|_| replay.draw(&mut rng, chosen)).map(|past| past.key);
+            drawn.fold([0, 0], |mut of, key| {
+                of[key as usize] += 1;
+                of
+            })
+        };
+        let [still, no_more] = of(|key| if key == 0 { 297 } else { 0 });
+        assert!(still > 3_900 && (20..70).contains(&no_more), "{still} {no_more}");
+        // More often than then is no reason to rehearse it more.
+        let [same, more] = of(|key| if key == 0 { 297 } else { 2_970 });
+        assert!((1_800..2_200).contains(&same) && same + more == 4_000, "{same} {more}");
+        // Where nothing is chosen any more there is little to rehearse.
+        assert!(of(|_| 0).iter().sum::<i32>() < 500);
+    }
+
+    #[test]
     fn a_choice_without_one_before_it_is_no_example() {
         let mut replay = Replay::new(100);
-        replay.push(Past { history: Box::default(), ..past(1) });
+        replay.push(Past { history: Box::default(), ..past(1) }, 1);
         assert_eq!((replay.len(), replay.count), (0, 0));
     }
 }

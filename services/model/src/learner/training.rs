@@ -84,13 +84,17 @@ impl Learner {
         let mut examples = self.draw_past(again);
         examples.extend(new.iter().cloned());
         let loss = self.train_encoder_on(&examples);
-        new.into_iter().for_each(|past| self.replay.push(past));
+        for past in new {
+            let chosen = self.recent.count(past.key);
+            self.replay.push(past, chosen);
+        }
         loss
     }
 
     fn draw_past(&self, count: usize) -> Vec<Past> {
         let mut rng = self.rng(1);
-        (0..count).filter_map(|_| self.replay.draw(&mut rng).cloned()).collect()
+        let chosen = |key| self.recent.count(key);
+        (0..count).filter_map(|_| self.replay.draw(&mut rng, chosen).cloned()).collect()
     }
 
     fn train_encoder_on(&mut self, examples: &[Past]) -> f32 {

@@ -75,6 +75,17 @@ fn a_run_tests_every_method_on_the_same_events() {
 }
 
 #[test]
+fn a_shop_that_only_sells_is_learned_as_well_as_one_that_only_shows() {
+    for kind in [EventType::View, EventType::Cart, EventType::Like, EventType::Purchase] {
+        let mut events = stream(2_000);
+        events.iter_mut().for_each(|event| event.kind = kind);
+        let run = run(events, &["popularity"]);
+        let hr: Vec<f64> = run.judged.after().map(|(_, tally)| tally.figures(100)["hr_20"]).collect();
+        assert!(hr[0] > 90.0 && hr[1] < 50.0, "{kind:?}: {hr:?}");
+    }
+}
+
+#[test]
 fn the_frozen_copy_stands_exactly_where_the_first_fifth_ends() {
     let mut events = stream(2_000);
     // The very last session of the first fifth walks where nobody walked before, then ten sessions follow it, and all

@@ -113,7 +113,7 @@ mod tests {
             "history = 24 # the default is 16",
             "replay = 3.0 # the default is 1.0",
             "temperature = 0.0456 # the default is 0.12",
-            "row_learning_rate = 0.123 # the default is 0.1",
+            "row_learning_rate = 0.123 # the default is 0.2",
             "dense_learning_rate = 0.000321 # the default is 0.001",
             "popularity_half_lives_s = [61.5, 700.0, 8000.0, 90000.0] # the default is [300.0, 3600.0, 43200.0, 1209600.0]",
         ];
