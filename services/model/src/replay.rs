@@ -10,8 +10,9 @@ use crate::history::Seen;
 
 /// Draws that may be passed over for one example; where so many were, nothing is rehearsed in its place.
 const TRIES: usize = 8;
-/// Choices that both counts of an item are thought to have besides: a difference of one or two means nothing.
-const BENEFIT_OF_DOUBT: u32 = 3;
+/// Choices that both counts of an item are thought to have besides, so that chance says little. With 3, the long tail of a
+/// shop is rehearsed too little (ADER loses 0.2 of its recall), and news gains no more than with 30.
+const BENEFIT_OF_DOUBT: u32 = 30;
 
 /// A choice and what came before it.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,7 +119,7 @@ mod tests {
     fn what_is_chosen_no_more_is_rehearsed_as_seldom() {
         let mut replay = Replay::new(100);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        (0..100).for_each(|n| replay.push(past(n % 2), 297));
+        (0..100).for_each(|n| replay.push(past(n % 2), 2_970));
         // Item 0 is chosen as often as then, item 1 not at all: one of a hundred of its examples is taken.
         let mut of = |chosen: fn(u64) -> u32| {
             let drawn = (0..4_000).filter_map(|_| replay.draw(&mut rng, chosen)).map(|past| past.key);
@@ -127,10 +128,10 @@ mod tests {
                 of
             })
         };
-        let [still, no_more] = of(|key| if key == 0 { 297 } else { 0 });
+        let [still, no_more] = of(|key| if key == 0 { 2_970 } else { 0 });
         assert!(still > 3_900 && (20..70).contains(&no_more), "{still} {no_more}");
         // More often than then is no reason to rehearse it more.
-        let [same, more] = of(|key| if key == 0 { 297 } else { 2_970 });
+        let [same, more] = of(|key| if key == 0 { 2_970 } else { 29_700 });
         assert!((1_800..2_200).contains(&same) && same + more == 4_000, "{same} {more}");
         // Where nothing is chosen any more there is little to rehearse.
         assert!(of(|_| 0).iter().sum::<i32>() < 500);
