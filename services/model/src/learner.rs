@@ -177,8 +177,8 @@ impl Learner {
             let history = self.histories.of(&interaction.user_id);
             if let Some(last) = history.last() {
                 let settings = &self.knowledge.settings;
-                let past = Past::new(history, settings.history, key, last.ts, settings.weights.of(interaction.kind()));
-                self.replay.push(past, self.recent.count(key));
+                let (weight, chosen) = (settings.weights.of(interaction.kind()), self.recent.count(key));
+                self.replay.push(Past::new(history, settings.history, key, last.ts, weight, chosen));
             }
         }
         if interaction.kind() != Kind::Impression {
@@ -216,8 +216,9 @@ impl Learner {
         }
         let length = self.knowledge.settings.history;
         let new = examples.iter().zip(&chosen).filter(|(_, chosen)| **chosen);
-        let new = new.map(|(e, _)| Past::new(&e.history, length, e.key, e.asked_at, e.weight));
-        observed.loss = self.train_encoder(new.collect());
+        let past = |e: &Example| Past::new(&e.history, length, e.key, e.asked_at, e.weight, self.recent.count(e.key));
+        let new = new.map(|(example, _)| past(example)).collect();
+        observed.loss = self.train_encoder(new);
         self.step_done();
         observed
     }

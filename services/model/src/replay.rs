@@ -22,17 +22,17 @@ pub(crate) struct Past {
     pub(crate) asked_at: i64,
     /// How much it counts.
     pub(crate) weight: f32,
-    /// How often the item was among the last choices when the example was put in the buffer.
-    chosen_then: u32,
+    /// How often the item was among the last choices when this one was made.
+    pub(crate) chosen_then: u32,
 }
 
 impl Past {
     /// What the encoder sees of it: the last `length` choices.
-    pub(crate) fn new(history: &[Seen], length: usize, key: u64, asked_at: i64, weight: f32) -> Self {
+    pub(crate) fn new(history: &[Seen], length: usize, key: u64, asked_at: i64, weight: f32, chosen_then: u32) -> Self {
         let newest_first = history.iter().rev().filter(|seen| seen.kind.is_positive()).take(length);
         let mut history: Box<[Seen]> = newest_first.copied().collect();
         history.reverse();
-        Self { history, key, asked_at, weight, chosen_then: 0 }
+        Self { history, key, asked_at, weight, chosen_then }
     }
 }
 
@@ -50,13 +50,11 @@ impl Replay {
         Self { ring: Vec::new(), bound, count: 0 }
     }
 
-    /// Puts an example in, of an item `chosen` so often of late; the oldest gives way. From one without a choice before it
-    /// the encoder learns nothing.
-    pub(crate) fn push(&mut self, past: Past, chosen: u32) {
+    /// Puts an example in; the oldest gives way. From one without a choice before it the encoder learns nothing.
+    pub(crate) fn push(&mut self, past: Past) {
         if self.bound == 0 || past.history.is_empty() {
             return;
         }
-        let past = Past { chosen_then: chosen, ..past };
         if self.ring.len() < self.bound {
             self.ring.push(past);
         } else {
@@ -97,9 +95,9 @@ mod tests {
     use super::*;
     use rand::SeedableRng;
 
-    fn past(key: u64) -> Past {
+    fn past(key: u64, chosen_then: u32) -> Past {
         let history = Box::new([Seen { key: 0, kind: schemas::Kind::View, ts: 0 }]);
-        Past { history, key, asked_at: 0, weight: 1.0, chosen_then: 0 }
+        Past { history, key, asked_at: 0, weight: 1.0, chosen_then }
     }
 
     #[test]
@@ -107,7 +105,7 @@ mod tests {
         let mut replay = Replay::new(100);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         assert_eq!(replay.draw(&mut rng, |_| 1), None);
-        (0..250).for_each(|key| replay.push(past(key), 1));
+        (0..250).for_each(|key| replay.push(past(key, 1)));
         let drawn: Vec<u64> = (0..4_000).filter_map(|_| replay.draw(&mut rng, |_| 1).map(|past| past.key)).collect();
         assert_eq!(drawn.len(), 4_000);
         assert!(drawn.iter().all(|key| (150..250).contains(key)));
@@ -119,7 +117,7 @@ mod tests {
     fn what_is_chosen_no_more_is_rehearsed_as_seldom() {
         let mut replay = Replay::new(100);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        (0..100).for_each(|n| replay.push(past(n % 2), 2_970));
+        (0..100).for_each(|n| replay.push(past(n % 2, 2_970)));
         // Item 0 is chosen as often as then, item 1 not at all: one of a hundred of its examples is taken.
         let mut of = |chosen: fn(u64) -> u32| {
             let drawn = (0..4_000).filter_map(|_| replay.draw(&mut rng, chosen)).map(|past| past.key);
@@ -140,7 +138,7 @@ mod tests {
     #[test]
     fn a_choice_without_one_before_it_is_no_example() {
         let mut replay = Replay::new(100);
-        replay.push(Past { history: Box::default(), ..past(1) }, 1);
+        replay.push(Past { history: Box::default(), ..past(1, 1) });
         assert_eq!((replay.len(), replay.count), (0, 0));
     }
 }

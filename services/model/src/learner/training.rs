@@ -84,10 +84,7 @@ impl Learner {
         let mut examples = self.draw_past(again);
         examples.extend(new.iter().cloned());
         let loss = self.train_encoder_on(&examples);
-        for past in new {
-            let chosen = self.recent.count(past.key);
-            self.replay.push(past, chosen);
-        }
+        new.into_iter().for_each(|past| self.replay.push(past));
         loss
     }
 
