@@ -201,13 +201,13 @@ impl Learner {
     /// The same, and shows each test to `witness`, in order.
     pub fn observe_with(&mut self, batch: &[Positioned], witness: impl FnMut(Tested<'_>)) -> Observed {
         let mut observed = Observed::default();
-        let examples = self.admit(batch, &mut observed);
+        let mut examples = self.admit(batch, &mut observed);
         if examples.is_empty() {
             return observed;
         }
         let views: Vec<(&[Seen], i64)> = examples.iter().map(|e| (e.history.as_slice(), e.asked_at)).collect();
         let users = self.knowledge.encode(&views);
-        let ranked = self.test(&examples, &users, witness);
+        let ranked = self.test(&mut examples, &users, witness);
         let chosen = self.choose(examples.len());
         observed.trained = chosen.iter().filter(|chosen| **chosen).count();
         observed.left_out = examples.len() - observed.trained;
@@ -216,9 +216,8 @@ impl Learner {
         }
         let length = self.knowledge.settings.history;
         let new = examples.iter().zip(&chosen).filter(|(_, chosen)| **chosen);
-        let past = |e: &Example| Past::new(&e.history, length, e.key, e.asked_at, e.weight, self.recent.count(e.key));
-        let new = new.map(|(example, _)| past(example)).collect();
-        observed.loss = self.train_encoder(new);
+        let new = new.map(|(e, _)| Past::new(&e.history, length, e.key, e.asked_at, e.weight, e.chosen_then));
+        observed.loss = self.train_encoder(new.collect());
         self.step_done();
         observed
     }
@@ -277,6 +276,7 @@ impl Learner {
                     ts: interaction.ts,
                     item_id: interaction.item_id.clone(),
                     weight: self.knowledge.settings.weights.of(kind),
+                    chosen_then: 0, // until it is counted
                 });
             }
             if kind != Kind::Impression {
@@ -302,7 +302,7 @@ impl Learner {
     /// Predicts each example from what was known before it, then counts and pairs it.
     fn test(
         &mut self,
-        examples: &[Example],
+        examples: &mut [Example],
         users: &[f32],
         mut witness: impl FnMut(Tested<'_>),
     ) -> Vec<(Vec<Candidate>, Vec<f32>)> {
@@ -310,7 +310,7 @@ impl Learner {
         let retrieved = retrieve(&self.knowledge.items, users, self.knowledge.settings.candidates);
         let mut lists = Vec::with_capacity(examples.len());
         let mut rivals = Vec::with_capacity(examples.len());
-        for ((example, vector), found) in examples.iter().zip(users.chunks_exact(dim)).zip(&retrieved) {
+        for ((example, vector), found) in examples.iter_mut().zip(users.chunks_exact(dim)).zip(&retrieved) {
             let item = self.knowledge.items.get(example.key).map(|entry| (entry.first_ts, entry.sightings));
             let Example { user, history, asked_at: ts, .. } = example;
             let query = Query { user: *user, history, vector, retrieved: found, catalog: &self.catalog, ts: *ts };
@@ -318,6 +318,7 @@ impl Learner {
             rivals.push((self.popularity.rank(example.key), evidence.pair_rank(example.key), item));
             lists.push(candidates::gather(&self.knowledge, &query, &evidence));
             self.sight(example);
+            example.chosen_then = self.recent.count(example.key);
         }
         let scores = candidates::score(&self.knowledge, &lists);
         for (((example, list), scores), (popularity, pairs, item)) in

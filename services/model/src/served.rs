@@ -96,6 +96,12 @@ impl Model {
         self.manifest.as_ref().map(|manifest| manifest.version)
     }
 
+    /// Whether it knows the item with this key.
+    #[must_use]
+    pub fn knows(&self, key: u64) -> bool {
+        self.knowledge.items.slot(key).is_some()
+    }
+
     /// Everything learned.
     #[must_use]
     pub fn knowledge(&self) -> &Knowledge {

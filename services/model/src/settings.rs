@@ -64,7 +64,7 @@ pub struct Settings {
     pub row_encoding: RowEncoding,
     /// Negatives of the sampled softmax, shared by a micro-batch.
     pub negatives: usize,
-    /// Examples of the buffer that the encoder is trained on again with each new one.
+    /// Most examples of the buffer that the encoder is trained on again with each new one.
     pub replay: f64,
     /// Examples that the buffer holds, the last ones.
     pub replay_examples: usize,

@@ -93,4 +93,6 @@ pub(super) struct Example {
     pub(super) item_id: String,
     /// How much it counts.
     pub(super) weight: f32,
+    /// How often the item was among the last choices, with this one.
+    pub(super) chosen_then: u32,
 }

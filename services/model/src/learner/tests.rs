@@ -129,6 +129,38 @@ fn a_restored_learner_goes_on_as_if_nothing_had_happened() {
 }
 
 #[test]
+fn a_restored_learner_rehearses_what_the_other_would_have() {
+    // Many choose the same within a micro-batch, and more choices are made than are counted.
+    let stream: Vec<Positioned> = stream(9_600)
+        .into_iter()
+        .enumerate()
+        .map(|(n, mut positioned)| {
+            if n % 2 == 1 && n < 1_400 {
+                positioned.interaction.item_id = "hit".to_owned();
+            }
+            positioned
+        })
+        .collect();
+    let settings = Settings { replay: 0.0, candidates: 20, ..settings() };
+    let mut whole = Learner::new(settings.clone()).expect("flex opens");
+    stream.chunks(96).for_each(|batch| {
+        whole.observe(batch);
+    });
+    let mut restored = Learner::new(settings).expect("flex opens");
+    stream.iter().for_each(|positioned| restored.remember(&positioned.interaction));
+    assert_eq!(whole.replay, restored.replay);
+    // The hit of yesterday is rehearsed less than it would be if it were chosen as ever.
+    let hits = |learner: &Learner, chosen: &dyn Fn(u64) -> u32| {
+        let mut rng = learner.rng(1);
+        let drawn = (0..2_000).filter_map(|_| learner.replay.draw(&mut rng, chosen));
+        drawn.filter(|past| past.key == key_of("hit")).count()
+    };
+    let now = hits(&restored, &|key| restored.recent.count(key));
+    let as_ever = hits(&restored, &|_| 1_000_000);
+    assert!(now * 3 < as_ever, "{now} and {as_ever} of 2000");
+}
+
+#[test]
 fn every_encoder_learns_what_follows_what_and_goes_on_after_a_restart() {
     for encoder in [Architecture::Pooling, Architecture::Attention, Architecture::Hstu, Architecture::Gru] {
         let settings = || Settings { row_encoding: RowEncoding::F32, encoder, ..settings() };

@@ -20,7 +20,7 @@ const HARD_RIVALS: usize = 24;
 const EASY_RIVALS: usize = 16;
 
 impl Learner {
-    /// Trains the encoder, not the ranker, on the buffer alone: one step on `examples` of its examples.
+    /// Trains the encoder, not the ranker, on the buffer alone: one step on at most `examples` of its examples.
     pub fn rehearse(&mut self, examples: usize) {
         let drawn = self.draw_past(examples);
         self.train_encoder_on(&drawn);

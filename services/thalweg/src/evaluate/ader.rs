@@ -3,31 +3,27 @@
 //! After Mi, Lin and Faltings, *ADER: Adaptively Distilled Exemplar Replay Towards Continual Learning for
 //! Session-based Recommendation* (2020), on the blocks of its repository.
 
-use std::collections::{HashMap, HashSet};
+mod next_items;
+
 use std::path::PathBuf;
 use std::time::Instant;
 
-use model::{Catalog, Learner, Model, Positioned, Rank, RowEncoding, Scored, Seen, Settings, UserView, rank_of};
-use schemas::{Kind, key_of};
+use model::{Learner, Model, Positioned, Rank, RowEncoding, Settings};
 use serde_json::{Value, json};
 
 use super::blocks::{self, Block};
-use super::breakdown::{self, Breakdown};
+use super::breakdown::Breakdown;
 use super::figures::hit;
-use super::items::Items;
-use super::leak;
 use super::{Common, Verdict, floor, peak_memory_bytes, percent, weigh, write_page};
 use crate::error::Error;
 use crate::{output, report};
-
-/// Tests that are ranked at once; fixed, so that figures do not depend on the number of threads.
-const TESTED_AT_ONCE: usize = 128;
+use next_items::Learned;
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// A folder with period_0.txt, period_1.txt, …: one `session item` a line.
     folder: PathBuf,
-    /// Passes before the next block is predicted: the first over the block itself, each further one as many examples of
+    /// Passes before the next block is predicted: the first over the block itself, each further one at most as many examples of
     /// the replay buffer, for the encoder alone.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     passes: u16,
@@ -51,19 +47,11 @@ pub(crate) struct Tested {
     pub(crate) figures: [f64; 4],
     pub(crate) tests: usize,
     pub(crate) sessions: usize,
-    /// Items seen before the block: what is ranked.
+    /// Items seen before the block: what is ranked, but for those that expired.
     pub(crate) items: usize,
     unseen: usize,
     short: usize,
     seconds: f64,
-}
-
-/// What of a stream was learned: the evaluation's own record.
-#[derive(Debug, Default)]
-struct Learned {
-    events: usize,
-    ids: HashSet<String>,
-    items: Items,
 }
 
 const NAMES: [&str; 4] = ["recall_10", "recall_20", "mrr_10", "mrr_20"];
@@ -145,31 +133,30 @@ pub(crate) fn go(
     // Learning from block t - 1 ends before block t is looked at.
     for (past, next) in blocks.iter().zip(&blocks[1..]) {
         let started = Instant::now();
-        learn(&mut learner, past, learned.events, micro_batch, progress);
+        learn(&mut learner, past, run.learned, micro_batch, progress);
         run.replay_buffer = rehearse(&mut learner, past, micro_batch, passes);
         run.learning_seconds += started.elapsed().as_secs_f64();
         learned.take_in(past);
-        run.learned = learned.events;
+        run.learned = learned.events();
         // What a scorer would serve: rows as versions carry them, vectors as its table holds them.
         let model = Model::of(learner.knowledge()).published(table)?;
-        let mut tested = test(&model, next, run.blocks.len() + 1, &learned, history, &mut run.breakdown)?;
-        tested.seconds = started.elapsed().as_secs_f64();
+        let test = next.test(|item| learned.knows(item));
+        let sessions = next_items::histories(next, &test);
+        let asks = next_items::asks(&test, &sessions, history);
+        let ranks = next_items::predict(&model, next, &learned, &asks, history, &mut run.breakdown)?;
         progress(next.events.len() as u64);
-        run.blocks.push(tested);
+        run.blocks.push(Tested {
+            block: run.blocks.len() + 1,
+            figures: figures(&ranks),
+            tests: ranks.len(),
+            sessions: sessions.len(),
+            items: learned.items(),
+            unseen: test.unseen,
+            short: test.short,
+            seconds: started.elapsed().as_secs_f64(),
+        });
     }
     Ok(run)
-}
-
-impl Learned {
-    fn take_in(&mut self, block: &Block) {
-        for (n, (_, item)) in block.events.iter().enumerate() {
-            self.items.meet(key_of(item), block.ts(n), (self.events + n) as u64);
-            if !self.ids.contains(item) {
-                self.ids.insert(item.clone());
-            }
-        }
-        self.events += block.events.len();
-    }
 }
 
 /// The first pass over a block: the trainer's own. `before` events were learned earlier.
@@ -183,123 +170,12 @@ fn learn(learner: &mut Learner, block: &Block, before: usize, micro_batch: usize
     }
 }
 
-/// The passes after the first: as many examples of the replay buffer as the block has events, each pass, for the encoder
+/// The passes after the first: at most as many examples of the replay buffer as the block has events, each pass, for the encoder
 /// alone. Gives how many interactions the buffer holds.
 fn rehearse(learner: &mut Learner, block: &Block, micro_batch: usize, passes: u16) -> usize {
     let steps = block.events.len().div_ceil(micro_batch) * usize::from(passes - 1);
     (0..steps).for_each(|_| learner.rehearse(micro_batch));
     learner.rehearsable()
-}
-
-/// A next item to predict.
-#[derive(Debug, Clone, Copy)]
-struct Ask<'t> {
-    /// The session's items before it, oldest first: what the model is shown.
-    before: &'t [Seen],
-    key: u64,
-    /// Place in the block, and event time.
-    event: usize,
-    ts: i64,
-}
-
-fn test(
-    model: &Model,
-    block: &Block,
-    number: usize,
-    learned: &Learned,
-    history: usize,
-    breakdown: &mut Breakdown,
-) -> Result<Tested, Error> {
-    let test = block.test(&learned.ids);
-    let seen = |n: &usize| seen(block, *n);
-    let sessions: Vec<Vec<Seen>> = test.sessions.iter().map(|session| session.iter().map(seen).collect()).collect();
-    let nexts = |(session, numbers): (usize, &Vec<usize>)| {
-        let items = &sessions[session];
-        let ask = |at: usize| Ask { before: &items[..at], key: items[at].key, event: numbers[at], ts: items[at].ts };
-        (1..numbers.len()).map(ask).collect::<Vec<_>>()
-    };
-    let asks: Vec<Ask<'_>> = test.sessions.iter().enumerate().flat_map(nexts).collect();
-    check_for_leaks(block, &learned.ids, &asks)?;
-    let answers = answers(model, &asks, history);
-    for (ask, (rank, source)) in asks.iter().zip(&answers) {
-        breakdown.record(&breakdown::Test {
-            rank: *rank,
-            source: *source,
-            known: true, // what was never seen is not tested
-            first: learned.items.get(ask.key),
-            offset: (learned.events + ask.event) as u64,
-            ts: ask.ts,
-            earlier: u32::try_from(ask.before.len()).unwrap_or(u32::MAX),
-            repeat: ask.before.iter().any(|seen| seen.key == ask.key),
-        });
-    }
-    let ranks: Vec<Rank> = answers.iter().map(|(rank, _)| *rank).collect();
-    Ok(Tested {
-        block: number,
-        figures: figures(&ranks),
-        tests: ranks.len(),
-        sessions: sessions.len(),
-        items: learned.ids.len(),
-        unseen: test.unseen,
-        short: test.short,
-        seconds: 0.0,
-    })
-}
-
-/// The `n`-th event of a block, as a history holds it.
-fn seen(block: &Block, n: usize) -> Seen {
-    Seen { key: key_of(&block.events[n].1), kind: Kind::View, ts: block.ts(n) }
-}
-
-/// Goes through the block once more, event by event, and holds what the model is to be shown against what came before.
-///
-/// # Errors
-/// When an answer, or anything after it, is shown before it is asked for: then no figure could be trusted.
-fn check_for_leaks(block: &Block, known: &HashSet<String>, asks: &[Ask<'_>]) -> Result<(), Error> {
-    let asks: HashMap<usize, &Ask<'_>> = asks.iter().map(|ask| (ask.event, ask)).collect();
-    let mut earlier: HashMap<&str, Vec<Seen>> = HashMap::new();
-    for (n, (session, item)) in block.events.iter().enumerate() {
-        let earlier = earlier.entry(session).or_default();
-        if let Some(ask) = asks.get(&n)
-            && !leak::is_honest(ask.before, earlier, earlier.len())
-        {
-            return Err(Error::Other(format!(
-                "a leak: what is shown for event {n} of the block is not what came before it in its session"
-            )));
-        }
-        if known.contains(item) {
-            earlier.push(seen(block, n));
-        }
-    }
-    Ok(())
-}
-
-/// The rank of each answer, and who named it; the model is frozen, so every core takes a share.
-fn answers<'t>(model: &Model, asks: &[Ask<'t>], history: usize) -> Vec<(Rank, Option<&'static str>)> {
-    let batches: Vec<&[Ask<'t>]> = asks.chunks(TESTED_AT_ONCE).collect();
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let share = batches.len().div_ceil(threads).max(1);
-    let catalog = Catalog::default();
-    let answer = |batch: &&[Ask<'t>]| -> Vec<_> {
-        let view = |Ask { before, .. }: &Ask<'t>| {
-            let (history, ts) = (&before[before.len().saturating_sub(history)..], before[before.len() - 1].ts);
-            UserView { user: 0, history, ts }
-        };
-        let views: Vec<_> = batch.iter().map(view).collect();
-        let scored = model.scored(&views, &catalog).into_iter();
-        let answer = |(ask, scored): (&Ask<'t>, Vec<Scored>)| {
-            let rank = rank_of(ask.key, scored.iter().map(|s| (s.key, s.score)));
-            (rank, scored.iter().find(|s| s.key == ask.key).map(|s| s.source))
-        };
-        batch.iter().zip(scored).map(answer).collect()
-    };
-    std::thread::scope(|scope| {
-        let spawned: Vec<_> = batches
-            .chunks(share)
-            .map(|batches| scope.spawn(move || batches.iter().flat_map(answer).collect::<Vec<_>>()))
-            .collect();
-        spawned.into_iter().flat_map(|thread| thread.join().expect("ranking does not panic")).collect()
-    })
 }
 
 /// Recall and mean reciprocal rank at 10 and at 20: one item is relevant in each test.
@@ -373,7 +249,8 @@ fn tell(run: &Run, json: &Value) -> Result<(), Error> {
     ));
     output::line(
         "Items never seen leave the test, then sessions of length one; every next item is predicted among all \
-                  items seen; repeats stay in; a tie counts against the label.",
+                  items seen; repeats stay in; a tie counts against the label. Ages suppose that a block is a week, evenly \
+                  filled: the files have no times.",
     );
     Ok(())
 }

@@ -15,7 +15,7 @@ pub(crate) struct Test {
     pub(crate) rank: Rank,
     /// Who named the item, when it was hit.
     pub(crate) source: Option<&'static str>,
-    /// Whether the learner knew the item.
+    /// Whether the learner knew the item: it may never have been met, or have expired.
     pub(crate) known: bool,
     pub(crate) first: Option<First>,
     /// Place in the stream, and event time.
@@ -44,7 +44,7 @@ pub(crate) struct Breakdown {
 
 /// The groups of each aspect, in the order in which people read them.
 pub(crate) const ASPECTS: [(&str, &[&str]); 3] = [
-    ("item_age", &["never_known", "never_chosen", "under_1000_events", "else_under_one_day", "older"]),
+    ("item_age", &["not_known", "never_chosen", "under_1000_events", "else_under_one_day", "older"]),
     ("session_position", &["2", "3", "4_to_5", "6_to_10", "11_and_later"]),
     ("repeat", &["repeat", "first_time"]),
 ];
@@ -52,7 +52,7 @@ pub(crate) const ASPECTS: [(&str, &[&str]); 3] = [
 impl Breakdown {
     pub(crate) fn record(&mut self, test: &Test) {
         let age = match test.first {
-            _ if !test.known => "never_known",
+            _ if !test.known => "not_known",
             None => "never_chosen", // known from the catalog alone
             Some(first) if first.is_few_events_before(test.offset) => "under_1000_events",
             Some(first) if first.is_within_a_day_of(test.ts) => "else_under_one_day",
@@ -75,7 +75,7 @@ impl Breakdown {
             *self.sources.entry(test.source.unwrap_or("unknown")).or_default() += 1;
         } else {
             let reason = match test.rank {
-                _ if !test.known => "never_known",
+                _ if !test.known => "not_known",
                 None => "no_source_named_it",
                 Some(_) => "ranked_too_low",
             };
@@ -185,7 +185,7 @@ mod tests {
         breakdown.record(&test(Some(1), Some((1_000, DAY_MS)), 30));
         breakdown.record(&Test { known: true, ..test(None, None, 4) });
         let json = breakdown.json();
-        for name in ["never_known", "never_chosen", "under_1000_events", "else_under_one_day", "older"] {
+        for name in ["not_known", "never_chosen", "under_1000_events", "else_under_one_day", "older"] {
             assert_eq!(json["item_age"][name]["tests"], 1, "{name}");
         }
         assert_eq!(json["item_age"]["older"]["mrr_20"], 50.0);
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(json["session_position"]["11_and_later"]["share_of_tests"], 20.0);
         assert_eq!(json["repeat"]["first_time"]["share_of_misses"], 100.0);
         assert_eq!(json["hits_by_source"]["sequence"]["count"], 2);
-        assert_eq!(json["misses_by_reason"]["never_known"]["count"], 1);
+        assert_eq!(json["misses_by_reason"]["not_known"]["count"], 1);
         assert_eq!(json["misses_by_reason"]["no_source_named_it"]["count"], 1);
         assert_eq!(json["misses_by_reason"]["ranked_too_low"]["count"], 1);
         assert_eq!(breakdown.table().len(), 1 + 5 + 4 + 1);

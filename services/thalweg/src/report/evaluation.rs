@@ -89,7 +89,7 @@ pub(crate) fn ader(title: &str, json: &Value) -> Result<String, ReportError> {
         title,
         caption: "Learned block after block; each predicted with what was learned from those before it. Items never seen \
                   leave the test, then sessions of length one; every next item is predicted among all items seen; \
-                  repeats stay in; a tie counts against the label.",
+                  repeats stay in; a tie counts against the label. Ages suppose that a block is a week, evenly filled.",
         over: "Block by block",
         tiles,
         figures: vec![
@@ -102,12 +102,15 @@ pub(crate) fn ader(title: &str, json: &Value) -> Result<String, ReportError> {
                 line("MRR@10", Ink::Third, "mrr_10"),
             ])?,
         ],
-        tables: vec![Table {
-            title: "By block, in %",
-            head: vec!["block", "tests", "items", "Recall@10", "Recall@20", "MRR@10", "MRR@20"],
-            rows: blocks.iter().map(row).chain([row(mean)]).collect(),
-            empty: "",
-        }, breakdown(&json["breakdown"])],
+        tables: vec![
+            Table {
+                title: "By block, in %",
+                head: vec!["block", "tests", "items", "Recall@10", "Recall@20", "MRR@10", "MRR@20"],
+                rows: blocks.iter().map(row).chain([row(mean)]).collect(),
+                empty: "",
+            },
+            breakdown(&json["breakdown"]),
+        ],
     }
     .render()?)
 }

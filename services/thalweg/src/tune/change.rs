@@ -47,9 +47,9 @@ mod tests {
     #[test]
     fn what_differs_is_named_with_the_digits_that_people_wrote() {
         let before = Settings::default();
-        let after = Settings { row_learning_rate: 0.3, history: 8, ..before.clone() };
+        let after = Settings { temperature: 0.3, history: 8, ..before.clone() };
         let change = |key: &str, before, after| Change { key: key.to_owned(), before, after };
-        let expected = [change("history", json!(16), json!(8)), change("row_learning_rate", json!(0.2), json!(0.3))];
+        let expected = [change("history", json!(16), json!(8)), change("temperature", json!(0.12), json!(0.3))];
         assert_eq!(changes(&before, &after).expect("JSON"), expected);
         assert_eq!(spell(&json!([0.5, 300.0])), "[0.5, 300.0]");
         assert_eq!(changes(&before, &before).expect("JSON"), []);

@@ -43,7 +43,7 @@ pub(crate) const SPACE: [Dimension; 15] = {
         Dimension { key, values, put }
     }
     [
-        dimension("row_learning_rate", Log(0.02, 0.5), |s, x| s.row_learning_rate = x as f32),
+        dimension("row_learning_rate", Log(0.04, 1.0), |s, x| s.row_learning_rate = x as f32),
         dimension("dense_learning_rate", Log(2e-4, 5e-3), |s, x| s.dense_learning_rate = x),
         dimension("ranker_learning_rate", Log(2e-3, 5e-2), |s, x| s.ranker_learning_rate = x),
         dimension("temperature", Log(0.04, 0.4), |s, x| s.temperature = x as f32),

@@ -71,7 +71,10 @@ fn a_block_cannot_change_what_was_predicted_before_it() {
 #[test]
 fn the_same_seed_gives_the_same_figures() {
     let folder = folder(&[walks(0, 100, 1), walks(1, 100, 2)]);
-    let figures = || run_on(folder.path()).blocks.iter().map(|block| block.figures).collect::<Vec<_>>();
+    let figures = || {
+        let run = run_on(folder.path());
+        (run.blocks.iter().map(|block| block.figures).collect::<Vec<_>>(), run.breakdown)
+    };
     assert_eq!(figures(), figures());
 }
 
@@ -88,41 +91,41 @@ fn the_json_has_the_keys_of_the_contract() {
         "/blocks/0/mrr_20",
         "/mean/recall_20",
         "/mean/mrr_20",
+        "/breakdown/session_position/2/hr_20",
+        "/breakdown/repeat/first_time/share_of_misses",
         "/interactions_per_second",
         "/peak_memory_bytes",
     ] {
         assert!(json.pointer(pointer).is_some_and(Value::is_number), "{pointer}");
     }
     let page = report::evaluation::ader("toy", &json).expect("renders");
-    assert!(page.matches("<svg").count() == 2 && !page.contains("<script") && !page.contains("src="));
-}
-
-#[test]
-fn a_label_planted_in_the_history_stops_the_run() {
-    let events = [("1", "a"), ("2", "b"), ("1", "b"), ("1", "new"), ("1", "c")];
-    let block = Block::new(1, events.map(|(session, item)| (session.to_owned(), item.to_owned())).into());
-    let known = HashSet::from(["a", "b", "c"].map(str::to_owned));
-    let session: Vec<Seen> = [0, 2, 4].map(|n| seen(&block, n)).into();
-    let asked = |shown| Ask { before: shown, key: session[2].key, event: 4, ts: block.ts(4) };
-    assert!(check_for_leaks(&block, &known, &[asked(&session[..2])]).is_ok());
-    let leaked = check_for_leaks(&block, &known, &[asked(&session)]).expect_err("the label was shown");
-    assert!(leaked.to_string().contains("event 4"), "{leaked}");
-    let of_another = [session[0], seen(&block, 1)];
-    assert!(check_for_leaks(&block, &known, &[asked(&of_another)]).is_err(), "another session's");
+    assert!(
+        page.matches("<svg").count() == 2
+            && page.contains("first time")
+            && !page.contains("<script")
+            && !page.contains("src=")
+    );
 }
 
 #[test]
 fn errors_are_told_apart_as_on_a_stream() {
-    let folder = folder(&[walks(0, 200, 1), "7 r0i0\n7 r0i1\n7 r0i0\n7 r0i3\n".to_owned()]);
-    let json = run_on(folder.path()).breakdown.json();
-    assert_eq!(json["repeat"]["repeat"]["tests"], 1);
-    assert_eq!(json["repeat"]["repeat"]["hr_20"], 100.0);
-    let position = &json["session_position"];
-    assert_eq!(["2", "3", "4_to_5"].map(|group| position[group]["tests"].as_u64()), [Some(1); 3]);
-    // First chosen among the first fifteen of 600 events, a week ago.
-    assert_eq!(json["item_age"]["under_1000_events"]["tests"], 3);
-    let named = json["hits_by_source"].as_object().expect("hits");
-    assert_eq!(named.values().filter_map(|group| group["count"].as_u64()).sum::<u64>(), 3);
+    // Two blocks of 1,200 events are learned; `late` comes for the first time at the end of the second.
+    let mut second = walks(1, 400, 1);
+    second.push_str("77 r0i0\n77 late\n");
+    let third = "7 r0i0\n7 r0i1\n7 r0i0\n7 r0i1\n8 r0i0\n8 late\n".to_owned();
+    let run = run_on(folder(&[walks(0, 400, 1), second, third]).path());
+    assert_eq!(run.blocks[1].tests, 4);
+    let all = run.breakdown.json();
+    assert_eq!(all["repeat"]["repeat"]["tests"], 2);
+    assert_eq!(all["repeat"]["repeat"]["hr_20"], 100.0);
+    assert_eq!(all["hits_by_source"]["repeat"]["count"], 2);
+    assert!(all["hits_by_source"].get("unknown").is_none());
+    let count = |aspect: &str, group: &str| all[aspect][group]["tests"].as_u64().unwrap_or_default();
+    // 800 walks of the second block are predicted, two items each, and four items of the third.
+    assert_eq!(["2", "3", "4_to_5"].map(|group| count("session_position", group)), [402, 401, 1]);
+    // All others were first chosen among the first events of all.
+    assert_eq!(["under_1000_events", "older"].map(|group| count("item_age", group)), [1, 803]);
+    assert_eq!(count("item_age", "not_known"), 0);
 }
 
 #[test]
