@@ -227,6 +227,22 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum()
 }
 
+/// Where a repeat's features show pairs, popularity of the last minutes and hour, and when the item was chosen last.
+const OWN_TRACES: [std::ops::Range<usize>; 2] = [4..17, 20..22];
+const SINCE_LAST: usize = 33;
+/// In the place of the time since the last choice of an item where that was the user's own and is not known of.
+const UNKNOWN_CHOICE: f32 = -1.0;
+
+/// Takes out of a repeat's features what the user's own choice of it leaves in them once a version knows of that choice.
+/// Without this the ranker would find repeats by the traces that they leave, and miss them where a version is older than
+/// they are: with a model frozen for a week a twelfth of them (ADER).
+pub(crate) fn forget_own_choice(features: &mut [f32; FEATURES]) {
+    for traces in OWN_TRACES {
+        features[traces].fill(0.0);
+    }
+    features[SINCE_LAST] = UNKNOWN_CHOICE;
+}
+
 /// The features of one candidate; every one lies roughly between -3 and 3.
 #[allow(clippy::cast_precision_loss)] // counts
 pub(crate) fn of(
@@ -255,7 +271,7 @@ pub(crate) fn of(
     let bought = latest.is_some_and(|seen| matches!(seen.kind, schemas::Kind::Cart | schemas::Kind::Purchase));
     let flag = |yes: bool| f32::from(u8::from(yes));
     let [length, repetition, tempo, known] = evidence.context;
-    [
+    let mut features = [
         cosine * 5.0,
         place(Origin::Sequence),
         ((cosine - evidence.best_cosine) / knowledge.settings.temperature / 4.0).max(-3.0),
@@ -299,5 +315,9 @@ pub(crate) fn of(
         repetition,
         tempo,
         known,
-    ]
+    ];
+    if latest.is_some_and(|seen| seen.ts > knowledge.now) {
+        forget_own_choice(&mut features);
+    }
+    features
 }

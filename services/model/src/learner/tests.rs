@@ -161,6 +161,30 @@ fn a_restored_learner_rehearses_what_the_other_would_have() {
 }
 
 #[test]
+fn a_repeat_looks_the_same_whether_or_not_the_choice_before_left_traces() {
+    let mut learner = Learner::new(settings()).expect("flex opens");
+    learn(&mut learner, &stream(1_200));
+    let knowledge = learner.knowledge();
+    let repeat_at = |ts: i64| {
+        let history =
+            [Seen { key: key_of("i7"), kind: Kind::View, ts }, Seen { key: key_of("i8"), kind: Kind::View, ts }];
+        let vector = knowledge.encode(&[(&history, ts)]);
+        let catalog = Catalog::default();
+        let query = Query { user: 0, history: &history, vector: &vector, retrieved: &[], catalog: &catalog, ts };
+        let list = candidates::gather(knowledge, &query, &Evidence::new(knowledge, &query));
+        let repeat = list.into_iter().find(|candidate| candidate.key == key_of("i7")).expect("a repeat is a candidate");
+        repeat.features
+    };
+    // The version knows of a choice in its time: i8 follows i7, and both are popular.
+    let mut known = repeat_at(knowledge.now);
+    let newer = repeat_at(knowledge.now + 1);
+    assert!(known != newer && known[4..17].iter().any(|pair| *pair != 0.0));
+    crate::features::forget_own_choice(&mut known);
+    let alike = known.iter().zip(&newer).filter(|(known, newer)| (*known - *newer).abs() < 1e-3).count();
+    assert_eq!(alike, known.len(), "{known:?} {newer:?}");
+}
+
+#[test]
 fn every_encoder_learns_what_follows_what_and_goes_on_after_a_restart() {
     for encoder in [Architecture::Pooling, Architecture::Attention, Architecture::Hstu, Architecture::Gru] {
         let settings = || Settings { row_encoding: RowEncoding::F32, encoder, ..settings() };
