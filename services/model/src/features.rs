@@ -233,9 +233,9 @@ const SINCE_LAST: usize = 33;
 /// In the place of the time since the last choice of an item where that was the user's own and is not known of.
 const UNKNOWN_CHOICE: f32 = -1.0;
 
-/// Takes out of a repeat's features what the user's own choice of it leaves in them once a version knows of that choice.
-/// Without this the ranker would find repeats by the traces that they leave, and miss them where a version is older than
-/// they are: with a model frozen for a week (ADER) it missed 7 of 100, on the stream 1.
+/// Takes out of a repeat's features what the user's own choice of it leaves in them once a version knows of that
+/// choice. Without this the ranker would find repeats by the traces that they leave, and miss them where a version is
+/// older than they are: with a model frozen for a week (ADER) it missed 7 of 100, on the stream 1.
 pub(crate) fn forget_own_choice(features: &mut [f32; FEATURES]) {
     for traces in OWN_TRACES {
         features[traces].fill(0.0);

@@ -1,8 +1,8 @@
 //! The buffer of recent examples that the encoder is trained on again: one pass over a stream teaches it too little.
 //!
-//! How far back is worth rehearsing depends on the stream: a shop's choices of a month ago may come again, a news site's
-//! of this morning do not. So what was chosen much and is chosen less now is rehearsed less; what is chosen a few times in
-//! thousands, as most of a shop is, hardly notices.
+//! How far back is worth rehearsing depends on the stream: a shop's choices of a month ago may come again, a news
+//! site's of this morning do not. So what was chosen much and is chosen less now is rehearsed less; what is chosen a few
+//! times in thousands, as most of a shop is, hardly notices.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -11,9 +11,9 @@ use crate::history::Seen;
 
 /// Draws that may be passed over for one example; where so many were, nothing is rehearsed in its place.
 const TRIES: usize = 8;
-/// Choices that both counts of an item are thought to have besides, so that chance says little. With 3, the long tail of a
-/// shop is rehearsed too little (ADER loses 0.2 of its recall), and news gains no more than with 30. Counts are of the last
-/// 8,192 choices: an example from before so many were made is never passed over.
+/// Choices that both counts of an item are thought to have besides, so that chance says little. With 3, the long tail of
+/// a shop is rehearsed too little (ADER loses 0.2 of its recall), and news gains no more than with 30. Counts are of the
+/// last 8,192 choices: an example from before so many were made is hardly ever passed over.
 const BENEFIT_OF_DOUBT: u32 = 30;
 
 /// A choice and what came before it.

@@ -20,8 +20,8 @@ use crate::trainable::{Choices, Examples, NOBODY};
 /// Rivals of the chosen candidate that the ranker is trained against: the best, and some of the others.
 const HARD_RIVALS: usize = 24;
 const EASY_RIVALS: usize = 16;
-/// On this share of the examples the ranker sees the user's repeats as a version does that does not know of them yet. A half,
-/// with all of popularity left out, too, gained 0.2 more on ADER's first four blocks, and cost streams 0.1 of MRR.
+/// On this share of the examples the ranker sees the user's repeats as a version does that does not know of them yet. A
+/// half, with all of popularity left out, too, gained 0.2 more on ADER's first four blocks, and cost streams 0.1 of MRR.
 const UNAWARE: f64 = 0.25;
 
 impl Learner {
@@ -77,11 +77,11 @@ impl Learner {
             let unaware = rng.random_bool(UNAWARE);
             for (n, (candidate, many)) in list.iter().enumerate() {
                 let cell = row * width + n;
-                let mut seen = candidate.features;
+                let mut shown = candidate.features;
                 if unaware && candidate.origin == Origin::Repeat {
-                    features::forget_own_choice(&mut seen);
+                    features::forget_own_choice(&mut shown);
                 }
-                features[cell * FEATURES..(cell + 1) * FEATURES].copy_from_slice(&seen);
+                features[cell * FEATURES..(cell + 1) * FEATURES].copy_from_slice(&shown);
                 stands_for[cell] = *many;
             }
         }

@@ -23,8 +23,8 @@ use next_items::Learned;
 pub(crate) struct Args {
     /// A folder with period_0.txt, period_1.txt, …: one `session item` a line.
     folder: PathBuf,
-    /// Passes before the next block is predicted: the first over the block itself, each further one at most as many examples of
-    /// the replay buffer, for the encoder alone.
+    /// Passes before the next block is predicted: the first over the block itself, each further one at most as many
+    /// examples of the replay buffer, for the encoder alone.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     passes: u16,
     /// Predict only the first N blocks.
@@ -133,11 +133,10 @@ pub(crate) fn go(
     // Learning from block t - 1 ends before block t is looked at.
     for (past, next) in blocks.iter().zip(&blocks[1..]) {
         let started = Instant::now();
-        learn(&mut learner, past, run.learned, micro_batch, progress);
+        learn(&mut learner, past, learned.events(), micro_batch, progress);
         run.replay_buffer = rehearse(&mut learner, past, micro_batch, passes);
         run.learning_seconds += started.elapsed().as_secs_f64();
         learned.take_in(past);
-        run.learned = learned.events();
         // What a scorer would serve: rows as versions carry them, vectors as its table holds them.
         let model = Model::of(learner.knowledge()).published(table)?;
         let test = next.test(|item| learned.knows(item));
@@ -156,6 +155,7 @@ pub(crate) fn go(
             seconds: started.elapsed().as_secs_f64(),
         });
     }
+    run.learned = learned.events();
     Ok(run)
 }
 
@@ -170,8 +170,8 @@ fn learn(learner: &mut Learner, block: &Block, before: usize, micro_batch: usize
     }
 }
 
-/// The passes after the first: at most as many examples of the replay buffer as the block has events, each pass, for the encoder
-/// alone. Gives how many interactions the buffer holds.
+/// The passes after the first: at most as many examples of the replay buffer as the block has events, each pass, for the
+/// encoder alone. Gives how many interactions the buffer holds.
 fn rehearse(learner: &mut Learner, block: &Block, micro_batch: usize, passes: u16) -> usize {
     let steps = block.events.len().div_ceil(micro_batch) * usize::from(passes - 1);
     (0..steps).for_each(|_| learner.rehearse(micro_batch));
