@@ -92,8 +92,8 @@ pub(crate) fn gather(knowledge: &Knowledge, query: &Query<'_>, evidence: &Eviden
     query.retrieved.iter().enumerate().for_each(|(n, (_, key))| offer(*key, Origin::Sequence, n));
     evidence.most_alike(most / 2).into_iter().enumerate().for_each(|(n, key)| offer(key, Origin::Content, n));
     for h in 0..HALF_LIVES {
-        let leaders = knowledge.popular.leaders(h).take(most / 2);
-        leaders.enumerate().for_each(|(n, key)| offer(key, Origin::Popularity, n));
+        let leaders = evidence.since.leaders(&knowledge.popular, h, most / 2);
+        leaders.into_iter().enumerate().for_each(|(n, key)| offer(key, Origin::Popularity, n));
     }
     let newest = knowledge.newest.iter().rev().take(most / 4);
     newest.enumerate().for_each(|(n, (_, key))| offer(*key, Origin::New, n));

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::history::Seen;
 use crate::keymap::KeyMap;
 
 /// The ways in which two items may belong together, each with a weight of its own.
@@ -64,6 +65,24 @@ impl Memory {
     }
 }
 
+/// How a choice is paired with those before it, which come newest first, at most `window` of them: the key of each, and
+/// what the pairs from there to here and from here to there gain. The nearer in place and in time, the more.
+#[allow(clippy::cast_precision_loss)] // small counts and hours
+pub(crate) fn pairs_of<'a>(
+    choice: &'a Seen,
+    weight: f32,
+    before: impl Iterator<Item = &'a Seen>,
+    window: usize,
+) -> impl Iterator<Item = (u64, Ways, Ways)> {
+    let others = before.filter(|seen| seen.key != choice.key).take(window);
+    others.enumerate().map(move |(distance, seen)| {
+        let days = (choice.ts - seen.ts).max(0) as f32 / 86_400_000.0;
+        let near = weight / ((distance as f32 + 1.0) * (1.0 + days));
+        let next = if distance == 0 { near } else { 0.0 };
+        (seen.key, [next, near, 0.0, near], [0.0, 0.0, near, near])
+    })
+}
+
 /// Neighbours by item key.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Covisitation {
@@ -71,33 +90,10 @@ pub(crate) struct Covisitation {
 }
 
 impl Covisitation {
-    /// Adds `weights` to the pair `from → to` at the event time `ts`; at the bound the weakest neighbour gives way.
+    /// Adds `weights` to the pair `from → to` at the event time `ts`.
     pub(crate) fn add(&mut self, from: u64, to: u64, weights: Ways, ts: i64, memory: &Memory) {
-        let neighbours = self
-            .map
-            .entry(from)
-            .or_insert_with(|| Arc::new(Neighbours { at: ts, totals: [0.0; WAYS], list: Vec::with_capacity(4) }));
-        let neighbours = Arc::make_mut(neighbours);
-        let mut weights = weights;
-        if ts > neighbours.at {
-            let remains = memory.remains(ts - neighbours.at);
-            scale(&mut neighbours.totals, &remains);
-            neighbours.list.iter_mut().for_each(|n| scale(&mut n.weights, &remains));
-            neighbours.at = ts;
-        } else {
-            scale(&mut weights, &memory.remains(neighbours.at - ts)); // it came late and is as old as it is
-        }
-        neighbours.totals.iter_mut().zip(weights).for_each(|(total, weight)| *total += weight);
-        if let Some(known) = neighbours.list.iter_mut().find(|n| n.key == to) {
-            known.weights.iter_mut().zip(weights).for_each(|(known, weight)| *known += weight);
-            return;
-        }
-        let new = Neighbour { key: to, weights };
-        if neighbours.list.len() < memory.neighbours {
-            neighbours.list.push(new);
-        } else if let Some(weakest) = neighbours.list.iter_mut().min_by(|a, b| a.strength().total_cmp(&b.strength())) {
-            *weakest = new;
-        }
+        let neighbours = self.map.entry(from).or_insert_with(|| Arc::new(Neighbours::new(ts)));
+        Arc::make_mut(neighbours).add(to, weights, ts, memory);
     }
 
     pub(crate) fn get(&self, key: u64) -> Option<&Arc<Neighbours>> {
@@ -126,6 +122,34 @@ fn scale(weights: &mut Ways, by: &Ways) {
 }
 
 impl Neighbours {
+    /// Of an item that was never paired.
+    pub(crate) fn new(ts: i64) -> Self {
+        Self { at: ts, totals: [0.0; WAYS], list: Vec::with_capacity(4) }
+    }
+
+    /// Adds `weights` to the pair with `to` at the event time `ts`; at the bound the weakest neighbour gives way.
+    pub(crate) fn add(&mut self, to: u64, mut weights: Ways, ts: i64, memory: &Memory) {
+        if ts > self.at {
+            let remains = memory.remains(ts - self.at);
+            scale(&mut self.totals, &remains);
+            self.list.iter_mut().for_each(|n| scale(&mut n.weights, &remains));
+            self.at = ts;
+        } else {
+            scale(&mut weights, &memory.remains(self.at - ts)); // it came late and is as old as it is
+        }
+        self.totals.iter_mut().zip(weights).for_each(|(total, weight)| *total += weight);
+        if let Some(known) = self.list.iter_mut().find(|n| n.key == to) {
+            known.weights.iter_mut().zip(weights).for_each(|(known, weight)| *known += weight);
+            return;
+        }
+        let new = Neighbour { key: to, weights };
+        if self.list.len() < memory.neighbours {
+            self.list.push(new);
+        } else if let Some(weakest) = self.list.iter_mut().min_by(|a, b| a.strength().total_cmp(&b.strength())) {
+            *weakest = new;
+        }
+    }
+
     /// Each neighbour's share of everything the item was paired with, 0 to 1, by way.
     pub(crate) fn shares(&self) -> impl Iterator<Item = (u64, Ways)> + '_ {
         let scales = self.totals.map(|total| if total > LEAST_TOTAL { total.recip() } else { 0.0 });

@@ -2,12 +2,13 @@
 
 use crate::candidates::{Candidate, Origin, Query};
 use crate::catalog::Alike;
-use crate::covisitation::{AHEAD, BEHIND, LATELY, NEXT, WAYS, Ways};
+use crate::covisitation::{AHEAD, BEHIND, LATELY, NEXT, Neighbours, WAYS, Ways};
 use crate::history::Seen;
 use crate::keymap::Plain;
 use crate::knowledge::Knowledge;
-use crate::popularity::{HALF_LIVES, LEAST_LOG_SHARE};
+use crate::popularity::{HALF_LIVES, LEAST_LOG_SHARE, log_shares};
 use crate::quality::{Rank, rank_of};
+use crate::since::{Counts, Since};
 
 /// Features of one candidate.
 pub(crate) const FEATURES: usize = 43;
@@ -61,6 +62,8 @@ pub(crate) struct Own {
 /// What is known for one query before any candidate is looked at.
 #[derive(Debug)]
 pub(crate) struct Evidence {
+    /// What the user chose since the version was made.
+    pub(crate) since: Since,
     pairs: Plain<Paired>,
     sessions: Plain<f32>,
     alike: Plain<Alike>,
@@ -78,8 +81,12 @@ impl Evidence {
         let last = query.history.iter().rfind(|seen| seen.kind.is_positive());
         let last = last.and_then(|seen| knowledge.items.slot(seen.key));
         let sessions = knowledge.sessions.neighbours(query.user, query.history, &knowledge.settings.session_bounds());
+        let newest_first = query.history.iter().rev().filter(|seen| seen.kind.is_positive());
+        let asking: Vec<u64> = newest_first.take(knowledge.settings.covisitation_window).map(|seen| seen.key).collect();
+        let since = Since::new(knowledge, query.user, query.history, &asking);
         Self {
-            pairs: pairs(knowledge, query.history),
+            pairs: pairs(knowledge, &since, &asking),
+            since,
             best_session: sessions.values().copied().fold(0.0, f32::max),
             sessions,
             alike: query.catalog.alike(query.history),
@@ -161,13 +168,12 @@ fn own(history: &[Seen]) -> Plain<Own> {
     own
 }
 
-/// Sums the shares that a history's last items give to their neighbours.
-fn pairs(knowledge: &Knowledge, history: &[Seen]) -> Plain<Paired> {
+/// Sums the shares that a user's last items, newest first, give to their neighbours.
+fn pairs(knowledge: &Knowledge, since: &Since, asking: &[u64]) -> Plain<Paired> {
     let mut pairs: Plain<Paired> = Plain::default();
     let mut fade = 1.0;
-    let newest_first = history.iter().rev().filter(|seen| seen.kind.is_positive());
-    for (distance, seen) in newest_first.take(knowledge.settings.covisitation_window).enumerate() {
-        for (key, shares) in knowledge.covisitation.get(seen.key).into_iter().flat_map(|n| n.shares()) {
+    for (distance, from) in asking.iter().enumerate() {
+        for (key, shares) in since.neighbours(knowledge, *from).into_iter().flat_map(Neighbours::shares) {
             let paired = pairs.entry(key).or_default();
             match distance {
                 0 => paired.last = shares,
@@ -227,22 +233,6 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum()
 }
 
-/// Where a repeat's features show pairs, popularity of the last minutes and hour, and when the item was chosen last.
-const OWN_TRACES: [std::ops::Range<usize>; 2] = [4..17, 20..22];
-const SINCE_LAST: usize = 33;
-/// In the place of the time since the last choice of an item where that was the user's own and is not known of.
-const UNKNOWN_CHOICE: f32 = -1.0;
-
-/// Takes out of a repeat's features what the user's own choice of it leaves in them once a version knows of that
-/// choice. Without this the ranker would find repeats by the traces that they leave, and miss them where a version is
-/// older than they are: with a model frozen for a week (ADER) it missed 7 of 100, on the stream 1.
-pub(crate) fn forget_own_choice(features: &mut [f32; FEATURES]) {
-    for traces in OWN_TRACES {
-        features[traces].fill(0.0);
-    }
-    features[SINCE_LAST] = UNKNOWN_CHOICE;
-}
-
 /// The features of one candidate; every one lies roughly between -3 and 3.
 #[allow(clippy::cast_precision_loss)] // counts
 pub(crate) fn of(
@@ -258,7 +248,10 @@ pub(crate) fn of(
     let Paired { last, before, sum, linked } = evidence.pairs.get(&candidate.key).copied().unwrap_or_default();
     let session = evidence.sessions.get(&candidate.key).copied().unwrap_or_default();
     let entry = items.entry(candidate.slot);
-    let shares = entry.map_or([LEAST_LOG_SHARE; HALF_LIVES], |entry| knowledge.popular.log_shares(&entry.counters));
+    let since = evidence.since.counts(candidate.key);
+    let counts = since.copied().or_else(|| entry.map(Counts::of));
+    let shares =
+        counts.map_or([LEAST_LOG_SHARE; HALF_LIVES], |counts| log_shares(&counts.counters, evidence.since.totals()));
     let expected = shares[HALF_LIVES - 1];
     let lift = |share: f32| if share > 0.0 { ((share.ln() - expected) / 4.0).clamp(-2.0, 3.0) } else { 0.0 };
     let place = |origin: Origin| of_place(candidate.places[origin as usize]);
@@ -271,7 +264,7 @@ pub(crate) fn of(
     let bought = latest.is_some_and(|seen| matches!(seen.kind, schemas::Kind::Cart | schemas::Kind::Purchase));
     let flag = |yes: bool| f32::from(u8::from(yes));
     let [length, repetition, tempo, known] = evidence.context;
-    let mut features = [
+    [
         cosine * 5.0,
         place(Origin::Sequence),
         ((cosine - evidence.best_cosine) / knowledge.settings.temperature / 4.0).max(-3.0),
@@ -297,7 +290,7 @@ pub(crate) fn of(
         (shares[2] + 16.0) / 5.0,
         (shares[3] + 16.0) / 5.0,
         place(Origin::Popularity),
-        entry.map_or(0.0, |entry| (1.0 + entry.sightings as f32).ln() / 4.0),
+        counts.map_or(0.0, |counts| (1.0 + counts.sightings as f32).ln() / 4.0),
         flag(back.is_some()),
         back.map_or(0.0, |n| 1.0 / (1.0 + n as f32)),
         flag(back == Some(0)),
@@ -305,7 +298,7 @@ pub(crate) fn of(
         latest.map_or(0.0, |seen| log_seconds(query.ts - seen.ts)),
         flag(bought),
         entry.map_or(0.0, |entry| log_seconds(now - entry.first_ts)),
-        entry.map_or(0.0, |entry| log_seconds(now - entry.last_ts)),
+        counts.map_or(0.0, |counts| log_seconds(if since.is_some() { query.ts } else { now } - counts.last_ts)),
         place(Origin::New),
         alike.last,
         alike.sum,
@@ -315,9 +308,5 @@ pub(crate) fn of(
         repetition,
         tempo,
         known,
-    ];
-    if latest.is_some_and(|seen| seen.ts > knowledge.now) {
-        forget_own_choice(&mut features);
-    }
-    features
+    ]
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use imbl::OrdSet;
 
-use crate::covisitation::Covisitation;
+use crate::covisitation::{self, Covisitation};
 use crate::dense;
 use crate::encoder::{self, Encoder};
 use crate::history::Seen;
@@ -191,7 +191,7 @@ impl Knowledge {
 
     /// Counts one choice of an item, `weight` times; names the item that made room for it in the front of the table.
     pub(crate) fn count(&mut self, slot: u32, ts: i64, weight: f32) -> Option<u64> {
-        let exponents = self.clock.exponents(ts).map(|exponent| exponent + f64::from(weight).log2());
+        let exponents = self.clock.exponents_of(ts, weight);
         for (total, t) in self.popular.totals.iter_mut().zip(exponents) {
             *total = log2_add(*total, t);
         }
@@ -210,22 +210,16 @@ impl Knowledge {
 
     /// Pairs a chosen item with the items chosen before it, nearest first, `weight` times; names each item whose list
     /// changed.
-    #[allow(clippy::cast_precision_loss)] // small counts and hours
-    pub(crate) fn pair(&mut self, history: &[Seen], key: u64, ts: i64, weight: f32, mut touched: impl FnMut(u64)) {
+    pub(crate) fn pair(&mut self, history: &[Seen], choice: &Seen, weight: f32, mut touched: impl FnMut(u64)) {
         let memory = self.settings.pair_memory();
-        let known: Vec<Seen> = {
-            // An item that went has no neighbours any more: nobody would remove them again.
-            let earlier = history.iter().rev().filter(|seen| self.knows(seen) && seen.key != key);
-            earlier.take(self.settings.covisitation_window).copied().collect()
-        };
-        for (distance, seen) in known.iter().enumerate() {
-            let days = (ts - seen.ts).max(0) as f32 / 86_400_000.0;
-            let near = weight / ((distance as f32 + 1.0) * (1.0 + days));
-            let next = if distance == 0 { near } else { 0.0 };
-            self.covisitation.add(seen.key, key, [next, near, 0.0, near], ts, &memory);
-            self.covisitation.add(key, seen.key, [0.0, 0.0, near, near], ts, &memory);
-            touched(seen.key);
-            touched(key);
+        // An item that went has no neighbours any more: nobody would remove them again.
+        let before = history.iter().rev().filter(|seen| self.knows(seen));
+        let pairs: Vec<_> = covisitation::pairs_of(choice, weight, before, self.settings.covisitation_window).collect();
+        for (earlier, there, back) in pairs {
+            self.covisitation.add(earlier, choice.key, there, choice.ts, &memory);
+            self.covisitation.add(choice.key, earlier, back, choice.ts, &memory);
+            touched(earlier);
+            touched(choice.key);
         }
     }
 

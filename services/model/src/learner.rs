@@ -346,7 +346,8 @@ impl Learner {
         let displaced = self.knowledge.count(slot, example.ts, example.weight);
         self.changed.items.extend(displaced.into_iter().chain([key]));
         let pairs = &mut self.changed.pairs;
-        self.knowledge.pair(&example.history, key, example.ts, example.weight, |touched| {
+        let choice = Seen { key, kind: example.kind, ts: example.ts };
+        self.knowledge.pair(&example.history, &choice, example.weight, |touched| {
             pairs.insert(touched);
         });
         let bounds = self.knowledge.settings.session_bounds();

@@ -32,6 +32,7 @@ mod rows;
 mod served;
 mod sessions;
 mod settings;
+mod since;
 mod trainable;
 
 pub use catalog::Catalog;

@@ -41,6 +41,11 @@ impl Clock {
         let t = (ts - self.origin) as f64;
         self.half_lives_ms.map(|h| t / h)
     }
+
+    /// What a choice that counts `weight` times adds to each counter, as an exponent.
+    pub(crate) fn exponents_of(&self, ts: i64, weight: f32) -> Counters {
+        self.exponents(ts).map(|exponent| exponent + f64::from(weight).log2())
+    }
 }
 
 /// The totals and, for each half-life, the items with the highest counters, bounded.
@@ -85,22 +90,22 @@ impl Popular {
         }
     }
 
-    /// Keys by falling counter of the `h`-th half-life.
-    pub(crate) fn leaders(&self, h: usize) -> impl Iterator<Item = u64> + '_ {
-        self.leaders[h].iter().rev().map(|(_, key)| *key)
+    /// Counters of the `h`-th half-life, falling, each with its key.
+    pub(crate) fn leaders(&self, h: usize) -> impl Iterator<Item = (f64, u64)> + '_ {
+        self.leaders[h].iter().rev().map(|(counter, key)| (counter.0, *key))
     }
+}
 
-    /// Natural logarithm of the item's share of everything seen, decayed; bounded below.
-    #[allow(clippy::cast_possible_truncation)] // a logarithm needs no more than f32
-    pub(crate) fn log_shares(&self, counters: &Counters) -> [f32; HALF_LIVES] {
-        let mut shares = [LEAST_LOG_SHARE; HALF_LIVES];
-        for ((share, total), counter) in shares.iter_mut().zip(&self.totals).zip(counters) {
-            if counter.is_finite() {
-                *share = (((counter - total) * std::f64::consts::LN_2) as f32).max(LEAST_LOG_SHARE);
-            }
+/// Natural logarithm of an item's share of everything seen, decayed; bounded below.
+#[allow(clippy::cast_possible_truncation)] // a logarithm needs no more than f32
+pub(crate) fn log_shares(counters: &Counters, totals: &Counters) -> [f32; HALF_LIVES] {
+    let mut shares = [LEAST_LOG_SHARE; HALF_LIVES];
+    for ((share, total), counter) in shares.iter_mut().zip(totals).zip(counters) {
+        if counter.is_finite() {
+            *share = (((counter - total) * std::f64::consts::LN_2) as f32).max(LEAST_LOG_SHARE);
         }
-        shares
     }
+    shares
 }
 
 /// The logarithm of a share too small to tell from nothing: about one in nine million.
@@ -152,8 +157,8 @@ mod tests {
         popular.update(1, &never, &[1.0; HALF_LIVES]);
         popular.update(2, &never, &[2.0; HALF_LIVES]);
         popular.update(1, &[1.0; HALF_LIVES], &[3.0; HALF_LIVES]);
-        assert_eq!(popular.leaders(0).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(popular.leaders(0).map(|(_, key)| key).collect::<Vec<_>>(), [1, 2]);
         popular.remove(1, &[3.0; HALF_LIVES]);
-        assert_eq!(popular.leaders(0).collect::<Vec<_>>(), [2]);
+        assert_eq!(popular.leaders(0).map(|(_, key)| key).collect::<Vec<_>>(), [2]);
     }
 }

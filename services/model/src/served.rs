@@ -17,7 +17,7 @@ use crate::history::Seen;
 use crate::knowledge::Knowledge;
 use crate::learner::Changed;
 use crate::payload::{Frozen, Payload};
-use crate::popularity::HALF_LIVES;
+use crate::popularity::{HALF_LIVES, log_shares};
 use crate::ranker::Ranker;
 use crate::retrieval::retrieve;
 use crate::rows::RowEncoding;
@@ -336,10 +336,10 @@ impl Model {
     pub fn hot(&self, catalog: &Catalog, k: usize, ts: i64) -> Vec<(Option<Arc<str>>, Vec<SlateEntry>)> {
         let stranger = UserView { user: 0, history: &[], ts };
         let overall = self.slates(&[stranger], catalog, k).pop().unwrap_or_default();
-        let leaders = (0..HALF_LIVES).flat_map(|h| self.knowledge.popular.leaders(h));
+        let leaders = (0..HALF_LIVES).flat_map(|h| self.knowledge.popular.leaders(h)).map(|(_, key)| key);
         let score = |key: u64| {
             let entry = self.knowledge.items.get(key)?;
-            let shares = self.knowledge.popular.log_shares(&entry.counters);
+            let shares = log_shares(&entry.counters, &self.knowledge.popular.totals);
             Some(shares[HALF_LIVES / 2].exp())
         };
         let mut lists = self.by_category(leaders, catalog, k, Origin::Popularity, score);

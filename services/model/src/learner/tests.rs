@@ -3,6 +3,8 @@
 use super::*;
 use crate::checkpoint::split;
 use crate::encoder::Architecture;
+use crate::features::FEATURES;
+use crate::popularity::log_shares;
 use crate::rows::RowEncoding;
 use crate::served::UserView;
 use schemas::checkpoint::Manifest;
@@ -160,28 +162,70 @@ fn a_restored_learner_rehearses_what_the_other_would_have() {
     assert!(now * 3 < as_ever, "{now} and {as_ever} of 2000");
 }
 
+/// Every candidate of a query, by key.
+fn looked_at(knowledge: &Knowledge, user: u64, history: &[Seen]) -> BTreeMap<u64, [f32; FEATURES]> {
+    let ts = history.last().expect("somebody who chose").ts;
+    let vector = knowledge.encode(&[(history, ts)]);
+    let catalog = Catalog::default();
+    let query = Query { user, history, vector: &vector, retrieved: &[], catalog: &catalog, ts };
+    let list = candidates::gather(knowledge, &query, &Evidence::new(knowledge, &query));
+    list.into_iter().map(|candidate| (candidate.key, candidate.features)).collect()
+}
+
+/// The largest difference of a feature, and which it is.
+fn farthest(left: &BTreeMap<u64, [f32; FEATURES]>, right: &BTreeMap<u64, [f32; FEATURES]>) -> (f32, usize) {
+    let differences = left.iter().filter_map(|(key, left)| Some((left, right.get(key)?)));
+    let each = differences.flat_map(|(left, right)| (0..FEATURES).map(|n| ((left[n] - right[n]).abs(), n)));
+    each.max_by(|a, b| a.0.total_cmp(&b.0)).expect("they have candidates in common")
+}
+
 #[test]
-fn a_repeat_looks_the_same_whether_or_not_the_choice_before_left_traces() {
+fn an_older_version_sees_a_users_newer_choices_as_one_that_counted_them() {
     let mut learner = Learner::new(settings()).expect("flex opens");
     learn(&mut learner, &stream(1_200));
-    let knowledge = learner.knowledge();
-    let repeat_at = |ts: i64| {
-        let history =
-            [Seen { key: key_of("i7"), kind: Kind::View, ts }, Seen { key: key_of("i8"), kind: Kind::View, ts }];
-        let vector = knowledge.encode(&[(&history, ts)]);
-        let catalog = Catalog::default();
-        let query = Query { user: 0, history: &history, vector: &vector, retrieved: &[], catalog: &catalog, ts };
-        let list = candidates::gather(knowledge, &query, &Evidence::new(knowledge, &query));
-        let repeat = list.into_iter().find(|candidate| candidate.key == key_of("i7")).expect("a repeat is a candidate");
-        repeat.features
-    };
-    // The version knows of a choice in its time: i8 follows i7, and both are popular.
-    let mut known = repeat_at(knowledge.now);
-    let newer = repeat_at(knowledge.now + 1);
-    assert!(known != newer && known[4..17].iter().any(|pair| *pair != 0.0));
-    crate::features::forget_own_choice(&mut known);
-    let alike = known.iter().zip(&newer).filter(|(known, newer)| (*known - *newer).abs() < 1e-3).count();
-    assert_eq!(alike, known.len(), "{known:?} {newer:?}");
+    let (user, start) = (key_of("somebody"), learner.knowledge().now);
+    let chosen = [
+        ("i7", Kind::View),
+        ("i8", Kind::Purchase),
+        ("i7", Kind::View),
+        ("i30", Kind::View),
+        ("i8", Kind::View),
+        ("i55", Kind::Cart),
+    ];
+    // The version knows of none of the choices, or of the first two.
+    let mut older = vec![learner.knowledge().clone()];
+    let mut history: Vec<Seen> = Vec::new();
+    for (n, (item_id, kind)) in chosen.into_iter().enumerate() {
+        let seen = Seen { key: key_of(item_id), kind, ts: start + 1 + n as i64 };
+        learner.knowledge.now = seen.ts;
+        learner.sight(&Example {
+            user_id: "somebody".to_owned(),
+            user,
+            history: history.clone(),
+            key: seen.key,
+            kind,
+            ts: seen.ts,
+            asked_at: seen.ts,
+            item_id: item_id.to_owned(),
+            weight: learner.knowledge.settings.weights.of(kind),
+            chosen_then: 0,
+        });
+        history.push(seen);
+        if n == 1 {
+            older.push(learner.knowledge().clone());
+        }
+    }
+    let counted = looked_at(learner.knowledge(), user, &history);
+    for older in &older {
+        let added = looked_at(older, user, &history);
+        assert_eq!(added.keys().collect::<Vec<_>>(), counted.keys().collect::<Vec<_>>());
+        let (difference, feature) = farthest(&added, &counted);
+        assert!(difference < 0.01, "feature {feature} differs by {difference}");
+    }
+    // Where nothing is added it shows: the version believes that it knows of everything up to its own time.
+    let mut blind = older.swap_remove(0);
+    blind.now = start + 1_000;
+    assert!(farthest(&looked_at(&blind, user, &history), &counted).0 > 0.5);
 }
 
 #[test]
@@ -377,7 +421,7 @@ fn a_purchase_counts_as_often_as_its_weight_says() {
     learn(&mut learner, &stream);
     let share = |id: &str| {
         let entry = learner.knowledge.items.get(key_of(id)).expect("was met");
-        learner.knowledge.popular.log_shares(&entry.counters)[0].exp()
+        log_shares(&entry.counters, &learner.knowledge.popular.totals)[0].exp()
     };
     assert!((share("i1") - 0.75).abs() < 1e-3 && (share("i2") - 0.25).abs() < 1e-3);
 }
@@ -407,7 +451,7 @@ fn other_half_lives_take_over_what_is_popular_now() {
     let (model, _) = publish(&mut learner, &empty, PayloadKind::Snapshot, 1);
     let shares = |learner: &Learner| {
         let entry = learner.knowledge.items.get(key_of("i7")).expect("was met");
-        learner.knowledge.popular.log_shares(&entry.counters)
+        log_shares(&entry.counters, &learner.knowledge.popular.totals)
     };
     let before = shares(&learner);
     let longer = Settings { popularity_half_lives_s: [600.0, 7_200.0, 86_400.0, 864_000.0], ..settings() };

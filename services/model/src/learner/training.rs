@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use rand::RngExt;
-
 use super::example::Example;
 use super::{Changed, Learner};
-use crate::candidates::{self, Candidate, Origin};
+use crate::candidates::{self, Candidate};
 use crate::catalog::Catalog;
-use crate::features::{self, FEATURES};
+use crate::features::FEATURES;
 use crate::history::Seen;
 use crate::items::Items;
 use crate::keymap::Plain;
@@ -20,9 +18,6 @@ use crate::trainable::{Choices, Examples, NOBODY};
 /// Rivals of the chosen candidate that the ranker is trained against: the best, and some of the others.
 const HARD_RIVALS: usize = 24;
 const EASY_RIVALS: usize = 16;
-/// On this share of the examples the ranker sees the user's repeats as a version does that does not know of them yet. A
-/// half, with all of popularity left out, too, gained 0.2 more on ADER's first four blocks, and cost streams 0.1 of MRR.
-const UNAWARE: f64 = 0.25;
 
 impl Learner {
     /// Trains the encoder, not the ranker, on the buffer alone: one step on at most `examples` of its examples.
@@ -72,16 +67,10 @@ impl Learner {
         let mut features = vec![0.0; cells * FEATURES];
         let mut stands_for = vec![NOBODY; cells];
         let weights = choices.iter().map(|(weight, _)| *weight).collect();
-        let mut rng = self.rng(3);
         for (row, (_, list)) in choices.iter().enumerate() {
-            let unaware = rng.random_bool(UNAWARE);
             for (n, (candidate, many)) in list.iter().enumerate() {
                 let cell = row * width + n;
-                let mut shown = candidate.features;
-                if unaware && candidate.origin == Origin::Repeat {
-                    features::forget_own_choice(&mut shown);
-                }
-                features[cell * FEATURES..(cell + 1) * FEATURES].copy_from_slice(&shown);
+                features[cell * FEATURES..(cell + 1) * FEATURES].copy_from_slice(&candidate.features);
                 stands_for[cell] = *many;
             }
         }
