@@ -26,7 +26,7 @@ const LENGTH: usize = 10;
 const NEGATIVES: usize = 256;
 /// Choices remembered as negatives; drawing from them follows what is popular now.
 const RECENT: usize = 8_192;
-const ROW_RATE: f32 = 0.1;
+const ROW_RATE: f32 = 0.2;
 const DENSE_RATE: f64 = 3e-3;
 
 /// A recurrent network over a session's last items.
