@@ -65,9 +65,15 @@ impl Memory {
     }
 }
 
+/// The items whose neighbours are looked at for a user: those chosen last, newest first, as often as they were chosen.
+pub(crate) fn asking(history: &[Seen], window: usize) -> Vec<u64> {
+    let newest_first = history.iter().rev().filter(|seen| seen.kind.is_positive());
+    newest_first.take(window).map(|seen| seen.key).collect()
+}
+
 /// How a choice is paired with those before it, which come newest first, at most `window` of them: the key of each, and
 /// what the pairs from there to here and from here to there gain. The nearer in place and in time, the more.
-#[allow(clippy::cast_precision_loss)] // small counts and hours
+#[allow(clippy::cast_precision_loss)] // small counts and days
 pub(crate) fn pairs_of<'a>(
     choice: &'a Seen,
     weight: f32,

@@ -2,7 +2,7 @@
 
 use crate::candidates::{Candidate, Origin, Query};
 use crate::catalog::Alike;
-use crate::covisitation::{AHEAD, BEHIND, LATELY, NEXT, Neighbours, WAYS, Ways};
+use crate::covisitation::{self, AHEAD, BEHIND, LATELY, NEXT, Neighbours, WAYS, Ways};
 use crate::history::Seen;
 use crate::keymap::Plain;
 use crate::knowledge::Knowledge;
@@ -77,15 +77,12 @@ pub(crate) struct Evidence {
 }
 
 impl Evidence {
-    pub(crate) fn new(knowledge: &Knowledge, query: &Query<'_>) -> Self {
+    pub(crate) fn new(knowledge: &Knowledge, query: &Query<'_>, since: Since) -> Self {
         let last = query.history.iter().rfind(|seen| seen.kind.is_positive());
         let last = last.and_then(|seen| knowledge.items.slot(seen.key));
         let sessions = knowledge.sessions.neighbours(query.user, query.history, &knowledge.settings.session_bounds());
-        let newest_first = query.history.iter().rev().filter(|seen| seen.kind.is_positive());
-        let asking: Vec<u64> = newest_first.take(knowledge.settings.covisitation_window).map(|seen| seen.key).collect();
-        let since = Since::new(knowledge, query.user, query.history, &asking);
         Self {
-            pairs: pairs(knowledge, &since, &asking),
+            pairs: pairs(knowledge, &since, query.history),
             since,
             best_session: sessions.values().copied().fold(0.0, f32::max),
             sessions,
@@ -169,7 +166,8 @@ fn own(history: &[Seen]) -> Plain<Own> {
 }
 
 /// Sums the shares that a user's last items, newest first, give to their neighbours.
-fn pairs(knowledge: &Knowledge, since: &Since, asking: &[u64]) -> Plain<Paired> {
+fn pairs(knowledge: &Knowledge, since: &Since, history: &[Seen]) -> Plain<Paired> {
+    let asking = covisitation::asking(history, knowledge.settings.covisitation_window);
     let mut pairs: Plain<Paired> = Plain::default();
     let mut fade = 1.0;
     for (distance, from) in asking.iter().enumerate() {
@@ -248,8 +246,7 @@ pub(crate) fn of(
     let Paired { last, before, sum, linked } = evidence.pairs.get(&candidate.key).copied().unwrap_or_default();
     let session = evidence.sessions.get(&candidate.key).copied().unwrap_or_default();
     let entry = items.entry(candidate.slot);
-    let since = evidence.since.counts(candidate.key);
-    let counts = since.copied().or_else(|| entry.map(Counts::of));
+    let counts = evidence.since.counts(candidate.key).copied().or_else(|| entry.map(Counts::of));
     let shares =
         counts.map_or([LEAST_LOG_SHARE; HALF_LIVES], |counts| log_shares(&counts.counters, evidence.since.totals()));
     let expected = shares[HALF_LIVES - 1];
@@ -261,6 +258,7 @@ pub(crate) fn of(
     let alike = evidence.alike.get(&candidate.key).copied().unwrap_or_default();
     // A version knows nothing of what happened after it: ages beyond it would be of a kind never trained on.
     let now = query.ts.min(knowledge.now);
+    let by_user = |counts: &Counts| latest.is_some_and(|own| own.ts >= counts.last_ts);
     let bought = latest.is_some_and(|seen| matches!(seen.kind, schemas::Kind::Cart | schemas::Kind::Purchase));
     let flag = |yes: bool| f32::from(u8::from(yes));
     let [length, repetition, tempo, known] = evidence.context;
@@ -298,7 +296,7 @@ pub(crate) fn of(
         latest.map_or(0.0, |seen| log_seconds(query.ts - seen.ts)),
         flag(bought),
         entry.map_or(0.0, |entry| log_seconds(now - entry.first_ts)),
-        counts.map_or(0.0, |counts| log_seconds(if since.is_some() { query.ts } else { now } - counts.last_ts)),
+        counts.map_or(0.0, |counts| log_seconds(if by_user(&counts) { query.ts } else { now } - counts.last_ts)),
         place(Origin::New),
         alike.last,
         alike.sum,

@@ -31,6 +31,7 @@ use crate::replay::{Past, Replay};
 use crate::retrieval::retrieve;
 use crate::served::Model;
 use crate::settings::Settings;
+use crate::since::Since;
 use crate::trainable::Trainable;
 use example::Example;
 
@@ -314,7 +315,7 @@ impl Learner {
             let item = self.knowledge.items.get(example.key).map(|entry| (entry.first_ts, entry.sightings));
             let Example { user, history, asked_at: ts, .. } = example;
             let query = Query { user: *user, history, vector, retrieved: found, catalog: &self.catalog, ts: *ts };
-            let evidence = Evidence::new(&self.knowledge, &query);
+            let evidence = Evidence::new(&self.knowledge, &query, Since::nothing(&self.knowledge));
             rivals.push((self.popularity.rank(example.key), evidence.pair_rank(example.key), item));
             lists.push(candidates::gather(&self.knowledge, &query, &evidence));
             self.sight(example);

@@ -21,6 +21,7 @@ use crate::popularity::{HALF_LIVES, log_shares};
 use crate::ranker::Ranker;
 use crate::retrieval::retrieve;
 use crate::rows::RowEncoding;
+use crate::since::Since;
 use crate::trainable::OptimizerStates;
 
 /// A user as the scorer knows them.
@@ -230,7 +231,11 @@ impl Model {
             .map(|((view, vector), retrieved)| {
                 let UserView { user, history, ts } = *view;
                 let query = Query { user, history, vector, retrieved, catalog, ts };
-                candidates::gather(knowledge, &query, &Evidence::new(knowledge, &query))
+                candidates::gather(
+                    knowledge,
+                    &query,
+                    &Evidence::new(knowledge, &query, Since::new(knowledge, user, history)),
+                )
             })
             .collect();
         let scores = candidates::score(knowledge, &lists);

@@ -42,6 +42,23 @@ pub(crate) struct Session {
     pub(crate) items: Vec<u64>,
 }
 
+impl Session {
+    /// Whether an item was chosen in it; of one that outgrew its bound this can no longer be told, and counts as true.
+    pub(crate) fn holds(&self, key: u64) -> bool {
+        self.items.len() >= SESSION_ITEMS || self.items.contains(&key)
+    }
+
+    /// Whether a user's last choices still belong to it: no pause since its last one that it knows of.
+    fn goes_on(&self, history: &[Seen], gap_ms: i64) -> bool {
+        let mut last = self.last_ts;
+        history.iter().filter(|seen| seen.kind.is_positive()).all(|seen| {
+            let goes_on = seen.ts - last <= gap_ms;
+            last = last.max(seen.ts);
+            goes_on
+        })
+    }
+}
+
 /// How many sessions are remembered and compared.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Bounds {
@@ -184,9 +201,11 @@ impl Sessions {
         }
     }
 
-    /// What the nearest sessions held, each item with its share of all, 0 to 1. The user's own session is no neighbour.
+    /// What the nearest sessions held, each item with its share of all, 0 to 1. The user's own session is no neighbour; one
+    /// that a pause has ended is, though it is not known yet that the next one began.
     pub(crate) fn neighbours(&self, user: u64, history: &[Seen], bounds: &Bounds) -> Plain<f32> {
-        let own = self.number_of(user);
+        let goes_on = |number: &u64| self.get(*number).is_some_and(|session| session.goes_on(history, bounds.gap_ms));
+        let own = self.number_of(user).filter(goes_on);
         // The likeness of each session, and the place in the query of the last item they have in common.
         let mut alike: Plain<Alike> = Plain::default();
         let mut weight = 1.0;

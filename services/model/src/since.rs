@@ -3,6 +3,8 @@
 //! A choice shows in the pairs, counts and times of what was chosen, and the ranker learns what that is worth. A version
 //! that is older than the choice shows nothing: a scorer's by a second or so, a frozen one by days. So that both look the
 //! same, the user's newer choices are added when the user asks. The learner itself knows of every choice before.
+//!
+//! What the encoder makes of an item, and whether it is among the items that are searched, stay as they are in the version.
 
 use std::sync::Arc;
 
@@ -11,7 +13,8 @@ use crate::history::Seen;
 use crate::items::Entry;
 use crate::keymap::Plain;
 use crate::knowledge::Knowledge;
-use crate::popularity::{Counters, NEVER, Popular, log2_add};
+use crate::popularity::{Counters, Popular, log2_add};
+use crate::sessions::Session;
 
 /// What is counted of one item.
 #[derive(Debug, Clone, Copy)]
@@ -37,31 +40,35 @@ pub(crate) struct Since {
 }
 
 impl Since {
-    /// Adds what is newer in a history than what the version knows of the user; neighbours only of the keys in `asking`.
-    pub(crate) fn new(knowledge: &Knowledge, user: u64, history: &[Seen], asking: &[u64]) -> Self {
-        let mut since =
-            Self { neighbours: Plain::default(), counts: Plain::default(), totals: knowledge.popular.totals };
-        let session = knowledge.sessions.number_of(user).and_then(|number| knowledge.sessions.get(number));
-        let known_until = session.map_or(knowledge.now, |session| session.last_ts);
-        if history.iter().all(|seen| seen.ts <= known_until) {
-            return since;
-        }
+    /// Of somebody of whom everything is known.
+    pub(crate) fn nothing(knowledge: &Knowledge) -> Self {
+        Self { neighbours: Plain::default(), counts: Plain::default(), totals: knowledge.popular.totals }
+    }
+
+    /// Adds what is newer in a history than what the version knows of the user, 0 for nobody in particular.
+    pub(crate) fn new(knowledge: &Knowledge, user: u64, history: &[Seen]) -> Self {
+        let mut since = Self::nothing(knowledge);
+        let Some(first) = first_unknown(knowledge, user, history) else { return since };
         let settings = &knowledge.settings;
         let memory = settings.pair_memory();
-        let choices: Vec<Seen> = history.iter().filter(|seen| knowledge.knows(seen)).copied().collect();
-        for (n, choice) in choices.iter().enumerate().filter(|(_, choice)| choice.ts > known_until) {
-            let weight = settings.weights.of(choice.kind);
-            // A version's time stands still: what came later counts as if it came at the end of it, not after a long silence.
-            let ts = choice.ts.min(knowledge.now);
+        let asking = covisitation::asking(history, settings.covisitation_window);
+        // A version's time stands still. What came later counts as if its last choice came at the end of that time, not after a silence.
+        let newest = history.iter().map(|seen| seen.ts).max().unwrap_or(knowledge.now);
+        let late = (newest - knowledge.now).max(0);
+        for (n, choice) in history.iter().enumerate().skip(first).filter(|(_, seen)| seen.kind.is_positive()) {
+            let (ts, weight) = (choice.ts - late, settings.weights.of(choice.kind));
             since.count(knowledge, choice, ts, weight);
-            let before = choices[..n].iter().rev();
+            // What is newer than the version is known to the learner, though not to the version.
+            let earlier = history[..n].iter().enumerate().rev();
+            let before =
+                earlier.filter(|(at, seen)| seen.kind.is_positive() && (*at >= first || knowledge.knows(seen)));
+            let before = before.map(|(_, seen)| seen);
             for (earlier, there, back) in covisitation::pairs_of(choice, weight, before, settings.covisitation_window) {
                 for (from, to, weights) in [(earlier, choice.key, there), (choice.key, earlier, back)] {
                     if asking.contains(&from) {
-                        let known = || knowledge.covisitation.get(from).map(|known| Neighbours::clone(known));
-                        let neighbours = since.neighbours.entry(from);
-                        let neighbours = neighbours.or_insert_with(|| known().unwrap_or_else(|| Neighbours::new(ts)));
-                        neighbours.add(to, weights, ts, &memory);
+                        let known = knowledge.covisitation.get(from);
+                        let copy = || known.map_or_else(|| Neighbours::new(ts), |known| Neighbours::clone(known));
+                        since.neighbours.entry(from).or_insert_with(copy).add(to, weights, ts, &memory);
                     }
                 }
             }
@@ -70,14 +77,20 @@ impl Since {
     }
 
     fn count(&mut self, knowledge: &Knowledge, choice: &Seen, ts: i64, weight: f32) {
-        let Some(entry) = knowledge.items.get(choice.key) else { return };
-        let counts = self.counts.entry(choice.key).or_insert_with(|| Counts::of(entry));
         let exponents = knowledge.clock.exponents_of(ts, weight);
-        for counters in [&mut counts.counters, &mut self.totals] {
-            counters.iter_mut().zip(&exponents).for_each(|(counter, t)| *counter = log2_add(*counter, *t));
+        let add = |counters: &mut Counters| {
+            counters
+                .iter_mut()
+                .zip(&exponents)
+                .for_each(|(counter, exponent)| *counter = log2_add(*counter, *exponent));
+        };
+        add(&mut self.totals);
+        if let Some(entry) = knowledge.items.get(choice.key) {
+            let counts = self.counts.entry(choice.key).or_insert_with(|| Counts::of(entry));
+            add(&mut counts.counters);
+            counts.sightings = counts.sightings.saturating_add(1);
+            counts.last_ts = counts.last_ts.max(choice.ts);
         }
-        counts.sightings = counts.sightings.saturating_add(1);
-        counts.last_ts = counts.last_ts.max(choice.ts);
     }
 
     /// An item's neighbours.
@@ -100,11 +113,29 @@ impl Since {
         let others = popular.leaders(h).filter(|(_, key)| !self.counts.contains_key(key)).take(k);
         let mut leaders: Vec<(f64, u64)> = others.collect();
         if !self.counts.is_empty() {
-            let own = self.counts.iter().map(|(key, counts)| (counts.counters[h], *key));
-            leaders.extend(own.filter(|(counter, _)| *counter > NEVER));
+            leaders.extend(self.counts.iter().map(|(key, counts)| (counts.counters[h], *key)));
             leaders.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
             leaders.truncate(k);
         }
         leaders.into_iter().map(|(_, key)| key).collect()
     }
+}
+
+/// Where in a history begins what the version does not know of. A user's events are in order in one partition, so that
+/// what follows an unknown choice is unknown, too, whatever its event time. A choice that comes late is missed where no
+/// other unknown one is before it, and one that repeats an item within one time.
+fn first_unknown(knowledge: &Knowledge, user: u64, history: &[Seen]) -> Option<usize> {
+    let sessions = &knowledge.sessions;
+    let session = sessions.number_of(user).and_then(|number| sessions.get(number));
+    let known_until = match session {
+        Some(session) => session.last_ts,
+        None if user == 0 => knowledge.now,
+        // Sessions go in the order of their beginning: one that was forgotten is older than those kept.
+        None if sessions.first() > 0 => sessions.get(sessions.first()).map_or(i64::MIN, |oldest| oldest.last_ts),
+        None => i64::MIN,
+    };
+    // Clocks are coarse: a basket has one time, of which the version may know a part.
+    let in_session = |seen: &Seen| session.is_none_or(|session: &Arc<Session>| session.holds(seen.key));
+    let unknown = |seen: &Seen| seen.ts > known_until || (seen.ts == known_until && !in_session(seen));
+    history.iter().position(|seen| seen.kind.is_positive() && unknown(seen))
 }

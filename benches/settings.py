@@ -1,0 +1,126 @@
+"""What each setting is worth: one changed at a time, on the first 60,000 events of three recorded logs.
+
+    python3 benches/settings.py DATA [NAME …]
+
+DATA is the folder with the logs that benches/quality.md names, NAME the settings to try (all, where none is named). Prints
+a Markdown table: HR@20 / MRR@20 after the first 20 %, as differences to the default, and the CPU time as a multiple of
+the default's on each log. `just build` comes first; THALWEG names another binary. Takes a minute for each line.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+THALWEG = os.environ.get("THALWEG", ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "debug" / "thalweg")
+EVENTS = "60000"
+
+LOGS = {
+    "Online Retail": ("online-retail.csv.gz", "--type", "purchase",
+                      "--columns", "user=CustomerID,item=StockCode,time=InvoiceDate,value=Quantity"),
+    "DIGINETICA": ("ader-diginetica",),
+    "Globo": ("globo-clicks-10-days.csv.gz", "--columns", "user=session_id,item=click_article_id,time=click_timestamp"),
+}
+
+SETTINGS = """
+encoder = "pooling"
+encoder = "hstu"
+encoder = "gru"
+dim = 32
+dim = 96
+history = 8
+history = 32
+remembered = 64
+remembered = 256
+negatives = 256
+negatives = 1024
+replay = 0.0
+replay = 2.0
+replay_examples = 5000
+temperature = 0.08
+temperature = 0.16
+temperature = 0.24
+row_learning_rate = 0.1
+row_learning_rate = 0.4
+dense_learning_rate = 0.0005
+dense_learning_rate = 0.002
+ranker_learning_rate = 0.005
+ranker_learning_rate = 0.02
+ranker_learning_rate = 0.0
+popularity_half_lives_s = [60.0, 600.0, 3600.0, 43200.0]
+popularity_half_lives_s = [3600.0, 43200.0, 259200.0, 2592000.0]
+covisitation_half_life_s = 604800.0
+covisitation_half_life_s = 7776000.0
+covisitation_short_half_life_s = 3600.0
+covisitation_neighbours = 40
+covisitation_neighbours = 160
+covisitation_window = 4
+covisitation_window = 16
+sessions = 5000
+sessions_per_item = 32
+sessions_per_item = 128
+session_neighbours = 50
+session_neighbours = 200
+session_gap_s = 1800
+candidates = 20
+candidates = 60
+retrieval_items = 8192
+admit_after = 3
+exclude_purchased = true
+""".strip().splitlines()
+
+
+def evaluate(data, log, settings):
+    """HR@20, MRR@20 and the seconds of CPU time."""
+    file, *options = LOGS[log]
+    command = [THALWEG, "evaluate", "prequential", data / file, *options, "--limit", EVENTS,
+               "--methods", "popularity", "--settings", settings, "--json"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if run.returncode:
+        sys.exit(run.stderr.strip() or f"{THALWEG} ended with {run.returncode}")
+    figures = json.loads(run.stdout)["after_20_percent"]["thalweg"]
+    return figures["hr_20"], figures["mrr_20"], resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+
+
+def signed(difference):
+    size = f"{abs(difference):.2f}"
+    return "0" if size == "0.00" else f"{'+' if difference > 0 else '−'} {size}"
+
+
+def row(cells):
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def main(data, names):
+    known = {line.split(" =")[0] for line in SETTINGS}
+    if unknown := set(names) - known:
+        sys.exit(f"there is no line for {', '.join(sorted(unknown))}: known are {', '.join(sorted(known))}")
+    lines = [line for line in SETTINGS if not names or line.split(" =")[0] in names]
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Path(folder) / "settings.toml"
+
+        def measure(line):
+            settings.write_text(f"[model]\n{line}\n")
+            return [evaluate(data, log, settings) for log in LOGS]
+
+        default = measure("")
+        row(["setting", *LOGS, "CPU time"])
+        row(["---"] * (len(LOGS) + 2))
+        row(["(the default)", *(f"{hr:.2f} / {mrr:.2f}" for hr, mrr, _ in default), "1"])
+        for n, line in enumerate(lines, 1):
+            print(f"{n} of {len(lines)}: {line}", file=sys.stderr)
+            pairs = list(zip(measure(line), default))
+            differences = [f"{signed(hr - hr0)} / {signed(mrr - mrr0)}" for (hr, mrr, _), (hr0, mrr0, _) in pairs]
+            costs = ", ".join(f"{cpu / cpu0:.2f}" for (*_, cpu), (*_, cpu0) in pairs)
+            row([f"`{line}`", *differences, costs])
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__.strip())
+    main(Path(sys.argv[1]), sys.argv[2:])
