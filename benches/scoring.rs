@@ -22,15 +22,18 @@ pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
     let limits = limits::ask(size, &[], &searches);
     for items in catalogs {
         let mut world = World::new(items);
+        let mut histories = world.histories(1_024);
         let mut learner = world.learner(size.pick(4_096, 256))?;
         let model = served(&mut learner, RowEncoding::F32)?;
         drop(learner);
         let catalog = world.catalog();
-        let histories = world.histories(1_024);
+        // As it is in a shop: who asks has just chosen something, of which the version does not know yet.
+        let asked_at = world.now() + 1;
+        histories.iter_mut().filter_map(|history| history.last_mut()).for_each(|last| last.ts = asked_at);
         let ids: Vec<&str> = world.items().iter().map(|item| item.item_id.as_str()).collect();
         let budget = Duration::from_millis(size.pick(2_000, 100));
         for batch in BATCHES {
-            let views = |history| UserView { user: 0, history, ts: world.now() };
+            let views = |history| UserView { user: 0, history, ts: asked_at };
             let users: Vec<UserView<'_>> = histories.iter().map(|history| views(history.as_slice())).collect();
             let mut turns = users.chunks_exact(batch).cycle();
             let slates = Latencies::of(budget, 5, || {
