@@ -12,8 +12,7 @@ binaries := env("CARGO_TARGET_DIR", justfile_directory() / "target") / "debug"
 default:
     just --list --unsorted
 
-# Every package at once, here and in the tests: cargo then chooses one set of features, and compiles Burn and the broker once.
-[private]
+# Build every binary. (Every package at once, here and in the tests: cargo then compiles Burn and the broker once.)
 build:
     cargo build --workspace --bins --locked
 

@@ -1,12 +1,11 @@
 """What each setting is worth: one changed at a time, on the first 60,000 events of three recorded logs.
 
-    python3 benches/settings.py DATA [NAME …]
-
-DATA is the folder with the logs that benches/quality.md names, NAME the settings to try (all, where none is named). Prints
-a Markdown table: HR@20 / MRR@20 after the first 20 %, as differences to the default, and the CPU time as a multiple of
-the default's on each log. `just build` comes first; THALWEG names another binary. Takes a minute for each line.
+Prints a Markdown table: HR@20 / MRR@20 after the first 20 %, as differences to the default, and the CPU time of the whole
+command as a multiple of the default's on each log. A line takes one to two minutes. Differences of HR@20 below 0.1 (Globo:
+0.2) and of CPU time below 0.1, on a busy machine more, are noise. Needs a built thalweg: `just build`.
 """
 
+import argparse
 import json
 import os
 import resource
@@ -16,7 +15,8 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-THALWEG = os.environ.get("THALWEG", ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "debug" / "thalweg")
+BUILT = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "debug" / "thalweg"
+THALWEG = Path(os.environ.get("THALWEG", BUILT))
 EVENTS = "60000"
 
 LOGS = {
@@ -96,31 +96,42 @@ def row(cells):
     print(f"| {' | '.join(cells)} |", flush=True)
 
 
-def main(data, names):
-    known = {line.split(" =")[0] for line in SETTINGS}
-    if unknown := set(names) - known:
-        sys.exit(f"there is no line for {', '.join(sorted(unknown))}: known are {', '.join(sorted(known))}")
-    lines = [line for line in SETTINGS if not names or line.split(" =")[0] in names]
+def arguments():
+    known = sorted({line.split(" =")[0] for line in SETTINGS})
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="the folder with the logs that benches/quality.md names")
+    parser.add_argument("setting", nargs="*", help=f"what to try, everything where nothing is named: {', '.join(known)}")
+    given = parser.parse_args()
+    if unknown := sorted(set(given.setting) - set(known)):
+        parser.error(f"there is no line for {', '.join(unknown)}: known are {', '.join(known)}")
+    if missing := [file for file, *_ in LOGS.values() if not (given.data / file).exists()]:
+        parser.error(f"{given.data} has no {', no '.join(missing)}")
+    if not THALWEG.exists():
+        parser.error(f"there is no {THALWEG}: run `just build`, or name another binary by THALWEG")
+    return given
+
+
+def main():
+    given = arguments()
+    lines = [line for line in SETTINGS if not given.setting or line.split(" =")[0] in given.setting]
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "settings.toml"
 
-        def measure(line):
+        def measure(n, line):
+            print(f"{n} of {len(lines)}: {line or 'the default'}", file=sys.stderr)
             settings.write_text(f"[model]\n{line}\n")
-            return [evaluate(data, log, settings) for log in LOGS]
+            return [evaluate(given.data, log, settings) for log in LOGS]
 
-        default = measure("")
+        default = measure(0, "")
         row(["setting", *LOGS, "CPU time"])
         row(["---"] * (len(LOGS) + 2))
         row(["(the default)", *(f"{hr:.2f} / {mrr:.2f}" for hr, mrr, _ in default), "1"])
         for n, line in enumerate(lines, 1):
-            print(f"{n} of {len(lines)}: {line}", file=sys.stderr)
-            pairs = list(zip(measure(line), default))
+            pairs = list(zip(measure(n, line), default))
             differences = [f"{signed(hr - hr0)} / {signed(mrr - mrr0)}" for (hr, mrr, _), (hr0, mrr0, _) in pairs]
             costs = ", ".join(f"{cpu / cpu0:.2f}" for (*_, cpu), (*_, cpu0) in pairs)
             row([f"`{line}`", *differences, costs])
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit(__doc__.strip())
-    main(Path(sys.argv[1]), sys.argv[2:])
+    main()

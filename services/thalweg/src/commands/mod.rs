@@ -8,7 +8,7 @@ pub(crate) mod replay;
 pub(crate) mod topics;
 
 use crate::error::Error;
-use crate::log::{Log, Options};
+use crate::log::{Log, Options, Role};
 use crate::output;
 
 /// Opens a recorded log with a bar, and tells what was left out.
@@ -17,6 +17,7 @@ pub(crate) fn open_log(path: &std::path::Path, args: &crate::cli::LogArgs) -> Re
         .columns
         .clone()
         .ok_or_else(|| Error::Other("say which column is what: --columns user=…,item=…[,time=…]".to_owned()))?;
+    let has_times = columns.get(Role::Time).is_some();
     let options = Options { columns, default_type: args.default_type, limit: args.limit };
     let bar = output::bar(1_000, "reading");
     let log = Log::open(path, &options, |progress| {
@@ -31,5 +32,21 @@ pub(crate) fn open_log(path: &std::path::Path, args: &crate::cli::LogArgs) -> Re
     for (reason, count) in &log.unread {
         output::note(format!("{count} of {} rows kept without their price: {reason}", log.rows));
     }
+    if let (true, Some((first, last))) = (has_times, log.span()) {
+        output::note(format!("{} events from {} to {}", log.len(), minute(first), minute(last)));
+        if first < YEAR_2000 {
+            output::note(
+                "warning: a shop's events are younger than the year 2000: is that the right column for time=…?",
+            );
+        }
+    }
     Ok(log)
+}
+
+/// 2000-01-01 in milliseconds since 1970: ingest takes nothing older.
+const YEAR_2000: i64 = 946_684_800_000;
+
+fn minute(ms: i64) -> String {
+    let time = jiff::Timestamp::from_millisecond(ms);
+    time.map_or_else(|_| ms.to_string(), |time| time.strftime("%Y-%m-%d %H:%M").to_string())
 }

@@ -28,8 +28,8 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     passes: u16,
     /// Predict only the first N blocks.
-    #[arg(long, value_name = "N")]
-    blocks: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    blocks: Option<u16>,
     /// How the scorer that is tested holds vectors, as its `scorer.table`: f32, f16, int8.
     #[arg(long, default_value = "f32", value_name = "ENCODING", value_parser = encoding)]
     table: RowEncoding,
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let started = Instant::now();
     floor::known(&args.verdict.floors, &NAMES)?;
     let blocks = blocks::read(&args.folder)?;
-    let tested = args.blocks.unwrap_or(usize::MAX).min(blocks.len() - 1);
+    let tested = args.blocks.map_or(usize::MAX, usize::from).min(blocks.len() - 1);
     if tested == 0 {
         return Err(Error::Other("nothing to predict: the protocol needs two blocks or more".to_owned()));
     }

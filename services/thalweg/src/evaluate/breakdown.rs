@@ -162,7 +162,8 @@ pub(super) fn shares(counts: &BTreeMap<&'static str, u64>) -> Value {
 
 pub(super) fn spell(what: &str, counts: &BTreeMap<&'static str, u64>) -> String {
     let share = |(name, _, share): (&str, u64, f64)| format!("{} {share:.1} %", name.replace('_', " "));
-    format!("{what}: {}", of_all(counts).map(share).collect::<Vec<_>>().join(", "))
+    let shares: Vec<String> = of_all(counts).map(share).collect();
+    format!("{what}: {}", if shares.is_empty() { "none".to_owned() } else { shares.join(", ") })
 }
 
 #[cfg(test)]

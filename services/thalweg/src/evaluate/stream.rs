@@ -34,6 +34,10 @@ enum Recorded {
 impl Stream {
     pub(crate) fn open(path: &Path, args: &LogArgs) -> Result<Self, Error> {
         if path.is_dir() {
+            if args.columns.is_some() {
+                let what = "a folder of period_*.txt has no columns: leave --columns out, or name a file";
+                return Err(Error::Other(what.to_owned()));
+            }
             return Self::of_blocks(blocks::read(path)?, args.limit);
         }
         let log = crate::commands::open_log(path, args)?;

@@ -35,11 +35,14 @@ pub struct BadEvent {
     pub fate: Fate,
 }
 
+/// What the ids of users begin with whose events are bad.
+pub const BAD_USERS: &str = "bad";
+
 /// Endless bad input: every reason in turn, then a good event and its repeat, and so on. The same `seed`,
 /// `now` (milliseconds since 1970) and limits give the same bytes.
 pub fn bad_events(seed: u64, now: i64, limits: BadLimits) -> impl Iterator<Item = BadEvent> + Send {
     (0u64..).flat_map(move |round| {
-        let key = format!("bad{}", (seed.wrapping_mul(31).wrapping_add(round)) % 97);
+        let key = format!("{BAD_USERS}{}", (seed.wrapping_mul(31).wrapping_add(round)) % 97);
         let refused = Reason::ALL.into_iter().map({
             let key = key.clone();
             move |reason| BadEvent {

@@ -16,7 +16,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use schemas::{Event, EventType, Item, Timestamp};
 
-pub use bad::{BadEvent, BadLimits, Fate, bad_events};
+pub use bad::{BAD_USERS, BadEvent, BadLimits, Fate, bad_events};
 
 use catalog::Catalog;
 use people::People;

@@ -49,6 +49,11 @@ impl Comparison {
         self.gains[2].interval().is_some_and(|interval| interval.low > 0.0)
     }
 
+    /// Whether it lies below zero.
+    pub(crate) fn is_loss(&self) -> bool {
+        self.gains[2].interval().is_some_and(|interval| interval.high < 0.0)
+    }
+
     /// Each measure with its difference and interval, in per cent; nulls where there are too few tests for one.
     pub(crate) fn gains(&self) -> impl Iterator<Item = (&'static str, Value)> + '_ {
         MEASURES.into_iter().zip(self.gains.iter().map(Paired::json))

@@ -30,9 +30,12 @@ pub(crate) fn tell(verdict: &Verdict, budget: &Budget, written: &str) -> Result<
     output::line("");
     output::line(verdict.sentence());
     verdict.shortened().into_iter().chain(verdict.caution()).for_each(output::line);
-    let which = if verdict.is_gain() { "the tuned settings" } else { "the starting settings" };
     let took = whole_seconds(budget.elapsed());
-    output::line(format!("{written} holds {which}; it took {took}. Use it: trainer --config {written}"));
+    output::line(if verdict.is_gain() {
+        format!("{written} holds the tuned settings; it took {took}. Use it: trainer --config {written}")
+    } else {
+        format!("{written} holds the starting settings, so that there is nothing to change; it took {took}.")
+    });
     Ok(())
 }
 

@@ -74,11 +74,12 @@ impl Verdict {
                 comparison.spell()
             ),
             Some(comparison) => format!(
-                "{} changes {} by {} on the last {held_back} interactions, which no trial saw: not surely better than \
-                 nothing, so the starting settings stay.",
+                "{} changes {} by {} on the last {held_back} interactions, which no trial saw: {}, so the starting \
+                 settings stay.",
                 self.name(best),
                 objective::NAME,
-                comparison.spell()
+                comparison.spell(),
+                if comparison.is_loss() { "it is worse" } else { "that may be chance" }
             ),
         }
     }
