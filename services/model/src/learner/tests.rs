@@ -597,7 +597,7 @@ fn a_smaller_table_can_still_be_read() {
 #[test]
 fn a_new_record_of_a_known_item_changes_its_vector_and_a_delisting_takes_the_content_back() {
     let mut learner = Learner::new(settings()).expect("flex opens");
-    learn(&mut learner, &stream(80));
+    learn(&mut learner, &stream(400));
     let vector = |learner: &Learner| {
         let slot = learner.knowledge.items.slot(key_of("i7")).expect("was met");
         learner.knowledge.items.vector(slot).to_vec()
@@ -615,7 +615,7 @@ fn what_the_shop_lists_is_not_forgotten_however_old_its_record() {
     let mut learner = Learner::new(settings()).expect("flex opens");
     let old = r#"{"item_id":"evergreen","title":"Anvil","published_at":1500000000000}"#;
     learner.catalog("evergreen", Some(&serde_json::from_str(old).expect("parses")), 1_700_000_000_000);
-    learn(&mut learner, &stream(80));
+    learn(&mut learner, &stream(400));
     assert!(learner.knowledge.items.slot(key_of("evergreen")).is_some());
     learner.catalog("evergreen", None, 0);
     learn(&mut learner, &stream(800)[400..]);
