@@ -7,8 +7,10 @@ pub(crate) mod recs;
 pub(crate) mod replay;
 pub(crate) mod topics;
 
+use schemas::Timestamp;
+
 use crate::error::Error;
-use crate::log::{Log, Options, Role};
+use crate::log::{Log, Options, Role, YEAR_2000};
 use crate::output;
 
 /// Opens a recorded log with a bar, and tells what was left out.
@@ -33,7 +35,7 @@ pub(crate) fn open_log(path: &std::path::Path, args: &crate::cli::LogArgs) -> Re
         output::note(format!("{count} of {} rows kept without their price: {reason}", log.rows));
     }
     if let (true, Some((first, last))) = (has_times, log.span()) {
-        output::note(format!("{} events from {} to {}", log.len(), minute(first), minute(last)));
+        output::note(format!("{} events from {} to {}", log.len(), Timestamp(first), Timestamp(last)));
         if first < YEAR_2000 {
             output::note(
                 "warning: a shop's events are younger than the year 2000: is that the right column for time=…?",
@@ -41,12 +43,4 @@ pub(crate) fn open_log(path: &std::path::Path, args: &crate::cli::LogArgs) -> Re
         }
     }
     Ok(log)
-}
-
-/// 2000-01-01 in milliseconds since 1970: ingest takes nothing older.
-const YEAR_2000: i64 = 946_684_800_000;
-
-fn minute(ms: i64) -> String {
-    let time = jiff::Timestamp::from_millisecond(ms);
-    time.map_or_else(|_| ms.to_string(), |time| time.strftime("%Y-%m-%d %H:%M").to_string())
 }

@@ -25,6 +25,7 @@ pub use columns::{Columns, Role};
 pub use error::LogError;
 pub(crate) use skip::by_name;
 pub use skip::{Skip, Unread, event_type};
+pub(crate) use table::YEAR_2000;
 pub use time::parse as parse_time;
 
 use source::Source;

@@ -36,9 +36,9 @@ pub(super) enum Moment<'a> {
     Place,
 }
 
-/// Event time of a log without times before its first row, each of which is a second later: 2000-01-01. Long enough
-/// ago that no row is in the future.
-const FIRST_ROW: i64 = 946_684_800_000;
+/// 2000-01-01 in milliseconds since 1970: ingest takes nothing older. Also the time of a log without times before its first
+/// row, each of which is a second later: long enough ago that no row is in the future.
+pub(crate) const YEAR_2000: i64 = 946_684_800_000;
 
 #[derive(Debug, Clone, Copy)]
 struct Row {
@@ -104,7 +104,7 @@ impl Table {
         let item = present(raw.item).ok_or(Skip::MissingItem)?;
         let ts = match raw.time {
             Moment::Millis(ms) => ms,
-            Moment::Place => FIRST_ROW + i64::try_from(self.rows).unwrap_or(i64::MAX / 2_000) * 1_000,
+            Moment::Place => YEAR_2000 + i64::try_from(self.rows).unwrap_or(i64::MAX / 2_000) * 1_000,
             Moment::Text(text) => time::parse(present(text).ok_or(Skip::MissingTime)?).ok_or(Skip::BadTime)?,
         };
         let kind = match raw.kind {
