@@ -13,6 +13,7 @@ pub mod keys;
 pub mod profile;
 pub mod slate;
 pub mod topics;
+pub mod vocabulary;
 
 /// Generated from `proto/thalweg/v1/thalweg.proto`.
 #[allow(clippy::all, missing_debug_implementations, unreachable_pub)]

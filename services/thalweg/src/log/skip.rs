@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use schemas::EventType;
+use schemas::{EventType, vocabulary};
 use serde::{Deserialize, Serialize};
 
 /// The closed list of reasons why a row gives no event.
@@ -104,28 +104,13 @@ pub(super) fn list(skipped: &BTreeMap<Skip, u64>) -> String {
     skipped.iter().map(|(reason, count)| format!("{reason} {count}")).collect::<Vec<_>>().join(", ")
 }
 
-/// Reads a type of event as public logs spell it; upper and lower case, `-`, `_` and spaces are the same.
+/// Reads a type of event as public logs spell it; see [`schemas::vocabulary`].
 ///
 /// # Errors
 /// With the types there are, when it is none of them.
 pub fn event_type(text: &str) -> Result<EventType, String> {
-    known_type(text).ok_or_else(|| {
-        format!("`{text}` is no type of event; there are view, cart, purchase, like, dislike, impression")
-    })
-}
-
-pub(super) fn known_type(text: &str) -> Option<EventType> {
-    let plain: String =
-        text.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).map(|c| c.to_ascii_lowercase()).take(24).collect();
-    Some(match plain.as_str() {
-        "view" | "click" | "pv" | "pageview" | "productview" | "detail" => EventType::View,
-        "cart" | "addtocart" | "basket" => EventType::Cart,
-        "purchase" | "buy" | "transaction" | "order" | "conversion" => EventType::Purchase,
-        "impression" | "show" | "shown" => EventType::Impression,
-        "like" | "fav" | "favorite" | "favourite" | "wishlist" => EventType::Like,
-        "dislike" => EventType::Dislike,
-        _ => return None,
-    })
+    vocabulary::event_type(text)
+        .ok_or_else(|| format!("`{text}` is no type of event; there are {}", vocabulary::TYPE_NAMES))
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use schemas::{Event, EventType, Item, Timestamp};
+use schemas::{Event, EventType, Item, Timestamp, vocabulary};
 
 use super::content::{Contents, Place};
 use super::ids::Ids;
-use super::skip::{Skip, Unread, known_type};
+use super::skip::{Skip, Unread};
 use super::time;
 
 /// A row as a reader found it; text of a missing column is empty.
@@ -109,7 +109,7 @@ impl Table {
         };
         let kind = match raw.kind {
             None => self.default_type,
-            Some(text) => known_type(present(text).ok_or(Skip::MissingType)?).ok_or(Skip::UnknownType)?,
+            Some(text) => vocabulary::event_type(present(text).ok_or(Skip::MissingType)?).ok_or(Skip::UnknownType)?,
         };
         let value = match raw.value.and_then(present) {
             None => f64::NAN,
