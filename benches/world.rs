@@ -112,7 +112,7 @@ impl World {
             histories.push(&interaction.user_id, seen);
             users.insert(interaction.user_id);
         }
-        users.iter().cycle().take(count).map(|user| histories.of(user).to_vec()).collect()
+        users.iter().cycle().take(count).map(|user| histories.as_of(user, i64::MAX).to_vec()).collect()
     }
 }
 

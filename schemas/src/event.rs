@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::proto::Kind;
 
+/// 2000-01-01T00:00:00Z in milliseconds. Anything before is a clock that was never set, or seconds.
+pub const OLDEST_TS: i64 = 946_684_800_000;
+
 /// A clickstream event. Unknown fields are left out, never an error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
@@ -48,6 +51,8 @@ pub enum EventType {
     Like,
     /// The item was disliked: it leaves the user's slate.
     Dislike,
+    /// The dislike is taken back; so does a like or a purchase.
+    Undislike,
 }
 
 impl From<EventType> for Kind {
@@ -59,6 +64,7 @@ impl From<EventType> for Kind {
             EventType::Purchase => Self::Purchase,
             EventType::Like => Self::Like,
             EventType::Dislike => Self::Dislike,
+            EventType::Undislike => Self::Undislike,
         }
     }
 }
@@ -68,6 +74,17 @@ impl Kind {
     #[must_use]
     pub const fn is_positive(self) -> bool {
         matches!(self, Self::View | Self::Cart | Self::Purchase | Self::Like)
+    }
+
+    /// What it says of an earlier dislike of the same item: `Some(true)` that the user wants none of it, `Some(false)` that
+    /// the user does. A look at it, or into the cart, says nothing: people look at what they are shown.
+    #[must_use]
+    pub const fn dislikes(self) -> Option<bool> {
+        match self {
+            Self::Dislike => Some(true),
+            Self::Like | Self::Purchase | Self::Undislike => Some(false),
+            _ => None,
+        }
     }
 }
 

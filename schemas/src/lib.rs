@@ -8,6 +8,7 @@ pub mod dead_letter;
 pub mod event;
 #[cfg(test)]
 mod golden;
+pub mod interaction;
 pub mod item;
 pub mod keys;
 pub mod profile;
@@ -24,6 +25,7 @@ pub mod proto {
 pub use checkpoint::{Manifest, VersionId};
 pub use dead_letter::{DeadLetter, Reason};
 pub use event::{Event, EventType, Timestamp};
+pub use interaction::Written;
 pub use item::Item;
 pub use keys::Keys;
 pub use profile::StoredProfile;

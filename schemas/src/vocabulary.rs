@@ -5,7 +5,7 @@
 use crate::EventType;
 
 /// Every word for a type of event, in lower case, without what separates its parts and without a plural's `s`.
-pub const TYPES: [(EventType, &[&str]); 6] = [
+pub const TYPES: [(EventType, &[&str]); 7] = [
     (
         EventType::View,
         &[
@@ -69,6 +69,7 @@ pub const TYPES: [(EventType, &[&str]); 6] = [
         ],
     ),
     (EventType::Dislike, &["dislike", "disliked", "thumbsdown"]),
+    (EventType::Undislike, &["undislike", "undisliked"]),
     (
         EventType::Impression,
         &["impression", "show", "shown", "exposure", "viewitemlist", "productlistviewed", "listview"],
@@ -89,7 +90,7 @@ pub fn event_type(word: &str) -> Option<EventType> {
 }
 
 /// The types of event by their own names, for messages.
-pub const TYPE_NAMES: &str = "view, cart, purchase, like, dislike, impression";
+pub const TYPE_NAMES: &str = "view, cart, purchase, like, dislike, undislike, impression";
 
 /// What programs write where there is nothing: SQL, Hive, pandas, R, JavaScript, Go, spreadsheets, web analytics.
 const NOTHING: [&str; 20] = [

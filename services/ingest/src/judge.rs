@@ -77,10 +77,10 @@ impl Judge {
                 continue;
             }
             progress.advance(record.partition, record.offset);
-            // A record without a timestamp arrives when it is read.
-            let arrived_at = if record.timestamp < 0 { now } else { record.timestamp };
-            let origin = Origin { partition: record.partition, offset: record.offset, arrived_at };
-            match self.validator.judge(record.value.as_deref(), origin, now) {
+            let origin =
+                Origin { partition: record.partition, offset: record.offset, arrived_at: arrival(record, now) };
+            // Our clock may be behind: what was possible when it was written is not in the future.
+            match self.validator.judge(record.value.as_deref(), origin, now.max(record.timestamp)) {
                 Ok(interaction) if progress.is_first(record.partition, &interaction) => {
                     verdict.counts.interactions += 1;
                     verdict.counts.unkeyed += u64::from(record.key != interaction.user_id.as_bytes());
@@ -107,6 +107,16 @@ impl Judge {
         ];
         headers.extend(cut_from.map(|bytes| (headers::CUT, bytes.to_string())));
         Outgoing { partition: None, key, value, timestamp: None, headers }
+    }
+}
+
+/// When an event arrived, by a clock that no sender has a say in: the broker's, or ours where the topic keeps the
+/// sender's time. One without a time arrives when it is read.
+fn arrival(record: &Record, now: i64) -> i64 {
+    match record.timestamp {
+        at if at < 0 => now,
+        at if record.by_broker => at,
+        at => at.min(now),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use schemas::event::OLDEST_TS;
 use schemas::{DeadLetter, EventType, Interaction, Kind, MAX_ID_BYTES, Reason, Source, Timestamp};
 use serde::Deserialize;
 use serde::de::value::{Error as ValueError, StrDeserializer};
@@ -9,9 +10,6 @@ use serde::de::{IgnoredAny, IntoDeserializer};
 
 use crate::config::Limits;
 use crate::wire::{Field, Wire};
-
-/// 2000-01-01T00:00:00Z in milliseconds. Anything before is a clock that was never set, or seconds.
-const OLDEST_TS: i64 = 946_684_800_000;
 
 /// A detail quotes the event; this much of it is enough to find the mistake.
 const MAX_DETAIL_BYTES: usize = 300;
@@ -23,7 +21,7 @@ pub struct Origin {
     pub partition: i32,
     /// Offset there.
     pub offset: i64,
-    /// The record's timestamp, milliseconds since 1970.
+    /// When it arrived, by a clock that its sender has no say in; milliseconds since 1970.
     pub arrived_at: i64,
 }
 
@@ -40,7 +38,7 @@ impl Validator {
         Self { limits }
     }
 
-    /// Judges the value of a record; `now` in milliseconds since 1970.
+    /// Judges the value of a record; `now` in milliseconds since 1970, by the later of our clock and the record's.
     ///
     /// Rules are tried in a fixed order, the whole message before its fields; the first that fails is the reason.
     pub fn judge(&self, value: Option<&[u8]>, origin: Origin, now: i64) -> Result<Interaction, DeadLetter> {

@@ -73,7 +73,7 @@ pub(crate) struct Query<'a> {
 pub(crate) fn gather(knowledge: &Knowledge, query: &Query<'_>, evidence: &Evidence) -> Vec<Candidate> {
     let most = knowledge.settings.candidates;
     let without_purchased = knowledge.settings.exclude_purchased;
-    let unwanted = |key: u64| evidence.own(key).is_some_and(|own| own.disliked || (without_purchased && own.bought));
+    let unwanted = |key: u64| evidence.own(key).is_some_and(|own| own.disliked() || (without_purchased && own.bought));
     let mut found: Plain<usize> = Plain::default();
     let mut offered: Vec<(u64, Places)> = Vec::with_capacity(most * 4);
     let mut offer = |key: u64, origin: Origin, place: usize| {

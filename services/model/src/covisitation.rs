@@ -82,7 +82,7 @@ pub(crate) fn pairs_of<'a>(
 ) -> impl Iterator<Item = (u64, Ways, Ways)> {
     let others = before.filter(|seen| seen.key != choice.key).take(window);
     others.enumerate().map(move |(distance, seen)| {
-        let days = (choice.ts - seen.ts).max(0) as f32 / 86_400_000.0;
+        let days = choice.ts.saturating_sub(seen.ts).max(0) as f32 / 86_400_000.0;
         let near = weight / ((distance as f32 + 1.0) * (1.0 + days));
         let next = if distance == 0 { near } else { 0.0 };
         (seen.key, [next, near, 0.0, near], [0.0, 0.0, near, near])
@@ -136,12 +136,12 @@ impl Neighbours {
     /// Adds `weights` to the pair with `to` at the event time `ts`; at the bound the weakest neighbour gives way.
     pub(crate) fn add(&mut self, to: u64, mut weights: Ways, ts: i64, memory: &Memory) {
         if ts > self.at {
-            let remains = memory.remains(ts - self.at);
+            let remains = memory.remains(ts.saturating_sub(self.at));
             scale(&mut self.totals, &remains);
             self.list.iter_mut().for_each(|n| scale(&mut n.weights, &remains));
             self.at = ts;
         } else {
-            scale(&mut weights, &memory.remains(self.at - ts)); // it came late and is as old as it is
+            scale(&mut weights, &memory.remains(self.at.saturating_sub(ts))); // it came late and is as old as it is
         }
         self.totals.iter_mut().zip(weights).for_each(|(total, weight)| *total += weight);
         if let Some(known) = self.list.iter_mut().find(|n| n.key == to) {

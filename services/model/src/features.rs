@@ -43,10 +43,10 @@ impl Paired {
 }
 
 /// What the user did with an item.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Own {
-    /// The last thing done with it was to dislike it.
-    pub(crate) disliked: bool,
+    /// What the newest interaction says that tells a dislike, or takes it back.
+    dislikes: Option<bool>,
     /// It was bought.
     pub(crate) bought: bool,
     /// Interactions since the last choice of it; `None` when it was never chosen.
@@ -57,6 +57,13 @@ pub(crate) struct Own {
     latest: Option<Seen>,
     /// How closely it followed when the last item was chosen before.
     followed: f32,
+}
+
+impl Own {
+    /// Whether it was disliked, and neither liked nor bought nor taken back since.
+    pub(crate) fn disliked(&self) -> bool {
+        self.dislikes == Some(true)
+    }
 }
 
 /// What is known for one query before any candidate is looked at.
@@ -135,15 +142,8 @@ fn best(mut scored: Vec<(f32, u64)>, k: usize) -> Vec<u64> {
 fn own(history: &[Seen]) -> Plain<Own> {
     let mut own: Plain<Own> = Plain::default();
     for (back, seen) in history.iter().rev().enumerate() {
-        let disliked = seen.kind == schemas::Kind::Dislike;
-        let known = own.entry(seen.key).or_insert(Own {
-            disliked,
-            bought: false,
-            back: None,
-            times: 0.0,
-            latest: None,
-            followed: 0.0,
-        });
+        let known = own.entry(seen.key).or_default();
+        known.dislikes = known.dislikes.or(seen.kind.dislikes()); // the newest decides
         known.bought |= seen.kind == schemas::Kind::Purchase;
         if seen.kind.is_positive() {
             known.back.get_or_insert(back);
@@ -194,7 +194,7 @@ fn context(query: &Query<'_>) -> [f32; 4] {
     keys.sort_unstable();
     keys.dedup();
     let tempo = match query.history {
-        [.., before, last] => log_seconds(last.ts - before.ts),
+        [.., before, last] => log_seconds(last.ts.saturating_sub(before.ts)),
         _ => 0.0,
     };
     [
@@ -293,10 +293,12 @@ pub(crate) fn of(
         back.map_or(0.0, |n| 1.0 / (1.0 + n as f32)),
         flag(back == Some(0)),
         times.ln_1p(),
-        latest.map_or(0.0, |seen| log_seconds(query.ts - seen.ts)),
+        latest.map_or(0.0, |seen| log_seconds(query.ts.saturating_sub(seen.ts))),
         flag(bought),
-        entry.map_or(0.0, |entry| log_seconds(now - entry.first_ts)),
-        counts.map_or(0.0, |counts| log_seconds(if by_user(&counts) { query.ts } else { now } - counts.last_ts)),
+        entry.map_or(0.0, |entry| log_seconds(now.saturating_sub(entry.first_ts))),
+        counts.map_or(0.0, |counts| {
+            log_seconds(if by_user(&counts) { query.ts } else { now }.saturating_sub(counts.last_ts))
+        }),
         place(Origin::New),
         alike.last,
         alike.sum,

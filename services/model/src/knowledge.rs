@@ -286,7 +286,7 @@ impl Arranged {
                 let cell = (row + 1) * length - 1 - n;
                 arranged.keys[cell] = Some(seen.key);
                 arranged.kinds[cell] = seen.kind as i32;
-                arranged.gaps[cell] = encoder::gap_bucket(now - seen.ts);
+                arranged.gaps[cell] = encoder::gap_bucket(now.saturating_sub(seen.ts));
             }
         }
         arranged

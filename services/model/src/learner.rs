@@ -171,11 +171,11 @@ impl Learner {
 
     /// Rebuilds histories from an interaction that the model was trained on already.
     pub fn remember(&mut self, interaction: &Interaction) {
-        let key = key_of(&interaction.item_id);
+        let (key, ts) = (key_of(&interaction.item_id), interaction.effective_ts());
         if interaction.kind().is_positive() {
             self.recent.remember(key);
             self.popularity.record(key);
-            let history = self.histories.of(&interaction.user_id);
+            let history = self.histories.as_of(&interaction.user_id, ts);
             if let Some(last) = history.last() {
                 let settings = &self.knowledge.settings;
                 let (weight, chosen) = (settings.weights.of(interaction.kind()), self.recent.count(key));
@@ -183,7 +183,7 @@ impl Learner {
             }
         }
         if interaction.kind() != Kind::Impression {
-            let seen = Seen { key, kind: interaction.kind(), ts: interaction.ts };
+            let seen = Seen { key, kind: interaction.kind(), ts };
             self.histories.push(&interaction.user_id, seen);
         }
     }
@@ -249,7 +249,7 @@ impl Learner {
         let mut examples = Vec::with_capacity(batch.len());
         for Positioned { partition, offset, interaction } in batch {
             let through = self.through.entry(*partition).or_insert(Through { next: 0, source: -1 });
-            through.next = through.next.max(offset + 1);
+            through.next = through.next.max(offset.saturating_add(1));
             let source = interaction.source.as_ref().map_or(-1, |source| source.offset);
             if source <= through.source {
                 observed.dropped += 1; // I2
@@ -257,31 +257,34 @@ impl Learner {
             }
             through.source = source;
             observed.applied += 1;
+            // No clock that is fast makes a choice weigh more, or moves the model's own.
+            let ts = interaction.effective_ts();
             if !self.started {
                 self.started = true;
-                self.knowledge.clock.origin = interaction.ts;
+                self.knowledge.clock.origin = ts;
             }
             self.knowledge.interactions += 1;
-            self.knowledge.now = self.knowledge.now.max(interaction.ts);
+            self.knowledge.now = self.knowledge.now.max(ts);
             self.arrived(interaction.arrived_at);
             let (kind, key) = (interaction.kind(), key_of(&interaction.item_id));
             if kind.is_positive() {
-                let history = self.histories.of(&interaction.user_id).to_vec();
+                // One that comes late is tested, and then trained on, in its place: against what had happened by then.
+                let history = self.histories.as_of(&interaction.user_id, ts).to_vec();
                 examples.push(Example {
-                    asked_at: history.last().map_or(interaction.ts, |seen| seen.ts),
+                    asked_at: history.last().map_or(ts, |seen| seen.ts),
                     user_id: interaction.user_id.clone(),
                     user: key_of(&interaction.user_id),
                     history,
                     key,
                     kind,
-                    ts: interaction.ts,
+                    ts,
                     item_id: interaction.item_id.clone(),
                     weight: self.knowledge.settings.weights.of(kind),
                     chosen_then: 0, // until it is counted
                 });
             }
             if kind != Kind::Impression {
-                self.histories.push(&interaction.user_id, Seen { key, kind, ts: interaction.ts });
+                self.histories.push(&interaction.user_id, Seen { key, kind, ts });
             }
         }
         examples
@@ -289,7 +292,7 @@ impl Learner {
 
     fn arrived(&mut self, at: i64) {
         // 20 ms apart is fine enough to tell freshness; the bound keeps a manifest small after an outage.
-        let bucket = at - at.rem_euclid(20);
+        let bucket = at.saturating_sub(at.rem_euclid(20));
         let arrivals = &mut self.changed.arrivals;
         *arrivals.entry(bucket).or_default() += 1;
         if arrivals.len() > MAX_ARRIVALS

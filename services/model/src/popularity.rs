@@ -38,7 +38,7 @@ impl Clock {
     /// The exponents `t/h` of a moment.
     #[allow(clippy::cast_precision_loss)] // milliseconds of a few decades fit 53 bits
     pub(crate) fn exponents(&self, ts: i64) -> Counters {
-        let t = (ts - self.origin) as f64;
+        let t = ts.saturating_sub(self.origin) as f64;
         self.half_lives_ms.map(|h| t / h)
     }
 

@@ -359,7 +359,7 @@ impl Model {
         let newest = || self.knowledge.newest.iter().rev().map(|(_, key)| *key);
         let now = self.knowledge.now;
         let score = |key: u64| {
-            let age_days = (now - self.knowledge.items.get(key)?.first_ts).max(0) as f32 / 86_400_000.0;
+            let age_days = now.saturating_sub(self.knowledge.items.get(key)?.first_ts).max(0) as f32 / 86_400_000.0;
             Some(1.0 / (1.0 + age_days))
         };
         let listed = newest().filter(|key| !catalog.is_delisted(*key));

@@ -52,7 +52,7 @@ impl Session {
     fn goes_on(&self, history: &[Seen], gap_ms: i64) -> bool {
         let mut last = self.last_ts;
         history.iter().filter(|seen| seen.kind.is_positive()).all(|seen| {
-            let goes_on = seen.ts - last <= gap_ms;
+            let goes_on = seen.ts.saturating_sub(last) <= gap_ms;
             last = last.max(seen.ts);
             goes_on
         })
@@ -87,8 +87,9 @@ pub(crate) struct Sessions {
 impl Sessions {
     /// Notes a choice in the user's session, or begins a new one; gives its number.
     pub(crate) fn note(&mut self, user: u64, key: u64, ts: i64, bounds: &Bounds) -> u64 {
-        let going_on =
-            self.number_of(user).filter(|n| self.get(*n).is_some_and(|session| ts - session.last_ts <= bounds.gap_ms));
+        let going_on = self
+            .number_of(user)
+            .filter(|n| self.get(*n).is_some_and(|session| ts.saturating_sub(session.last_ts) <= bounds.gap_ms));
         let number = going_on.unwrap_or_else(|| self.begin(user, ts, bounds));
         let at = (number - self.first) as usize;
         let Some(session) = self.kept.get_mut(at) else { return number };

@@ -54,9 +54,9 @@ impl Since {
         let asking = covisitation::asking(history, settings.covisitation_window);
         // A version's time stands still. What came later counts as if its last choice came at the end of that time, not after a silence.
         let newest = history.iter().map(|seen| seen.ts).max().unwrap_or(knowledge.now);
-        let late = (newest - knowledge.now).max(0);
+        let late = newest.saturating_sub(knowledge.now).max(0);
         for (n, choice) in history.iter().enumerate().skip(first).filter(|(_, seen)| seen.kind.is_positive()) {
-            let (ts, weight) = (choice.ts - late, settings.weights.of(choice.kind));
+            let (ts, weight) = (choice.ts.saturating_sub(late), settings.weights.of(choice.kind));
             since.count(knowledge, choice, ts, weight);
             // What is newer than the version is known to the learner, though not to the version.
             let earlier = history[..n].iter().enumerate().rev();
@@ -121,9 +121,9 @@ impl Since {
     }
 }
 
-/// Where in a history begins what the version does not know of. A user's events are in order in one partition, so that
-/// what follows an unknown choice is unknown, too, whatever its event time. A choice that comes late is missed where no
-/// other unknown one is before it, and one that repeats an item within one time.
+/// Where in a history begins what the version does not know of: histories are in the order of event time, and what is newer
+/// than all that the version knows of the user is unknown. A choice that came late is missed where no other unknown one is
+/// before it, and one that repeats an item within one time.
 fn first_unknown(knowledge: &Knowledge, user: u64, history: &[Seen]) -> Option<usize> {
     let sessions = &knowledge.sessions;
     let session = sessions.number_of(user).and_then(|number| sessions.get(number));

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use runtime::kafka::Record;
-use schemas::{Interaction, Message, Source};
+use schemas::{Interaction, Source, Written};
 
 /// An interaction and where it comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,8 +32,8 @@ pub(crate) fn sort(records: &[Record]) -> Sorted {
     let mut sorted = Sorted::default();
     let mut places: HashMap<Arc<str>, usize> = HashMap::new();
     for record in records {
-        let decoded = record.value.clone().and_then(|value| Interaction::decode(value).ok());
-        let Some((interaction, source)) = decoded.and_then(|mut i| i.source.take().map(|source| (i, source))) else {
+        let written = Written { at: record.timestamp, by_broker: record.by_broker };
+        let Ok((interaction, source)) = Interaction::read(record.value.as_deref(), written) else {
             sorted.unreadable += 1;
             continue;
         };
@@ -53,17 +53,20 @@ pub(crate) fn sort(records: &[Record]) -> Sorted {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use schemas::{Kind, Message};
 
     use super::*;
 
     fn record(offset: i64, value: Option<Vec<u8>>) -> Record {
         let value = value.map(Bytes::from);
-        Record { partition: 1, offset, timestamp: 0, key: Bytes::new(), value, headers: Vec::new() }
+        Record { partition: 1, offset, timestamp: 0, by_broker: false, key: Bytes::new(), value, headers: Vec::new() }
     }
 
     fn interaction(user: &str, offset: i64) -> Vec<u8> {
         let source = Some(Source { partition: 1, offset });
-        Interaction { user_id: user.into(), source, ..Interaction::default() }.encode_to_vec()
+        let (kind, ts) = (Kind::View.into(), 1_700_000_000_000);
+        let item_id = "i".to_owned();
+        Interaction { user_id: user.into(), item_id, kind, ts, source, ..Interaction::default() }.encode_to_vec()
     }
 
     #[test]

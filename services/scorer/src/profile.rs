@@ -40,7 +40,7 @@ pub(crate) fn apply(stored: &mut StoredProfile, interaction: &Interaction, sourc
             profile.recent.drain(..=profile.recent.len() - history);
         }
         let item_id = interaction.item_id.clone();
-        profile.recent.push(proto::Seen { item_id, kind: interaction.kind, ts: interaction.ts });
+        profile.recent.push(proto::Seen { item_id, kind: interaction.kind, ts: interaction.effective_ts() });
     }
     Outcome::Applied
 }

@@ -178,7 +178,7 @@ impl Slates {
             arrived.push(interaction.arrived_at);
             if interaction.kind().is_positive() {
                 if !self.serving {
-                    lock(&self.sources.early).count(&interaction.item_id, interaction.ts);
+                    lock(&self.sources.early).count(&interaction.item_id, interaction.effective_ts());
                 }
                 let mut known = lock(&self.sources.known);
                 let newest_first = user.stored.profile.recent.iter().rev();

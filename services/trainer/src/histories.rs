@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use model::Positioned;
 use runtime::kafka::{Positions, Record};
 use schemas::checkpoint::Through;
-use schemas::{Interaction, Message};
+use schemas::{Interaction, Written};
 
 /// Where to start reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,9 +95,9 @@ impl Sorter {
 
 /// An interaction and its offset on `events`. Without it, it could not be told from its repetition (I2).
 fn decode(record: &Record) -> Option<(Interaction, i64)> {
-    let interaction = Interaction::decode(record.value.as_deref()?).ok()?;
-    let source = interaction.source?.offset;
-    (!interaction.user_id.is_empty() && !interaction.item_id.is_empty()).then_some((interaction, source))
+    let written = Written { at: record.timestamp, by_broker: record.by_broker };
+    let (interaction, source) = Interaction::read(record.value.as_deref(), written).ok()?;
+    Some((interaction, source.offset))
 }
 
 #[cfg(test)]

@@ -12,7 +12,15 @@ use crate::schedule::Order;
 
 /// A record at offset 0.
 pub(crate) fn record(key: &str, value: Option<Bytes>) -> Record {
-    Record { partition: 0, offset: 0, timestamp: 0, key: key.to_owned().into(), value, headers: Vec::new() }
+    Record {
+        partition: 0,
+        offset: 0,
+        timestamp: 0,
+        by_broker: false,
+        key: key.to_owned().into(),
+        value,
+        headers: Vec::new(),
+    }
 }
 
 /// A claim as it lies on the topic.

@@ -23,6 +23,7 @@ fn record(offset: i64, key: &str, value: impl Into<Bytes>) -> Record {
         partition: 2,
         offset,
         timestamp: NOW + offset,
+        by_broker: true,
         key: Bytes::copy_from_slice(key.as_bytes()),
         value: Some(value.into()),
         headers: Vec::new(),
@@ -126,4 +127,33 @@ fn a_dead_letter_too_large_for_kafka_is_cut_and_says_so() {
     let letter = &verdict.dead_letters[0];
     assert_eq!(letter.key.len() + letter.value.as_ref().map_or(0, Bytes::len), MAX_DEAD_LETTER_BYTES);
     assert!(letter.headers.contains(&(headers::CUT, "1500000".to_owned())));
+}
+
+#[test]
+fn an_event_arrives_by_a_clock_that_its_sender_has_no_say_in() {
+    let hour = 3_600_000;
+    let arrived = |record: Record| {
+        let verdict = judge().judge(&[record], &mut owning(), NOW);
+        let value = verdict.interactions.first().expect("is accepted").value.clone().expect("has a value");
+        Interaction::decode(value).expect("decodes").arrived_at
+    };
+    let stamped = |timestamp, by_broker| Record { timestamp, by_broker, ..record(7, "u1", view("")) };
+    assert_eq!(arrived(stamped(NOW + hour, true)), NOW + hour, "the broker knows better than a clock that is behind");
+    assert_eq!(arrived(stamped(NOW + hour, false)), NOW, "a sender does not");
+    assert_eq!(arrived(stamped(NOW - hour, false)), NOW - hour, "what waited has waited");
+    assert_eq!(arrived(stamped(-1, false)), NOW, "a record without a time arrives when it is read");
+}
+
+#[test]
+fn a_clock_an_hour_behind_on_ingests_machine_refuses_no_good_event() {
+    let behind = NOW - 2 * 3_600_000;
+    for by_broker in [true, false] {
+        let good = Record { by_broker, ..record(7, "u1", view("")) };
+        let verdict = judge().judge(&[good], &mut owning(), behind);
+        assert_eq!((verdict.counts.interactions, verdict.dead_letters.len()), (1, 0));
+    }
+    // What was in the future when the broker took it is in the future still.
+    let ahead = format!(r#"{{"type":"view","user_id":"u1","item_id":"i1","ts":{}}}"#, NOW + 3_600_000 + 1_000);
+    let verdict = judge().judge(&[record(7, "u1", ahead)], &mut owning(), behind);
+    assert_eq!(verdict.counts.dead_letters.get(&Reason::InFuture), Some(&1));
 }

@@ -208,7 +208,7 @@ fn count(learner: &mut Learner, user_id: &str, history: &[Seen], item_id: &str, 
 const SECOND: i64 = 1_000;
 const HOUR: i64 = 3_600 * SECOND;
 
-/// What a user does, in seconds from the first choice: items come again, times come twice and late, and not all are choices.
+/// What a user does, in seconds from the first choice: items come again, times come twice, and not all are choices.
 const VISIT: [(&str, Kind, i64); 9] = [
     ("i7", Kind::View, 0),
     ("i8", Kind::Purchase, 20),
@@ -217,7 +217,7 @@ const VISIT: [(&str, Kind, i64); 9] = [
     ("i31", Kind::View, 30),
     ("i8", Kind::Dislike, 35),
     ("i8", Kind::View, 50),
-    ("i32", Kind::View, 45),
+    ("i32", Kind::View, 55),
     ("i55", Kind::Cart, 62),
 ];
 
@@ -256,9 +256,7 @@ fn an_older_version_sees_a_users_newer_choices_as_one_that_counted_them() {
         let own = |key: u64| history.iter().any(|seen| seen.key == key);
         let aged = |key: u64, feature: usize| feature == 32 || (feature == 33 && !own(key));
         let compared = |key: u64, feature: usize| feature != 24 && (others_first || !aged(key, feature));
-        // One that comes late, as the first that the version does not know of, looks as if it were known.
-        let late = VISIT.iter().position(|(item_id, ..)| *item_id == "i32");
-        for (n, older) in versions.iter().enumerate().filter(|(n, _)| Some(*n) != late) {
+        for (n, older) in versions.iter().enumerate() {
             let added = looked_at(older, user, &history);
             let (difference, feature) = farthest(&added, &counted, compared);
             // Where a version's time has stood still, others have not faded for as long as the visit took.
@@ -620,4 +618,106 @@ fn what_the_shop_lists_is_not_forgotten_however_old_its_record() {
     learner.catalog("evergreen", None, 0);
     learn(&mut learner, &stream(800)[400..]);
     assert!(learner.knowledge.items.slot(key_of("evergreen")).is_none(), "once it is out of the catalog it goes");
+}
+
+/// A view by a user of an item at an offset.
+fn view(offset: i64, user: &str, item: &str, ts: i64, arrived_at: i64) -> Positioned {
+    let interaction = Interaction {
+        user_id: user.into(),
+        item_id: item.into(),
+        kind: Kind::View.into(),
+        ts,
+        arrived_at,
+        source: Some(schemas::Source { partition: 0, offset }),
+        ..Interaction::default()
+    };
+    Positioned { partition: 0, offset, interaction }
+}
+
+const START: i64 = 1_700_000_000_000;
+
+#[test]
+fn a_view_by_a_clock_that_is_59_minutes_fast_weighs_as_one_view_of_now() {
+    let fast = |ahead: i64| {
+        let mut learner = Learner::new(settings()).expect("flex opens");
+        let crowd = (0..200).map(|n| view(n, &format!("u{n}"), "i1", START + n * 300, START + n * 300));
+        learn(&mut learner, &crowd.collect::<Vec<_>>());
+        let now = START + 60_000;
+        learner.observe(&[view(200, "fast", "i28", now + ahead, now)]);
+        learner
+    };
+    let (right, ahead) = (fast(0), fast(3_540_000));
+    assert_eq!(ahead.knowledge.now, START + 60_000, "the model's clock does not run ahead");
+    let look = |learner: &Learner| {
+        let entry = learner.knowledge.items.get(key_of("i28")).expect("was met");
+        let pairs: Vec<_> = learner.knowledge.covisitation.iter().map(|(key, n)| (key, n.at)).collect();
+        let sessions: Vec<_> = learner.knowledge.sessions.iter().map(|(_, session)| session.last_ts).collect();
+        (entry.clone(), learner.knowledge.popular.totals, pairs, sessions)
+    };
+    assert_eq!(look(&right), look(&ahead), "popularity at every half-life, pairs, sessions, first and last time");
+    let leader = |h: usize| ahead.knowledge.popular.leaders(h).next().map(|(_, key)| key);
+    assert!((0..crate::popularity::HALF_LIVES).all(|h| leader(h) == Some(key_of("i1"))));
+}
+
+#[test]
+fn a_click_that_comes_late_is_tested_and_trained_in_its_place() {
+    let mut learner = Learner::new(settings()).expect("flex opens");
+    let day = 86_400_000;
+    let batch = [
+        view(0, "u", "today1", START, START),
+        view(1, "u", "today2", START + 1_000, START + 1_000),
+        view(2, "u", "old1", START - 3 * day, START + 2_000),
+        view(3, "u", "old2", START - 3 * day + 1_000, START + 2_000),
+        view(4, "u", "today3", START + 3_000, START + 3_000),
+    ];
+    let mut shown = Vec::new();
+    learner.observe_with(&batch, |tested| {
+        shown.push((tested.key, tested.asked_at, tested.history.iter().map(|seen| seen.key).collect::<Vec<_>>()));
+    });
+    let [today1, today2, old1, old2] = ["today1", "today2", "old1", "old2"].map(key_of);
+    let histories: Vec<_> = shown.iter().map(|(_, _, history)| history.clone()).collect();
+    assert_eq!(histories, [vec![], vec![today1], vec![], vec![old1], vec![old1, old2, today1, today2]]);
+    assert_eq!(shown[3].1, START - 3 * day, "asked when the choice before it was made");
+}
+
+#[test]
+fn interactions_with_any_time_and_text_end_no_learner() {
+    let extremes = [i64::MIN, -1, 0, 1, 946_684_800_000, START, i64::MAX - 1, i64::MAX];
+    for first in extremes {
+        let mut learner = Learner::new(settings()).expect("flex opens");
+        let pairs = extremes.iter().flat_map(|ts| extremes.iter().map(move |at| (*ts, *at)));
+        let stream: Vec<_> = std::iter::once((first, first))
+            .chain(pairs)
+            .zip(0..)
+            .map(|((ts, at), n)| view(n, &format!("u{}", n % 3), &format!("i{}", n % 7), ts, at))
+            .collect();
+        learn(&mut learner, &stream);
+        let (model, _) = publish(&mut learner, &Model::empty("flex").expect("opens"), PayloadKind::Snapshot, 1);
+        for ts in extremes {
+            let history = [
+                Seen { key: key_of("i1"), kind: Kind::View, ts: first },
+                Seen { key: key_of("i2"), kind: Kind::View, ts },
+            ];
+            let _ = model.slates(&[UserView { user: 1, history: &history, ts }], &Catalog::default(), 20);
+            let _ = (model.hot(&Catalog::default(), 20, ts), model.new_items(&Catalog::default(), 20));
+        }
+    }
+}
+
+#[test]
+fn a_later_look_does_not_cancel_a_dislike_and_a_like_a_purchase_or_an_undislike_does() {
+    let mut learner = Learner::new(settings()).expect("flex opens");
+    learn(&mut learner, &stream(1_200));
+    let model = Model::of(learner.knowledge());
+    let shown = |then: &[Kind]| {
+        let of = |kind: &Kind| Seen { key: key_of("i8"), kind: *kind, ts: START };
+        let mut history: Vec<Seen> = std::iter::once(&Kind::Dislike).chain(then).map(of).collect();
+        history.push(Seen { key: key_of("i7"), kind: Kind::View, ts: START });
+        let list =
+            model.slates(&[UserView { user: 0, history: &history, ts: START }], &Catalog::default(), 100).remove(0);
+        list.iter().any(|entry| entry.id == "i8")
+    };
+    assert!(!shown(&[]) && !shown(&[Kind::View]) && !shown(&[Kind::Cart, Kind::View]));
+    assert!(shown(&[Kind::Like]) && shown(&[Kind::Purchase, Kind::View]) && shown(&[Kind::Undislike]));
+    assert!(!shown(&[Kind::Undislike, Kind::Dislike, Kind::View]));
 }

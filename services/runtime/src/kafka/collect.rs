@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::{BorrowedMessage, Headers, Message, Timestamp};
 
 use super::{Batch, Record};
 
@@ -24,6 +24,7 @@ struct Row {
     partition: i32,
     offset: i64,
     timestamp: i64,
+    by_broker: bool,
     key: Range<usize>,
     value: Option<Range<usize>>,
     headers: Vec<(String, Range<usize>)>,
@@ -54,6 +55,7 @@ impl Collector {
             partition: message.partition(),
             offset: message.offset(),
             timestamp: message.timestamp().to_millis().unwrap_or(-1),
+            by_broker: matches!(message.timestamp(), Timestamp::LogAppendTime(_)),
             key,
             value,
             headers,
@@ -101,6 +103,7 @@ impl Row {
             partition: self.partition,
             offset: self.offset,
             timestamp: self.timestamp,
+            by_broker: self.by_broker,
             key: block.slice(self.key),
             value: self.value.map(|range| block.slice(range)),
             headers,

@@ -36,6 +36,8 @@ pub struct Record {
     pub offset: i64,
     /// Milliseconds since 1970, of the producer or of the broker as the topic has it; -1 if there is none.
     pub timestamp: i64,
+    /// Whether the broker gave the timestamp (`message.timestamp.type=LogAppendTime`): then no producer's clock is in it.
+    pub by_broker: bool,
     /// The key; empty if there is none.
     pub key: Bytes,
     /// The value; `None` is a tombstone.

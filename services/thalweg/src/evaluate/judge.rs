@@ -187,7 +187,7 @@ impl Judge {
             let (id, offset) = (key_of(user), self.offset);
             self.offset += 1;
             if kind.is_positive() {
-                let history = self.histories.of(user).to_vec();
+                let history = self.histories.as_of(user, *ts).to_vec();
                 let asked_at = history.last().map_or(*ts, |seen| seen.ts);
                 let earlier = self.earlier.get(&id).copied().unwrap_or(0);
                 steps.push(Step { user: id, history, earlier, key: *key, asked_at, ts: *ts, offset });

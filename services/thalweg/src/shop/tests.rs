@@ -36,7 +36,9 @@ fn a_purchase_follows_a_cart_and_a_cart_follows_a_view() {
         let before = |kind| seen.contains(&(visit.clone(), event.item_id.clone(), kind));
         match event.kind {
             EventType::Purchase => assert!(before(EventType::Cart)),
-            EventType::Cart | EventType::Like | EventType::Dislike => assert!(before(EventType::View)),
+            EventType::Cart | EventType::Like | EventType::Dislike | EventType::Undislike => {
+                assert!(before(EventType::View));
+            }
             EventType::Impression => assert!(event.items.contains(&event.item_id)),
             EventType::View => {}
         }

@@ -93,6 +93,7 @@ mod tests {
             partition,
             offset,
             timestamp: 0,
+            by_broker: false,
             key: Default::default(),
             value: None,
             headers: vec![

@@ -1,0 +1,168 @@
+//! What an interaction may say to those who read it: anybody may write to the topic, and no clock is to be trusted.
+
+use prost::Message;
+
+use crate::event::OLDEST_TS;
+use crate::proto::{Interaction, Kind, Source};
+use crate::{MAX_ID_BYTES, Timestamp};
+
+/// No interaction is newer than its record by more: a producer's clock and a reader's may differ, but not by a day.
+const MOST_AHEAD_MS: i64 = 86_400_000;
+
+/// 2200-01-01T00:00:00Z in milliseconds: what is later is no time, and sums of such times would overflow.
+const LATEST_TS: i64 = 7_258_118_400_000;
+
+/// When a record was written to `interactions`, and by whose clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// The record's time, milliseconds since 1970; below 0 where it has none.
+    pub at: i64,
+    /// Whether the broker gave it (`LogAppendTime`), and not the writer.
+    pub by_broker: bool,
+}
+
+/// Why bytes on `interactions` are no interaction: ingest writes none such.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// A tombstone, or no message of this type.
+    #[error("it does not decode")]
+    Undecodable,
+    /// Without it an interaction could not be told from its repetition (I2).
+    #[error("it names no place on `events` that it comes from")]
+    NoSource,
+    /// Nobody, or longer than any id that ingest lets through.
+    #[error("its `{0}` is empty or over {MAX_ID_BYTES} bytes")]
+    Id(&'static str),
+    /// No kind, or one of a later release than this.
+    #[error("it is of kind {0}, which this release does not know")]
+    Kind(i32),
+    /// Before the year 2000, or in the future of its own record.
+    #[error("its time {0} cannot be")]
+    Time(Timestamp),
+}
+
+impl Interaction {
+    /// When it counts as having happened, milliseconds since 1970: the earlier of what the application says and of when
+    /// it arrived. So a clock that is fast gives no weight, and a recorded log keeps its own times.
+    ///
+    /// Whoever learns from an interaction, ranks by it or orders by it takes this time, trainer and scorer alike.
+    #[must_use]
+    pub fn effective_ts(&self) -> i64 {
+        if self.arrived_at > 0 { self.ts.min(self.arrived_at) } else { self.ts }
+    }
+
+    /// Reads a record of `interactions`, within what ingest would have written.
+    ///
+    /// # Errors
+    /// When it is no interaction: whoever reads it counts it and goes on.
+    pub fn read(value: Option<&[u8]>, written: Written) -> Result<(Self, Source), Malformed> {
+        let mut interaction = value.and_then(|value| Self::decode(value).ok()).ok_or(Malformed::Undecodable)?;
+        let source = interaction.source.filter(|source| source.partition >= 0 && source.offset >= 0);
+        let source = source.ok_or(Malformed::NoSource)?;
+        for (name, id) in [("user_id", &interaction.user_id), ("item_id", &interaction.item_id)] {
+            if id.is_empty() || id.len() > MAX_ID_BYTES {
+                return Err(Malformed::Id(name));
+            }
+        }
+        if matches!(Kind::try_from(interaction.kind), Err(_) | Ok(Kind::Unspecified)) {
+            return Err(Malformed::Kind(interaction.kind));
+        }
+        let latest = if written.at > 0 { written.at.saturating_add(MOST_AHEAD_MS) } else { LATEST_TS }.min(LATEST_TS);
+        interaction.arrived_at = match interaction.arrived_at {
+            at if written.by_broker && written.at > 0 => {
+                if at > 0 {
+                    at.min(written.at)
+                } else {
+                    written.at
+                }
+            }
+            at if (OLDEST_TS..=latest).contains(&at) => at,
+            _ => written.at.clamp(0, LATEST_TS), // 0 is none
+        };
+        let ts = interaction.effective_ts();
+        if !(OLDEST_TS..=latest).contains(&ts) {
+            return Err(Malformed::Time(Timestamp(interaction.ts)));
+        }
+        interaction.ts = interaction.ts.min(latest); // told to readers of lists as it came, within reason
+        Ok((interaction, source))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_700_000_000_000;
+    const BY_BROKER: Written = Written { at: NOW, by_broker: true };
+    const BY_WRITER: Written = Written { at: NOW, by_broker: false };
+
+    fn view(ts: i64, arrived_at: i64) -> Interaction {
+        Interaction {
+            user_id: "u".into(),
+            item_id: "i".into(),
+            kind: Kind::View.into(),
+            ts,
+            arrived_at,
+            source: Some(Source { partition: 3, offset: 7 }),
+            ..Interaction::default()
+        }
+    }
+
+    fn read(interaction: &Interaction, written: Written) -> Result<Interaction, Malformed> {
+        Interaction::read(Some(&interaction.encode_to_vec()), written).map(|(interaction, _)| interaction)
+    }
+
+    #[test]
+    fn an_event_counts_at_the_earlier_of_its_own_time_and_its_arrival() {
+        assert_eq!(view(NOW + 3_540_000, NOW).effective_ts(), NOW, "a clock that is 59 minutes fast");
+        assert_eq!(view(NOW - 5, NOW).effective_ts(), NOW - 5);
+        assert_eq!(view(1_500_000_000_000, NOW).effective_ts(), 1_500_000_000_000, "a recorded log has its own times");
+        assert_eq!(view(NOW, 0).effective_ts(), NOW, "an arrival that nobody knows decides nothing");
+    }
+
+    #[test]
+    fn what_ingest_writes_is_read_as_it_was_written() {
+        for written in [BY_BROKER, BY_WRITER, Written { at: -1, by_broker: false }] {
+            let interaction = view(NOW - 10, NOW - 5);
+            assert_eq!(read(&interaction, written), Ok(interaction));
+        }
+    }
+
+    #[test]
+    fn whoever_writes_to_interactions_cannot_claim_a_time_that_was_not_yet() {
+        let forged = view(i64::MAX, i64::MAX);
+        assert_eq!(read(&forged, BY_BROKER).expect("is read").effective_ts(), NOW, "the broker knows when");
+        // A writer's clock is no proof, but bounds what it may say; an arrival that cannot be is the record's.
+        assert_eq!(read(&forged, BY_WRITER).expect("is read").effective_ts(), NOW);
+        assert_eq!(read(&forged, BY_WRITER).expect("is read").ts, NOW + MOST_AHEAD_MS, "sums of it do not overflow");
+        let without = Written { at: -1, by_broker: false };
+        assert_eq!(read(&forged, without), Err(Malformed::Time(Timestamp(i64::MAX))));
+        assert_eq!(read(&view(NOW, i64::MIN), BY_WRITER).expect("is read").arrived_at, NOW);
+    }
+
+    #[test]
+    fn what_ingest_would_not_write_is_no_interaction() {
+        let good = || view(NOW, NOW);
+        let long = || "x".repeat(MAX_ID_BYTES + 1);
+        let at = |partition, offset| Some(Source { partition, offset });
+        let cases = [
+            (Interaction { user_id: String::new(), ..good() }, Malformed::Id("user_id")),
+            (Interaction { user_id: long(), ..good() }, Malformed::Id("user_id")),
+            (Interaction { item_id: String::new(), ..good() }, Malformed::Id("item_id")),
+            (Interaction { item_id: long(), ..good() }, Malformed::Id("item_id")),
+            (Interaction { kind: 0, ..good() }, Malformed::Kind(0)),
+            (Interaction { kind: -7, ..good() }, Malformed::Kind(-7)),
+            (Interaction { kind: 99, ..good() }, Malformed::Kind(99)),
+            (Interaction { source: None, ..good() }, Malformed::NoSource),
+            (Interaction { source: at(-1, 7), ..good() }, Malformed::NoSource),
+            (Interaction { source: at(0, -7), ..good() }, Malformed::NoSource),
+            (view(i64::MIN, NOW), Malformed::Time(Timestamp(i64::MIN))),
+            (view(0, NOW), Malformed::Time(Timestamp(0))),
+        ];
+        for (interaction, why) in cases {
+            assert_eq!(read(&interaction, BY_BROKER), Err(why));
+        }
+        assert_eq!(Interaction::read(None, BY_BROKER), Err(Malformed::Undecodable));
+        assert_eq!(Interaction::read(Some(b"\xff\xff"), BY_BROKER), Err(Malformed::Undecodable));
+    }
+}
