@@ -171,7 +171,8 @@ async fn validate(kafka: &Kafka, ctx: &Context) -> Result<f64, Error> {
     let now = ctx.now();
     let mut refused = 0;
     let rate = read(kafka, ctx, |record| {
-        let origin = Origin { partition: record.partition, offset: record.offset, arrived_at: record.timestamp };
+        let origin =
+            Origin { partition: record.partition, offset: record.offset, incarnation: 0, arrived_at: record.timestamp };
         refused += usize::from(validator.judge(record.value.as_deref(), origin, now).is_err());
     });
     let rate = rate.await?;

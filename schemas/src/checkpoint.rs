@@ -10,6 +10,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::position::Position;
+
 /// The most bytes of one chunk's value: with key and headers well under Kafka's stock limit of 1 MB.
 pub const CHUNK_BYTES: usize = 900_000;
 
@@ -119,6 +121,31 @@ pub struct Through {
     pub next: i64,
     /// The offset on `events` of the last interaction applied; -1 before the first.
     pub source: i64,
+    /// The life of `events` in which `source` counts; 0 before there were incarnations.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub incarnation: u64,
+    /// The source topic in which `source` counts; 0 is `events`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub topic: u32,
+    /// The life of `interactions` in which `next` counts ([`crate::position::life_of`]); 0 where it is not known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub log: u32,
+}
+
+impl Through {
+    /// Before the first interaction.
+    pub const NOTHING: Self = Self { next: 0, source: -1, incarnation: 0, topic: 0, log: 0 };
+
+    /// The place of the last interaction applied.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        Position { incarnation: self.incarnation, offset: self.source }
+    }
+}
+
+/// A field that versions of before do not have is left out where it says nothing.
+fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Prequential quality of one method.

@@ -60,7 +60,7 @@ fn an_interaction_keeps_its_encoding() {
         value: Some(19.9),
         shown: vec!["i1".into()],
         event_id: "01J9".into(),
-        source: Some(Source { partition: 3, offset: 918_273 }),
+        source: Some(Source { partition: 3, offset: 918_273, topic: 2, incarnation: 7 << 32 | 5 }),
         arrived_at: 1_700_000_000_125,
     };
     holds("interaction.pb", &interaction.encode_to_vec());
@@ -69,7 +69,7 @@ fn an_interaction_keeps_its_encoding() {
 #[test]
 fn a_profile_keeps_its_encoding() {
     let stored = StoredProfile {
-        source: Source { partition: 3, offset: 918_273 },
+        source: Source { partition: 3, offset: 918_273, ..Source::default() },
         profile: Profile {
             recent: vec![Seen { item_id: "i9".into(), kind: Kind::View.into(), ts: 1_700_000_000_123 }],
             counts: vec![0, 0, 1],
@@ -93,7 +93,7 @@ fn a_manifest_and_a_claim_keep_their_encoding() {
         chunks: 2,
         bytes: 1_000_000,
         checksum: "00".repeat(32),
-        through: [(0, Through { next: 7, source: 6 })].into(),
+        through: [(0, Through { next: 7, source: 6, incarnation: 7 << 32 | 5, topic: 0, log: 9 })].into(),
         interactions: 7,
         event_ts: 1_700_000_000_123,
         made_at: 1_700_000_000_200,

@@ -103,7 +103,7 @@ mod tests {
             kind: Kind::View.into(),
             ts,
             arrived_at,
-            source: Some(Source { partition: 3, offset: 7 }),
+            source: Some(Source { partition: 3, offset: 7, ..Source::default() }),
             ..Interaction::default()
         }
     }
@@ -144,7 +144,7 @@ mod tests {
     fn what_ingest_would_not_write_is_no_interaction() {
         let good = || view(NOW, NOW);
         let long = || "x".repeat(MAX_ID_BYTES + 1);
-        let at = |partition, offset| Some(Source { partition, offset });
+        let at = |partition, offset| Some(Source { partition, offset, ..Source::default() });
         let cases = [
             (Interaction { user_id: String::new(), ..good() }, Malformed::Id("user_id")),
             (Interaction { user_id: long(), ..good() }, Malformed::Id("user_id")),

@@ -59,7 +59,7 @@ impl StoredProfile {
         }
         let partition = bytes.get_u32().cast_signed();
         let offset = bytes.get_u64().cast_signed();
-        Ok(Self { source: Source { partition, offset }, profile: Profile::decode(bytes)? })
+        Ok(Self { source: Source { partition, offset, ..Source::default() }, profile: Profile::decode(bytes)? })
     }
 }
 
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn a_profile_survives_packing_and_its_header_is_big_endian() {
         let stored = StoredProfile {
-            source: Source { partition: 3, offset: 918_273 },
+            source: Source { partition: 3, offset: 918_273, ..Source::default() },
             profile: Profile { last_ts: 7, ..Profile::default() },
         };
         let bytes = stored.encode();

@@ -77,8 +77,12 @@ impl Judge {
                 continue;
             }
             progress.advance(record.partition, record.offset);
-            let origin =
-                Origin { partition: record.partition, offset: record.offset, arrived_at: arrival(record, now) };
+            let origin = Origin {
+                partition: record.partition,
+                offset: record.offset,
+                incarnation: 0,
+                arrived_at: arrival(record, now),
+            };
             // Our clock may be behind: what was possible when it was written is not in the future.
             match self.validator.judge(record.value.as_deref(), origin, now.max(record.timestamp)) {
                 Ok(interaction) if progress.is_first(record.partition, &interaction) => {

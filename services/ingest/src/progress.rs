@@ -120,7 +120,7 @@ mod tests {
         Interaction {
             user_id: "u1".into(),
             event_id: event_id.into(),
-            source: Some(Source { partition: 3, offset }),
+            source: Some(Source { partition: 3, offset, ..Source::default() }),
             ..Interaction::default()
         }
     }

@@ -21,6 +21,8 @@ pub struct Origin {
     pub partition: i32,
     /// Offset there.
     pub offset: i64,
+    /// The life of the topic in which it counts.
+    pub incarnation: u64,
     /// When it arrived, by a clock that its sender has no say in; milliseconds since 1970.
     pub arrived_at: i64,
 }
@@ -57,7 +59,12 @@ impl Validator {
             // On any other type `items` is an unknown field: left out.
             shown: if kind == Kind::Impression { self.shown(wire.items)? } else { Vec::new() },
             event_id: optional_id("event_id", wire.event_id)?,
-            source: Some(Source { partition: origin.partition, offset: origin.offset }),
+            source: Some(Source {
+                partition: origin.partition,
+                offset: origin.offset,
+                topic: 0,
+                incarnation: origin.incarnation,
+            }),
             arrived_at: origin.arrived_at,
         })
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use schemas::checkpoint::{PayloadKind, Quality, Through};
-use schemas::{Interaction, Kind, key_of};
+use schemas::{Interaction, Kind, Position, Source, key_of};
 
 use crate::candidates::{self, Candidate, Query};
 use crate::catalog::Catalog;
@@ -51,6 +51,8 @@ pub struct Learner {
     catalog: Catalog,
     histories: Histories,
     through: BTreeMap<i32, Through>,
+    /// The life of `interactions` that micro-batches come from.
+    log: u32,
     quality: Prequential,
     popularity: SlidingPopularity,
     recent: Recent,
@@ -121,6 +123,7 @@ impl Learner {
             recent: Recent::default(),
             replay: Replay::new(settings.replay_examples),
             through,
+            log: 0,
             steps,
             started,
             training_share: 1.0,
@@ -188,6 +191,11 @@ impl Learner {
         }
     }
 
+    /// From now on micro-batches come from this life of `interactions`; 0 if it is not known.
+    pub fn follow(&mut self, log: u32) {
+        self.log = log;
+    }
+
     /// From now on trains encoder and ranker on this share of the examples, drawn by chance, to keep up with a rush.
     /// Every interaction is still tested, counted, paired and remembered.
     pub fn train_on(&mut self, share: f64) {
@@ -248,14 +256,15 @@ impl Learner {
     fn admit(&mut self, batch: &[Positioned], observed: &mut Observed) -> Vec<Example> {
         let mut examples = Vec::with_capacity(batch.len());
         for Positioned { partition, offset, interaction } in batch {
-            let through = self.through.entry(*partition).or_insert(Through { next: 0, source: -1 });
-            through.next = through.next.max(offset.saturating_add(1));
-            let source = interaction.source.as_ref().map_or(-1, |source| source.offset);
-            if source <= through.source {
+            let through = self.through.entry(*partition).or_insert(Through::NOTHING);
+            // Not the larger of the two: a topic that was deleted and made again begins at 0.
+            (through.next, through.log) = (offset.saturating_add(1), self.log);
+            let place = interaction.source.as_ref().map_or(Position::START, Source::position);
+            if place <= through.position() {
                 observed.dropped += 1; // I2
                 continue;
             }
-            through.source = source;
+            (through.source, through.incarnation) = (place.offset, place.incarnation);
             observed.applied += 1;
             // No clock that is fast makes a choice weigh more, or moves the model's own.
             let ts = interaction.effective_ts();

@@ -63,7 +63,7 @@ mod tests {
     }
 
     fn interaction(user: &str, offset: i64) -> Vec<u8> {
-        let source = Some(Source { partition: 1, offset });
+        let source = Some(Source { partition: 1, offset, ..Source::default() });
         let (kind, ts) = (Kind::View.into(), 1_700_000_000_000);
         let item_id = "i".to_owned();
         Interaction { user_id: user.into(), item_id, kind, ts, source, ..Interaction::default() }.encode_to_vec()

@@ -5,7 +5,7 @@ use schemas::{Interaction, Kind, Profile, Source, StoredProfile, key_of, proto};
 
 /// A user of whom nothing is known.
 pub(crate) fn unknown() -> StoredProfile {
-    StoredProfile { source: Source { partition: -1, offset: -1 }, profile: Profile::default() }
+    StoredProfile { source: Source { partition: -1, offset: -1, ..Source::default() }, profile: Profile::default() }
 }
 
 /// What became of an interaction.
@@ -69,7 +69,7 @@ mod tests {
     }
 
     fn at(partition: i32, offset: i64) -> Source {
-        Source { partition, offset }
+        Source { partition, offset, ..Source::default() }
     }
 
     #[test]

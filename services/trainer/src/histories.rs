@@ -106,7 +106,7 @@ mod tests {
     use crate::testing;
 
     fn stands(next: i64) -> Through {
-        Through { next, source: next }
+        Through { next, source: next, ..Through::NOTHING }
     }
 
     #[test]

@@ -42,7 +42,7 @@ fn viewed(partition: i32, offset: i64) -> Interaction {
         item_id: format!("i{}", offset % 5),
         kind: Kind::View.into(),
         ts: 1_700_000_000_000 + offset * 1_000,
-        source: Some(Source { partition, offset }),
+        source: Some(Source { partition, offset, ..Source::default() }),
         ..Interaction::default()
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 const NOW: i64 = 1_700_000_000_000;
-const ORIGIN: Origin = Origin { partition: 3, offset: 918, arrived_at: 1_700_000_000_200 };
+const ORIGIN: Origin = Origin { partition: 3, offset: 918, incarnation: 7, arrived_at: 1_700_000_000_200 };
 const GOOD: &str = r#"{"event_id":"01J9","type":"view","user_id":"u42","session_id":"s7","item_id":"i9",
     "ts":1700000000123,"value":19.9,"properties":{"surface":"home"}}"#;
 
@@ -48,7 +48,7 @@ fn the_event_of_the_contract_becomes_an_interaction() {
             value: Some(19.9),
             shown: Vec::new(),
             event_id: "01J9".into(),
-            source: Some(Source { partition: 3, offset: 918 }),
+            source: Some(Source { partition: 3, offset: 918, topic: 0, incarnation: 7 }),
             arrived_at: 1_700_000_000_200,
         }
     );

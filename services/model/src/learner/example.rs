@@ -29,7 +29,7 @@ impl Positioned {
             value: event.value,
             shown: event.items,
             event_id: event.event_id.unwrap_or_default(),
-            source: Some(Source { partition: 0, offset }),
+            source: Some(Source { partition: 0, offset, ..Source::default() }),
             arrived_at: event.ts.0,
         };
         Self { partition: 0, offset, interaction }

@@ -30,7 +30,7 @@ fn stream(count: i64) -> Vec<Positioned> {
                 item_id: format!("i{item}"),
                 kind: Kind::View.into(),
                 ts: 1_700_000_000_000 + n * 1_000,
-                source: Some(schemas::Source { partition: 0, offset: n }),
+                source: Some(schemas::Source { partition: 0, offset: n, ..schemas::Source::default() }),
                 arrived_at: 1_700_000_000_000 + n * 1_000,
                 ..Interaction::default()
             };
@@ -62,6 +62,25 @@ fn it_learns_a_structure_that_popularity_cannot_see() {
     // One choice in four is a session's first, which nobody can know.
     assert!(quality["model"].mrr20 > 0.7, "{quality:?}");
     assert!(quality["popularity"].mrr20 < 0.1, "{quality:?}");
+}
+
+#[test]
+fn an_interaction_of_a_later_life_of_events_is_new_and_one_of_an_earlier_life_is_not() {
+    let mut learner = Learner::new(settings()).expect("opens");
+    let at = |n: i64, incarnation: u64, source: i64| {
+        let mut positioned = stream(1).remove(0);
+        positioned.offset = n;
+        positioned.interaction.source = Some(schemas::Source { offset: source, incarnation, ..Default::default() });
+        positioned
+    };
+    let batch = [at(0, 0, 900), at(1, 7, 0), at(2, 0, 901), at(3, 7, 0), at(4, 7, 1)];
+    let observed = learner.observe(&batch);
+    assert_eq!((observed.applied, observed.dropped), (3, 2));
+    // `interactions` itself was deleted and made again: it is read from its beginning, and nothing is applied twice.
+    learner.follow(9);
+    assert_eq!(learner.observe(&[at(0, 7, 1), at(1, 7, 2)]).applied, 1);
+    let through = learner.through()[&0];
+    assert_eq!(through, Through { next: 2, source: 2, incarnation: 7, topic: 0, log: 9 });
 }
 
 #[test]
@@ -118,7 +137,7 @@ fn a_restored_learner_goes_on_as_if_nothing_had_happened() {
     let mut whole = Learner::new(settings()).expect("flex opens");
     learn(&mut whole, before);
     let (model, manifest) = publish(&mut whole, &Model::empty("flex").expect("opens"), PayloadKind::Snapshot, 1);
-    assert_eq!(manifest.through[&0], Through { next: 512, source: 511 });
+    assert_eq!(manifest.through[&0], Through { next: 512, source: 511, ..Through::NOTHING });
     assert_eq!(manifest.interactions, 512);
 
     let mut restored = Learner::restore(settings(), &model).expect("restores");
@@ -628,7 +647,7 @@ fn view(offset: i64, user: &str, item: &str, ts: i64, arrived_at: i64) -> Positi
         kind: Kind::View.into(),
         ts,
         arrived_at,
-        source: Some(schemas::Source { partition: 0, offset }),
+        source: Some(schemas::Source { partition: 0, offset, ..schemas::Source::default() }),
         ..Interaction::default()
     };
     Positioned { partition: 0, offset, interaction }

@@ -15,7 +15,7 @@ fn all() -> Share {
 }
 
 fn through(next: i64) -> BTreeMap<i32, Through> {
-    BTreeMap::from([(0, Through { next, source: -1 })])
+    BTreeMap::from([(0, Through { next, ..Through::NOTHING })])
 }
 
 fn due(known: &mut Known, next: i64, now: i64) -> Vec<String> {

@@ -42,7 +42,7 @@ impl Server {
 
     /// Writes `slate` as made through `partition` and `offset`; whether it was taken.
     async fn write(&self, partition: i32, offset: i64, slate: &str) -> bool {
-        let stored = StoredProfile { source: Source { partition, offset }, ..unknown() };
+        let stored = StoredProfile { source: Source { partition, offset, ..Source::default() }, ..unknown() };
         let fitted = Fitted { profile: stored.encode(), slate: slate.into(), trimmed: false };
         let minute = Duration::from_secs(60);
         let call = call(&Keys::default(), "u1", fitted, 2 * minute, minute);
@@ -74,7 +74,7 @@ async fn an_older_source_never_overwrites_a_newer_slate() {
     assert!(server.write(3, 300, "newer").await);
     assert!(!server.write(3, 299, "older").await, "299 as a number and as text are before 300");
     assert!(!server.write(3, 40, "older").await, "40 is before 300 only as a number");
-    assert_eq!(server.read().await, (Source { partition: 3, offset: 300 }, Some("newer".into())));
+    assert_eq!(server.read().await, (Source { partition: 3, offset: 300, ..Source::default() }, Some("newer".into())));
     assert!(server.write(3, 300, "anew").await, "the same source may write again");
     assert_eq!(server.read().await.1, Some("anew".into()));
 }
@@ -95,7 +95,7 @@ async fn another_partition_overwrites() {
     let Some(server) = Server::start().await else { return };
     assert!(server.write(3, 300, "three").await);
     assert!(server.write(1, 5, "one").await);
-    assert_eq!(server.read().await, (Source { partition: 1, offset: 5 }, Some("one".into())));
+    assert_eq!(server.read().await, (Source { partition: 1, offset: 5, ..Source::default() }, Some("one".into())));
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn without_a_slate_only_the_profile_is_written_and_both_have_their_own_tim
     assert_eq!(server.read().await.1, None);
     assert!(server.write(0, 2, "slate").await);
     assert!(server.write(0, 3, "").await);
-    assert_eq!(server.read().await, (Source { partition: 0, offset: 3 }, Some("slate".into())));
+    assert_eq!(server.read().await, (Source { partition: 0, offset: 3, ..Source::default() }, Some("slate".into())));
     let keys = Keys::default();
     let ttl = async |key: String| server.redis.ttl(&key).await.expect("read").expect("has one").as_secs();
     assert!((100..=120).contains(&ttl(keys.user("u1")).await));
