@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::popularity::{Counters, HALF_LIVES, NEVER};
+use crate::popularity::{Counters, HALF_LIVES, NEVER, Popularity};
 use crate::rows::{RowEncoding, Rows, touch};
 
 /// Slots of a block. Small, because the first write to a block that another version shares copies it.
@@ -15,22 +15,61 @@ pub(crate) struct Entry {
     pub(crate) key: u64,
     pub(crate) id: Arc<str>,
     pub(crate) sightings: u32,
+    /// The key of the one user who chose it, or [`PROVEN`].
+    pub(crate) chosen_by: u64,
     /// Event time of the first sighting, or the catalog's time of publication.
     pub(crate) first_ts: i64,
     pub(crate) last_ts: i64,
     pub(crate) counters: Counters,
 }
 
-/// Whether an item was ever met, and when last: the order in which items hold their place in the front.
-pub(crate) type Recency = (bool, i64);
+/// Stands for who chose an item that is not one user's alone: two users chose it, or the shop listed it. Anybody can invent
+/// an id; where room is wanted, what one user alone has ever named goes first.
+pub(crate) const PROVEN: u64 = u64::MAX;
+
+/// What an item is known as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Standing {
+    /// One user alone chose it, and the shop never listed it.
+    Unproven,
+    /// The shop listed it; nobody has chosen it yet.
+    Listed,
+    /// It was chosen, and is proven.
+    Met,
+}
+
+/// How an item stands and when it was met last: the order in which items hold their place in the front.
+pub(crate) type Recency = (Standing, i64);
 
 impl Entry {
-    pub(crate) fn recency(&self) -> Recency {
-        (self.sightings > 0, self.last_ts)
+    /// An item that the shop lists.
+    pub(crate) fn new(key: u64, id: Arc<str>, first_ts: i64) -> Self {
+        Self { key, id, sightings: 0, chosen_by: PROVEN, first_ts, last_ts: first_ts, counters: [NEVER; HALF_LIVES] }
     }
 
-    pub(crate) fn new(key: u64, id: Arc<str>, first_ts: i64) -> Self {
-        Self { key, id, sightings: 0, first_ts, last_ts: first_ts, counters: [NEVER; HALF_LIVES] }
+    pub(crate) fn is_proven(&self) -> bool {
+        self.chosen_by == PROVEN
+    }
+
+    pub(crate) fn recency(&self) -> Recency {
+        let standing = match self.sightings {
+            _ if !self.is_proven() => Standing::Unproven,
+            0 => Standing::Listed,
+            _ => Standing::Met,
+        };
+        (standing, self.last_ts)
+    }
+
+    /// What its place among the popular goes by.
+    pub(crate) fn popularity(&self) -> Popularity {
+        Popularity { proven: self.is_proven(), counters: self.counters }
+    }
+
+    /// Takes note of who chose it.
+    pub(crate) fn choose(&mut self, user: u64) {
+        if self.chosen_by != user {
+            self.chosen_by = PROVEN;
+        }
     }
 }
 

@@ -5,12 +5,13 @@
 //!
 //! The items met last stand in the first slots, the *front*. Retrieval searches only the front and
 //! negatives are drawn from it, so neither a training step nor a slate costs more as the catalog grows.
-//! Who was never met stands there only while there is room: a bulk of new records must not push out what sells.
+//! Who was never met stands there only while there is room: a bulk of new records must not push out what sells. Nor must a
+//! flood of invented ids: what one user alone has chosen, and the shop never listed, makes room before all else.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-pub(crate) use crate::block::{BLOCK, Entry, RowRef};
+pub(crate) use crate::block::{BLOCK, Entry, PROVEN, RowRef};
 use crate::block::{Block, Moved, Recency};
 use crate::keymap::{KeyMap, Plain};
 use crate::rows::RowEncoding;

@@ -12,9 +12,9 @@ use crate::covisitation::{self, Covisitation};
 use crate::dense;
 use crate::encoder::{self, Encoder};
 use crate::history::Seen;
-use crate::items::{Entry, Items};
+use crate::items::{Entry, Items, PROVEN};
 use crate::keymap::KeyMap;
-use crate::popularity::{Clock, Counters, HALF_LIVES, NEVER, Popular, log2_add};
+use crate::popularity::{Clock, Counters, HALF_LIVES, NEVER, Popular, Popularity, log2_add};
 use crate::ranker::Ranker;
 use crate::rows::RowEncoding;
 use crate::sessions::Sessions;
@@ -146,7 +146,7 @@ impl Knowledge {
     /// Forgets an item everywhere.
     pub(crate) fn remove(&mut self, key: u64) {
         if let Some(entry) = self.items.remove(key) {
-            self.popular.remove(key, &entry.counters);
+            self.popular.remove(key, &entry.popularity());
             self.newest.remove(&(entry.first_ts, key));
         }
         self.covisitation.remove(key);
@@ -183,27 +183,39 @@ impl Knowledge {
         for slot in slots {
             let popular = &mut self.popular;
             self.items.update(slot, |entry| {
+                let never = Popularity { counters: [NEVER; HALF_LIVES], ..entry.popularity() };
                 entry.counters = moved(&entry.counters);
-                popular.update(entry.key, &[NEVER; HALF_LIVES], &entry.counters);
+                popular.update(entry.key, &never, &entry.popularity());
             });
         }
     }
 
-    /// Counts one choice of an item, `weight` times; names the item that made room for it in the front of the table.
-    pub(crate) fn count(&mut self, slot: u32, ts: i64, weight: f32) -> Option<u64> {
+    /// Takes an item for more than one user's invention, for the shop lists it; names the item that made room for it in the
+    /// front of the table.
+    pub(crate) fn prove(&mut self, slot: u32) -> Option<u64> {
+        let popular = &mut self.popular;
+        self.items.update(slot, |entry| {
+            let old = entry.popularity();
+            entry.chosen_by = PROVEN;
+            popular.update(entry.key, &old, &entry.popularity());
+        });
+        self.items.promote(slot).1
+    }
+
+    /// Counts a user's choice of an item, `weight` times; names the item that made room for it in the front of the table.
+    pub(crate) fn count(&mut self, slot: u32, user: u64, ts: i64, weight: f32) -> Option<u64> {
         let exponents = self.clock.exponents_of(ts, weight);
         for (total, t) in self.popular.totals.iter_mut().zip(exponents) {
             *total = log2_add(*total, t);
         }
         let popular = &mut self.popular;
         self.items.update(slot, |entry| {
-            let old = entry.counters;
-            for h in 0..HALF_LIVES {
-                entry.counters[h] = log2_add(old[h], exponents[h]);
-            }
+            let old = entry.popularity();
+            entry.counters.iter_mut().zip(exponents).for_each(|(counter, t)| *counter = log2_add(*counter, t));
+            entry.choose(user);
             entry.sightings = entry.sightings.saturating_add(1);
             entry.last_ts = entry.last_ts.max(ts);
-            popular.update(entry.key, &old, &entry.counters);
+            popular.update(entry.key, &old, &entry.popularity());
         });
         self.items.promote(slot).1
     }

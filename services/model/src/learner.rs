@@ -22,6 +22,7 @@ use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::features::Evidence;
 use crate::history::{Histories, Seen};
+use crate::items::Entry;
 use crate::keymap::KeySet;
 use crate::knowledge::Knowledge;
 use crate::negatives::Recent;
@@ -354,9 +355,12 @@ impl Learner {
         let key = example.key;
         let slot = match self.knowledge.items.slot(key) {
             Some(slot) => slot,
-            None => self.insert(key, &example.item_id, example.ts),
+            None => {
+                let entry = Entry::new(key, example.item_id.as_str().into(), example.ts);
+                self.insert(Entry { chosen_by: example.user, ..entry })
+            }
         };
-        let displaced = self.knowledge.count(slot, example.ts, example.weight);
+        let displaced = self.knowledge.count(slot, example.user, example.ts, example.weight);
         self.changed.items.extend(displaced.into_iter().chain([key]));
         let pairs = &mut self.changed.pairs;
         let choice = Seen { key, kind: example.kind, ts: example.ts };
@@ -364,7 +368,7 @@ impl Learner {
             pairs.insert(touched);
         });
         let bounds = self.knowledge.settings.session_bounds();
-        self.changed.sessions.insert(self.knowledge.sessions.note(example.user, key, example.ts, &bounds));
+        self.changed.sessions.extend(self.knowledge.sessions.note(example.user, key, example.ts, &bounds));
         self.popularity.record(key);
         self.recent.remember(key);
     }

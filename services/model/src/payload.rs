@@ -2,7 +2,7 @@
 //!
 //! | tensor | shape | what |
 //! |---|---|---|
-//! | `items.key`, `items.slot`, `items.row`, `items.accumulator`, `items.sightings`, `items.first_ts`, `items.last_ts`, `items.popularity` | `[n]`, rows `[n, dim]`, popularity `[n, 4]` | the items, one row each |
+//! | `items.key`, `items.slot`, `items.row`, `items.accumulator`, `items.sightings`, `items.chosen_by`, `items.first_ts`, `items.last_ts`, `items.popularity` | `[n]`, rows `[n, dim]`, popularity `[n, 4]` | the items, one row each |
 //! | `items.id`, `items.id_end` | bytes, `[n]` | their ids in UTF-8, one after the other, and where each ends |
 //! | `items.content_of`, `items.content` | `[m]`, `[m, dim]` | which of them have content, and its vector; the item's vector is row + content, scaled to length 1 |
 //! | `items.row_scale`, `items.content_scale`, `content.row_scale` | `[n]`, `[m]`, `[c]` | only where the rows are I8: a row times its scale is what was encoded |
@@ -42,8 +42,10 @@ pub(crate) struct Metadata {
     pub(crate) now: i64,
     pub(crate) interactions: u64,
     pub(crate) steps: u64,
-    /// Number of the oldest session remembered.
+    /// Numbers of the oldest session kept, and of the oldest of one item.
     pub(crate) first_session: u64,
+    #[serde(default)]
+    pub(crate) first_waiting: u64,
     /// Slots of the table.
     pub(crate) slots: usize,
 }

@@ -48,11 +48,24 @@ impl Clock {
     }
 }
 
+/// What an item's place among the popular goes by: what is proven comes before what one user alone chose.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Popularity {
+    pub(crate) proven: bool,
+    pub(crate) counters: Counters,
+}
+
+impl Popularity {
+    fn place(&self, h: usize) -> (bool, Ordered) {
+        (self.proven, Ordered(self.counters[h]))
+    }
+}
+
 /// The totals and, for each half-life, the items with the highest counters, bounded.
 #[derive(Debug, Clone)]
 pub(crate) struct Popular {
     pub(crate) totals: Counters,
-    leaders: [OrdSet<(Ordered, u64)>; HALF_LIVES],
+    leaders: [OrdSet<((bool, Ordered), u64)>; HALF_LIVES],
 }
 
 /// How many leaders are kept for each half-life; the lists that services read are cut from them.
@@ -66,17 +79,17 @@ impl Default for Popular {
 
 impl Popular {
     /// Moves an item from its old counters to its new ones.
-    pub(crate) fn update(&mut self, key: u64, old: &Counters, new: &Counters) {
-        for (leaders, (old, new)) in self.leaders.iter_mut().zip(old.iter().zip(new)) {
-            leaders.remove(&(Ordered(*old), key));
-            if !new.is_finite() {
+    pub(crate) fn update(&mut self, key: u64, old: &Popularity, new: &Popularity) {
+        for (h, leaders) in self.leaders.iter_mut().enumerate() {
+            leaders.remove(&(old.place(h), key));
+            if !new.counters[h].is_finite() {
                 continue; // never chosen
             }
             let full = leaders.len() >= LEADERS;
-            if full && leaders.get_min().is_some_and(|least| least.0 > Ordered(*new)) {
+            if full && leaders.get_min().is_some_and(|least| least.0 > new.place(h)) {
                 continue; // an item below the bound comes back by its next sighting
             }
-            leaders.insert((Ordered(*new), key));
+            leaders.insert((new.place(h), key));
             if full {
                 leaders.remove_min();
             }
@@ -84,15 +97,15 @@ impl Popular {
     }
 
     /// Forgets an item.
-    pub(crate) fn remove(&mut self, key: u64, old: &Counters) {
-        for (leaders, old) in self.leaders.iter_mut().zip(old) {
-            leaders.remove(&(Ordered(*old), key));
+    pub(crate) fn remove(&mut self, key: u64, old: &Popularity) {
+        for (h, leaders) in self.leaders.iter_mut().enumerate() {
+            leaders.remove(&(old.place(h), key));
         }
     }
 
-    /// Counters of the `h`-th half-life, falling, each with its key.
-    pub(crate) fn leaders(&self, h: usize) -> impl Iterator<Item = (f64, u64)> + '_ {
-        self.leaders[h].iter().rev().map(|(counter, key)| (counter.0, *key))
+    /// Whether proven, counter of the `h`-th half-life and key of the most popular items; falling.
+    pub(crate) fn leaders(&self, h: usize) -> impl Iterator<Item = (bool, f64, u64)> + '_ {
+        self.leaders[h].iter().rev().map(|((proven, counter), key)| (*proven, counter.0, *key))
     }
 }
 
@@ -153,12 +166,25 @@ mod tests {
     #[test]
     fn the_leaders_follow_the_counters() {
         let mut popular = Popular::default();
-        let never = [NEVER; HALF_LIVES];
-        popular.update(1, &never, &[1.0; HALF_LIVES]);
-        popular.update(2, &never, &[2.0; HALF_LIVES]);
-        popular.update(1, &[1.0; HALF_LIVES], &[3.0; HALF_LIVES]);
-        assert_eq!(popular.leaders(0).map(|(_, key)| key).collect::<Vec<_>>(), [1, 2]);
-        popular.remove(1, &[3.0; HALF_LIVES]);
-        assert_eq!(popular.leaders(0).map(|(_, key)| key).collect::<Vec<_>>(), [2]);
+        let counted = |count| Popularity { proven: true, counters: [count; HALF_LIVES] };
+        let keys = |popular: &Popular| popular.leaders(0).map(|(.., key)| key).collect::<Vec<_>>();
+        popular.update(1, &counted(NEVER), &counted(1.0));
+        popular.update(2, &counted(NEVER), &counted(2.0));
+        popular.update(1, &counted(1.0), &counted(3.0));
+        assert_eq!(keys(&popular), [1, 2]);
+        popular.remove(1, &counted(3.0));
+        assert_eq!(keys(&popular), [2]);
+    }
+
+    #[test]
+    fn what_one_user_alone_chose_comes_after_all_that_is_proven_and_makes_room_first() {
+        let mut popular = Popular::default();
+        let (never, proven) = (NEVER, |count| Popularity { proven: true, counters: [count; HALF_LIVES] });
+        let unproven = |count| Popularity { proven: false, ..proven(count) };
+        (0..10).for_each(|key| popular.update(key, &proven(never), &proven(1.0)));
+        (10..10 + 2 * LEADERS as u64).for_each(|key| popular.update(key, &unproven(never), &unproven(9.0)));
+        let leaders: Vec<bool> = popular.leaders(0).map(|(proven, ..)| proven).collect();
+        assert_eq!(leaders.len(), LEADERS);
+        assert!(leaders[..10].iter().all(|proven| *proven) && leaders[10..].iter().all(|proven| !proven));
     }
 }

@@ -341,7 +341,7 @@ impl Model {
     pub fn hot(&self, catalog: &Catalog, k: usize, ts: i64) -> Vec<(Option<Arc<str>>, Vec<SlateEntry>)> {
         let stranger = UserView { user: 0, history: &[], ts };
         let overall = self.slates(&[stranger], catalog, k).pop().unwrap_or_default();
-        let leaders = (0..HALF_LIVES).flat_map(|h| self.knowledge.popular.leaders(h)).map(|(_, key)| key);
+        let leaders = (0..HALF_LIVES).flat_map(|h| self.knowledge.popular.leaders(h)).map(|(.., key)| key);
         let score = |key: u64| {
             let entry = self.knowledge.items.get(key)?;
             let shares = log_shares(&entry.counters, &self.knowledge.popular.totals);

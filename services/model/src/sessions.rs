@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use crate::history::{Seen, last_chosen};
+use imbl::OrdMap;
+
+use crate::history::{PROBATION, Seen, last_chosen};
 use crate::keymap::{KeyMap, Plain};
 
 /// Items of a session that are kept, its first ones: a basket of a wholesaler has a hundred.
@@ -72,53 +74,91 @@ pub(crate) struct Bounds {
     pub(crate) gap_ms: i64,
 }
 
-/// The last sessions in the order of their beginning.
+impl Bounds {
+    /// Sessions of one item that are held where room is wanted.
+    fn waiting(&self) -> usize {
+        (self.sessions / PROBATION).max(1)
+    }
+}
+
+/// The last sessions, by their numbers, which rise.
+///
+/// A session of one item says nothing of what goes together, so it waits apart and is compared with nobody; with its second
+/// item it begins anew, under the next number. At the bound those of one item make room once they are more than a quarter:
+/// a flood of visitors whom nobody sees again washes out itself.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sessions {
-    /// Number of the oldest session kept.
-    first: u64,
-    kept: imbl::Vector<Arc<Session>>,
-    /// Each user's last session, while it is kept.
+    /// Of two items or more.
+    kept: OrdMap<u64, Arc<Session>>,
+    /// Of one item.
+    waiting: OrdMap<u64, Arc<Session>>,
+    /// Each user's last session, while it is held.
     of_user: KeyMap<u64>,
-    /// The newest sessions that hold an item, rising. A function of the sessions alone, so that no payload carries it.
+    /// The newest of those kept that hold an item, rising. A function of these alone, so that no payload carries it.
     of_item: KeyMap<Arc<Vec<u64>>>,
 }
 
 impl Sessions {
-    /// Notes a choice in the user's session, or begins a new one; gives its number.
-    pub(crate) fn note(&mut self, user: u64, key: u64, ts: i64, bounds: &Bounds) -> u64 {
-        let going_on = self
-            .number_of(user)
-            .filter(|n| self.get(*n).is_some_and(|session| ts.saturating_sub(session.last_ts) <= bounds.gap_ms));
-        let number = going_on.unwrap_or_else(|| self.begin(user, ts, bounds));
-        let at = (number - self.first) as usize;
-        let Some(session) = self.kept.get_mut(at) else { return number };
-        let session = Arc::make_mut(session);
+    /// Notes a choice in the user's session, or begins a new one; gives its number. A choice older than the session by more
+    /// than a pause belongs to none that is held.
+    pub(crate) fn note(&mut self, user: u64, key: u64, ts: i64, bounds: &Bounds) -> Option<u64> {
+        let last = self.number_of(user);
+        let before = last.and_then(|number| self.get(number));
+        if before.is_some_and(|session| session.last_ts.saturating_sub(ts) > bounds.gap_ms) {
+            return None;
+        }
+        let going_on = before.filter(|session| ts.saturating_sub(session.last_ts) <= bounds.gap_ms);
+        let mut session = going_on.map_or_else(
+            || Session { user, last_ts: ts, items: Vec::with_capacity(4) },
+            |session| Session::clone(session),
+        );
+        let number = last.filter(|number| going_on.is_some() && self.kept.contains_key(number));
         session.last_ts = session.last_ts.max(ts);
         if session.items.len() < SESSION_ITEMS && !session.items.contains(&key) {
             session.items.push(key);
-            self.index(key, number, bounds.per_item);
         }
-        number
+        let number = match number {
+            Some(number) => number,
+            None if session.items.len() == 1 && going_on.is_some() => last?, // the same item again
+            None => self.next(),
+        };
+        self.set(number, session, bounds);
+        self.make_room(bounds);
+        Some(number)
     }
 
-    fn begin(&mut self, user: u64, ts: i64, bounds: &Bounds) -> u64 {
-        let number = self.first + self.kept.len() as u64;
-        self.kept.push_back(Arc::new(Session { user, last_ts: ts, items: Vec::with_capacity(4) }));
-        self.of_user.insert(user, number);
-        while self.kept.len() > bounds.sessions.max(1) {
-            self.forget_oldest();
-        }
-        number
+    /// The highest number is held for as long as anything is, so that a restored table gives the same.
+    fn next(&self) -> u64 {
+        let highest = |sessions: &OrdMap<u64, Arc<Session>>| sessions.get_max().map(|(number, _)| *number);
+        highest(&self.kept).max(highest(&self.waiting)).map_or(0, |highest| highest.saturating_add(1))
     }
 
-    fn forget_oldest(&mut self) {
-        let Some(session) = self.kept.pop_front() else { return };
-        let number = self.first;
-        self.first += 1;
-        if self.of_user.get(&session.user) == Some(&number) {
-            self.of_user.remove(&session.user);
+    fn make_room(&mut self, bounds: &Bounds) {
+        while self.len() > bounds.sessions.max(1) {
+            if self.kept.is_empty() || self.waiting.len() > bounds.waiting() {
+                self.forget_waiting();
+            } else {
+                self.forget_kept();
+            }
         }
+    }
+
+    fn forget_waiting(&mut self) {
+        let Some((number, session)) = self.waiting.get_min().map(|(number, session)| (*number, Arc::clone(session)))
+        else {
+            return;
+        };
+        self.waiting.remove(&number);
+        self.leave(session.user, number);
+    }
+
+    fn forget_kept(&mut self) {
+        let Some((number, session)) = self.kept.get_min().map(|(number, session)| (*number, Arc::clone(session)))
+        else {
+            return;
+        };
+        self.kept.remove(&number);
+        self.leave(session.user, number);
         for key in &session.items {
             let Some(numbers) = self.of_item.get_mut(key) else { continue };
             if numbers.first() == Some(&number) {
@@ -128,6 +168,12 @@ impl Sessions {
                     Arc::make_mut(numbers).remove(0);
                 }
             }
+        }
+    }
+
+    fn leave(&mut self, user: u64, number: u64) {
+        if self.of_user.get(&user) == Some(&number) {
+            self.of_user.remove(&user);
         }
     }
 
@@ -148,8 +194,8 @@ impl Sessions {
     pub(crate) fn reindex(&mut self, bounds: &Bounds) {
         self.of_item = KeyMap::default();
         let kept = self.kept.clone();
-        for (number, session) in (self.first..).zip(&kept) {
-            session.items.iter().for_each(|key| self.index(*key, number, bounds.per_item));
+        for (number, session) in &kept {
+            session.items.iter().for_each(|key| self.index(*key, *number, bounds.per_item));
         }
     }
 
@@ -159,46 +205,69 @@ impl Sessions {
     }
 
     pub(crate) fn get(&self, number: u64) -> Option<&Arc<Session>> {
-        self.kept.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
+        self.kept.get(&number).or_else(|| self.waiting.get(&number))
     }
 
-    /// Number of the oldest session kept.
-    pub(crate) fn first(&self) -> u64 {
-        self.first
+    /// How many are held, those of one item among them.
+    pub(crate) fn len(&self) -> usize {
+        self.kept.len() + self.waiting.len()
+    }
+
+    /// Numbers of the oldest session kept and of the oldest of one item: what is older is forgotten.
+    pub(crate) fn first(&self) -> (u64, u64) {
+        let first = |sessions: &OrdMap<u64, Arc<Session>>| sessions.get_min().map_or(0, |(number, _)| *number);
+        (first(&self.kept), first(&self.waiting))
+    }
+
+    /// Event time up to which the session of a user of whom none is held may have been forgotten.
+    pub(crate) fn forgotten_until(&self, bounds: &Bounds) -> i64 {
+        if self.len() < bounds.sessions {
+            return i64::MIN;
+        }
+        let oldest =
+            |sessions: &OrdMap<u64, Arc<Session>>| sessions.get_min().map_or(i64::MIN, |(_, session)| session.last_ts);
+        if self.waiting.len() < bounds.waiting() {
+            oldest(&self.kept)
+        } else {
+            oldest(&self.kept).max(oldest(&self.waiting))
+        }
     }
 
     /// Sessions with their numbers, rising.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &Arc<Session>)> {
-        (self.first..).zip(&self.kept)
+        let mut all: Vec<_> =
+            self.kept.iter().chain(self.waiting.iter()).map(|(number, session)| (*number, session)).collect();
+        all.sort_unstable_by_key(|(number, _)| *number);
+        all.into_iter()
     }
 
-    /// Takes over a session of another table, in rising order of numbers; false when one between is missing.
-    pub(crate) fn set(&mut self, number: u64, session: Session, bounds: &Bounds) -> bool {
-        if self.kept.is_empty() {
-            self.first = number;
+    /// Puts a session under its number, as `note` does and as a payload says, whose numbers rise. The user's last one goes if
+    /// it is of one item: this one goes on with it, or it has ended and says nothing.
+    pub(crate) fn set(&mut self, number: u64, session: Session, bounds: &Bounds) {
+        if let Some(last) = self.of_user.insert(session.user, number)
+            && last != number
+        {
+            self.waiting.remove(&last);
         }
-        let Some(at) = number.checked_sub(self.first) else { return true }; // forgotten here already
-        let at = at as usize;
-        if at > self.kept.len() {
-            return false;
+        if session.items.len() < 2 {
+            self.waiting.insert(number, Arc::new(session));
+            return;
         }
-        let known = self.kept.get(at).map_or(0, |known| known.items.len());
+        let known = self.kept.get(&number).map_or(0, |known| known.items.len());
         for key in session.items.iter().skip(known) {
             self.index(*key, number, bounds.per_item);
         }
-        self.of_user.insert(session.user, number);
-        if at == self.kept.len() {
-            self.kept.push_back(Arc::new(session));
-        } else {
-            self.kept.set(at, Arc::new(session));
-        }
-        true
+        self.waiting.remove(&number);
+        self.kept.insert(number, Arc::new(session));
     }
 
-    /// Forgets sessions before `first`.
-    pub(crate) fn forget_before(&mut self, first: u64) {
-        while self.first < first && !self.kept.is_empty() {
-            self.forget_oldest();
+    /// Forgets the sessions before these numbers, as [`Sessions::first`] gives them.
+    pub(crate) fn forget_before(&mut self, (kept, waiting): (u64, u64)) {
+        while self.kept.get_min().is_some_and(|(number, _)| *number < kept) {
+            self.forget_kept();
+        }
+        while self.waiting.get_min().is_some_and(|(number, _)| *number < waiting) {
+            self.forget_waiting();
         }
     }
 
@@ -296,10 +365,29 @@ mod tests {
     #[test]
     fn a_pause_begins_a_new_session() {
         let mut sessions = Sessions::default();
-        let first = sessions.note(1, 10, 0, &BOUNDS);
-        assert_eq!(sessions.note(1, 11, 100, &BOUNDS), first);
-        assert_eq!(sessions.note(1, 12, 201, &BOUNDS), first + 1);
-        assert_eq!(sessions.get(first).expect("kept").items, [10, 11]);
+        let first = sessions.note(1, 10, 0, &BOUNDS).expect("begins");
+        let second = sessions.note(1, 11, 100, &BOUNDS).expect("goes on, and is worth comparing now");
+        assert_eq!((second, sessions.get(first)), (first + 1, None));
+        assert_eq!(sessions.note(1, 12, 150, &BOUNDS), Some(second));
+        assert_eq!(sessions.note(1, 13, 251, &BOUNDS), Some(second + 1));
+        assert_eq!(sessions.get(second).expect("kept").items, [10, 11, 12]);
+    }
+
+    #[test]
+    fn a_choice_that_comes_late_by_more_than_a_pause_is_in_no_session() {
+        let mut sessions = Sessions::default();
+        note_all(&mut sessions, 1, &[10, 11], 1_000);
+        assert_eq!(sessions.note(1, 12, 899, &BOUNDS), None);
+        assert_eq!(sessions.note(1, 12, 900, &BOUNDS), Some(1), "within a pause it is");
+        assert_eq!(sessions.get(1).expect("kept").last_ts, 1_000);
+    }
+
+    #[test]
+    fn a_session_of_one_item_is_compared_with_nobody() {
+        let mut sessions = Sessions::default();
+        note_all(&mut sessions, 1, &[10, 10], 0);
+        assert_eq!((sessions.len(), sessions.of_item.len()), (1, 0));
+        assert!(sessions.neighbours(9, &history(&[10]), &BOUNDS).is_empty());
     }
 
     #[test]
@@ -308,10 +396,25 @@ mod tests {
         for user in 0..10 {
             note_all(&mut sessions, user, &[user, 100], 0);
         }
-        assert_eq!((sessions.kept.len(), sessions.first()), (4, 6));
+        let numbers: Vec<u64> = sessions.iter().map(|(number, _)| number).collect();
+        assert_eq!(numbers, [13, 15, 17, 19]);
         assert_eq!(sessions.of_item.len(), 5);
-        assert_eq!(**sessions.of_item.get(&100).expect("held"), [8, 9]);
+        assert_eq!(**sessions.of_item.get(&100).expect("held"), [17, 19]);
         assert_eq!(sessions.of_user.len(), 4);
+    }
+
+    #[test]
+    fn a_flood_of_invented_sessions_washes_out_the_flood() {
+        let bounds = Bounds { sessions: 1_000, ..BOUNDS };
+        let mut sessions = Sessions::default();
+        for user in 0..700 {
+            sessions.note(user, user, 0, &bounds);
+            sessions.note(user, 10_000, 0, &bounds);
+        }
+        for user in 0..200_000 {
+            sessions.note(1_000_000 + user, user, 1, &bounds);
+        }
+        assert_eq!((sessions.len(), sessions.kept.len(), sessions.of_user.len()), (1_000, 700, 1_000));
     }
 
     #[test]
@@ -323,7 +426,7 @@ mod tests {
         note_all(&mut sessions, 1, &[12, 11], 0); // an older session takes items up after a newer one
         let mut copy = Sessions::default();
         for (number, session) in sessions.iter() {
-            assert!(copy.set(number, (**session).clone(), &BOUNDS));
+            copy.set(number, (**session).clone(), &BOUNDS);
         }
         let sorted = |s: &Sessions| {
             let mut all: Vec<_> = s.of_item.iter().map(|(key, numbers)| (*key, numbers.to_vec())).collect();
@@ -331,6 +434,7 @@ mod tests {
             all
         };
         assert_eq!(sorted(&sessions), sorted(&copy));
+        assert_eq!((sessions.first(), sessions.next()), (copy.first(), copy.next()));
         let query = history(&[10, 11]);
         assert_eq!(sessions.neighbours(9, &query, &BOUNDS), copy.neighbours(9, &query, &BOUNDS));
     }

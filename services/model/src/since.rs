@@ -21,13 +21,14 @@ use crate::sessions::Session;
 pub(crate) struct Counts {
     pub(crate) counters: Counters,
     pub(crate) sightings: u32,
+    proven: bool,
     /// Event time of the newest choice, milliseconds since 1970.
     pub(crate) last_ts: i64,
 }
 
 impl Counts {
     pub(crate) fn of(entry: &Entry) -> Self {
-        Self { counters: entry.counters, sightings: entry.sightings, last_ts: entry.last_ts }
+        Self { counters: entry.counters, sightings: entry.sightings, proven: entry.is_proven(), last_ts: entry.last_ts }
     }
 }
 
@@ -57,7 +58,7 @@ impl Since {
         let late = newest.saturating_sub(knowledge.now).max(0);
         for (n, choice) in history.iter().enumerate().skip(first).filter(|(_, seen)| seen.kind.is_positive()) {
             let (ts, weight) = (choice.ts.saturating_sub(late), settings.weights.of(choice.kind));
-            since.count(knowledge, choice, ts, weight);
+            since.count(knowledge, user, choice, ts, weight);
             // What is newer than the version is known to the learner, though not to the version.
             let earlier = history[..n].iter().enumerate().rev();
             let before =
@@ -76,7 +77,7 @@ impl Since {
         since
     }
 
-    fn count(&mut self, knowledge: &Knowledge, choice: &Seen, ts: i64, weight: f32) {
+    fn count(&mut self, knowledge: &Knowledge, user: u64, choice: &Seen, ts: i64, weight: f32) {
         let exponents = knowledge.clock.exponents_of(ts, weight);
         let add = |counters: &mut Counters| {
             counters
@@ -89,6 +90,7 @@ impl Since {
             let counts = self.counts.entry(choice.key).or_insert_with(|| Counts::of(entry));
             add(&mut counts.counters);
             counts.sightings = counts.sightings.saturating_add(1);
+            counts.proven |= entry.chosen_by != user;
             counts.last_ts = counts.last_ts.max(choice.ts);
         }
     }
@@ -110,14 +112,14 @@ impl Since {
 
     /// The `k` keys with the highest counters of the `h`-th half-life, best first.
     pub(crate) fn leaders(&self, popular: &Popular, h: usize, k: usize) -> Vec<u64> {
-        let others = popular.leaders(h).filter(|(_, key)| !self.counts.contains_key(key)).take(k);
-        let mut leaders: Vec<(f64, u64)> = others.collect();
+        let others = popular.leaders(h).filter(|(.., key)| !self.counts.contains_key(key)).take(k);
+        let mut leaders: Vec<(bool, f64, u64)> = others.collect();
         if !self.counts.is_empty() {
-            leaders.extend(self.counts.iter().map(|(key, counts)| (counts.counters[h], *key)));
-            leaders.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
+            leaders.extend(self.counts.iter().map(|(key, counts)| (counts.proven, counts.counters[h], *key)));
+            leaders.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)).then(b.2.cmp(&a.2)));
             leaders.truncate(k);
         }
-        leaders.into_iter().map(|(_, key)| key).collect()
+        leaders.into_iter().map(|(.., key)| key).collect()
     }
 }
 
@@ -130,9 +132,7 @@ fn first_unknown(knowledge: &Knowledge, user: u64, history: &[Seen]) -> Option<u
     let known_until = match session {
         Some(session) => session.last_ts,
         None if user == 0 => knowledge.now,
-        // Sessions go in the order of their beginning: one that was forgotten is older than those kept.
-        None if sessions.first() > 0 => sessions.get(sessions.first()).map_or(i64::MIN, |oldest| oldest.last_ts),
-        None => i64::MIN,
+        None => sessions.forgotten_until(&knowledge.settings.session_bounds()),
     };
     // Clocks are coarse: a basket has one time, of which the version may know a part.
     let in_session = |seen: &Seen| session.is_none_or(|session: &Arc<Session>| session.holds(seen.key));

@@ -20,12 +20,13 @@ impl Learner {
         old.into_iter().for_each(|key| self.remove(key));
     }
 
-    /// Makes room for the item with this key: the one not seen for longest among those of a few blocks goes.
+    /// Makes room for the item with this key: the one not seen for longest among those of a few blocks goes, what one
+    /// user alone chose before all others.
     pub(super) fn evict(&mut self, newcomer: u64) {
         let blocks = self.knowledge.items.blocks().len() as u64;
         let block = |n: u64| newcomer.wrapping_add(n * 7_919) % blocks.max(1);
         let sample = (0..8).map(|n| usize::try_from(block(n)).unwrap_or(0));
-        let oldest = sample.flat_map(|n| self.in_block(n)).min_by_key(|e| (e.last_ts, e.key)).map(|e| e.key);
+        let oldest = sample.flat_map(|n| self.in_block(n)).min_by_key(|e| (e.recency(), e.key)).map(|e| e.key);
         if let Some(key) = oldest {
             self.remove(key);
         }

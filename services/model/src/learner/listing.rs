@@ -19,13 +19,16 @@ impl Learner {
         match (item, self.knowledge.items.slot(key)) {
             (Some(item), None) => {
                 let published = item.published_at.map_or(now, |ts| ts.0.min(now));
-                self.insert(key, item_id, published);
+                self.insert(Entry::new(key, item_id.into(), published));
             }
             (_, Some(slot)) => {
                 let features = self.catalog.features(key).to_vec();
                 self.ensure_content(&features);
                 let content = self.knowledge.content_sum(&features);
                 self.knowledge.items.set_row(slot, content.as_deref(), |_, _| {});
+                if item.is_some() {
+                    self.changed.items.extend(self.knowledge.prove(slot));
+                }
                 self.changed.items.insert(key);
             }
             (None, None) => {}
@@ -33,11 +36,12 @@ impl Learner {
     }
 
     /// Puts an item into the table, with a row of its own; at the table's bound another makes room.
-    pub(super) fn insert(&mut self, key: u64, item_id: &str, first_ts: i64) -> u32 {
+    pub(super) fn insert(&mut self, entry: Entry) -> u32 {
+        let key = entry.key;
         if self.knowledge.items() >= self.knowledge.settings.max_items {
             self.evict(key);
         }
-        let (slot, displaced) = self.knowledge.insert(Entry::new(key, item_id.into(), first_ts));
+        let (slot, displaced) = self.knowledge.insert(entry);
         let dim = self.knowledge.items.dim();
         let features = self.catalog.features(key).to_vec();
         self.ensure_content(&features);

@@ -674,7 +674,7 @@ fn a_view_by_a_clock_that_is_59_minutes_fast_weighs_as_one_view_of_now() {
         (entry.clone(), learner.knowledge.popular.totals, pairs, sessions)
     };
     assert_eq!(look(&right), look(&ahead), "popularity at every half-life, pairs, sessions, first and last time");
-    let leader = |h: usize| ahead.knowledge.popular.leaders(h).next().map(|(_, key)| key);
+    let leader = |h: usize| ahead.knowledge.popular.leaders(h).next().map(|(.., key)| key);
     assert!((0..crate::popularity::HALF_LIVES).all(|h| leader(h) == Some(key_of("i1"))));
 }
 
@@ -739,4 +739,32 @@ fn a_later_look_does_not_cancel_a_dislike_and_a_like_a_purchase_or_an_undislike_
     assert!(!shown(&[]) && !shown(&[Kind::View]) && !shown(&[Kind::Cart, Kind::View]));
     assert!(shown(&[Kind::Like]) && shown(&[Kind::Purchase, Kind::View]) && shown(&[Kind::Undislike]));
     assert!(!shown(&[Kind::Undislike, Kind::Dislike, Kind::View]));
+}
+
+#[test]
+fn a_flood_of_invented_items_washes_out_the_flood_and_nothing_that_the_shop_has() {
+    // The front has 64 places, the table 1,000.
+    let mut learner = Learner::new(settings()).expect("flex opens");
+    let listed: Item = serde_json::from_str(r#"{"item_id":"listed","title":"Anvil"}"#).expect("parses");
+    learner.catalog("listed", Some(&listed), START);
+    let shop: Vec<_> =
+        (0..160).map(|n| view(n, &format!("u{}", n % 7), &format!("i{}", n % 40), START + n, START + n)).collect();
+    learn(&mut learner, &shop);
+    let flood = |n: i64| view(160 + n, "inventor", &format!("invented{n}"), START + 1_000 + n, START + 1_000 + n);
+    learn(&mut learner, &(0..3_000).map(flood).collect::<Vec<_>>());
+    let items = &learner.knowledge.items;
+    let in_front = |id: &str| items.slot(key_of(id)).is_some_and(|slot| (slot as usize) < 64);
+    assert_eq!(items.len(), 1_000);
+    assert!((0..40).all(|n| in_front(&format!("i{n}"))) && in_front("listed"));
+    for h in 0..crate::popularity::HALF_LIVES {
+        let leaders: KeySet = learner.knowledge.popular.leaders(h).take(40).map(|(.., key)| key).collect();
+        assert!((0..40).all(|n| leaders.contains(&key_of(&format!("i{n}")))));
+    }
+    // A second user makes of an invention an item, as the catalog does.
+    let entry = |learner: &Learner, id: &str| learner.knowledge.items.get(key_of(id)).expect("known").clone();
+    assert!(!entry(&learner, "invented2999").is_proven());
+    learner.observe(&[view(3_160, "another", "invented2999", START + 9_000, START + 9_000)]);
+    let item: Item = serde_json::from_str(r#"{"item_id":"invented2998"}"#).expect("parses");
+    learner.catalog("invented2998", Some(&item), START);
+    assert!(entry(&learner, "invented2999").is_proven() && entry(&learner, "invented2998").is_proven());
 }

@@ -10,7 +10,7 @@ use super::{METADATA, Metadata};
 use crate::covisitation::{Neighbour, Neighbours, WAYS, Ways};
 use crate::dense::{Array, Arrays};
 use crate::error::Error;
-use crate::items::{Entry, RowRef};
+use crate::items::{Entry, PROVEN, RowRef};
 use crate::keymap::Plain;
 use crate::knowledge::{ContentRow, Knowledge};
 use crate::popularity::HALF_LIVES;
@@ -136,6 +136,7 @@ impl<'a> Payload<'a> {
         let n = keys.len();
         let slots = self.column("items.slot", Dtype::U32, u32::from_le_bytes)?;
         let sightings = self.column("items.sightings", Dtype::U32, u32::from_le_bytes)?;
+        let chosen_by = self.chosen_by(n)?;
         let first_ts = self.column("items.first_ts", Dtype::I64, i64::from_le_bytes)?;
         let last_ts = self.column("items.last_ts", Dtype::I64, i64::from_le_bytes)?;
         let counters = self.column("items.popularity", Dtype::F64, f64::from_le_bytes)?;
@@ -148,6 +149,7 @@ impl<'a> Payload<'a> {
         for (name, got, expected) in [
             ("items.slot", slots.len(), n),
             ("items.sightings", sightings.len(), n),
+            ("items.chosen_by", chosen_by.len(), n),
             ("items.first_ts", first_ts.len(), n),
             ("items.last_ts", last_ts.len(), n),
             ("items.popularity", counters.len(), n * HALF_LIVES),
@@ -183,7 +185,10 @@ impl<'a> Payload<'a> {
                 Some(at) => at == slot,
                 None => match moved.remove(&key) {
                     Some(entry) => knowledge.items.insert_at(slot, entry),
-                    None => knowledge.insert_at(slot, Entry::new(key, id.into(), first_ts[i])),
+                    None => {
+                        let entry = Entry::new(key, id.into(), first_ts[i]);
+                        knowledge.insert_at(slot, Entry { chosen_by: chosen_by[i], ..entry })
+                    }
                 },
             };
             if !placed {
@@ -191,9 +196,11 @@ impl<'a> Payload<'a> {
             }
             let popular = &mut knowledge.popular;
             knowledge.items.update(slot, |entry| {
-                popular.update(key, &entry.counters, &new);
+                let old = entry.popularity();
                 entry.counters = new;
                 entry.sightings = sightings[i];
+                entry.chosen_by = chosen_by[i];
+                popular.update(key, &old, &entry.popularity());
                 entry.last_ts = last_ts[i];
             });
             let row = &rows[i * dim..(i + 1) * dim];
@@ -201,6 +208,15 @@ impl<'a> Payload<'a> {
             knowledge.items.restore_row(slot, RowRef { row, content, accumulator: accumulators[i] });
         }
         Ok(())
+    }
+
+    /// Who chose each of `n` items. Versions of before did not say: theirs are proven.
+    fn chosen_by(&self, n: usize) -> Result<Vec<u64>, Error> {
+        let name = "items.chosen_by";
+        if self.tensors.tensor(name).is_err() {
+            return Ok(vec![PROVEN; n]);
+        }
+        self.column(name, Dtype::U64, u64::from_le_bytes)
     }
 
     fn merge_pairs(&self, knowledge: &mut Knowledge) -> Result<(), Error> {
@@ -231,14 +247,11 @@ impl<'a> Payload<'a> {
         same_length("sessions.user", users.len(), numbers.len())?;
         same_length("sessions.last_ts", last_ts.len(), numbers.len())?;
         let bounds = self.metadata.settings.session_bounds();
-        // First, so that the numbers that follow have no gap before them.
-        knowledge.sessions.forget_before(self.metadata.first_session);
+        knowledge.sessions.forget_before((self.metadata.first_session, self.metadata.first_waiting));
         let ranges = ranges("sessions.end", &ends, numbers.len(), items.len())?;
         for (n, range) in ranges.into_iter().enumerate() {
             let session = Session { user: users[n], last_ts: last_ts[n], items: items[range].to_vec() };
-            if !knowledge.sessions.set(numbers[n], session, &bounds) {
-                return Err(Error::tensor("sessions.number", "leaves a session out"));
-            }
+            knowledge.sessions.set(numbers[n], session, &bounds);
         }
         Ok(())
     }

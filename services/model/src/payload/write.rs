@@ -136,7 +136,8 @@ impl Frozen {
             now: self.knowledge.now,
             interactions: self.knowledge.interactions,
             steps: self.steps,
-            first_session: self.knowledge.sessions.first(),
+            first_session: self.knowledge.sessions.first().0,
+            first_waiting: self.knowledge.sessions.first().1,
             slots: self.slots,
         })
     }
@@ -155,6 +156,7 @@ impl Frozen {
         column(out, "key", Dtype::U64, le(&items.key, u64::to_le_bytes));
         column(out, "slot", Dtype::U32, le(&items.slot, u32::to_le_bytes));
         column(out, "sightings", Dtype::U32, le(&items.sightings, u32::to_le_bytes));
+        column(out, "chosen_by", Dtype::U64, le(&items.chosen_by, u64::to_le_bytes));
         column(out, "first_ts", Dtype::I64, le(&items.first_ts, i64::to_le_bytes));
         column(out, "last_ts", Dtype::I64, le(&items.last_ts, i64::to_le_bytes));
         let popularity = le(items.counters.as_flattened(), f64::to_le_bytes);
@@ -195,6 +197,7 @@ pub(crate) struct ItemColumns {
     key: Vec<u64>,
     slot: Vec<u32>,
     sightings: Vec<u32>,
+    chosen_by: Vec<u64>,
     first_ts: Vec<i64>,
     last_ts: Vec<i64>,
     counters: Vec<Counters>,
@@ -220,6 +223,7 @@ impl ItemColumns {
         let entries: Vec<&Entry> = slot.iter().map(entry).collect();
         let mut columns = Self {
             sightings: entries.iter().map(|entry| entry.sightings).collect(),
+            chosen_by: entries.iter().map(|entry| entry.chosen_by).collect(),
             first_ts: entries.iter().map(|entry| entry.first_ts).collect(),
             last_ts: entries.iter().map(|entry| entry.last_ts).collect(),
             counters: entries.iter().map(|entry| entry.counters).collect(),
