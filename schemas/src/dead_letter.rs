@@ -36,6 +36,8 @@ pub enum Reason {
     MissingField,
     /// A required field is empty.
     EmptyField,
+    /// An id is a word for nothing, such as `undefined`.
+    Nobody,
     /// A field has the wrong type.
     WrongType,
     /// `type` is none of the known ones.
@@ -52,12 +54,13 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Empty,
         Self::TooLarge,
         Self::NotJson,
         Self::MissingField,
         Self::EmptyField,
+        Self::Nobody,
         Self::WrongType,
         Self::UnknownType,
         Self::IdTooLong,
@@ -75,6 +78,7 @@ impl Reason {
             Self::NotJson => "not_json",
             Self::MissingField => "missing_field",
             Self::EmptyField => "empty_field",
+            Self::Nobody => "nobody",
             Self::WrongType => "wrong_type",
             Self::UnknownType => "unknown_type",
             Self::IdTooLong => "id_too_long",

@@ -37,6 +37,8 @@ pub struct Ingest {
     /// How far ahead of the clock a `ts` may be.
     #[serde(with = "humantime_serde")]
     pub max_future: Duration,
+    /// Words that stand for no user and no item.
+    pub nobody: Vec<String>,
     /// Event ids remembered per partition.
     pub window: usize,
     /// Ready when this many messages behind or fewer.
@@ -47,7 +49,12 @@ impl Ingest {
     /// What the validator needs to know.
     #[must_use]
     pub fn limits(&self) -> Limits {
-        Limits { max_message_bytes: self.max_message_bytes, max_items: self.max_items, max_future: self.max_future }
+        Limits {
+            max_message_bytes: self.max_message_bytes,
+            max_items: self.max_items,
+            max_future: self.max_future,
+            nobody: self.nobody.clone(),
+        }
     }
 }
 
@@ -60,9 +67,17 @@ pub struct Limits {
     pub max_items: usize,
     /// How far ahead of the clock a `ts` may be.
     pub max_future: Duration,
+    /// Words that stand for no user and no item.
+    pub nobody: Vec<String>,
 }
 
 impl Limits {
+    /// Whether an id is a word for nothing. Case and blanks around it do not count.
+    #[must_use]
+    pub fn is_nobody(&self, id: &str) -> bool {
+        self.nobody.iter().any(|word| word.eq_ignore_ascii_case(id.trim()))
+    }
+
     /// `max_future` in milliseconds.
     #[must_use]
     pub fn max_future_ms(&self) -> i64 {
@@ -87,6 +102,11 @@ impl Validate for Config {
             (ingest.linger > Duration::from_secs(10), "ingest.linger: at most 10s; it is added to the freshness"),
             (ingest.commit_every > Duration::from_secs(60), "ingest.commit_every: at most 60s"),
             (ingest.max_message_bytes == 0, "ingest.max_message_bytes: at least 1"),
+            (
+                ingest.nobody.iter().any(|word| word.trim().is_empty() || word.trim() != word),
+                "ingest.nobody: words without blanks around them; an empty id is refused anyway",
+            ),
+            (ingest.nobody.len() > 100, "ingest.nobody: at most 100 words; each id is compared with all"),
             (ingest.window > 10_000_000, "ingest.window: at most 10000000, which is 720 MB per partition"),
             (ingest.ready_lag < 0, "ingest.ready_lag: 0 or more"),
         ];

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 use schemas::event::OLDEST_TS;
-use schemas::{DeadLetter, EventType, Interaction, Kind, MAX_ID_BYTES, Reason, Source, Timestamp};
+use schemas::{DeadLetter, Interaction, Kind, MAX_ID_BYTES, Reason, Source, Timestamp, vocabulary};
 use serde::Deserialize;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde::de::{IgnoredAny, IntoDeserializer};
 
 use crate::config::Limits;
-use crate::wire::{Field, Wire};
+use crate::wire::{Field, Wire, literal};
 
 /// A detail quotes the event; this much of it is enough to find the mistake.
 const MAX_DETAIL_BYTES: usize = 300;
@@ -44,21 +44,21 @@ impl Validator {
     ///
     /// Rules are tried in a fixed order, the whole message before its fields; the first that fails is the reason.
     pub fn judge(&self, value: Option<&[u8]>, origin: Origin, now: i64) -> Result<Interaction, DeadLetter> {
-        let wire = self.parse(value.unwrap_or_default())?;
+        let (text, wire) = self.parse(value.unwrap_or_default())?;
         let kind = kind(&wire.kind)?;
-        let user_id = id("user_id", wire.user_id)?;
-        let item_id = id("item_id", wire.item_id)?;
+        let user_id = self.id("user_id", wire.user_id, text)?;
+        let item_id = self.id("item_id", wire.item_id, text)?;
         let ts = self.time(&wire.ts, now)?;
         Ok(Interaction {
             kind: kind.into(),
             user_id,
             item_id,
             ts,
-            session_id: optional_id("session_id", wire.session_id)?,
+            session_id: self.optional_id("session_id", wire.session_id, text)?,
             value: amount(&wire.value)?,
             // On any other type `items` is an unknown field: left out.
             shown: if kind == Kind::Impression { self.shown(wire.items)? } else { Vec::new() },
-            event_id: optional_id("event_id", wire.event_id)?,
+            event_id: self.optional_id("event_id", wire.event_id, text)?,
             source: Some(Source {
                 partition: origin.partition,
                 offset: origin.offset,
@@ -69,7 +69,7 @@ impl Validator {
         })
     }
 
-    fn parse<'a>(&self, value: &'a [u8]) -> Result<Wire<'a>, DeadLetter> {
+    fn parse<'a>(&self, value: &'a [u8]) -> Result<(&'a str, Wire<'a>), DeadLetter> {
         if value.is_empty() {
             return refuse(Reason::Empty, "the record has no value");
         }
@@ -84,7 +84,8 @@ impl Validator {
             serde_json::from_str::<IgnoredAny>(text).or_else(not_json)?;
             return refuse(Reason::WrongType, "an event is a JSON object");
         }
-        serde_json::from_str(text).or_else(not_json)
+        let wire = serde_json::from_str(text).or_else(not_json)?;
+        Ok((text, wire))
     }
 
     #[allow(clippy::cast_possible_truncation)] // it saturates
@@ -114,6 +115,31 @@ impl Validator {
         Ok(ts)
     }
 
+    /// An id that must be there.
+    fn id(&self, name: &str, field: Field<'_>, text: &str) -> Result<String, DeadLetter> {
+        if field == Field::Absent {
+            return missing(name);
+        }
+        let id = any_id(name, field, text)?;
+        if id.is_empty() {
+            return empty(name);
+        }
+        if self.limits.is_nobody(&id) {
+            return refuse(
+                Reason::Nobody,
+                format!("`{name}` is \"{id}\", a word for nothing: the application does not know it (ingest.nobody)"),
+            );
+        }
+        Ok(id)
+    }
+
+    /// An id that may be missing. Empty, or a word for nothing, it is the same as none: a thousand events called `null` are
+    /// no repeats of one.
+    fn optional_id(&self, name: &str, field: Field<'_>, text: &str) -> Result<String, DeadLetter> {
+        let id = any_id(name, field, text)?;
+        Ok(if self.limits.is_nobody(&id) { String::new() } else { id })
+    }
+
     fn shown(&self, field: Field<'_>) -> Result<Vec<String>, DeadLetter> {
         let items = match field {
             Field::Absent => return Ok(Vec::new()),
@@ -129,7 +155,7 @@ impl Validator {
             // Absent inside an array is `null`: a wrong type, for nothing is missing.
             .map(|item| match item {
                 Field::Absent => refuse(Reason::WrongType, "`items` holds null; item ids are wanted"),
-                item => id("items", item),
+                item => self.id("items", item, ""),
             })
             .collect()
     }
@@ -139,32 +165,44 @@ fn kind(field: &Field<'_>) -> Result<Kind, DeadLetter> {
     match field {
         Field::Absent => missing("type"),
         Field::Text(text) if text.is_empty() => empty("type"),
-        Field::Text(text) => EventType::deserialize(deserializer(text))
-            .map(Kind::from)
-            .or_else(|error| refuse(Reason::UnknownType, error.to_string())),
+        Field::Text(text) => vocabulary::event_type(text).map_or_else(
+            || refuse(Reason::UnknownType, format!("`type` \"{text}\" is none of {}", vocabulary::TYPE_NAMES)),
+            |kind| Ok(kind.into()),
+        ),
         other => wrong_type("type", other, "a string"),
     }
 }
 
-fn id(name: &str, field: Field<'_>) -> Result<String, DeadLetter> {
-    match field {
-        Field::Absent => missing(name),
-        Field::Text(text) if text.is_empty() => empty(name),
-        field => optional_id(name, field),
+/// An id, which is empty where there is none. A number is the id that it spells.
+fn any_id(name: &str, field: Field<'_>, text: &str) -> Result<String, DeadLetter> {
+    let id = match field {
+        Field::Absent => String::new(),
+        Field::Text(text) if text.trim().is_empty() => String::new(),
+        Field::Text(text) => text.into_owned(),
+        Field::Whole(number) => number.to_string(),
+        Field::Number(number) => match number_as_id(name, number, text) {
+            Some(id) => id,
+            None => return wrong_type(name, &field, "a string"),
+        },
+        other => return wrong_type(name, &other, "a string or a number"),
+    };
+    if id.len() > MAX_ID_BYTES {
+        return refuse(Reason::IdTooLong, format!("`{name}` has {} bytes, the limit is {MAX_ID_BYTES}", id.len()));
+    }
+    Ok(id)
+}
+
+/// Spells a number that is none of 64 bits: from its literal, for else digits would be lost.
+fn number_as_id(name: &str, number: f64, text: &str) -> Option<String> {
+    match literal(text, name) {
+        Some(literal) => vocabulary::number_as_id(literal),
+        None if number.abs() < EXACT => vocabulary::number_as_id(&number.to_string()),
+        None => None,
     }
 }
 
-/// An empty optional id is the same as none.
-fn optional_id(name: &str, field: Field<'_>) -> Result<String, DeadLetter> {
-    match field {
-        Field::Absent => Ok(String::new()),
-        Field::Text(text) if text.len() > MAX_ID_BYTES => {
-            refuse(Reason::IdTooLong, format!("`{name}` has {} bytes, the limit is {MAX_ID_BYTES}", text.len()))
-        }
-        Field::Text(text) => Ok(text.into_owned()),
-        other => wrong_type(name, &other, "a string"),
-    }
-}
+/// Up to here a number of 64 bits holds every whole number.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
 fn amount(field: &Field<'_>) -> Result<Option<f64>, DeadLetter> {
     match field {

@@ -60,6 +60,9 @@ pub struct Scorer {
     /// How long `user:{user}` lives.
     #[serde(with = "humantime_serde")]
     pub user_ttl: Duration,
+    /// How long both live for a user of whom one event is known.
+    #[serde(with = "humantime_serde")]
+    pub first_ttl: Duration,
     /// How long `hot`, `new` and `model` live.
     #[serde(with = "humantime_serde")]
     pub list_ttl: Duration,
@@ -104,6 +107,7 @@ impl Validate for Config {
             (s.sweep_per_second == 0, "scorer.sweep_per_second: at least 1, or delisted items stay in slates"),
             (s.recs_ttl < minute, "scorer.recs_ttl: at least 60s"),
             (s.user_ttl < s.recs_ttl, "scorer.user_ttl: at least scorer.recs_ttl, or a slate outlives what made it"),
+            (s.first_ttl < minute, "scorer.first_ttl: at least 60s"),
             (s.list_ttl < 8 * s.lists_every, "scorer.list_ttl: at least eight times scorer.lists_every"),
             (s.similar_ttl < minute, "scorer.similar_ttl: at least 60s"),
             (s.lists_every < Duration::from_millis(50), "scorer.lists_every: at least 50ms"),

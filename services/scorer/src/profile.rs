@@ -53,6 +53,11 @@ fn count(counts: &mut Vec<u64>, kind: Kind) {
     counts[number] += 1;
 }
 
+/// Whether one event is all that is known of the user.
+pub(crate) fn is_first(profile: &Profile) -> bool {
+    profile.counts.iter().fold(0_u64, |sum, count| sum.saturating_add(*count)) <= 1
+}
+
 /// The history as the model takes it, oldest first, at most `history` long.
 pub(crate) fn seen(profile: &Profile, history: usize) -> Vec<Seen> {
     let skip = profile.recent.len().saturating_sub(history);
@@ -83,6 +88,15 @@ mod tests {
         assert_eq!(outcomes, [Applied, Repeat, Applied, Repeat, Applied], "each partition counts on its own");
         assert_eq!(stored.profile.recent.len(), 3);
         assert_eq!(stored.profile.counts[Kind::View as usize], 3);
+    }
+
+    #[test]
+    fn a_user_of_one_event_is_told_from_one_who_came_again() {
+        let mut stored = unknown();
+        apply(&mut stored, &view("a", 1), at(0, 0), 16);
+        assert!(is_first(&stored.profile));
+        apply(&mut stored, &view("a", 2), at(0, 1), 16);
+        assert!(!is_first(&stored.profile));
     }
 
     #[test]

@@ -240,7 +240,9 @@ impl Slates {
             let fitted = fit(stored, slate.as_mut(), self.settings.encoding, self.settings.max_user_bytes);
             trimmed += u64::from(fitted.trimmed);
             slates.push(slate.is_some());
-            let (user_ttl, recs_ttl) = (self.settings.user_ttl, self.settings.recs_ttl);
+            let longest =
+                if profile::is_first(&work.user.stored.profile) { self.settings.first_ttl } else { Duration::MAX };
+            let (user_ttl, recs_ttl) = (self.settings.user_ttl.min(longest), self.settings.recs_ttl.min(longest));
             calls.push(script::call(&self.keys, &work.name, fitted, user_ttl, recs_ttl));
         }
         let answers = self.ctx.retry("redis", || self.redis.eval_many(&self.script, calls.clone())).await?;

@@ -8,7 +8,8 @@ use crate::config::Limits;
 const NOW: i64 = 1_700_000_000_000;
 
 fn judge() -> Judge {
-    let limits = Limits { max_message_bytes: 4096, max_items: 3, max_future: Duration::from_secs(3600) };
+    let (max_future, nobody) = (Duration::from_secs(3600), vec!["undefined".into()]);
+    let limits = Limits { max_message_bytes: 4096, max_items: 3, max_future, nobody };
     Judge::new(Validator::new(limits), "shop.events".into())
 }
 

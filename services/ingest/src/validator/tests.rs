@@ -1,5 +1,8 @@
 //! Every reason, every boundary, and what no rule may do: panic.
 
+use proptest::prelude::*;
+use schemas::EventType;
+
 use super::*;
 
 const NOW: i64 = 1_700_000_000_000;
@@ -8,7 +11,12 @@ const GOOD: &str = r#"{"event_id":"01J9","type":"view","user_id":"u42","session_
     "ts":1700000000123,"value":19.9,"properties":{"surface":"home"}}"#;
 
 fn validator() -> Validator {
-    Validator::new(Limits { max_message_bytes: 4096, max_items: 3, max_future: std::time::Duration::from_secs(3600) })
+    Validator::new(Limits {
+        max_message_bytes: 4096,
+        max_items: 3,
+        max_future: std::time::Duration::from_secs(3600),
+        nobody: vec!["undefined".into(), "null".into(), "(not set)".into()],
+    })
 }
 
 fn judge(event: impl AsRef<[u8]>) -> Result<Interaction, DeadLetter> {
@@ -63,6 +71,7 @@ fn what_schemas_writes_is_accepted_whatever_its_type() {
         EventType::Purchase,
         EventType::Like,
         EventType::Dislike,
+        EventType::Undislike,
     ] {
         let event = schemas::Event {
             event_id: None,
@@ -157,12 +166,11 @@ fn a_wrong_type_is_a_dead_letter_that_names_the_field_and_what_is_wanted() {
             assert!(detail.starts_with(&format!("`{field}` is ")) && detail.ends_with("wanted"), "{detail}");
         }
     }
-    assert_eq!(reason(with("user_id", "42")).1, "`user_id` is a whole number; a string is wanted");
     assert_eq!(reason(with("value", r#""19.9""#)).1, "`value` is a string; a number is wanted");
     for ts in ["1700000000000.5", r#""yesterday""#, r#""1700000000000""#] {
         assert_eq!(reason(with("ts", ts)).0, Reason::WrongType, "{ts}");
     }
-    for items in ["7", "[1]", "[null]", "[[]]"] {
+    for items in ["7", "[true]", "[null]", "[[]]"] {
         let impression = with("items", items).replace("view", "impression");
         assert_eq!(reason(impression).0, Reason::WrongType, "{items}");
     }
@@ -170,10 +178,64 @@ fn a_wrong_type_is_a_dead_letter_that_names_the_field_and_what_is_wanted() {
 
 #[test]
 fn an_unknown_type_is_a_dead_letter_that_lists_the_known_ones() {
-    let (reason, detail) = reason(with("type", r#""click""#));
+    let (reason, detail) = reason(with("type", r#""stare""#));
     assert_eq!(reason, Reason::UnknownType);
-    assert!(detail.contains("click") && detail.contains("purchase"), "{detail}");
-    assert_eq!(self::reason(with("type", r#""View""#)).0, Reason::UnknownType);
+    assert!(detail.contains("stare") && detail.contains("purchase"), "{detail}");
+}
+
+#[test]
+fn live_events_take_the_words_for_types_that_recorded_logs_take() {
+    for (word, kind) in [
+        ("click", Kind::View),
+        ("Purchase", Kind::Purchase),
+        ("add_to_cart", Kind::Cart),
+        ("fav", Kind::Like),
+        ("Undislike", Kind::Undislike),
+    ] {
+        assert_eq!(accepted(&with("type", &format!("\"{word}\""))).kind(), kind, "{word}");
+    }
+}
+
+#[test]
+fn a_number_is_an_id_however_it_is_written_and_loses_no_digit() {
+    for (number, id) in [
+        ("7", "7"),
+        ("7.0", "7"),
+        ("0.7e1", "7"),
+        ("-3", "-3"),
+        ("9007199254740993", "9007199254740993"),
+        ("18446744073709551615", "18446744073709551615"),
+        ("90071992547409930005", "90071992547409930005"),
+        ("90071992547409930005.0", "90071992547409930005"),
+        ("1.5", "1.5"),
+    ] {
+        let event = accepted(&with("user_id", number));
+        assert_eq!(event.user_id, id);
+        assert_eq!(accepted(&with("item_id", number)).item_id, id);
+        assert_eq!(accepted(&with("event_id", number)).event_id, id);
+    }
+    assert_eq!(accepted(&with("user_id", "7")).user_id, accepted(&with("user_id", r#""7""#)).user_id);
+    let shown = with("items", "[7, 8.0]").replace("view", "impression");
+    assert_eq!(accepted(&shown).shown, ["7", "8"]);
+    // Nothing is rounded: what would be is refused, and told to be written as a string.
+    let long = with("items", "[90071992547409930005]").replace("view", "impression");
+    assert_eq!(reason(long), (Reason::WrongType, "`items` is a number; a string is wanted".into()));
+    assert_eq!(reason(with("user_id", "1e300")).0, Reason::WrongType);
+}
+
+#[test]
+fn a_word_for_nobody_is_a_dead_letter_and_an_optional_id_of_that_kind_is_none() {
+    for word in ["undefined", "NULL", " null ", "(not set)"] {
+        for field in ["user_id", "item_id"] {
+            let (reason, detail) = reason(with(field, &format!("\"{word}\"")));
+            assert_eq!(reason, Reason::Nobody, "{word}");
+            assert!(detail.starts_with(&format!("`{field}` is \"{word}\"")) && detail.contains("ingest.nobody"));
+        }
+        assert_eq!(accepted(&with("event_id", &format!("\"{word}\""))).event_id, "", "no repeats of one another");
+        assert_eq!(accepted(&with("session_id", &format!("\"{word}\""))).session_id, "");
+    }
+    assert_eq!(reason(with("user_id", r#"" \t ""#)).0, Reason::EmptyField);
+    assert_eq!(accepted(&with("user_id", r#""Nullmeier""#)).user_id, "Nullmeier");
 }
 
 #[test]
@@ -230,6 +292,98 @@ fn a_detail_stays_short_however_long_the_mistake() {
     let (reason, detail) = reason(with("type", &format!("\"{}\"", "é".repeat(1000))));
     assert_eq!(reason, Reason::UnknownType);
     assert!(detail.len() <= MAX_DETAIL_BYTES + "…".len(), "{}", detail.len());
+}
+
+/// Any JSON value, the hostile ones among them: times beyond every calendar, huge numbers, control characters.
+fn any_json() -> impl Strategy<Value = String> {
+    let hostile = prop::sample::select(vec![
+        "null",
+        "true",
+        "0",
+        "-0",
+        "-0.0",
+        "1e308",
+        "-1e308",
+        "1e-400",
+        "NaN",
+        "1e999",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "18446744073709551616",
+        "253402300800000",
+        "-62135596800001",
+        "1700000000000.5",
+        "\"\"",
+        "\"\\u0000\"",
+        "\"\\u001b]0;owned\\u0007\"",
+        "\"\\ud800\"",
+        "\"\\udfff\\ud800\"",
+        "\"\\u202e\"",
+        "\"+275760-09-13T00:00:00Z\"",
+        "\"-009999-01-01T00:00:00Z\"",
+        "\"9999-12-31T23:59:60Z\"",
+        "[]",
+        "{}",
+        "[[[[1]]]]",
+        "{\"a\":{\"b\":[]}}",
+        "\"undefined\"",
+        "\"view\"",
+        "\"impression\"",
+    ]);
+    let text = any::<String>().prop_map(|text| serde_json::to_string(&text).expect("a string serialises"));
+    let number = any::<f64>().prop_map(|number| format!("{number:e}"));
+    let items = prop::collection::vec(any::<i64>().prop_map(|n| n.to_string()), 0..6);
+    prop_oneof![
+        4 => hostile.prop_map(str::to_owned),
+        2 => text,
+        1 => any::<i64>().prop_map(|n| n.to_string()),
+        1 => number,
+        1 => items.prop_map(|items| format!("[{}]", items.join(","))),
+    ]
+}
+
+fn holds_to_the_contract(bytes: &[u8], now: i64) {
+    match validator().judge(Some(bytes), ORIGIN, now) {
+        Ok(interaction) => {
+            for id in [&interaction.user_id, &interaction.item_id] {
+                assert!(!id.trim().is_empty() && id.len() <= MAX_ID_BYTES);
+            }
+            assert!(interaction.kind() != Kind::Unspecified && interaction.shown.len() <= 3);
+            // What ingest writes, every reader reads.
+            let written = schemas::Written { at: ORIGIN.arrived_at, by_broker: true };
+            let read = Interaction::read(Some(&schemas::Message::encode_to_vec(&interaction)), written);
+            assert!(read.is_ok_and(|(read, _)| read.effective_ts() <= ORIGIN.arrived_at));
+        }
+        Err(letter) => assert!(!letter.detail.is_empty() && letter.detail.len() <= MAX_DETAIL_BYTES + "…".len()),
+    }
+}
+
+proptest! {
+    #[test]
+    fn hostile_values_in_every_field_end_in_an_interaction_or_a_dead_letter(
+        fields in prop::collection::vec((prop::sample::select(
+            vec!["type", "user_id", "item_id", "ts", "event_id", "session_id", "value", "items", "properties"],
+        ), any_json()), 0..10),
+        now in any::<i64>(),
+    ) {
+        let mut event = with("", "");
+        event.pop();
+        for (name, json) in &fields {
+            // A field given twice is refused before it is looked at.
+            if !event.contains(&format!("\"{name}\":")) || fields.len() % 5 == 0 {
+                event.push_str(&format!(",\"{name}\":{json}"));
+            }
+        }
+        event.push('}');
+        holds_to_the_contract(event.as_bytes(), NOW);
+        let alone: Vec<String> = fields.iter().map(|(name, json)| format!("\"{name}\":{json}")).collect();
+        holds_to_the_contract(format!("{{{}}}", alone.join(",")).as_bytes(), now.max(0));
+    }
+
+    #[test]
+    fn arbitrary_bytes_end_in_a_dead_letter(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        holds_to_the_contract(&bytes, NOW);
+    }
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn sample() -> Report {
             item(3, "Mimar <b>early</b> lantern & lamp", "new", &[]),
         ],
     };
-    let reasons = Reason::ALL.into_iter().zip([20, 20, 20, 40, 20, 20, 20, 20, 20, 10, 10]);
+    let reasons = Reason::ALL.into_iter().zip([20, 20, 20, 40, 20, 10, 10, 20, 20, 20, 10, 10]);
     let mut report = Report {
         source: "synthetic shop, seed 7".into(),
         machine: "2 × Xeon 2.8 GHz, embedded broker".into(),

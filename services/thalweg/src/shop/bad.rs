@@ -85,9 +85,12 @@ fn value(reason: Reason, user: &str, round: u64, now: i64, limits: BadLimits) ->
             format!(r#"{{"type":"view","user_id":{user},"item_id":{item}}}"#),
             format!(r#"{{"user_id":{user},"item_id":{item},"ts":{time}}}"#),
         ]),
+        Reason::Nobody => {
+            pick(&[event("\"view\"", "\"undefined\"", &item, &time), event("\"view\"", &user, "\"null\"", &time)])
+        }
         Reason::EmptyField => pick(&[event("\"view\"", "\"\"", &item, &time), event("\"view\"", &user, "\"\"", &time)]),
         Reason::WrongType => pick(&[
-            event("\"view\"", "42", &item, &time),
+            event("\"view\"", "true", &item, &time),
             event("\"view\"", &user, "[\"i1\"]", &time),
             event("\"view\"", &user, &item, "\"yesterday\""),
             event("7", &user, &item, &time),
@@ -114,18 +117,23 @@ fn value(reason: Reason, user: &str, round: u64, now: i64, limits: BadLimits) ->
 mod tests {
     use super::*;
 
+    /// Every reason, a good event and its repeat.
+    const ROUND: usize = Reason::ALL.len() + 2;
     const LIMITS: BadLimits = BadLimits { message_bytes: 1_000, items: 10, future_ms: 60_000 };
 
     #[test]
     fn every_reason_occurs_and_a_repeat_follows_what_it_repeats() {
-        let events: Vec<_> = bad_events(7, 1_700_000_000_000, LIMITS).take(2 * 13).collect();
+        let events: Vec<_> = bad_events(7, 1_700_000_000_000, LIMITS).take(2 * ROUND).collect();
         for reason in Reason::ALL {
             assert_eq!(events.iter().filter(|event| event.fate == Fate::DeadLetter(reason)).count(), 2, "{reason}");
         }
-        assert_eq!((events[11].fate, events[12].fate), (Fate::Applied, Fate::Repeat));
-        assert_eq!((&events[11].key, &events[11].value), (&events[12].key, &events[12].value));
-        assert_ne!(events[11].value, events[24].value);
-        assert!(serde_json::from_slice::<schemas::Event>(&events[11].value).is_ok());
+        assert_eq!((events[ROUND - 2].fate, events[ROUND - 1].fate), (Fate::Applied, Fate::Repeat));
+        assert_eq!(
+            (&events[ROUND - 2].key, &events[ROUND - 2].value),
+            (&events[ROUND - 1].key, &events[ROUND - 1].value)
+        );
+        assert_ne!(events[ROUND - 2].value, events[2 * ROUND - 2].value);
+        assert!(serde_json::from_slice::<schemas::Event>(&events[ROUND - 2].value).is_ok());
     }
 
     #[test]
