@@ -4,6 +4,7 @@ mod bad_input;
 mod catalog;
 mod checkpoints;
 mod crashes;
+mod influence;
 mod loop_closes;
 mod operator;
 mod outages;

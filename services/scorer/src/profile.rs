@@ -36,13 +36,19 @@ pub(crate) fn apply(stored: &mut StoredProfile, interaction: &Interaction, sourc
     }
     profile.last_ts = profile.last_ts.max(interaction.ts);
     if interaction.kind() != Kind::Impression {
-        if profile.recent.len() >= history {
-            profile.recent.drain(..=profile.recent.len() - history);
-        }
         let item_id = interaction.item_id.clone();
-        profile.recent.push(proto::Seen { item_id, kind: interaction.kind, ts: interaction.effective_ts() });
+        let seen = proto::Seen { item_id, kind: interaction.kind, ts: interaction.effective_ts() };
+        remember(&mut profile.recent, seen, history);
     }
     Outcome::Applied
+}
+
+/// Puts an interaction into its place by event time, as the trainer's histories do (`model::remember`): of equal times, the
+/// later to arrive comes later. At the bound the oldest goes, which may be this one.
+fn remember(recent: &mut Vec<proto::Seen>, seen: proto::Seen, history: usize) {
+    let place = recent.iter().rposition(|other| other.ts <= seen.ts).map_or(0, |before| before + 1);
+    recent.insert(place, seen);
+    recent.drain(..recent.len().saturating_sub(history));
 }
 
 fn count(counts: &mut Vec<u64>, kind: Kind) {
@@ -88,6 +94,23 @@ mod tests {
         assert_eq!(outcomes, [Applied, Repeat, Applied, Repeat, Applied], "each partition counts on its own");
         assert_eq!(stored.profile.recent.len(), 3);
         assert_eq!(stored.profile.counts[Kind::View as usize], 3);
+    }
+
+    #[test]
+    fn clicks_of_three_days_ago_that_arrive_after_todays_do_not_take_over_the_profile() {
+        let (mut stored, day) = (unknown(), 86_400_000);
+        let acts = [("a", 9 * day), ("b", 9 * day), ("x", 6 * day), ("c", 9 * day), ("y", 6 * day + 1), ("z", 5 * day)];
+        for (offset, (item, ts)) in (0..).zip(acts) {
+            apply(&mut stored, &view(item, ts), at(0, offset), 4);
+        }
+        let ids: Vec<&str> = stored.profile.recent.iter().map(|seen| seen.item_id.as_str()).collect();
+        assert_eq!(ids, ["y", "a", "b", "c"], "z is older than a whole full history, and x went for y");
+        assert_eq!(stored.profile.counts[Kind::View as usize], 6, "each is counted");
+        let mut trained = Vec::new();
+        for (item, ts) in acts {
+            model::remember(&mut trained, Seen { key: key_of(item), kind: Kind::View, ts }, 4);
+        }
+        assert_eq!(seen(&stored.profile, 4), trained, "training and serving see the same");
     }
 
     #[test]
