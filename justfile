@@ -36,6 +36,11 @@ check:
 quality: build
     infra/quality.sh
 
+# Faults drawn by a seed, on a real Kafka and Redis under traffic: `just chaos --seed 7 --minutes 60`.
+[no-exit-message]
+chaos *ARGS: build
+    "{{ binaries }}/chaos" "$@"
+
 # Figures beside their limits; benches/README.md says how to read them.
 [no-exit-message]
 bench *ARGS: build

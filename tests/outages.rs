@@ -20,7 +20,7 @@ pub(crate) async fn turns_red(service: &mut Service, condition: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_away_and_services_wait_say_so_turn_red_go_on_and_lose_nothing() {
-    let mut world = World::on(Servers { own_redis: true, ..Servers::default() }).await;
+    let world = World::on(Servers { own_redis: true, ..Servers::default() }).await;
     let events = Traffic::new(6, world.ctx.now()).take(300 * outage().as_secs() as usize);
     let mut ingest = world.start(Name::Ingest, &[]).await;
     let mut trainer = world.start(Name::Trainer, &[]).await;

@@ -36,7 +36,7 @@ async fn lists_are_there(world: &World, within: Duration) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_flushed_and_slates_come_back_as_users_act_and_lists_within_seconds() {
-    let mut world = World::on(Servers { own_redis: true, ..Servers::default() }).await;
+    let world = World::on(Servers { own_redis: true, ..Servers::default() }).await;
     let mut traffic = Traffic::new(8, world.ctx.now()).with_users(10);
     world.list(&Traffic::catalog()).await;
     let _ingest = world.start(Name::Ingest, &[]).await;

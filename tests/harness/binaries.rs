@@ -57,9 +57,10 @@ fn folder() -> PathBuf {
     if let Some(given) = env::var_os("THALWEG_TEST_BINARIES") {
         return given.into();
     }
-    // target/debug/deps/e2e-0123456789abcdef
-    let test = env::current_exe().expect("a test knows its own path");
-    let folder = test.ancestors().nth(2).expect("cargo puts a test two folders deep").to_owned();
+    // target/debug/deps/e2e-0123456789abcdef, or target/debug/chaos
+    let program = env::current_exe().expect("a program knows its own path");
+    let folder = program.parent().expect("a program lies in a folder");
+    let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder }.to_owned();
     // Not set when the test is run without cargo: then what is there has to do.
     if let Some(cargo) = env::var_os("CARGO") {
         build(Path::new(&cargo), folder.ends_with("release"));

@@ -10,6 +10,7 @@
 mod binaries;
 mod children;
 mod http;
+mod oracle;
 mod outgoing;
 mod own_broker;
 mod redis_server;
@@ -21,9 +22,10 @@ mod waiting;
 mod world;
 
 pub use binaries::{Name, binary};
+pub use oracle::{Findings, Oracle};
 pub use own_broker::OwnBroker;
 pub use redis_server::RedisServer;
-pub use sent::{Sent, ingested_once, learned_once, profile, served_once, slate_through};
+pub use sent::{Sent, ingested_once, learned_once, profile, served, served_once, sightings, slate_through};
 pub use service::Service;
 pub use tail::{Tail, interactions, latest_manifest, manifests};
 pub use traffic::{Traffic, click};

@@ -52,6 +52,16 @@ impl OwnBroker {
         }
     }
 
+    /// Sends a signal to the process of a real Kafka: `STOP` leaves its sockets open, `KILL` ends it in the middle.
+    ///
+    /// # Panics
+    /// When the broker is the embedded one.
+    pub fn signal(&self, signal: &str) {
+        let Self::Kafka(node) = self else { panic!("the embedded broker is no process of its own") };
+        let sent = Command::new("sh").args(["-c", &format!("kill -s {signal} {}", node.pid())]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "the node {} is gone", node.name);
+    }
+
     /// Answers again, where it did before.
     ///
     /// # Panics
@@ -65,6 +75,12 @@ impl OwnBroker {
 }
 
 impl Node {
+    fn pid(&self) -> String {
+        let state = format!("kafka-{}", self.name);
+        let file: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", ".thalweg", "run", &state, "pid"].iter().collect();
+        std::fs::read_to_string(file).expect("the script notes the pid").trim().to_owned()
+    }
+
     async fn tell(&self, word: &'static str) {
         let (name, brokers) = (self.name.clone(), self.brokers.clone());
         let port = brokers.rsplit(':').next().map(str::to_owned);

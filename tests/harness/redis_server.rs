@@ -1,7 +1,9 @@
 //! A real `redis-server` of the test's own: a free port, a temporary folder, nothing written to disk.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -15,7 +17,7 @@ const TRIES: usize = 5;
 /// A running server; dropping it kills it.
 #[derive(Debug)]
 pub struct RedisServer {
-    child: Option<Leashed>,
+    child: Mutex<Option<Leashed>>,
     port: u16,
     folder: TempDir,
 }
@@ -28,7 +30,7 @@ impl RedisServer {
     #[must_use]
     pub fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut server = Self { child: None, port: 0, folder };
+        let mut server = Self { child: Mutex::default(), port: 0, folder };
         for _ in 0..TRIES {
             server.port = free_port();
             if server.come_back() {
@@ -47,13 +49,13 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
 
-    /// Kills it: every key is lost.
-    pub fn kill(&mut self) {
-        self.child = None;
+    /// Kills it: every key is lost that it did not save.
+    pub fn kill(&self) {
+        *self.child() = None;
     }
 
-    /// Starts it again on the same port, empty; whether it answers.
-    pub fn come_back(&mut self) -> bool {
+    /// Starts it again on the same port, with what it saved last; whether it answers.
+    pub fn come_back(&self) -> bool {
         let mut command = Command::new("redis-server");
         command
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
@@ -64,7 +66,7 @@ impl RedisServer {
         let began = Instant::now();
         while began.elapsed() < START && child.ended().is_none() {
             if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
-                self.child = Some(child);
+                *self.child() = Some(child);
                 return true;
             }
             std::thread::sleep(Duration::from_millis(10));
@@ -74,16 +76,49 @@ impl RedisServer {
 
     /// Holds it still: connections stay open, nothing is answered, every key is kept.
     pub fn stop(&self) {
-        self.child().signal("STOP");
+        self.signal("STOP");
     }
 
     /// Lets it go on.
     pub fn go_on(&self) {
-        self.child().signal("CONT");
+        self.signal("CONT");
     }
 
-    fn child(&self) -> &Leashed {
-        self.child.as_ref().expect("it was not killed")
+    /// Removes the snapshot that it would start with.
+    pub fn forget(&self) {
+        let _ = std::fs::remove_file(self.snapshot()); // there may be none
+    }
+
+    /// Makes every snapshot fail: a folder lies where the file would.
+    ///
+    /// # Panics
+    /// When the folder cannot be made.
+    pub fn spoil_its_folder(&self) {
+        self.forget();
+        std::fs::create_dir(self.snapshot()).expect("the folder can be made");
+    }
+
+    /// Lets snapshots succeed again.
+    pub fn mend_its_folder(&self) {
+        let _ = std::fs::remove_dir(self.snapshot()); // it may be mended already
+    }
+
+    /// Ends a script that does not end by itself.
+    pub fn kill_its_script(&self) {
+        let mut command = Command::new("redis-cli");
+        let _ = command.args(["-p", &self.port.to_string(), "SCRIPT", "KILL"]).stdout(Stdio::null()).status();
+    }
+
+    fn snapshot(&self) -> PathBuf {
+        self.folder.path().join("dump.rdb")
+    }
+
+    fn signal(&self, signal: &str) {
+        self.child().as_ref().expect("it was not killed").signal(signal);
+    }
+
+    fn child(&self) -> MutexGuard<'_, Option<Leashed>> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

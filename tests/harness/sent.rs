@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use safetensors::SafeTensors;
 use schemas::{Event, Slate, StoredProfile, Topic};
 
+use crate::oracle::{Findings, Oracle};
 use crate::tail::{Tail, interactions, latest_manifest};
 use crate::waiting::{SOON, eventually};
 use crate::world::World;
@@ -19,50 +21,31 @@ pub struct Sent {
     pub offset: i64,
 }
 
-/// Waits until `interactions` holds every event, then checks that whoever drops what it applied before (I2) applies each
-/// exactly once; how many records are there for it.
+/// Waits until `interactions` holds every event, and each just once for whoever drops what it applied before (I2), with
+/// the event's own content and in its order; how many records are there for it.
 ///
 /// # Panics
-/// When an event is lost, or would be applied twice or out of order.
+/// When an event is lost, would be applied twice, or says something else.
 pub async fn ingested_once(world: &World, sent: &[Sent]) -> usize {
+    let oracle = Oracle::of(sent);
     let mut tail = Tail::open(world, Topic::Interactions).await;
     eventually("every event is an interaction", SOON, async || {
-        let applied = applied(&interactions(tail.read().await)).len();
-        if applied >= sent.len() { Ok(()) } else { Err(format!("{applied} of {}", sent.len())) }
+        let findings = oracle.interactions(&interactions(tail.read().await));
+        assert!(findings.doubled.is_empty() && findings.wrong.is_empty(), "{findings}");
+        clean(&findings)
     })
     .await;
-    let mut wanted: Vec<(i32, i64, String)> = sent
-        .iter()
-        .map(|sent| (sent.partition, sent.offset, sent.event.event_id.clone().unwrap_or_default()))
-        .collect();
-    wanted.sort();
+    // Once more, for what came since.
     let records = interactions(tail.read().await);
-    let mut found = applied(&records);
-    found.sort();
-    assert!(found == wanted, "each event is applied once: {} applied, {} sent", found.len(), wanted.len());
+    let findings = oracle.interactions(&records);
+    assert!(findings.is_clean(), "{findings}");
     records.len()
-}
-
-/// What a consumer applies that drops everything not beyond the source offset applied last.
-fn applied(records: &[(i32, schemas::Interaction)]) -> Vec<(i32, i64, String)> {
-    let mut last: BTreeMap<i32, i64> = BTreeMap::new();
-    let mut applied = Vec::new();
-    for (partition, interaction) in records {
-        let source = interaction.source.as_ref().expect("an interaction names its source");
-        assert_eq!(source.partition, *partition, "partition p of events goes to partition p of interactions");
-        let last = last.entry(*partition).or_insert(-1);
-        if source.offset > *last {
-            *last = source.offset;
-            applied.push((*partition, source.offset, interaction.event_id.clone()));
-        }
-    }
-    applied
 }
 
 /// Waits until the newest version was trained on every event, and on each once.
 ///
 /// # Panics
-/// When none is, or its offsets and its weights disagree.
+/// When none is, when its offsets and its weights disagree, or when it counts one item for another.
 pub async fn learned_once(world: &World, sent: &[Sent]) -> schemas::Manifest {
     let mut checkpoints = Tail::open(world, Topic::Checkpoints).await;
     let manifest = eventually("the newest version was trained on every event", SOON, async || {
@@ -88,38 +71,70 @@ pub async fn learned_once(world: &World, sent: &[Sent]) -> schemas::Manifest {
         let through = manifest.through.get(&partition).copied().unwrap_or_default();
         assert_eq!((through.next, through.source), (end, sources[&partition]), "through partition {partition}");
     }
+    let findings = Oracle::of(sent).sightings(&sightings(world).await.expect("the newest version is exported"));
+    assert!(findings.is_clean(), "{}: {findings}", manifest.version);
     manifest
 }
 
-/// Waits until every user's profile and slate in Redis were made through the user's last event, each event counted once.
+/// How often the newest version has seen each item chosen, by the item's id.
+///
+/// # Errors
+/// There is no version, or Kafka does not answer.
 ///
 /// # Panics
-/// When they are not in time, or an event is counted twice.
+/// When what is exported is no safetensors file of the contract.
+pub async fn sightings(world: &World) -> Result<BTreeMap<String, u32>, String> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("model.safetensors");
+    world.try_operate(&["checkpoints", "export", "latest", &file.display().to_string()]).await?;
+    let bytes = std::fs::read(&file).expect("it was written");
+    let tensors = SafeTensors::deserialize(&bytes).expect("it is a safetensors file");
+    let column = |name: &str| tensors.tensor(name).expect("the contract names it").data();
+    let counts = column("items.sightings").as_chunks::<4>().0.iter().map(|four| u32::from_le_bytes(*four));
+    let ends = column("items.id_end").as_chunks::<4>().0.iter().map(|four| u32::from_le_bytes(*four) as usize);
+    let bytes_of_ids = column("items.id");
+    let starts = std::iter::once(0).chain(ends.clone());
+    let ids = starts.zip(ends).map(|(start, end)| String::from_utf8_lossy(&bytes_of_ids[start..end]).into_owned());
+    Ok(ids.zip(counts).collect())
+}
+
+/// Waits until every user's profile holds just what the user did, and the user's list was made through the last of it.
+///
+/// # Panics
+/// When that is not so in time.
 pub async fn served_once(world: &World, sent: &[Sent]) {
-    let mut users: BTreeMap<&str, (u64, &Sent)> = BTreeMap::new();
-    for sent in sent {
-        let (count, last) = users.entry(&sent.event.user_id).or_insert((0, sent));
-        *count += 1;
-        *last = sent;
-    }
-    eventually("every user is served through the last event, each event counted once", SOON, async || {
-        for (user, (count, last)) in &users {
-            up_to_date(world, user, *count, last).await?;
-        }
-        Ok(())
+    let oracle = Oracle::of(sent);
+    eventually("every user is served through the last event, each event remembered once", SOON, async || {
+        clean(&served(world, &oracle).await?)
     })
     .await;
 }
 
-async fn up_to_date(world: &World, user: &str, count: u64, last: &Sent) -> Result<(), String> {
-    let profile = profile(world, user).await?;
-    let applied: u64 = profile.profile.counts.iter().sum();
-    assert!(applied <= count, "{user} did {count} things, {applied} are counted");
-    let seen = (profile.source.partition, profile.source.offset, applied);
-    if seen != (last.partition, last.offset, count) {
-        return Err(format!("{user} is at {seen:?}, wanted {:?}", (last.partition, last.offset, count)));
+/// Compares every profile and list in Redis with what was sent.
+///
+/// # Errors
+/// Redis does not answer, or a user has no profile or list yet.
+pub async fn served(world: &World, oracle: &Oracle) -> Result<Findings, String> {
+    let events = world.topics.name(Topic::Events);
+    let users: Vec<&str> = oracle.users().collect();
+    let keys = |of: &dyn Fn(&str) -> String| users.iter().map(|user| of(user)).collect::<Vec<String>>();
+    let read = async |keys: Vec<String>| world.client().get_many(&keys).await.map_err(|error| error.to_string());
+    let profiles = read(keys(&|user| world.keys.user(user))).await?;
+    let slates = read(keys(&|user| world.keys.recs(user))).await?;
+    let mut findings = Findings::default();
+    for ((user, profile), slate) in users.iter().zip(profiles).zip(slates) {
+        let profile = profile.ok_or_else(|| format!("{user} has no profile"))?;
+        let profile = StoredProfile::decode(&profile).map_err(|error| format!("{user}: {error}"))?;
+        findings.extend(oracle.profile(user, &profile));
+        let slate = slate.ok_or_else(|| format!("{user} has no list"))?;
+        let slate = Slate::decode(&slate).map_err(|error| format!("{user}: {error}"))?;
+        findings.extend(oracle.slate(user, &slate, &events));
     }
-    slate_through(world, last).await.map(|_| ())
+    Ok(findings)
+}
+
+fn clean(findings: &Findings) -> Result<(), String> {
+    if findings.is_clean() { Ok(()) } else { Err(findings.to_string()) }
 }
 
 /// The slate of the event's user, if it was made through this very event.

@@ -5,7 +5,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use runtime::telemetry::scrape;
 use serde_json::Value;
@@ -54,6 +54,24 @@ impl Service {
         let admin = found.await;
         self.admin = Some(admin);
         self
+    }
+
+    /// Waits until it says where its admin port is, or ends without.
+    pub(crate) async fn try_listening(mut self) -> Result<Self, String> {
+        let began = Instant::now();
+        loop {
+            if let Some(admin) = admin_port(&self.log()) {
+                self.admin = Some(admin);
+                return Ok(self);
+            }
+            if let Some(status) = self.ended() {
+                return Err(format!("{status}: {}", self.log().lines().last().unwrap_or_default()));
+            }
+            if began.elapsed() > START {
+                return Err("its admin port is not open".to_owned());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Waits until `/readyz` is green.
@@ -120,6 +138,16 @@ impl Service {
             Some(status) => status,
             None => panic!("{} does not end within {SOON:?}", self.name),
         }
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.ended()
+    }
+
+    /// How it ended, if it does within that time.
+    pub async fn ends_within(&mut self, time: Duration) -> Option<ExitStatus> {
+        self.child.end(time).await
     }
 
     /// Fails at once when it died by itself, rather than when the deadline has passed.

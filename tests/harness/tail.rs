@@ -41,14 +41,11 @@ impl Tail {
     }
 }
 
-/// Decodes records of `interactions`, each with the partition it lies in.
+/// Decodes records of `interactions`, each with the partition it lies in; what is none is passed over, as services do.
 #[must_use]
 pub fn interactions(records: &[Record]) -> Vec<(i32, Interaction)> {
-    let decode = |record: &Record| {
-        let value = record.value.clone().expect("an interaction has a value");
-        (record.partition, Interaction::decode(value).expect("an interaction decodes"))
-    };
-    records.iter().map(decode).collect()
+    let decode = |record: &Record| Some((record.partition, Interaction::decode(record.value.clone()?).ok()?));
+    records.iter().filter_map(decode).collect()
 }
 
 /// The manifests among records of `checkpoints`, in the order of the log.

@@ -5,7 +5,7 @@ use std::env;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use broker::Broker;
 use runtime::config;
@@ -33,6 +33,9 @@ static TURNS: Semaphore = Semaphore::const_new(2);
 /// Between two handfuls of a flow: a twentieth of a second.
 const TICK: Duration = Duration::from_millis(50);
 
+/// How long a service may refuse to start while servers are away.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Lines of each child's log that a failed test prints.
 const LOG_LINES: usize = 60;
 
@@ -43,6 +46,8 @@ pub struct Servers {
     pub own_broker: bool,
     /// A `redis-server` that no other test sees.
     pub own_redis: bool,
+    /// A real Kafka as the broker of its own, wherever the tests run.
+    pub real_kafka: bool,
 }
 
 /// A test's world.
@@ -80,7 +85,7 @@ impl World {
     pub async fn on(servers: Servers) -> Self {
         let turn = TURNS.acquire().await.expect("never closed");
         let name = unique_name();
-        let own = servers.own_broker.then(|| OwnBroker::start(kafka_is_given()));
+        let own = servers.own_broker.then(|| OwnBroker::start(servers.real_kafka || kafka_is_given()));
         let brokers = own.as_ref().map_or_else(shared_brokers, OwnBroker::brokers);
         let given = given("REDIS_URL").filter(|_| !servers.own_redis);
         let server = given.is_none().then(RedisServer::start);
@@ -113,6 +118,20 @@ impl World {
         self.spawn(name, settings).listening().await
     }
 
+    /// Starts a service while servers may be away: one that refuses to start for that is started again.
+    ///
+    /// # Panics
+    /// When it does not start within two minutes.
+    pub async fn start_patiently(&self, name: Name, settings: &[(&str, &str)]) -> Service {
+        let began = Instant::now();
+        loop {
+            match self.spawn(name, settings).try_listening().await {
+                Ok(service) => return service,
+                Err(why) => assert!(began.elapsed() < PATIENCE, "{name} does not start within {PATIENCE:?}: {why}"),
+            }
+        }
+    }
+
     /// Starts a service that may refuse to.
     pub fn spawn(&self, name: Name, settings: &[(&str, &str)]) -> Service {
         let group = format!("{}{name}", self.kafka.topic_prefix);
@@ -135,14 +154,26 @@ impl World {
     }
 
     /// Runs the operator's command, which must succeed; what it printed.
+    ///
+    /// # Panics
+    /// When it does not.
     pub async fn operate(&self, words: &[&str]) -> String {
+        self.try_operate(words).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Runs the operator's command; what it printed.
+    ///
+    /// # Errors
+    /// Its exit code is not 0; with what it said.
+    pub async fn try_operate(&self, words: &[&str]) -> Result<String, String> {
         let mut command = tokio::process::Command::new(binary(Name::Thalweg));
         let here = ["--brokers", &self.kafka.brokers, "--topic-prefix", &self.kafka.topic_prefix];
         command.args(words).args(here).args(["--redis", &self.redis.url, "--key-prefix", &self.redis.key_prefix]);
         let output = command.kill_on_drop(true).output().await.expect("the command runs");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "`thalweg {}` failed: {said}", words.join(" "));
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        if !output.status.success() {
+            return Err(format!("`thalweg {}` failed: {}", words.join(" "), String::from_utf8_lossy(&output.stderr)));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// Writes events as an application does.
@@ -150,6 +181,12 @@ impl World {
         let positions = self.write(Topic::Events, events.iter().map(outgoing::event).collect()).await;
         let sent = |(event, (partition, offset)): (&Event, _)| Sent { event: event.clone(), partition, offset };
         events.iter().zip(positions).map(sent).collect()
+    }
+
+    /// Writes events that were sent before once more, as an application does that missed the acknowledgement.
+    pub async fn send_again(&self, sent: &[Sent]) {
+        let events: Vec<Event> = sent.iter().map(|sent| sent.event.clone()).collect();
+        self.write(Topic::Events, events.iter().map(outgoing::event).collect()).await;
     }
 
     /// Writes events at a steady pace: traffic in which a test does its harm.
@@ -205,8 +242,9 @@ impl World {
     }
 
     /// The `redis-server`, for a world with its own.
-    pub fn server(&mut self) -> &mut RedisServer {
-        self.server.as_mut().expect("this world was made with `own_redis`")
+    #[must_use]
+    pub fn server(&self) -> &RedisServer {
+        self.server.as_ref().expect("this world was made with `own_redis`")
     }
 }
 
@@ -220,8 +258,9 @@ impl Drop for World {
 }
 
 impl World {
+    /// Prints the last lines of every service's log.
     #[allow(clippy::print_stderr, reason = "a failed test shows what its services said")]
-    fn print_logs(&self) {
+    pub fn print_logs(&self) {
         let folder = std::fs::read_dir(self.logs.path()).into_iter().flatten();
         let mut logs: Vec<PathBuf> = folder.filter_map(|entry| Some(entry.ok()?.path())).collect();
         logs.sort();

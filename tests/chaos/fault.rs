@@ -1,0 +1,206 @@
+//! The faults that a campaign draws from: what each is called, whom it strikes, and how it is done.
+
+use std::time::Duration;
+
+use rand_chacha::ChaCha8Rng;
+use tests::Name;
+
+use crate::field::Field;
+use crate::{harm, service_faults};
+
+/// A fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    KillService(Name),
+    TerminateService(Name),
+    FreezeService(Name),
+    KillInRebalance(Name),
+    ReplaceFrozenTrainer,
+    BrokerFrozen,
+    BrokerKilled,
+    BrokerRestarted,
+    RedisFull,
+    RedisReadOnly,
+    RedisWithoutReplicas,
+    RedisCannotSave,
+    RedisBusy,
+    RedisFrozen,
+    RedisSlow,
+    RedisFlushed,
+    RedisLost,
+    RedisRestored,
+    ForeignKeys,
+    BadEvents,
+    BadItems,
+    BadInteractions,
+    BadCheckpoints,
+    RepeatedEvents,
+}
+
+/// Whom a fault strikes: two that strike one target do not fall together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Target {
+    Ingest,
+    Trainer,
+    Scorer,
+    Broker,
+    Redis,
+    Records,
+}
+
+/// What a fault came to.
+#[derive(Debug, Default)]
+pub(crate) struct Struck {
+    /// How long the services that cannot work now took to say so; `None` where none had to.
+    pub(crate) red_within: Option<Duration>,
+    /// What was not as it must be.
+    pub(crate) wrong: Vec<String>,
+}
+
+use Fault as F;
+use Name::{Ingest, Scorer, Trainer};
+
+impl Fault {
+    /// Every fault.
+    pub(crate) const ALL: [Self; 31] = [
+        F::KillService(Ingest),
+        F::KillService(Trainer),
+        F::KillService(Scorer),
+        F::TerminateService(Ingest),
+        F::TerminateService(Trainer),
+        F::TerminateService(Scorer),
+        F::FreezeService(Ingest),
+        F::FreezeService(Trainer),
+        F::FreezeService(Scorer),
+        F::KillInRebalance(Ingest),
+        F::KillInRebalance(Scorer),
+        F::ReplaceFrozenTrainer,
+        F::BrokerFrozen,
+        F::BrokerKilled,
+        F::BrokerRestarted,
+        F::RedisFull,
+        F::RedisReadOnly,
+        F::RedisWithoutReplicas,
+        F::RedisCannotSave,
+        F::RedisBusy,
+        F::RedisFrozen,
+        F::RedisSlow,
+        F::RedisFlushed,
+        F::RedisLost,
+        F::RedisRestored,
+        F::ForeignKeys,
+        F::BadEvents,
+        F::BadItems,
+        F::BadInteractions,
+        F::BadCheckpoints,
+        F::RepeatedEvents,
+    ];
+
+    /// As it is shown and chosen.
+    pub(crate) fn name(self) -> String {
+        match self {
+            Self::KillService(name) => format!("{name}-killed"),
+            Self::TerminateService(name) => format!("{name}-terminated"),
+            Self::FreezeService(name) => format!("{name}-frozen"),
+            Self::KillInRebalance(name) => format!("{name}-killed-in-rebalance"),
+            Self::ReplaceFrozenTrainer => "trainer-replaced-while-frozen".to_owned(),
+            Self::BrokerFrozen => "broker-frozen".to_owned(),
+            Self::BrokerKilled => "broker-killed".to_owned(),
+            Self::BrokerRestarted => "broker-restarted".to_owned(),
+            Self::RedisFull => "redis-full".to_owned(),
+            Self::RedisReadOnly => "redis-read-only".to_owned(),
+            Self::RedisWithoutReplicas => "redis-without-replicas".to_owned(),
+            Self::RedisCannotSave => "redis-cannot-save".to_owned(),
+            Self::RedisBusy => "redis-busy".to_owned(),
+            Self::RedisFrozen => "redis-frozen".to_owned(),
+            Self::RedisSlow => "redis-slow".to_owned(),
+            Self::RedisFlushed => "redis-flushed".to_owned(),
+            Self::RedisLost => "redis-lost".to_owned(),
+            Self::RedisRestored => "redis-restored".to_owned(),
+            Self::ForeignKeys => "foreign-keys".to_owned(),
+            Self::BadEvents => "bad-events".to_owned(),
+            Self::BadItems => "bad-items".to_owned(),
+            Self::BadInteractions => "bad-interactions".to_owned(),
+            Self::BadCheckpoints => "bad-checkpoints".to_owned(),
+            Self::RepeatedEvents => "repeated-events".to_owned(),
+        }
+    }
+
+    /// What is done, in a few words.
+    pub(crate) const fn about(self) -> &'static str {
+        match self {
+            Self::KillService(_) => "SIGKILL, started again at once",
+            Self::TerminateService(_) => "SIGTERM, a clean end, started again",
+            Self::FreezeService(_) => "SIGSTOP beyond the session's time-out, then SIGCONT: a fenced zombie",
+            Self::KillInRebalance(_) => "another joins the group; one is killed before that has settled",
+            Self::ReplaceFrozenTrainer => "SIGSTOP, a second trainer takes over, SIGCONT: the first must end",
+            Self::BrokerFrozen => "SIGSTOP: sockets stay open, nothing is answered",
+            Self::BrokerKilled => "SIGKILL, started again",
+            Self::BrokerRestarted => "stopped and started",
+            Self::RedisFull => "maxmemory with noeviction: OOM",
+            Self::RedisReadOnly => "a replica after a failover: READONLY",
+            Self::RedisWithoutReplicas => "min-replicas-to-write: NOREPLICAS",
+            Self::RedisCannotSave => "its disk is full: MISCONF",
+            Self::RedisBusy => "a script that does not end: BUSY",
+            Self::RedisFrozen => "SIGSTOP",
+            Self::RedisSlow => "every command waits",
+            Self::RedisFlushed => "FLUSHALL",
+            Self::RedisLost => "killed, and back empty",
+            Self::RedisRestored => "killed, and back with an older snapshot",
+            Self::ForeignKeys => "keys of ours with another type, and keys that are not UTF-8",
+            Self::BadEvents => "nonsense on events",
+            Self::BadItems => "nonsense on items",
+            Self::BadInteractions => "nonsense on interactions",
+            Self::BadCheckpoints => "torn and forged versions, absurd claims",
+            Self::RepeatedEvents => "the application sends again what was acknowledged",
+        }
+    }
+
+    /// Whom it strikes.
+    pub(crate) const fn target(self) -> Target {
+        match self {
+            Self::KillService(name)
+            | Self::TerminateService(name)
+            | Self::FreezeService(name)
+            | Self::KillInRebalance(name) => match name {
+                Name::Ingest => Target::Ingest,
+                Name::Trainer => Target::Trainer,
+                _ => Target::Scorer,
+            },
+            Self::ReplaceFrozenTrainer => Target::Trainer,
+            Self::BrokerFrozen | Self::BrokerKilled | Self::BrokerRestarted => Target::Broker,
+            Self::RedisFull
+            | Self::RedisReadOnly
+            | Self::RedisWithoutReplicas
+            | Self::RedisCannotSave
+            | Self::RedisBusy
+            | Self::RedisFrozen
+            | Self::RedisSlow
+            | Self::RedisFlushed
+            | Self::RedisLost
+            | Self::RedisRestored => Target::Redis,
+            Self::ForeignKeys
+            | Self::BadEvents
+            | Self::BadItems
+            | Self::BadInteractions
+            | Self::BadCheckpoints
+            | Self::RepeatedEvents => Target::Records,
+        }
+    }
+
+    /// Lets it fall, and heals it.
+    pub(crate) async fn strike(self, field: &Field, chance: &mut ChaCha8Rng, alone: bool) -> Struck {
+        match self {
+            Self::KillService(name) => service_faults::kill(field, name, chance).await,
+            Self::TerminateService(name) => service_faults::terminate(field, name, chance).await,
+            Self::FreezeService(name) => service_faults::freeze(field, name, chance).await,
+            Self::KillInRebalance(name) => service_faults::kill_in_rebalance(field, name, chance).await,
+            Self::ReplaceFrozenTrainer => service_faults::replace_frozen_trainer(field).await,
+            Self::BrokerFrozen | Self::BrokerKilled | Self::BrokerRestarted => {
+                harm::broker(field, self, chance, alone).await
+            }
+            _ if self.target() == Target::Redis => harm::redis(field, self, chance, alone).await,
+            _ => harm::records(field, self, chance).await,
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Faults of servers and of what lies on topics and in Redis.
+
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use runtime::kafka::Outgoing;
+use schemas::Topic;
+use tests::Name;
+
+use crate::fault::{Fault, Struck};
+use crate::field::Field;
+
+/// How long a fault lasts when nobody waits for a red light.
+fn moment(chance: &mut ChaCha8Rng) -> Duration {
+    Duration::from_millis(chance.random_range(300..6_000))
+}
+
+/// Waits until the services that cannot work say so, or only for a moment beside other faults.
+async fn until_red(field: &Field, names: &[Name], alone: bool, chance: &mut ChaCha8Rng) -> Struck {
+    let pause = moment(chance);
+    if !alone {
+        tokio::time::sleep(pause).await;
+        return Struck::default();
+    }
+    match field.turns_red(names, Instant::now()).await {
+        Ok(red) => Struck { red_within: Some(red), wrong: Vec::new() },
+        Err(green) => Struck { red_within: None, wrong: vec![green] },
+    }
+}
+
+pub(crate) async fn broker(field: &Field, fault: Fault, chance: &mut ChaCha8Rng, alone: bool) -> Struck {
+    let broker = field.world.broker();
+    match fault {
+        Fault::BrokerFrozen => {
+            broker.signal("STOP");
+            let struck = until_red(field, &[Name::Ingest, Name::Trainer, Name::Scorer], alone, chance).await;
+            broker.signal("CONT");
+            struck
+        }
+        Fault::BrokerKilled => {
+            broker.signal("KILL");
+            tokio::time::sleep(moment(chance)).await;
+            broker.come_back().await;
+            Struck::default()
+        }
+        _ => {
+            broker.go_away().await;
+            tokio::time::sleep(moment(chance)).await;
+            broker.come_back().await;
+            Struck::default()
+        }
+    }
+}
+
+pub(crate) async fn redis(field: &Field, fault: Fault, chance: &mut ChaCha8Rng, alone: bool) -> Struck {
+    let (world, server) = (&field.world, field.world.server());
+    let mut wrong = Vec::new();
+    let mut tell = async |words: &[&str]| {
+        if let Err(error) = world.client().command(words).await {
+            wrong.push(format!("{}: {error}", words.join(" ")));
+        }
+    };
+    let mut struck = Struck::default();
+    match fault {
+        Fault::RedisFull => {
+            tell(&["CONFIG", "SET", "maxmemory", "1", "maxmemory-policy", "noeviction"]).await;
+            struck = until_red(field, &[Name::Scorer], alone, chance).await;
+            tell(&["CONFIG", "SET", "maxmemory", "0"]).await;
+        }
+        Fault::RedisReadOnly => {
+            tell(&["REPLICAOF", "127.0.0.1", "1"]).await;
+            struck = until_red(field, &[Name::Scorer], alone, chance).await;
+            tell(&["REPLICAOF", "NO", "ONE"]).await;
+        }
+        Fault::RedisWithoutReplicas => {
+            tell(&["CONFIG", "SET", "min-replicas-to-write", "1"]).await;
+            struck = until_red(field, &[Name::Scorer], alone, chance).await;
+            tell(&["CONFIG", "SET", "min-replicas-to-write", "0"]).await;
+        }
+        Fault::RedisCannotSave => {
+            // A snapshot that fails: its folder is not there any more under that name.
+            tell(&["CONFIG", "SET", "stop-writes-on-bgsave-error", "yes", "save", "3600 1"]).await;
+            server.spoil_its_folder();
+            tell(&["BGSAVE"]).await;
+            struck = until_red(field, &[Name::Scorer], alone, chance).await;
+            server.mend_its_folder();
+            tell(&["CONFIG", "SET", "save", "", "stop-writes-on-bgsave-error", "no"]).await;
+        }
+        Fault::RedisBusy => {
+            tell(&["CONFIG", "SET", "busy-reply-threshold", "50"]).await;
+            let (client, pause) = (world.client(), moment(chance));
+            let spin = async {
+                // Answers only when it is killed: its own error is no finding.
+                let _ = client.command(&["EVAL", "while true do end", "0"]).await;
+            };
+            let end = async {
+                tokio::time::sleep(pause).await;
+                server.kill_its_script();
+            };
+            tokio::join!(spin, end);
+        }
+        Fault::RedisFrozen => {
+            server.stop();
+            struck = until_red(field, &[Name::Scorer], alone, chance).await;
+            server.go_on();
+        }
+        Fault::RedisSlow => tell(&["CLIENT", "PAUSE", "1500", "ALL"]).await,
+        Fault::RedisFlushed => tell(&["FLUSHALL"]).await,
+        Fault::RedisLost => {
+            server.kill();
+            server.forget();
+            tokio::time::sleep(moment(chance)).await;
+            if !server.come_back() {
+                struck.wrong.push("redis-server does not start again".to_owned());
+            }
+        }
+        _ => {
+            tell(&["SAVE"]).await;
+            tokio::time::sleep(moment(chance)).await;
+            server.kill();
+            if !server.come_back() {
+                struck.wrong.push("redis-server does not start again".to_owned());
+            }
+            server.forget();
+        }
+    }
+    struck.wrong.extend(wrong);
+    struck
+}
+
+pub(crate) async fn records(field: &Field, fault: Fault, chance: &mut ChaCha8Rng) -> Struck {
+    let world = &field.world;
+    let noise =
+        |chance: &mut ChaCha8Rng| (0..chance.random_range(1..400)).map(|_| chance.random()).collect::<Vec<u8>>();
+    let mut struck = Struck::default();
+    match fault {
+        Fault::ForeignKeys => {
+            let number = chance.random_range(0..1_000_000);
+            let strange = format!("{}:stranger-{number}", world.redis.key_prefix);
+            let keys = [
+                world.keys.user(&format!("stranger-{number}")),
+                world.keys.recs(&format!("stranger-{number}")),
+                strange,
+            ];
+            for key in &keys {
+                let _ = world.client().command(&["HSET", key, "field", "value"]).await;
+            }
+            for key in [world.keys.model(), world.keys.hot(None), world.keys.new_items(None)] {
+                let _ = world.client().command(&["DEL", &key]).await;
+                let _ = world.client().command(&["LPUSH", &key, "foreign"]).await;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            // A person takes them away again: what is foreign is nobody's to delete.
+            for key in [world.keys.model(), world.keys.hot(None), world.keys.new_items(None)].iter().chain(&keys) {
+                let _ = world.client().command(&["DEL", key]).await;
+            }
+        }
+        Fault::RepeatedEvents => {
+            let again = field.recent.lock().await.clone();
+            world.send_again(&again).await;
+        }
+        _ => {
+            let topic = match fault {
+                Fault::BadEvents => Topic::Events,
+                Fault::BadItems => Topic::Items,
+                Fault::BadInteractions => Topic::Interactions,
+                _ => Topic::Checkpoints,
+            };
+            let mut bad = Vec::new();
+            for _ in 0..chance.random_range(1..20) {
+                let key = match (topic, chance.random_range(0..3)) {
+                    (Topic::Checkpoints, 0) => "4294967295-00000000/claim".into(),
+                    (Topic::Checkpoints, 1) => format!("000001-{:08}/0000", chance.random_range(0..99_999_999)).into(),
+                    _ => noise(chance).into(),
+                };
+                let absurd = br#"{"epoch":4294967295,"trainer":"a stranger","claimed_at":0}"#;
+                let value = match chance.random_range(0..10) {
+                    0 => None,
+                    1 | 2 if topic == Topic::Checkpoints => Some(absurd.as_slice().into()),
+                    _ => Some(noise(chance).into()),
+                };
+                bad.push(Outgoing { key, value, ..Outgoing::default() });
+            }
+            world.write(topic, bad).await;
+        }
+    }
+    struck.wrong.retain(|what| !what.is_empty());
+    struck
+}

@@ -1,0 +1,61 @@
+//! `chaos`: draws faults by a seed, lets them fall on real servers under traffic, and asks the oracle what they cost.
+
+mod campaign;
+mod fault;
+mod field;
+mod harm;
+mod output;
+mod service_faults;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::campaign::{Limits, run};
+
+/// How long a campaign lasts when it is told nothing.
+const MINUTES: u64 = 10;
+
+#[derive(Parser, Debug)]
+#[command(
+    name = "chaos",
+    version,
+    about = "Lets faults fall on Thalweg under traffic; ends well if nothing was lost, doubled or wrong"
+)]
+#[command(after_help = "It starts a Kafka (Java 17 and Maven), a Redis and the services of its own, and ends them.\n\
+    Example: chaos --seed 7 --minutes 60")]
+struct Cli {
+    /// The same seed draws the same faults in the same order.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How long, in minutes [default: 10, unless --faults is given].
+    #[arg(long)]
+    minutes: Option<u64>,
+    /// End after so many faults.
+    #[arg(long)]
+    faults: Option<usize>,
+    /// Events per second.
+    #[arg(long, default_value_t = 100)]
+    rate: usize,
+    /// Draw only faults whose name holds this word; `--list` shows them.
+    #[arg(long, value_name = "WORD")]
+    only: Option<String>,
+    /// List the faults.
+    #[arg(long)]
+    list: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if cli.list {
+        fault::Fault::ALL.iter().for_each(|fault| output::line(format!("{:<28} {}", fault.name(), fault.about())));
+        return ExitCode::SUCCESS;
+    }
+    let minutes = cli.minutes.or(cli.faults.is_none().then_some(MINUTES));
+    let limits = Limits { time: minutes.map(|minutes| Duration::from_secs(60 * minutes)), faults: cli.faults };
+    let summary = run(cli.seed, limits, cli.rate, cli.only.as_deref()).await;
+    output::line(&summary);
+    if summary.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
