@@ -3,7 +3,10 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use schemas::Topic;
+use bytes::Bytes;
+use runtime::kafka::Outgoing;
+use schemas::dead_letter::headers;
+use schemas::{Entry, Slate, Topic};
 use serde_json::Value;
 use tests::{Name, SOON, Tail, Traffic, World, binary, eventually, interactions, learned_once, served_once};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -88,6 +91,57 @@ async fn a_recorded_log_is_replayed_and_its_bad_rows_are_told() {
         Ok(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replay_writes_to_items_only_when_it_is_asked_to() {
+    let world = World::new().await;
+    let log = recorded(100);
+    let file = log.path().to_str().expect("UTF-8");
+    let columns = format!("{COLUMNS},title=article");
+    let mut items = Tail::open(&world, Topic::Items).await;
+    for (options, listed) in [(&[][..], 0), (&["--with-catalog"], 40)] {
+        let all = [&["replay", file, "--columns", &columns, "--json"][..], options].concat();
+        let told: Value = serde_json::from_str(&world.operate(&all).await).expect("it is JSON");
+        assert_eq!((&told["sent"], &told["items"]), (&100.into(), &listed.into()), "{told}");
+        assert_eq!(items.read().await.len(), listed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_topic_or_redis_holds_steers_no_terminal_and_json_stays_json() {
+    let world = World::new().await;
+    let hostile = "i\u{1b}]0;title\u{7}\u{1b}[31m\u{9b}2J\u{202e}\r\nfake";
+    let header = |name: &'static str| (name, hostile.to_owned());
+    let letter = Outgoing {
+        key: Bytes::from(hostile),
+        value: Some(Bytes::from(hostile)),
+        headers: [headers::REASON, headers::DETAIL, headers::TOPIC].into_iter().map(header).collect(),
+        ..Outgoing::default()
+    };
+    world.write(Topic::DeadLetters, vec![letter]).await;
+    let entry = Entry { id: hostile.into(), score: 0.5, from: hostile.into(), because: vec![hostile.into()] };
+    let slate =
+        Slate { v: 1, model: hostile.into(), source: hostile.into(), event_ts: 0, made_at: 0, items: vec![entry] };
+    let value = serde_json::to_vec(&slate).expect("serialises");
+    world.client().set_many(vec![(world.keys.recs(hostile), value, SOON)]).await.expect("Redis takes it");
+    for (words, is_json) in [
+        (&["dead-letters", "list"][..], false),
+        (&["dead-letters", "list", "--json"], true),
+        (&["recs", hostile], false),
+        (&["recs", hostile, "--json"], true),
+    ] {
+        let said = world.operate(words).await;
+        let steers = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+        assert!(said.contains("fake") && !said.contains(steers), "{said:?}");
+        if is_json {
+            let json: Value = serde_json::from_str(&said).expect("it is JSON");
+            let held = if json["key"].is_null() { &json["items"][0]["id"] } else { &json["key"] };
+            assert_eq!(held, hostile);
+        } else {
+            assert!(!said.lines().any(|line| line.starts_with("fake")), "{said:?}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,8 +11,9 @@ use crate::commands;
 use crate::config::Config;
 use crate::demo;
 use crate::error::Error;
-use crate::log::Columns;
+use crate::log::{Columns, Delimiter, Nothing, Options, TimeFormat};
 use crate::output;
+use crate::shown;
 use crate::tune;
 
 #[derive(Parser, Debug)]
@@ -86,9 +87,9 @@ enum Command {
     #[command(after_help = "Example: thalweg demo --log clicks.csv.gz \
         --columns user=session_id,item=article_id,time=timestamp --rate 1000 --report r.json")]
     Demo(demo::Args),
-    /// Sends a recorded log to the topic `events` of a running Thalweg, and what it says about items to `items`.
+    /// Sends a recorded log to the topic `events` of a running Thalweg; what it says about items only if asked to.
     #[command(after_help = "Example: thalweg replay clicks.csv.gz \
-        --columns user=session_id,item=article_id,time=timestamp,title=headline,category=section --speed 60x")]
+        --columns user=session_id,item=article_id,time=timestamp --speed 60x")]
     Replay(commands::replay::Args),
     /// Tests and trains on a recorded log without Kafka: what would the recommendations have been worth?
     #[command(after_help = "Example: thalweg evaluate prequential clicks.csv.gz \
@@ -143,6 +144,19 @@ pub(crate) struct LogArgs {
     /// electronics.audio, is of every level above it, too.
     #[arg(long, value_name = "SPEC")]
     pub(crate) columns: Option<Columns>,
+    /// The first line is a row: --columns names columns by number, from 1.
+    #[arg(long)]
+    pub(crate) no_header: bool,
+    /// What separates columns, where the header does not tell it: `;`, `::`, tab, space (one or several) and so on.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) delimiter: Option<Delimiter>,
+    /// A word that stands for nothing, beside NULL, \N, NaN, None, NA, undefined and their like; may be given several
+    /// times. With an empty one (--null '') only those that are given do.
+    #[arg(long = "null", value_name = "WORD")]
+    pub(crate) nulls: Vec<String>,
+    /// How times are written, as strptime has it, where they are in no known form: '%d.%m.%Y %H:%M'.
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) time_format: Option<TimeFormat>,
     /// What a row is when no column says it: view, cart, purchase, like, dislike or impression. Here and in a column,
     /// public logs' own words are known, too: click, pv, page_view, product_view, detail; add_to_cart, basket; buy,
     /// order, transaction, conversion; fav, favorite, favourite, wishlist; show, shown.
@@ -153,13 +167,35 @@ pub(crate) struct LogArgs {
     pub(crate) limit: Option<usize>,
 }
 
+impl LogArgs {
+    /// How a log with these columns is read.
+    pub(crate) fn options(&self, columns: Columns) -> Options {
+        Options {
+            default_type: self.default_type,
+            limit: self.limit,
+            no_header: self.no_header,
+            delimiter: self.delimiter.clone(),
+            nothing: Nothing::new(&self.nulls),
+            time_format: self.time_format.clone(),
+            ..Options::new(columns)
+        }
+    }
+}
+
 /// What is still at work at the end may take so long.
 const LAST_CALLS: Duration = Duration::from_secs(2);
 
 /// Parses, runs, and turns an error into one line and an exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(help) if !help.use_stderr() => help.exit(),
+        Err(error) => {
+            output::note(error.to_string().trim_end()); // with what was written, and nothing in it that steers a terminal
+            return ExitCode::from(2);
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -179,7 +215,7 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
         Err(error) => {
-            output::note(format!("error: {}", error.told()));
+            output::note(format!("error: {}", shown::plain(&error.told())));
             ExitCode::FAILURE
         }
     }

@@ -12,5 +12,6 @@ mod probe;
 pub mod redis_server;
 pub mod report;
 pub mod shop;
+mod shown;
 mod traffic;
 mod tune;

@@ -8,14 +8,15 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::error::Error;
+use crate::shown;
 
 /// Why what is printed does not arrive any more.
 static BROKEN: OnceLock<io::Error> = OnceLock::new();
 
-/// A line for people or programs. Once one does not arrive the later ones are dropped, and the command goes on to its
+/// A line for people. What steers a terminal is spelled out: much of what is printed comes from elsewhere. Once one does not arrive the later ones are dropped, and the command goes on to its
 /// own end and exit code: a demo must stop its servers, and a floor that is missed stays missed.
 pub(crate) fn line(text: impl Display) {
-    write(&mut io::stdout(), &BROKEN, text);
+    write(&mut io::stdout(), &BROKEN, shown::lines(&text.to_string()));
 }
 
 fn write(to: &mut impl Write, broken: &OnceLock<io::Error>, text: impl Display) {
@@ -42,13 +43,18 @@ fn is_failure(error: &io::Error) -> bool {
 
 /// A line about the work, kept apart from its result.
 pub(crate) fn note(text: impl Display) {
-    let _ = writeln!(io::stderr(), "{text}"); // there is nobody left who could be told that nobody listens
+    let _ = writeln!(io::stderr(), "{}", shown::lines(&text.to_string())); // there is nobody left who could be told that nobody listens
 }
 
 /// One JSON document.
 pub(crate) fn json(value: &impl serde::Serialize) -> Result<(), Error> {
-    line(serde_json::to_string_pretty(value)?);
+    write(&mut io::stdout(), &BROKEN, shown::json(&serde_json::to_string_pretty(value)?));
     Ok(())
+}
+
+/// One JSON document on a line.
+pub(crate) fn json_line(value: &serde_json::Value) {
+    write(&mut io::stdout(), &BROKEN, shown::json(&value.to_string()));
 }
 
 /// Whether somebody watches.
@@ -82,12 +88,14 @@ pub(crate) fn spinner() -> ProgressBar {
     bar
 }
 
-/// Columns, aligned; the first row is the heading.
+/// Columns, aligned; the first row is the heading. A cell is on one line, whatever is in it.
 pub(crate) fn table(rows: &[Vec<String>]) {
+    let plain = |row: &Vec<String>| row.iter().map(|cell| shown::plain(cell).into_owned()).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(plain).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |n: usize| rows.iter().filter_map(|row| row.get(n)).map(|cell| cell.chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();
-    for row in rows {
+    for row in &rows {
         let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         line(cells.join("  ").trim_end());
     }

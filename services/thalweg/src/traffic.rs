@@ -7,6 +7,7 @@ use schemas::{Event, Item, Timestamp};
 
 use crate::error::Error;
 use crate::log::Log;
+use crate::output;
 
 /// How often the pacer looks what is due.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
@@ -60,33 +61,87 @@ fn positive(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| *number > 0.0 && number.is_finite())
 }
 
-/// Says which events are due.
+/// How late an event may be, in seconds, and still count as at its pace: looking what is due and sending take their time.
+const SLACK: f64 = 0.1;
+/// No gap of a log is waited for that is longer than this, in seconds.
+const LONGEST_WAIT: f64 = 3_600.0;
+
+/// Says which events are due. What is late is never made up for by sending faster: all that follows is later, too, and it
+/// is said how much.
 pub(crate) struct Pacer {
     pace: Pace,
     started: Instant,
+    schedule: Schedule,
+}
+
+/// When events are due, without a clock.
+#[derive(Debug, Default)]
+struct Schedule {
     sent: u64,
     first_ts: Option<i64>,
+    /// How much later than the pace has it, in seconds; less than nothing once gaps were skipped.
+    later: f64,
+    /// Of that, what was lost.
+    behind: f64,
+    /// The gap that was skipped last, in seconds of waiting.
+    gap: Option<f64>,
+}
+
+impl Schedule {
+    /// Whether the next event, which happened at `ts`, is due so many seconds after the start; if so it counts as sent.
+    #[allow(clippy::cast_precision_loss)] // counts and milliseconds of decades
+    fn admits(&mut self, pace: Pace, ts: i64, elapsed: f64) -> bool {
+        let due = match pace {
+            Pace::Rate(rate) => self.sent as f64 / rate,
+            Pace::Speed(speed) => {
+                let first = *self.first_ts.get_or_insert(ts);
+                ts.saturating_sub(first) as f64 / 1_000.0 / speed
+            }
+            Pace::Unbounded => elapsed - self.later,
+        };
+        let wait = due + self.later - elapsed;
+        if wait > LONGEST_WAIT && matches!(pace, Pace::Speed(_)) {
+            self.later -= wait;
+            self.gap = Some(wait);
+        } else if wait > 0.0 {
+            return false;
+        } else if wait < -SLACK {
+            self.later -= wait + SLACK;
+            self.behind -= wait + SLACK;
+        }
+        self.sent += 1;
+        true
+    }
 }
 
 impl Pacer {
     pub(crate) fn new(pace: Pace) -> Self {
-        Self { pace, started: Instant::now(), sent: 0, first_ts: None }
+        Self { pace, started: Instant::now(), schedule: Schedule::default() }
     }
 
     /// Whether the next event, which happened at `ts`, is due now; if so it counts as sent.
-    #[allow(clippy::cast_precision_loss)] // counts and milliseconds of decades
     pub(crate) fn admits(&mut self, ts: i64) -> bool {
         let elapsed = self.started.elapsed().as_secs_f64();
-        let due = match self.pace {
-            Pace::Rate(rate) => (self.sent as f64) < elapsed * rate,
-            Pace::Speed(speed) => {
-                let first = *self.first_ts.get_or_insert(ts);
-                (ts - first) as f64 / 1_000.0 <= elapsed * speed
-            }
-            Pace::Unbounded => true,
-        };
-        self.sent += u64::from(due);
-        due
+        let admits = self.schedule.admits(self.pace, ts, elapsed);
+        if let Some(wait) = self.schedule.gap.take() {
+            let wait = humantime::format_duration(Duration::from_secs(wait as u64));
+            output::note(format!(
+                "a gap before the event of {} is skipped: at this --speed it would be waited for {wait}",
+                Timestamp(ts)
+            ));
+        }
+        admits
+    }
+
+    /// How far what was sent is behind the pace, in seconds.
+    pub(crate) const fn behind(&self) -> f64 {
+        self.schedule.behind
+    }
+
+    /// The same in words, where it is worth some.
+    pub(crate) fn late(&self) -> Option<String> {
+        let behind = self.behind();
+        (behind >= 1.0).then(|| format!("{behind:.1} s behind the pace: the machine could not keep it"))
     }
 
     /// Waits until something is due and takes it from `events`; empty when there is no more.
@@ -158,10 +213,53 @@ mod tests {
 
     #[test]
     fn recorded_time_decides_what_is_due_and_only_what_is_due_counts() {
-        let mut pacer = Pacer::new(Pace::Speed(60.0));
-        assert!(pacer.admits(1_000_000), "the first event starts the clock");
-        assert!(!pacer.admits(1_000_000 + 3_600_000), "an hour takes a minute");
-        assert_eq!(pacer.sent, 1);
+        let mut schedule = Schedule::default();
+        let speed = Pace::Speed(60.0);
+        assert!(schedule.admits(speed, 1_000_000, 0.0), "the first event starts the clock");
+        assert!(!schedule.admits(speed, 1_000_000 + 3_600_000, 59.9), "an hour takes a minute");
+        assert_eq!(schedule.sent, 1);
+        assert!(schedule.admits(speed, 1_000_000 + 3_600_000, 60.0));
+    }
+
+    /// How many of 100,000 events are sent by the end of each step of time.
+    fn sent(schedule: &mut Schedule, pace: Pace, steps: impl Iterator<Item = f64>) -> Vec<u64> {
+        let mut at = |elapsed| {
+            while schedule.sent < 100_000
+                && schedule.admits(pace, i64::try_from(schedule.sent).unwrap_or(0) * 10, elapsed)
+            {}
+            schedule.sent
+        };
+        steps.map(&mut at).collect()
+    }
+
+    #[test]
+    fn a_pace_that_was_missed_is_never_repaid_in_a_burst_and_is_told() {
+        for pace in [Pace::Rate(100.0), Pace::Speed(1.0)] {
+            let mut schedule = Schedule::default();
+            let first = sent(&mut schedule, pace, (1..=100).map(|n| f64::from(n) / 100.0));
+            assert!(first[99].abs_diff(100) <= 1, "{first:?}");
+            // The machine stands still for a minute.
+            let then = sent(&mut schedule, pace, (6_100..=6_200).map(|n| f64::from(n) / 100.0));
+            assert!(then[0] - first[99] <= 12, "a burst of {}", then[0] - first[99]);
+            assert!((then[100] - then[0]).abs_diff(100) <= 2, "it goes on at its pace: {then:?}");
+            assert!((schedule.behind - 59.9).abs() < 0.1, "{}", schedule.behind);
+        }
+    }
+
+    #[test]
+    fn a_gap_above_an_hour_of_waiting_is_skipped_and_told() {
+        let year = 31_536_000_000;
+        let mut schedule = Schedule::default();
+        assert!(schedule.admits(Pace::Speed(86_400.0), 0, 0.0));
+        assert!(schedule.admits(Pace::Speed(86_400.0), 53 * year, 0.0), "53 years would be five hours");
+        assert!(schedule.gap.take().is_some_and(|wait| wait > LONGEST_WAIT) && schedule.behind == 0.0);
+        assert!(
+            !schedule.admits(Pace::Speed(86_400.0), 53 * year + 86_400_000, 0.5),
+            "what follows keeps its distance"
+        );
+        assert!(schedule.admits(Pace::Speed(86_400.0), 53 * year + 86_400_000, 1.0) && schedule.gap.is_none());
+        assert!(!Schedule { first_ts: Some(0), ..Schedule::default() }.admits(Pace::Speed(1.0), 3_599_000, 0.0));
+        assert!(Schedule { first_ts: Some(i64::MIN), ..Schedule::default() }.admits(Pace::Speed(1.0), i64::MAX, 0.0));
     }
 
     #[test]
@@ -170,7 +268,7 @@ mod tests {
         let path = folder.path().join("log.csv");
         std::fs::write(&path, "u,i,t,n\nu,j,1569888000,\nu,i,1569888060,Blue shoe\n").expect("writes");
         let columns = "user=u,item=i,time=t,title=n".parse().expect("columns");
-        let options = crate::log::Options { columns, default_type: schemas::EventType::View, limit: None };
+        let options = crate::log::Options::new(columns);
         let log = Log::open(&path, &options, |_| {}).expect("opens");
         let items: Vec<Item> = listings(&log).collect();
         assert_eq!(items.len(), 1);

@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::config::Config;
 use crate::error::Error;
 use crate::output;
+use crate::shown;
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum What {
@@ -180,7 +181,8 @@ async fn export(config: &Config, asked: &str, file: &Path, json: bool) -> Result
             match model.apply(&manifest, &payload) {
                 Ok(next) => model = next,
                 Err(error) => {
-                    output::note(format!("version {} left out: {}", manifest.version, runtime::chain(&error)));
+                    let why = runtime::chain(&error);
+                    output::note(format!("version {} left out: {}", manifest.version, shown::plain(&why)));
                 }
             }
             reached = wanted.is_none_or(|version| model.version() == Some(version));

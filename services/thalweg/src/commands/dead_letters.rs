@@ -84,7 +84,7 @@ async fn list(args: &Args, config: &Config) -> Result<(), Error> {
             let cut_from = cut_from(&letter);
             if args.json {
                 let value = text(letter.value.as_ref());
-                output::line(json!({"at": at, "reason": reason, "detail": detail, "source": source, "key": key,
+                output::json_line(&json!({"at": at, "reason": reason, "detail": detail, "source": source, "key": key,
                     "value": value, "cut_from_bytes": cut_from}));
             } else {
                 let cut = cut_from.map(|bytes| format!(" (cut from {bytes} bytes)")).unwrap_or_default();

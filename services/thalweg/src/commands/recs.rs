@@ -9,6 +9,7 @@ use schemas::{Slate, Timestamp};
 use crate::config::Config;
 use crate::error::Error;
 use crate::output;
+use crate::shown;
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -28,20 +29,20 @@ pub(crate) async fn run(args: Args, config: &Config) -> Result<ExitCode, Error> 
     let Some((value, key)) = found else {
         output::note(format!(
             "no list for {} and no `hot` list: is a scorer running with the same key prefix, and is a model live?",
-            args.user
+            shown::plain(&args.user)
         ));
         return Ok(ExitCode::FAILURE);
     };
     let slate = Slate::decode(&value)?;
     if key == keys.hot(None) {
-        output::note(format!("no list for {}: this is what is hot, which unknown users get", args.user));
+        output::note(format!("no list for {}: this is what is hot, which unknown users get", shown::plain(&args.user)));
     }
     if args.json {
         output::json(&slate)?;
         return Ok(ExitCode::SUCCESS);
     }
     let through = if slate.source.is_empty() { String::new() } else { format!("  through {}", slate.source) };
-    output::line(format!("{key}  model {}{through}  made {}", slate.model, Timestamp(slate.made_at)));
+    output::line(shown::plain(&format!("{key}  model {}{through}  made {}", slate.model, Timestamp(slate.made_at))));
     let mut rows = vec![["", "item", "score", "from", "because"].map(str::to_owned).to_vec()];
     for (n, entry) in slate.items.iter().enumerate() {
         let because = entry.because.join(", ");

@@ -1,4 +1,4 @@
-//! `thalweg replay`: sends a recorded log to the topic `events`, and what it says about items to `items`.
+//! `thalweg replay`: sends a recorded log to the topic `events`, and what it says about items to `items` if asked to.
 
 use std::path::PathBuf;
 
@@ -22,6 +22,10 @@ pub(crate) struct Args {
     log: LogArgs,
     #[command(flatten)]
     pace: PaceArgs,
+    /// Write what the log says about its items (title, category, brand and price in --columns) to `items`, too. A record
+    /// there replaces the whole of an item's record before.
+    #[arg(long)]
+    with_catalog: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -30,7 +34,15 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, config: &Config) -> Result<(), Error> {
     let log = tokio::task::block_in_place(|| super::open_log(&args.file, &args.log))?;
     let (topic, catalog) = (config.topic(Topic::Events), config.topic(Topic::Items));
-    let listings: Vec<_> = traffic::listings(&log).map(|item| traffic::listing(&item)).collect::<Result<_, _>>()?;
+    let mut listings: Vec<_> = traffic::listings(&log).map(|item| traffic::listing(&item)).collect::<Result<_, _>>()?;
+    if !args.with_catalog && !listings.is_empty() {
+        output::note(format!(
+            "{catalog} is left alone: with --with-catalog what the log says about {} items would be written there first, in \
+             the place of the records that they have",
+            listings.len()
+        ));
+        listings.clear();
+    }
     // A producer waits for a broker as long as it takes: whoever looks on had better be told at once.
     let needed = std::iter::once(&topic).chain((!listings.is_empty()).then_some(&catalog));
     for topic in needed {
@@ -57,9 +69,12 @@ pub(crate) async fn run(args: Args, config: &Config) -> Result<(), Error> {
     }
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
+    if let Some(late) = pacer.late() {
+        output::note(late);
+    }
     if args.json {
         return output::json(&json!({"rows": rows, "sent": sent, "items": listed, "seconds": seconds,
-            "skipped": skipped, "unread": unread}));
+            "behind_seconds": pacer.behind(), "skipped": skipped, "unread": unread}));
     }
     #[allow(clippy::cast_precision_loss)] // a count
     let rate = sent as f64 / seconds.max(1e-9);

@@ -136,7 +136,7 @@ async fn close_the_loop(
     let redis = Redis::connect(&servers.redis, &ctx).await?;
     let mut probe = Probe::new(redis.clone(), Keys::new(&servers.redis.key_prefix));
     let mut sampler = Sampler::new(metrics.clone(), manifests.clone(), &services);
-    let mut run = Run { sent: 0, seconds: 0.0, problems: Vec::new() };
+    let mut run = Run { sent: 0, seconds: 0.0, behind: 0.0, problems: Vec::new() };
     run.send(args.pace(), &mut traffic, &topics, &producer, &mut probe, &mut sampler, &services).await?;
     let spinner = output::spinner();
     spinner.set_message("waiting until every event is learned from and served");
@@ -148,6 +148,7 @@ async fn close_the_loop(
         machine: examine::machine(&servers.label),
         made_at: ctx.now(),
         seconds: run.seconds,
+        behind_seconds: run.behind,
         problems: run.problems,
         events_sent: run.sent,
         skipped_rows: traffic.skipped.clone(),
@@ -180,6 +181,8 @@ fn write(report: &Report, path: &std::path::Path) -> Result<(), Error> {
 struct Run {
     sent: u64,
     seconds: f64,
+    /// Seconds behind the pace.
+    behind: f64,
     problems: Vec<String>,
 }
 
@@ -232,6 +235,10 @@ impl Run {
         }
         bar.finish_and_clear();
         self.seconds = started.elapsed().as_secs_f64();
+        self.behind = pacer.behind();
+        if let Some(late) = pacer.late() {
+            output::note(late);
+        }
         Ok(())
     }
 

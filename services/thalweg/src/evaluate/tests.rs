@@ -52,7 +52,19 @@ fn recorded(folder: &Path, text: &str, columns: &str) -> Stream {
     let path = folder.join("log.csv");
     std::fs::write(&path, text).expect("writes");
     let columns = Some(columns.parse().expect("columns"));
-    Stream::open(&path, &LogArgs { columns, default_type: EventType::View, limit: None }).expect("opens")
+    Stream::open(
+        &path,
+        &LogArgs {
+            columns,
+            no_header: false,
+            delimiter: None,
+            nulls: Vec::new(),
+            time_format: None,
+            default_type: EventType::View,
+            limit: None,
+        },
+    )
+    .expect("opens")
 }
 
 const ALL: [&str; 6] = ["popularity", "covisitation", "vsknn", "isgd", "gru", "frozen"];

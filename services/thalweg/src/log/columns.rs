@@ -107,23 +107,6 @@ impl Columns {
         let wanted = Role::ALL.into_iter().filter(|role| wanted(*role));
         wanted.filter_map(|role| Some(format!("{role}={}", self.get(role)?))).collect::<Vec<_>>().join(",")
     }
-
-    /// Finds every named column among `header`; a role without a column gives `None`.
-    ///
-    /// # Errors
-    /// With the first column that is not there.
-    pub(super) fn resolve<'h>(
-        &self,
-        header: impl Iterator<Item = &'h str> + Clone,
-    ) -> Result<[Option<usize>; ROLES], (Role, String)> {
-        let mut found = [None; ROLES];
-        for role in Role::ALL {
-            let Some(name) = self.get(role) else { continue };
-            let at = header.clone().position(|column| column.trim() == name);
-            found[role as usize] = Some(at.ok_or_else(|| (role, name.to_owned()))?);
-        }
-        Ok(found)
-    }
 }
 
 impl FromStr for Columns {

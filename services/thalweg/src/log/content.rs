@@ -9,7 +9,8 @@ use schemas::Item;
 
 use super::columns::Role;
 use super::ids::Ids;
-use super::skip::Unread;
+use super::skip::{Example, Unread};
+use crate::shown;
 
 /// Bytes of a text that count: a record on the topic `items` has a bound, and a title of a page says no more.
 const TEXT_BYTES: usize = 1_024;
@@ -23,6 +24,11 @@ pub(super) struct Place {
     pub(super) number: u32,
 }
 
+impl Place {
+    /// Later than every row.
+    pub(super) const NEVER: Self = Self { ts: i64::MAX, number: u32::MAX };
+}
+
 /// A field's text, and where the log says it first.
 #[derive(Debug, Clone, Copy)]
 struct Field {
@@ -30,8 +36,7 @@ struct Field {
     text: u32,
 }
 
-/// Later than every row.
-const VACANT: Field = Field { first: Place { ts: i64::MAX, number: u32::MAX }, text: 0 };
+const VACANT: Field = Field { first: Place::NEVER, text: 0 };
 const LAST: Place = Place { ts: i64::MAX - 1, number: u32::MAX };
 
 /// The fields of one item, in the order of [`Role::CONTENT`].
@@ -42,6 +47,8 @@ type Fields = [Field; 4];
 pub(super) struct Contents {
     /// What was left out, by reason.
     pub(super) unread: BTreeMap<Unread, u64>,
+    /// One of each.
+    pub(super) examples: BTreeMap<Unread, Example>,
     items: Vec<Fields>,
     texts: Ids,
 }
@@ -55,6 +62,8 @@ impl Contents {
                 && let Err(reason) = price(text)
             {
                 *self.unread.entry(reason).or_default() += 1;
+                let example = || Example { row: u64::from(place.number), text: shown::quoted(text) };
+                self.examples.entry(reason).or_insert_with(example);
                 continue;
             }
             let at = item as usize;
@@ -66,6 +75,18 @@ impl Contents {
                 *field = Field { first: place, text: self.texts.intern(shortened(text)) };
             }
         }
+    }
+
+    /// Takes what the item's row at `from` says as said at `to`.
+    pub(super) fn replace(&mut self, item: u32, from: Place, to: Place) {
+        let fields = self.items.get_mut(item as usize).into_iter().flatten();
+        fields.filter(|field| field.first == from).for_each(|field| field.first = to);
+    }
+
+    /// Takes every row for as old as `then` says. What counts of a field stays what was the first before.
+    pub(super) fn retime(&mut self, then: impl Fn(Place) -> i64) {
+        let fields = self.items.iter_mut().flatten().filter(|field| field.first != Place::NEVER);
+        fields.for_each(|field| field.first.ts = then(field.first));
     }
 
     /// Forgets what only rows after `last` say: they are left out of the log.

@@ -1,76 +1,107 @@
-//! Reads CSV and its cousins (tab, semicolon, pipe), with a header line.
+//! Reads CSV and its cousins, with a header or without.
 
+use std::borrow::Cow;
+use std::io;
 use std::path::Path;
 
-use csv::{ByteRecord, ReaderBuilder};
-
-use super::columns::{Columns, ROLES, Role};
-use super::quotes::{Closed, NO_ROW};
-use super::source::Text;
+use super::columns::{ROLES, Role};
+use super::dialect::Fields;
+use super::header;
+use super::rows::{Row, Rows};
+use super::skip::Skip;
+use super::source::{Text, told};
 use super::table::{Moment, Raw, Table};
-use super::{LogError, Progress};
+use super::{LogError, Options, Progress};
+use crate::shown;
 
 /// Reads every row of `text` into `table`.
 pub(super) fn read(
     path: &Path,
     text: Text,
-    columns: &Columns,
+    options: &Options,
     table: &mut Table,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(), LogError> {
-    let broken = |rows, error: csv::Error| LogError::Read { path: path.to_owned(), rows, detail: error.to_string() };
+    let broken = |rows, error: &io::Error| LogError::Read { path: path.to_owned(), rows, detail: told(error) };
     let mut tell = text.teller(progress);
-    let delimiter = delimiter(&text.first);
-    let closed = Closed::new(text.all, delimiter);
-    let mut rows = ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(closed);
-
-    let header = rows.byte_headers().map_err(|error| broken(0, error))?.clone();
-    if header.iter().eq([NO_ROW]) {
-        return Err(LogError::NoHeader { path: path.to_owned() });
+    let mut rows = Rows::new(text.all, text.ends);
+    rows.ahead(header::LINES).map_err(|error| broken(0, &error))?;
+    let head = header::find(path, &rows.lines().collect::<Vec<_>>(), options)?;
+    let above = head.lines.saturating_sub(1);
+    if !options.no_header && rows.lines().take(above).any(|line| !line.trim_ascii().is_empty()) {
+        table.remarks.push(format!("{above} lines above the header were passed over"));
     }
-    let names: Vec<_> = header.iter().map(String::from_utf8_lossy).collect();
-    let at = columns.resolve(names.iter().map(AsRef::as_ref)).map_err(|(role, column)| LogError::UnknownColumn {
-        path: path.to_owned(),
-        role,
-        column,
-        have: names.join(", "),
-    })?;
+    rows.pass(head.lines);
 
-    let mut record = ByteRecord::new();
-    while rows.read_byte_record(&mut record).map_err(|error| broken(table.rows, error))? {
-        // With more or fewer columns than the header, no column can be trusted.
-        table.push((record.len() == header.len()).then(|| raw(&record, &at)).flatten());
+    let mut fields = Fields::default();
+    while let Some((row, lines)) = rows.next(&head.width, &mut fields).map_err(|error| broken(table.rows, &error))? {
+        match row {
+            Row::Fields(at) => take(rows.text(at), &fields, &head.at, table),
+            Row::Blank => table.skip(Skip::Blank, || "nothing in it".to_owned()),
+            Row::TooLong => table.skip(Skip::Malformed, || "longer than 1 MiB".to_owned()),
+            Row::Open => table.skip(Skip::Malformed, || {
+                let line = rows.lines().next().unwrap_or_default();
+                format!("a quotation mark that is not closed in {}", shown::quoted_bytes(line))
+            }),
+            Row::Wide(found) => table.skip(Skip::Malformed, || {
+                let line = rows.lines().next().unwrap_or_default();
+                let wanted = head.width.columns;
+                format!("{found} fields where the header has {wanted}, in {}", shown::quoted_bytes(line))
+            }),
+        }
+        rows.pass(lines);
         tell(table.rows);
     }
     Ok(())
 }
 
-/// The columns that were asked for, if they are text; the others may be in any encoding.
-fn raw<'r>(record: &'r ByteRecord, at: &[Option<usize>; ROLES]) -> Option<Raw<'r>> {
-    let mut texts: [Option<&str>; ROLES] = [None; ROLES];
+/// Takes the columns that were asked for, if they are text; the others may be in any encoding.
+fn take(row: &[u8], fields: &Fields, at: &[Option<usize>; ROLES], table: &mut Table) {
+    let mut texts: [Option<Cow<'_, str>>; ROLES] = Default::default();
     for role in Role::ALL {
         let Some(at) = at[role as usize] else { continue };
-        texts[role as usize] = match std::str::from_utf8(record.get(at)?) {
+        let text = match fields.get(at, row).unwrap_or_default() {
+            Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| bytes.to_vec()),
+            Cow::Owned(bytes) => {
+                String::from_utf8(bytes).map(Cow::Owned).map_err(std::string::FromUtf8Error::into_bytes)
+            }
+        };
+        texts[role as usize] = match text {
             Ok(text) => Some(text),
             Err(_) if role.is_content() => None, // a title in another encoding spoils no event
-            Err(_) => return None,
+            Err(bytes) => {
+                return table.skip(Skip::NotUtf8, || {
+                    format!("{}; convert the file, such as by `iconv -f LATIN1 -t UTF-8`", shown::quoted_bytes(&bytes))
+                });
+            }
         };
     }
-    let text = |role: Role| texts[role as usize];
-    Some(Raw {
-        user: text(Role::User)?,
-        item: text(Role::Item)?,
+    for role in [Role::User, Role::Item, Role::Session] {
+        if let Some(text) = texts[role as usize].as_mut() {
+            whole(text);
+        }
+    }
+    let text = |role: Role| texts[role as usize].as_deref();
+    table.take(Raw {
+        user: text(Role::User).unwrap_or_default(),
+        item: text(Role::Item).unwrap_or_default(),
         time: text(Role::Time).map_or(Moment::Place, Moment::Text),
         session: text(Role::Session),
         kind: text(Role::Type),
         value: text(Role::Value),
         content: Role::CONTENT.map(text),
-    })
+    });
 }
 
-/// What separates the header's columns: the candidate that occurs most.
-fn delimiter(header: &[u8]) -> u8 {
-    let count = |candidate: &u8| header.iter().filter(|byte| *byte == candidate).count();
-    // The last of equals wins, so the comma stands last.
-    *b"|;\t,".iter().max_by_key(|candidate| count(candidate)).unwrap_or(&b',')
+/// A number that a program has made a fraction because another row had none (`7.0`) is a whole one: here nothing tells a
+/// number from a text.
+fn whole(id: &mut Cow<'_, str>) {
+    let Some((digits, zeros)) = id.trim().split_once('.') else { return };
+    let is_whole = !digits.is_empty()
+        && digits.bytes().all(|byte| byte.is_ascii_digit())
+        && !zeros.is_empty()
+        && zeros.bytes().all(|byte| byte == b'0');
+    if is_whole {
+        *id = Cow::Owned(digits.to_owned());
+    }
 }

@@ -1,6 +1,6 @@
 //! Why a recorded log cannot be used.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::columns::Role;
 
@@ -31,8 +31,16 @@ pub enum LogError {
         /// The file.
         path: PathBuf,
     },
+    /// It is something else than a log, or a log of another shape.
+    #[error("the log {} {why}", path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// What it is, and what to do.
+        why: String,
+    },
     /// A column of `--columns` is not in the file.
-    #[error("the log {} has no column `{column}` (for {role}); it has: {have}", path.display())]
+    #[error("the log {} has no column {column} (for {role}); it has: {have}", path.display())]
     UnknownColumn {
         /// The file.
         path: PathBuf,
@@ -43,23 +51,22 @@ pub enum LogError {
         /// The columns that are there.
         have: String,
     },
-    /// The header is no row: a quotation mark is open, or it is too long.
-    #[error(
-        "the log {} has no header that can be read: close its quotation marks, and keep it below 1 MiB",
-        path.display()
-    )]
-    NoHeader {
-        /// The file.
-        path: PathBuf,
-    },
     /// Every row was skipped.
-    #[error("the log {} has no usable row among {rows} ({skipped}); check --columns", path.display())]
+    #[error("the log {} has no usable row among {rows}: {skipped}; {advice}", path.display())]
     NothingUsable {
         /// The file.
         path: PathBuf,
         /// Rows read.
         rows: u64,
-        /// The reasons with their counts.
+        /// The reasons with their counts and an example of each.
         skipped: String,
+        /// What to look at.
+        advice: String,
     },
+}
+
+impl LogError {
+    pub(super) fn refused(path: &Path, why: impl Into<String>) -> Self {
+        Self::Refused { path: path.to_owned(), why: why.into() }
+    }
 }

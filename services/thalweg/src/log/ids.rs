@@ -22,6 +22,16 @@ impl Ids {
         number
     }
 
+    /// The number of `id`, if it was ever met.
+    pub(super) fn find(&self, id: &str) -> Option<u32> {
+        self.numbers.get(id).copied()
+    }
+
+    /// Every text, by number.
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.names.iter().map(AsRef::as_ref)
+    }
+
     pub(super) fn get(&self, number: u32) -> &str {
         &self.names[number as usize]
     }

@@ -1,128 +1,177 @@
 //! Reads JSON lines; a column name may reach into nested objects by dots: `properties.surface`.
 
 use std::collections::BTreeSet;
-use std::io::{self, BufRead, Read};
+use std::io;
 use std::path::Path;
 
-use serde_json::{Map, Value};
-
 use super::columns::{Columns, ROLES, Role};
-use super::source::{ROW_BYTES, Text};
+use super::json_row::{Found, Row, why_not, without_nan};
+use super::skip::Skip;
+use super::source::{ROW_BYTES, Text, next_line, told};
 use super::table::{Moment, Raw, Table};
-use super::{LogError, Progress};
+use super::{LogError, Options, Progress};
+use crate::shown;
 
 /// A column that none of the first so many rows has is taken for a mistake.
 const LOOK_ROWS: u64 = 10_000;
+/// When none of the first so many lines is an object, none of the others will be.
+const TRY_ROWS: u64 = 100;
+/// Rows whose names are remembered, and how many names.
+const NAMED: (u64, usize) = (100, 1_000);
 
 /// Reads every row of `text` into `table`.
 pub(super) fn read(
     path: &Path,
     mut text: Text,
-    columns: &Columns,
+    options: &Options,
     table: &mut Table,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(), LogError> {
+    let columns = &options.columns;
+    if options.no_header || options.delimiter.is_some() {
+        let why = "is JSON lines, which have names and no delimiter: leave --no-header and --delimiter out";
+        return Err(LogError::refused(path, why));
+    }
+    let broken = |rows, error: &io::Error| LogError::Read { path: path.to_owned(), rows, detail: told(error) };
     let mut tell = text.teller(progress);
     let mut met = Met::default();
     let mut line = Vec::new();
-    loop {
-        let broken = |rows, error: io::Error| LogError::Read { path: path.to_owned(), rows, detail: error.to_string() };
-        if !next_line(&mut text.all, &mut line).map_err(|error| broken(table.rows, error))? {
-            return met.check(path, columns);
-        }
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        match serde_json::from_slice::<Map<String, Value>>(&line) {
-            Ok(row) => {
-                let found = Role::ALL.map(|role| columns.get(role).map(|name| find(&row, name)));
-                let texts = found.map(|named| named.map(plain));
-                met.look(&row, &found, &texts, table.rows);
-                let text = |role: Role| texts[role as usize].as_deref();
-                table.push(Some(Raw {
-                    user: text(Role::User).unwrap_or_default(),
-                    item: text(Role::Item).unwrap_or_default(),
-                    time: text(Role::Time).map_or(Moment::Place, Moment::Text),
-                    session: text(Role::Session),
-                    kind: text(Role::Type),
-                    value: text(Role::Value),
-                    content: Role::CONTENT.map(text),
-                }));
-            }
-            Err(_) => table.push(None),
-        }
-        if table.rows == LOOK_ROWS {
+    while next_line(&mut text.all, text.ends, &mut line).map_err(|error| broken(table.rows, &error))? {
+        take(&line, columns, table, &mut met);
+        line.clear();
+        if table.rows == LOOK_ROWS || table.rows == TRY_ROWS && met.objects == 0 {
             met.check(path, columns)?;
         }
         tell(table.rows);
     }
+    met.check(path, columns)
 }
 
-/// Reads the next line; one that is too long is passed over, and what is no JSON stands for it. `false` at the end.
-fn next_line(from: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
-    line.clear();
-    from.by_ref().take(ROW_BYTES as u64 + 1).read_until(b'\n', line)?;
-    if line.len() > ROW_BYTES && !line.ends_with(b"\n") {
-        from.skip_until(b'\n')?;
-        line.clear();
-        line.push(b'{');
+fn take(line: &[u8], columns: &Columns, table: &mut Table, met: &mut Met) {
+    if line.len() > ROW_BYTES {
+        return table.skip(Skip::Malformed, || "longer than 1 MiB; an event needs a line of its own".to_owned());
     }
-    Ok(!line.is_empty())
-}
-
-/// The value under `name`, which may be a path.
-fn find<'v>(row: &'v Map<String, Value>, name: &str) -> Option<&'v Value> {
-    row.get(name).or_else(|| {
-        let (outer, inner) = name.split_once('.')?;
-        find(row.get(outer)?.as_object()?, inner)
-    })
-}
-
-/// A value as the text a CSV would have; lists and objects are nothing.
-fn plain(value: Option<&Value>) -> String {
-    match value {
-        Some(Value::String(text)) => text.clone(),
-        Some(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string(),
-        _ => String::new(),
+    let line = line.trim_ascii_start();
+    let line = line.strip_prefix(b"\x1e").unwrap_or(line); // RFC 7464
+    if line.trim_ascii().is_empty() {
+        return table.skip(Skip::Blank, || "nothing in it".to_owned());
+    }
+    let mut patched = None;
+    let row = match Row::of(line) {
+        Err(error) => match patched.insert(without_nan(line)).as_deref().map(Row::of) {
+            Some(Ok(row)) => Ok(row),
+            _ => Err(Some(error)),
+        },
+        Ok(row) if !row.is_object() => Err(None),
+        Ok(row) => Ok(row),
+    };
+    match row {
+        Ok(row) => objects(&row, columns, table, met),
+        Err(error) => {
+            let why = why_not(line, error.as_ref());
+            table.skip(Skip::Malformed, || format!("{why}; {}", shown::quoted_bytes(line)));
+            met.no_json.get_or_insert(why);
+        }
     }
 }
 
-/// Which columns were ever met: JSON lines have no header that could be asked.
+fn objects(row: &Row<'_>, columns: &Columns, table: &mut Table, met: &mut Met) {
+    let counts = |role: Role| matches!(role, Role::Time | Role::Value | Role::Price);
+    let found = Role::ALL.map(|role| columns.get(role).map(|name| row.find(name, counts(role))));
+    met.look(row, &found, table.rows);
+    let mut texts: [Option<&str>; ROLES] = [None; ROLES];
+    for role in Role::ALL {
+        let n = role as usize;
+        match &found[n] {
+            Some(Found::Text(text)) => texts[n] = Some(text),
+            Some(Found::NotUtf8(_)) if role.is_content() => {}
+            Some(Found::NotUtf8(bytes)) => return table.skip(Skip::NotUtf8, || shown::quoted_bytes(bytes)),
+            Some(Found::Twice) => {
+                let name = shown::quoted(columns.get(role).unwrap_or_default());
+                return table.skip(Skip::Malformed, || format!("the name {name} is there twice"));
+            }
+            Some(_) => texts[n] = Some(""),
+            None => {}
+        }
+    }
+    let text = |role: Role| texts[role as usize];
+    table.take(Raw {
+        user: text(Role::User).unwrap_or_default(),
+        item: text(Role::Item).unwrap_or_default(),
+        time: text(Role::Time).map_or(Moment::Place, Moment::Text),
+        session: text(Role::Session),
+        kind: text(Role::Type),
+        value: text(Role::Value),
+        content: Role::CONTENT.map(text),
+    });
+}
+
+/// What was ever met: JSON lines have no header that could be asked.
 #[derive(Default)]
 struct Met {
+    objects: u64,
+    /// Why the first line that is no object is none.
+    no_json: Option<String>,
     names: BTreeSet<String>,
     roles: [bool; ROLES],
+    /// The list where a role's value should be, or in which it lies.
+    lists: [Option<String>; ROLES],
+    /// Lists of objects in the rows.
+    events: Option<String>,
+    /// Roles whose name stands twice in a row.
+    twice: [bool; ROLES],
 }
 
 impl Met {
-    fn look(
-        &mut self,
-        row: &Map<String, Value>,
-        found: &[Option<Option<&Value>>; ROLES],
-        texts: &[Option<String>; ROLES],
-        rows: u64,
-    ) {
+    fn look(&mut self, row: &Row<'_>, found: &[Option<Found>; ROLES], rows: u64) {
+        self.objects += 1;
         for role in Role::ALL {
             let n = role as usize;
-            let is_text = texts[n].as_ref().is_some_and(|text| !text.is_empty());
-            // Content may be nothing for long: that the column is there is enough.
-            self.roles[n] |= is_text || role.is_content() && matches!(found[n], Some(Some(_)));
+            match &found[n] {
+                Some(Found::Text(text)) => self.roles[n] |= role.is_content() || !text.is_empty(),
+                Some(Found::List(name)) if self.lists[n].is_none() => self.lists[n] = Some(name.clone()),
+                Some(Found::Twice) => (self.roles[n], self.twice[n]) = (true, true),
+                Some(Found::NotUtf8(_)) => self.roles[n] = true,
+                _ => {}
+            }
         }
-        if rows < 100 {
-            self.names.extend(row.keys().cloned());
+        if rows < NAMED.0 && self.names.len() < NAMED.1 {
+            self.names.extend(row.names().take(NAMED.1));
+            // Content may be nothing for long: that the column is there is enough.
+            self.events = self.events.take().or_else(|| row.lists().into_iter().next());
         }
     }
 
     fn check(&self, path: &Path, columns: &Columns) -> Result<(), LogError> {
+        if let (0, Some(why)) = (self.objects, &self.no_json) {
+            return Err(LogError::refused(path, format!("is not read: {why}")));
+        }
         for role in Role::ALL {
-            if let (Some(column), false) = (columns.get(role), self.roles[role as usize]) {
-                return Err(LogError::UnknownColumn {
-                    path: path.to_owned(),
-                    role,
-                    column: column.to_owned(),
-                    have: self.names.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
-                });
+            let n = role as usize;
+            let Some(column) = columns.get(role) else { continue };
+            let outer = column.split('.').next().unwrap_or_default();
+            let is_there = self.names.contains(column) || self.names.contains(outer);
+            if self.roles[n] || role.is_content() && is_there && self.lists[n].is_none() {
+                continue;
             }
+            let list = self.lists[n].as_ref().or(self.events.as_ref().filter(|_| !self.names.contains(column)));
+            if let Some(list) = list {
+                let (column, list) = (shown::quoted(column), shown::quoted(list));
+                let bare = list.trim_matches('`');
+                return Err(LogError::refused(
+                    path,
+                    format!(
+                        "has lists inside its lines ({list}), and {role}={column} is wanted of single events: write one \
+                         event a line, such as by `jq -c 'del(.{bare}) + .{bare}[]' FILE`"
+                    ),
+                ));
+            }
+            return Err(LogError::UnknownColumn {
+                path: path.to_owned(),
+                role,
+                column: shown::quoted(column),
+                have: shown::some(self.names.iter().map(String::as_str)),
+            });
         }
         Ok(())
     }

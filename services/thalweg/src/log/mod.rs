@@ -3,18 +3,26 @@
 //! The file is read once; its rows are held compactly (40 bytes a row beside each distinct id once), sorted
 //! by time and then handed out as events. Bad rows are counted by reason, never fatal, never silent (I6).
 
+mod column;
 mod columns;
 mod content;
 mod delimited;
+mod dialect;
 mod error;
+mod gzip;
+mod header;
 mod ids;
 mod json_lines;
+mod json_row;
+mod kind;
+mod nothing;
 mod parquet;
-mod quotes;
+mod rows;
 mod skip;
 mod source;
 mod table;
 mod time;
+mod time_format;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,11 +30,14 @@ use std::path::Path;
 use schemas::{Event, EventType, Item, key_of};
 
 pub use columns::{Columns, Role};
+pub use dialect::Delimiter;
 pub use error::LogError;
+pub use nothing::Nothing;
 pub(crate) use skip::by_name;
-pub use skip::{Skip, Unread, event_type};
+pub use skip::{Example, Skip, Unread, event_type};
 pub(crate) use table::YEAR_2000;
 pub use time::parse as parse_time;
+pub use time_format::TimeFormat;
 
 use source::Source;
 use table::Table;
@@ -40,13 +51,29 @@ pub struct Options {
     pub default_type: EventType,
     /// Keep the first rows in time order, this many.
     pub limit: Option<usize>,
+    /// The first line is a row, and columns are named by number.
+    pub no_header: bool,
+    /// What separates columns, if the file is not to tell it.
+    pub delimiter: Option<Delimiter>,
+    /// Which words stand for nothing.
+    pub nothing: Nothing,
+    /// The form of times, if it is none of those that are known.
+    pub time_format: Option<TimeFormat>,
 }
 
 impl Options {
     /// Reads `columns`, takes every row for a view, and keeps all.
     #[must_use]
-    pub const fn new(columns: Columns) -> Self {
-        Self { columns, default_type: EventType::View, limit: None }
+    pub fn new(columns: Columns) -> Self {
+        Self {
+            columns,
+            default_type: EventType::View,
+            limit: None,
+            no_header: false,
+            delimiter: None,
+            nothing: Nothing::default(),
+            time_format: None,
+        }
     }
 }
 
@@ -81,8 +108,14 @@ pub struct Log {
     pub rows: u64,
     /// Rows that gave no event, by reason.
     pub skipped: BTreeMap<Skip, u64>,
+    /// One of them for each reason.
+    pub examples: BTreeMap<Skip, Example>,
     /// What rows of events say about their items and cannot be read, by reason.
     pub unread: BTreeMap<Unread, u64>,
+    /// One of them for each reason.
+    pub unread_examples: BTreeMap<Unread, Example>,
+    /// What else is odd about the log, in words for whoever reads it.
+    pub remarks: Vec<String>,
     table: Table,
     label: String,
 }
@@ -93,22 +126,33 @@ impl Log {
     /// # Errors
     /// When the file cannot be opened or decompressed, when a named column is not in it, or when no row is usable.
     pub fn open(path: &Path, options: &Options, mut progress: impl FnMut(Progress)) -> Result<Self, LogError> {
-        let mut table = Table::new(options.default_type);
+        let mut table = Table::new(options);
         match Source::open(path)? {
-            Source::Parquet(file) => parquet::read(path, file, &options.columns, &mut table, &mut progress)?,
-            Source::JsonLines(text) => json_lines::read(path, text, &options.columns, &mut table, &mut progress)?,
-            Source::Delimited(text) => delimited::read(path, text, &options.columns, &mut table, &mut progress)?,
+            Source::Parquet(file) => parquet::read(path, file, options, &mut table, &mut progress)?,
+            Source::JsonLines(text) => json_lines::read(path, text, options, &mut table, &mut progress)?,
+            Source::Delimited(text) => delimited::read(path, text, options, &mut table, &mut progress)?,
+        }
+        table.settle();
+        if table.rows == 0 {
+            return Err(LogError::refused(path, "has no row: there is nothing below its header"));
         }
         if table.is_empty() {
             return Err(LogError::NothingUsable {
                 path: path.to_owned(),
                 rows: table.rows,
-                skipped: skip::list(&table.skipped),
+                skipped: skip::list(&table.skipped, &table.examples),
+                advice: advice(&table),
             });
         }
-        let (rows, skipped, unread) = (table.rows, std::mem::take(&mut table.skipped), table.take_unread());
+        if let Some(words) = table.unknown_words() {
+            table.remarks.push(format!("types that are not known: {words}"));
+        }
+        let (rows, skipped, examples) =
+            (table.rows, std::mem::take(&mut table.skipped), std::mem::take(&mut table.examples));
+        let ((unread, unread_examples), remarks) = (table.take_unread(), std::mem::take(&mut table.remarks));
         table.sort(options.limit);
-        Ok(Self { rows, skipped, unread, table, label: label(path, options) })
+        let label = label(path, options);
+        Ok(Self { rows, skipped, examples, unread, unread_examples, remarks, table, label })
     }
 
     /// How many events the log holds.
@@ -126,19 +170,25 @@ impl Log {
     /// Distinct users of the events; counted anew at every call.
     #[must_use]
     pub fn users(&self) -> usize {
-        self.table.users()
+        self.table.count_users()
     }
 
     /// Distinct items of the events; counted anew at every call.
     #[must_use]
     pub fn items(&self) -> usize {
-        self.table.items()
+        self.table.count_items()
     }
 
     /// Times of the first and the last event, milliseconds since 1970.
     #[must_use]
     pub fn span(&self) -> Option<(i64, i64)> {
         self.table.span()
+    }
+
+    /// Numbers of the rows of the first and the last event.
+    #[must_use]
+    pub fn ends(&self) -> Option<(u32, u32)> {
+        self.table.ends()
     }
 
     /// The events, oldest first; rows of the same time in the file's order.
@@ -174,6 +224,20 @@ impl Log {
 
     fn entry(&self, index: usize) -> Entry {
         Entry { event: self.table.event(index, &self.label), record: self.table.record(index) }
+    }
+}
+
+/// What to look at when no row is usable.
+fn advice(table: &Table) -> String {
+    let most = table.skipped.iter().max_by_key(|(_, count)| **count).map(|(reason, _)| *reason);
+    match most {
+        Some(Skip::UnknownType) => format!("types met: {}", table.unknown_words().unwrap_or_default()),
+        Some(Skip::BadTime) => {
+            "name another column for time=…, or give --time-format, such as '%d.%m.%Y %H:%M'".to_owned()
+        }
+        Some(Skip::NotUtf8) => "convert the file to UTF-8".to_owned(),
+        Some(Skip::Malformed) => "look at --columns, --delimiter and --no-header".to_owned(),
+        _ => "check --columns".to_owned(),
     }
 }
 

@@ -9,10 +9,16 @@ use serde::{Deserialize, Serialize};
 /// The closed list of reasons why a row gives no event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Skip {
-    /// Another number of columns than the header, not JSON, not UTF-8, longer than 1 MiB, or with a quotation mark that
-    /// is not closed.
+    /// Another number of columns than the header, not JSON, longer than 1 MiB, or with a quotation mark that is not
+    /// closed.
     #[serde(rename = "malformed row")]
     Malformed,
+    /// Nothing in the line.
+    #[serde(rename = "blank line")]
+    Blank,
+    /// A column that was asked for is in another encoding.
+    #[serde(rename = "not UTF-8")]
+    NotUtf8,
     /// The user column is empty.
     #[serde(rename = "missing user")]
     MissingUser,
@@ -28,6 +34,12 @@ pub enum Skip {
     /// The time is in none of the known forms.
     #[serde(rename = "bad time")]
     BadTime,
+    /// The time is that of few others: before 1990, or from 2100 on. Something stands there for nothing.
+    #[serde(rename = "no real time")]
+    NoRealTime,
+    /// An id is longer than the contract allows.
+    #[serde(rename = "id too long")]
+    LongId,
     /// The type is none of the known ones.
     #[serde(rename = "unknown type")]
     UnknownType,
@@ -45,11 +57,15 @@ impl Skip {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Malformed => "malformed row",
+            Self::Blank => "blank line",
+            Self::NotUtf8 => "not UTF-8",
             Self::MissingUser => "missing user",
             Self::MissingItem => "missing item",
             Self::MissingTime => "missing time",
             Self::MissingType => "missing type",
             Self::BadTime => "bad time",
+            Self::NoRealTime => "no real time",
+            Self::LongId => "id too long",
             Self::UnknownType => "unknown type",
             Self::BadValue => "bad value",
             Self::Cancelled => "cancelled",
@@ -96,12 +112,28 @@ pub(crate) fn by_name(counts: &BTreeMap<impl fmt::Display, u64>) -> BTreeMap<Str
     counts.iter().map(|(reason, count)| (reason.to_string(), *count)).collect()
 }
 
-/// Writes counts for people: `missing user 12, bad time 3`.
-pub(super) fn list(skipped: &BTreeMap<Skip, u64>) -> String {
-    if skipped.is_empty() {
-        return "no rows".to_owned();
+/// One of the rows that were left out for a reason, for whoever has to mend them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Example {
+    /// Its number, from 1: that of its line below the header, where no row goes over several.
+    pub row: u64,
+    /// What stands there, short, on one line and with no control character.
+    pub text: String,
+}
+
+impl fmt::Display for Example {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "row {}: {}", self.row, self.text)
     }
-    skipped.iter().map(|(reason, count)| format!("{reason} {count}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Counts with an example of each, for people: `missing user 12 (row 3: nothing), bad time 3 (row 7: `yesterday`)`.
+pub(super) fn list(skipped: &BTreeMap<Skip, u64>, examples: &BTreeMap<Skip, Example>) -> String {
+    let one = |(reason, count): (&Skip, &u64)| match examples.get(reason) {
+        Some(example) => format!("{reason} {count} ({example})"),
+        None => format!("{reason} {count}"),
+    };
+    skipped.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// Reads a type of event as public logs spell it; see [`schemas::vocabulary`].

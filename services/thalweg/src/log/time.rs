@@ -5,24 +5,65 @@
 //! | number, below 10¹¹ | seconds since 1970, may have a fraction: `1506826800.026` |
 //! | number, below 10¹⁴ | milliseconds: `1506826800026` |
 //! | number, below 10¹⁷ | microseconds; above, nanoseconds |
-//! | year first | `2019-10-01`, `2019-10-01 00:00:00`, `… UTC`, `2019-10-01T00:00:00.5Z`, RFC 3339 with an offset |
-//! | month first | `12/01/2010 8:26`, `12/1/10 08:26:00`; a two-digit year is 20xx |
+//! | number that is a date | `20191001`, `2019100100`, `201910010000`, `20191001000000`, where the whole column is so |
+//! | year first | `2019-10-01`, `2019/10/01 00`, `2019-10-01 00:00:00,5 GMT`, `2019-10-01T00:00:00.5+0200[Europe/Paris]` |
+//! | year last | `12/01/2010 8:26 PM`, `1.12.2010`, `12-1-10`; the column tells whether day or month stands first |
+//! | month by name | `Tue, 01 Oct 2019 00:00:00 +0000`, `1-Oct-2019`, `Oct 1, 2019 12:00 AM`, `01/Oct/2019:00:00:00 +0000` |
+
+/// How sure the reading of one time is; the column it stands in decides the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// There is no other reading.
+    Sure,
+    /// A number since 1970.
+    Number,
+    /// A number since 1970, or a date written in digits.
+    Digits,
+    /// The day stands first: the other number is no day of a month.
+    DayFirst,
+    /// The month stands first.
+    MonthFirst,
+    /// Read with the month first; the day may be it.
+    Either,
+}
 
 /// Milliseconds since 1970, or `None` when `text` is in none of the known forms.
 #[must_use]
 pub fn parse(text: &str) -> Option<i64> {
+    read(text).map(|(ms, _)| ms)
+}
+
+/// The same, and how sure it is.
+pub(super) fn read(text: &str) -> Option<(i64, Form)> {
     let text = text.trim();
     let bytes = text.as_bytes();
-    if bytes.iter().all(u8::is_ascii_digit) {
-        return text.parse::<i64>().ok().and_then(by_magnitude);
+    if bytes.len() > 64 {
+        return None; // no time is so long
     }
-    if bytes.contains(&b'/') {
-        return month_first(text);
+    if !bytes.is_empty() && bytes.iter().all(u8::is_ascii_digit) {
+        let number: i64 = text.parse().ok()?;
+        if bytes.len() == 17
+            && let Some(ms) = digits(number / 1_000)
+        {
+            return Some((ms + number % 1_000, Form::Sure)); // with milliseconds; as microseconds of the year 2600
+        }
+        let form = if digits(number).is_some() { Form::Digits } else { Form::Number };
+        return Some((by_magnitude(number)?, form));
     }
-    if bytes.len() >= 10 && bytes[4] == b'-' && bytes[7] == b'-' {
-        return year_first(text).or_else(|| Some(text.parse::<jiff::Timestamp>().ok()?.as_millisecond()));
+    if bytes.iter().filter(|byte| byte.is_ascii_alphabetic()).count() < 2
+        && let Some(ms) = text.parse::<f64>().ok().and_then(from_float)
+    {
+        return Some((ms, Form::Number));
     }
-    text.parse::<f64>().ok().and_then(from_float)
+    let sure = |ms| (ms, Form::Sure);
+    in_numbers(text)
+        .or_else(|| by_name(text).map(sure))
+        .or_else(|| Some(sure(text.parse::<jiff::Timestamp>().ok()?.as_millisecond())))
+}
+
+/// Whether `text` is a time of the day, and says nothing of the date.
+pub(super) fn is_of_day(text: &str) -> bool {
+    text.contains(':') && clock(text.trim()).is_some()
 }
 
 /// A number of unknown unit: no log of interest is from before 1973 or after 5138, so the size tells the unit.
@@ -46,57 +87,188 @@ pub(super) fn from_float(number: f64) -> Option<i64> {
     }
 }
 
-/// `YYYY-MM-DD[( |T)HH:MM[:SS[.fraction]]][ UTC|Z]`.
-fn year_first(text: &str) -> Option<i64> {
-    let text = text.strip_suffix(" UTC").or_else(|| text.strip_suffix(['Z', 'z'])).unwrap_or(text);
-    let (date, clock) = text.split_at_checked(10)?;
-    let days = days(number(&date[..4])?, number(&date[5..7])?, number(&date[8..])?)?;
-    let clock = match clock.strip_prefix([' ', 'T', 't']) {
-        Some(clock) => milliseconds(clock)?,
-        None if clock.is_empty() => 0,
-        None => return None,
+/// A date that is written as one number: `YYYYMMDD[hh[mm[ss]]]`, of 1990 to 2099.
+pub(super) fn digits(number: i64) -> Option<i64> {
+    let clock = match number {
+        19_900_101..=20_991_231 => 1,
+        1_990_010_100..=2_099_123_123 => 100,
+        199_001_010_000..=209_912_312_359 => 10_000,
+        19_900_101_000_000..=20_991_231_235_959 => 1_000_000,
+        _ => return None,
     };
-    Some(days * 86_400_000 + clock)
+    let (date, mut of_day) = (number / clock, number % clock);
+    of_day *= 1_000_000 / clock;
+    let (hour, minute, second) = (of_day / 10_000, of_day / 100 % 100, of_day % 100);
+    let days = days(date / 10_000, date / 100 % 100, date % 100)?;
+    (hour < 24 && minute < 60 && second < 60)
+        .then_some(days * 86_400_000 + (hour * 3_600 + minute * 60 + second) * 1_000)
 }
 
-/// `M/D/YY[YY][ H:MM[:SS]]`.
-fn month_first(text: &str) -> Option<i64> {
-    let (date, clock) = text.split_once(' ').unwrap_or((text, "0:00"));
-    let mut parts = date.split('/');
-    let (month, day, year) = (parts.next()?, parts.next()?, parts.next()?);
+/// The number that [`by_magnitude`] has made `ms` of, if its digits are a date; that date.
+pub(super) fn as_digits(ms: i64) -> Option<i64> {
+    if ms % 1_000 == 0
+        && let Some(date) = digits(ms / 1_000)
+    {
+        return Some(date);
+    }
+    digits(ms)
+}
+
+/// The same moment with day and month the other way round.
+pub(super) fn swapped(ms: i64) -> Option<i64> {
+    let date = jiff::Timestamp::from_millisecond(ms).ok()?.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
+    let days = days(i64::from(date.year()), i64::from(date.day()), i64::from(date.month()))?;
+    Some(days * 86_400_000 + ms.rem_euclid(86_400_000))
+}
+
+/// A date in numbers, and perhaps the time of the day.
+fn in_numbers(text: &str) -> Option<(i64, Form)> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '-' | '/' | '.')).unwrap_or(text.len());
+    let (date, rest) = text.split_at(end);
+    let mut parts = date.split(['-', '/', '.']);
+    let (first, second, third) = (parts.next()?, parts.next()?, parts.next()?);
     if parts.next().is_some() {
         return None;
     }
-    let century = match year.len() {
-        2 => 2_000,
-        4 => 0,
+    let rest = rest.strip_prefix(['T', 't', '_']).unwrap_or(rest).trim();
+    let clock = if rest.is_empty() { 0 } else { clock(rest)? };
+    if first.len() == 4 {
+        return Some((days(number(first)?, number(second)?, number(third)?)? * 86_400_000 + clock, Form::Sure));
+    }
+    let year = match third.len() {
+        2 => 2_000 + number(third)?,
+        4 => number(third)?,
         _ => return None,
     };
-    let days = days(century + number(year)?, number(month)?, number(day)?)?;
-    Some(days * 86_400_000 + milliseconds(clock.trim())?)
+    let (first, second) = (number(first)?, number(second)?);
+    let form = match (first, second) {
+        _ if date.contains('.') || first == second => Form::Sure, // with dots the day stands first everywhere
+        (13.., _) => Form::DayFirst,
+        (_, 13..) => Form::MonthFirst,
+        _ => Form::Either,
+    };
+    let day_first = date.contains('.') || form == Form::DayFirst;
+    let (month, day) = if day_first { (second, first) } else { (first, second) };
+    Some((days(year, month, day)? * 86_400_000 + clock, form))
 }
 
-/// `H:MM[:SS[.fraction]]` as milliseconds of the day.
-fn milliseconds(clock: &str) -> Option<i64> {
-    let mut parts = clock.split(':');
-    let (hour, minute) = (number(parts.next()?)?, number(parts.next()?)?);
-    let (second, fraction) = match parts.next() {
-        Some(second) => second.split_once('.').unwrap_or((second, "")),
-        None => ("0", ""),
-    };
+/// A date with the month by its name, in any order, and perhaps the time of the day.
+fn by_name(text: &str) -> Option<i64> {
+    const MONTHS: [&str; 12] = [
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+    ];
+    const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+    let lower = text.to_ascii_lowercase();
+    let is_short_for =
+        |word: &str, name: &&str| word.len() >= 3 && name.starts_with(word) || word == "sept" && *name == "september";
+    let (mut year, mut month, mut day) = (None, None, None);
+    let mut of_day = String::new();
+    // A date of one piece comes apart, and what Apache puts behind it, too: `14/Nov/2023:22:13:20`.
+    let mut pieces: Vec<String> = Vec::new();
+    for piece in lower.split([' ', ',']).filter(|piece| !piece.is_empty()) {
+        let has_name = piece.bytes().any(|byte| byte.is_ascii_alphabetic());
+        match piece.find(['/', '-']).filter(|at| *at > 0 && has_name && !piece.starts_with("utc")) {
+            None => pieces.push(piece.to_owned()),
+            Some(_) => {
+                let (date, clock) = piece.split_once(':').unwrap_or((piece, ""));
+                pieces.extend(date.split(['/', '-']).map(str::to_owned));
+                pieces.extend((!clock.is_empty()).then(|| clock.to_owned()));
+            }
+        }
+    }
+    for piece in &pieces {
+        let word = piece.trim_end_matches('.');
+        if let Some(at) = MONTHS.iter().position(|name| is_short_for(word, name)) {
+            month = month.xor(Some(i64::try_from(at).ok()? + 1));
+        } else if DAYS.iter().any(|name| is_short_for(word, name)) {
+            // the date says it
+        } else if of_day.is_empty() && !piece.contains(':') && piece.starts_with(|c: char| c.is_ascii_digit()) {
+            let digits = piece.trim_end_matches(|c: char| c.is_ascii_alphabetic()); // 1st, 2nd
+            match (digits.len(), day) {
+                (4, _) => year = year.xor(Some(number(digits)?)),
+                (1 | 2, None) => day = Some(number(digits)?),
+                (2, Some(_)) => year = year.xor(Some(2_000 + number(digits)?)),
+                _ => return None,
+            }
+        } else if !of_day.is_empty() && piece.len() == 4 && number(piece).is_some() {
+            year = year.xor(number(piece)); // Tue Nov 14 22:13:20 2023
+        } else {
+            of_day += if of_day.is_empty() { "" } else { " " };
+            of_day += piece;
+        }
+    }
+    let clock = if of_day.is_empty() { 0 } else { clock(&of_day)? };
+    Some(days(year?, month?, day?)? * 86_400_000 + clock)
+}
+
+/// `H[:MM[:SS[.fraction]]][ AM][ zone]` as milliseconds of the day, less what the zone is ahead.
+fn clock(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let text = text.split_once('[').map_or(text, |(before, _)| before); // [Europe/Paris] behind the offset
+    let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, ':' | '.' | ',')).unwrap_or(text.len());
+    let (time, rest) = text.split_at(end);
+    let mut rest = rest.trim().to_ascii_lowercase();
+    let mut parts = time.split(':');
+    let hour = number(parts.next()?)?;
+    let minute = parts.next().map_or(Some(0), number)?;
+    let (second, fraction) = parts.next().map_or(("0", ""), |s| s.split_once(['.', ',']).unwrap_or((s, "")));
     let second = number(second)?;
     if parts.next().is_some() || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
-    let mut millis = 0;
-    if !fraction.is_empty() {
+    let mut hour = hour;
+    for (word, afternoon) in [("am", 0), ("a.m.", 0), ("pm", 12), ("p.m.", 12)] {
+        if let Some(behind) = rest.strip_prefix(word) {
+            if !(1..=12).contains(&hour) {
+                return None;
+            }
+            hour = hour % 12 + afternoon;
+            rest = behind.trim().to_owned();
+            break;
+        }
+    }
+    let millis = if fraction.is_empty() {
+        0
+    } else {
         if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
         let digits = &fraction[..fraction.len().min(3)];
-        millis = number(digits)? * [100, 10, 1][digits.len() - 1];
+        number(digits)? * [100, 10, 1][digits.len() - 1]
+    };
+    Some(((hour * 60 + minute) * 60 + second) * 1_000 + millis - offset(&rest)?)
+}
+
+/// How far a zone is ahead of UTC, in milliseconds: `z`, `utc`, `gmt`, `+02:00`, `+0200`, `+02`.
+fn offset(zone: &str) -> Option<i64> {
+    let zone = ["utc", "gmt", "ut", "z"].into_iter().find_map(|name| zone.strip_prefix(name)).unwrap_or(zone).trim();
+    if zone.is_empty() {
+        return Some(0);
     }
-    Some(((hour * 60 + minute) * 60 + second) * 1_000 + millis)
+    let (sign, digits) = match zone.split_at_checked(1)? {
+        ("+", digits) => (1, digits),
+        ("-", digits) => (-1, digits),
+        _ => return None,
+    };
+    let (hours, minutes) = match (digits.split_once(':'), digits.len()) {
+        (Some(parts), _) => parts,
+        (None, 4) => digits.split_at_checked(2)?,
+        (None, 1 | 2) => (digits, "0"),
+        _ => return None,
+    };
+    let (hours, minutes) = (number(hours)?, number(minutes)?);
+    (hours < 24 && minutes < 60).then_some(sign * (hours * 60 + minutes) * 60_000)
 }
 
 /// One to nine decimal digits and nothing else.
@@ -146,6 +318,25 @@ mod tests {
             "10/01/2019 00:00",
             "10/1/19 0:00",
             "10/1/2019 00:00:00",
+            "2019-10-01 00:00:00 GMT",
+            "2019/10/01 00:00",
+            "2019-10-01 00",
+            "2019-10-01T02:00:00+0200",
+            "2019-10-01T02:00:00.000+02:00[Europe/Paris]",
+            "2019-10-01 00:00:00,000",
+            "20191001T000000Z",
+            "1.10.2019 00:00",
+            "01.10.19",
+            "10/01/2019 12:00:00 AM",
+            "Tue, 01 Oct 2019 00:00:00 +0000",
+            "Tue, 1 Oct 2019 00:00:00 GMT",
+            "Tue Oct  1 00:00:00 2019",
+            "Tue Oct 01 00:00:00 UTC 2019",
+            "01/Oct/2019:02:00:00 +0200",
+            "1-Oct-2019",
+            "01-OCT-19",
+            "Oct 1, 2019 12:00 am",
+            "1st October 2019",
         ] {
             assert_eq!(parse(text), Some(OCTOBER), "{text}");
         }
@@ -173,9 +364,39 @@ mod tests {
             "2019-10-01 00:00:00.5x",
             "2019-10-01 0é:00",
             "99999999999999999999",
+            "22:13:20",
+            "2019-10-01 00:00:00 EST",
+            "13:00 PM 10/01/2019",
+            "10/01/2019 13:00 PM",
+            "Oct Oct 1 2019",
+            "October 2019",
+            "Smarch 1 2019",
         ] {
             assert_eq!(parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn what_may_be_read_in_two_ways_says_so() {
+        for (text, form, ms) in [
+            ("20191001", Form::Digits, 20_191_001_000),
+            ("201910010000", Form::Digits, 201_910_010_000),
+            ("20191001000000", Form::Digits, 20_191_001_000_000),
+            ("2019100100", Form::Digits, 2_019_100_100_000),
+            ("20191301", Form::Number, 20_191_301_000),
+            ("1700000000", Form::Number, 1_700_000_000_000),
+            ("20191001000000500", Form::Sure, OCTOBER + 500),
+            ("10/01/2019", Form::Either, OCTOBER),
+            ("31/10/2019", Form::DayFirst, OCTOBER + 30 * 86_400_000),
+            ("10/31/2019", Form::MonthFirst, OCTOBER + 30 * 86_400_000),
+        ] {
+            assert_eq!(read(text), Some((ms, form)), "{text}");
+            if form == Form::Digits {
+                assert_eq!(as_digits(ms), Some(OCTOBER), "{text}");
+            }
+        }
+        assert_eq!(swapped(parse("01/10/2019 08:26").expect("is one")), parse("10/01/2019 08:26"));
+        assert!(is_of_day("22:13:20") && !is_of_day("2019-10-01") && !is_of_day("22"));
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct Report {
     pub made_at: i64,
     /// How long it ran.
     pub seconds: f64,
+    /// How far sending was behind its pace, in seconds: the machine could not keep it.
+    pub behind_seconds: f64,
     /// Whether events became slates by way of a trained model, with nothing lost. See [`Report::judge`].
     pub closed: bool,
     /// Why the loop did not close; empty when it did.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::{Point, Report, spell};
+use crate::shown;
 
 /// How many items of a slate a terminal shows.
 const SLATE_ITEMS: usize = 5;
@@ -20,7 +21,7 @@ pub fn live(point: &Point, sent: u64, version: Option<&str>) -> String {
         spell::count(sent),
         spell::count(point.events_per_second.round() as u64),
         spell::count(lag),
-        version.unwrap_or("none yet"),
+        shown::plain(version.unwrap_or("none yet")),
         point.served_hit_rate_20.map_or("–".to_owned(), spell::percent),
     )
 }
@@ -45,6 +46,9 @@ fn lines(r: &Report, out: &mut String) -> std::fmt::Result {
         &spell::count(r.events_sent),
         &format!("{}/s", spell::count(r.events_per_second.round() as u64)),
     )?;
+    if r.behind_seconds >= 1.0 {
+        line("behind the pace", &spell::seconds(r.behind_seconds), "the machine could not keep it")?;
+    }
     line("interactions", &spell::count(r.interactions), "")?;
     line("dead letters", &spell::count(r.dead_letters), &by_reason(&r.dead_letters_by_reason))?;
     line("repeats dropped", &spell::count(r.duplicates_dropped), "")?;
@@ -75,14 +79,15 @@ fn lines(r: &Report, out: &mut String) -> std::fmt::Result {
     }
     for slate in &r.slates {
         let recent = if slate.recent.is_empty() { "no history".to_owned() } else { slate.recent.join(" ← ") };
-        writeln!(out, "\n  {} after {recent}", slate.user)?;
+        writeln!(out, "\n  {}", shown::plain(&format!("{} after {recent}", slate.user)))?;
         for (rank, item) in slate.items.iter().take(SLATE_ITEMS).enumerate() {
             let because = match item.because.as_slice() {
                 [] => String::new(),
                 because => format!(", because of {}", because.join("; ")),
             };
             let title = item.title.as_deref().unwrap_or_default();
-            writeln!(out, "    {:>2}. {:<10} {title}  ({}{because})", rank + 1, item.id, item.from)?;
+            let entry = format!("{:<10} {title}  ({}{because})", item.id, item.from);
+            writeln!(out, "    {:>2}. {}", rank + 1, shown::plain(&entry))?;
         }
     }
     writeln!(out, "\n  {}", r.verdict())
