@@ -27,6 +27,7 @@ async fn topics_with_different_partition_counts_are_refused_at_once_with_what_to
     let spec = |topic: Topic| TopicSpec {
         name: topics.name(topic),
         partitions: if topic == Topic::Interactions { 3 } else { topic.partitions(4) },
+        may_grow: false,
         settings: Vec::new(),
     };
     let specs: Vec<TopicSpec> = Topic::ALL.into_iter().map(spec).collect();

@@ -59,6 +59,12 @@ impl Topic {
         }
     }
 
+    /// Whether it may have more partitions than it was made with.
+    #[must_use]
+    pub const fn grows(self) -> bool {
+        matches!(self, Self::Events | Self::Interactions)
+    }
+
     /// Topic settings as Kafka spells them.
     #[must_use]
     pub const fn settings(self) -> &'static [(&'static str, &'static str)] {
@@ -86,6 +92,12 @@ impl Topic {
                 ("retention.ms", "604800000"),
                 ("max.message.bytes", "1048588"), // Kafka's default: a stock broker takes our messages
                 ("min.compaction.lag.ms", "60000"),
+                // Kafka compacts no active segment, and its own are 1 GB or a week: what was deleted would stay for
+                // as long, and every start read it.
+                ("segment.bytes", "67108864"),
+                ("segment.ms", "600000"),
+                ("min.cleanable.dirty.ratio", "0.1"),
+                ("delete.retention.ms", "3600000"),
             ],
             Self::Audit => &[("cleanup.policy", "delete"), ("retention.ms", "-1")],
         }

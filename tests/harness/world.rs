@@ -277,7 +277,12 @@ impl World {
 /// What a topic of the contract looks like here.
 fn spec(topics: &Topics, topic: Topic) -> TopicSpec {
     let settings = topic.settings().iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-    TopicSpec { name: topics.name(topic), partitions: topic.partitions(PARTITIONS), settings: settings.collect() }
+    TopicSpec {
+        name: topics.name(topic),
+        partitions: topic.partitions(PARTITIONS),
+        may_grow: true,
+        settings: settings.collect(),
+    }
 }
 
 /// `KAFKA_BROKERS`, or one embedded broker for all tests.

@@ -96,7 +96,7 @@ impl App {
             }
         };
         let frame = config.as_ref().clone();
-        let ctx = Context::with_grace(self.name, frame.grace);
+        let ctx = Context::with_limits(self.name, frame.grace, frame.stall);
         let file = file.map(|file| file.display().to_string());
         info!(service = self.name, version = env!("CARGO_PKG_VERSION"), file, "starting");
         let outcome = runtime.block_on(supervise(&frame, &ctx, || service(config, ctx.clone())));
@@ -149,7 +149,7 @@ where
     let _port = Port::open(&frame.admin.listen, ctx, install_metrics()).await?;
 
     let outcome = tokio::select! {
-        outcome = service() => outcome.map_err(Failure::Service),
+        outcome = ctx.watched("the service's loop", service()) => outcome.map_err(Failure::Service),
         () = ctx.grace_over() => Err(Failure::Overdue(frame.grace)),
     };
     ctx.drain();
@@ -189,6 +189,7 @@ mod tests {
             admin: Admin { listen: String::new() },
             log: Log { level: "info".into(), format: LogFormat::Auto },
             grace,
+            stall: Duration::from_secs(60),
         }
     }
 

@@ -15,6 +15,9 @@ use serde::Deserialize;
 pub(crate) use layers::load_shown;
 pub use layers::{SECTIONS, load};
 
+/// `/readyz` tells within 15 s that nothing moves; `/livez`, on which an orchestrator restarts, must not be faster.
+const LEAST_STALL: Duration = Duration::from_secs(20);
+
 /// Looks for mistakes that types cannot show.
 pub trait Validate {
     /// Every problem, each as `section.key: what to change`; empty if there is none.
@@ -64,6 +67,9 @@ pub struct Frame {
     /// How long in-flight work may take after the first SIGTERM.
     #[serde(with = "humantime_serde")]
     pub grace: Duration,
+    /// How long one piece of work may take before `/livez` turns red.
+    #[serde(with = "humantime_serde")]
+    pub stall: Duration,
 }
 
 /// Section `[frame.admin]`.
@@ -106,11 +112,7 @@ impl Validate for Kafka {
         if !self.topic_prefix.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
             problems.push("kafka.topic_prefix: use only letters, digits, '.', '_' and '-'".to_owned());
         }
-        for reserved in ["bootstrap.servers", "group.id", "enable.auto.commit"] {
-            if self.properties.contains_key(reserved) {
-                problems.push(format!("kafka.properties.{reserved}: take it out; the service sets it itself"));
-            }
-        }
+        problems.extend(crate::kafka::reserved_properties(&self.properties));
         problems.extend(crate::kafka::refused_properties(&self.properties));
         problems
     }
@@ -130,6 +132,9 @@ impl Validate for Frame {
         let mut problems = Vec::new();
         if !self.admin.listen.is_empty() && self.admin.listen.rsplit_once(':').is_none() {
             problems.push("frame.admin.listen: write host:port, or \"\" for no admin port".to_owned());
+        }
+        if self.stall < LEAST_STALL {
+            problems.push("frame.stall: at least 20s, or a busy machine looks like a stuck service".to_owned());
         }
         if let Err(error) = crate::telemetry::filter(&self.log.level) {
             problems.push(format!("frame.log.level: {error}; write a level such as \"info\""));

@@ -1,11 +1,12 @@
 //! What every part of a service shares: readiness, named tasks, the drain, retries, latencies.
 
+mod pulse;
 mod retry;
 mod tasks;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
@@ -14,11 +15,14 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use crate::latency::Latency;
+pub use pulse::{Busy, Pulse};
 pub use retry::Outage;
 pub use tasks::{TaskError, Thread, chain};
 
 /// The grace of a context that was not given one: Kubernetes allows 30 s between SIGTERM and SIGKILL.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+/// The same for `frame.stall`.
+const DEFAULT_STALL: Duration = Duration::from_secs(60);
 
 /// One service instance: its readiness, its tasks and its end. Cheap to clone.
 #[derive(Clone)]
@@ -29,12 +33,15 @@ pub struct Context {
 struct Inner {
     name: String,
     grace: Duration,
+    stall: Duration,
     draining: CancellationToken,
     drain_began: OnceLock<Instant>,
     conditions: Mutex<BTreeMap<&'static str, Result<(), String>>>,
     latencies: Mutex<BTreeMap<&'static str, Latency>>,
     /// Kafka clients that reach no broker, with the reason; see `kafka::link`.
     severed: Mutex<BTreeMap<u64, String>>,
+    /// Signs of life of tasks and threads.
+    beats: Mutex<Vec<Weak<pulse::Beat>>>,
     tasks: TaskTracker,
     failure: OnceLock<TaskError>,
     failed: CancellationToken,
@@ -50,15 +57,23 @@ impl Context {
     /// Like [`Context::new`], with the time in-flight work may take after [`drain`](Self::drain).
     #[must_use]
     pub fn with_grace(name: &str, grace: Duration) -> Self {
+        Self::with_limits(name, grace, DEFAULT_STALL)
+    }
+
+    /// Like [`Context::with_grace`], with the time one piece of work may take before `/livez` turns red.
+    #[must_use]
+    pub fn with_limits(name: &str, grace: Duration, stall: Duration) -> Self {
         Self {
             inner: Arc::new(Inner {
                 name: name.to_owned(),
                 grace,
+                stall,
                 draining: CancellationToken::new(),
                 drain_began: OnceLock::new(),
                 conditions: Mutex::default(),
                 latencies: Mutex::default(),
                 severed: Mutex::default(),
+                beats: Mutex::default(),
                 tasks: TaskTracker::new(),
                 failure: OnceLock::new(),
                 failed: CancellationToken::new(),

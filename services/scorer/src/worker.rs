@@ -1,6 +1,6 @@
 //! A thread for CPU-heavy work behind a bounded channel, so that async code never waits for a processor.
 
-use runtime::Context;
+use runtime::{Context, Pulse};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::Error;
@@ -18,14 +18,14 @@ impl Worker {
     /// Starts the thread; if it panics, the service drains and fails.
     pub(crate) fn start(name: &'static str, ctx: &Context) -> Self {
         let (jobs, queue) = mpsc::channel(1); // who has more work waits
-        ctx.spawn_thread(name, || attend(queue));
+        ctx.spawn_worker(name, |pulse| attend(queue, &pulse, false));
         Self { name, jobs }
     }
 
     /// The same for work that no slate waits for.
     pub(crate) fn in_background(name: &'static str, ctx: &Context) -> Self {
         let (jobs, queue) = mpsc::channel(1);
-        ctx.spawn_background(name, || attend(queue));
+        ctx.spawn_background_worker(name, |pulse| attend(queue, &pulse, true));
         Self { name, jobs }
     }
 
@@ -43,8 +43,10 @@ impl Worker {
     }
 }
 
-fn attend(mut queue: mpsc::Receiver<Job>) {
+/// `long`: how long a piece takes depends on how much there is, such as a snapshot.
+fn attend(mut queue: mpsc::Receiver<Job>, pulse: &Pulse, long: bool) {
     while let Some(job) = queue.blocking_recv() {
+        let _busy = if long { pulse.long_work("a job") } else { pulse.work("a job") };
         job();
     }
 }

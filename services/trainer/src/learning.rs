@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use metrics::counter;
 use model::{Frozen, Learner, Model, Positioned, Settings};
-use runtime::{Context, Latency, Thread};
+use runtime::{Context, Latency, Pulse, Thread};
 use schemas::Interaction;
 use schemas::checkpoint::PayloadKind;
 use tokio::sync::{mpsc, oneshot};
@@ -47,13 +47,17 @@ impl Learning {
         let (queue, work) = mpsc::channel(QUEUE);
         let (started, starting) = oneshot::channel();
         let step = ctx.latency(STEP);
-        let thread = ctx.spawn_background("learner", move || {
-            let learner = Learner::restore(settings, &model);
-            drop(model); // or the learner would copy every block of it before it writes
+        let thread = ctx.spawn_background_worker("learner", move |pulse| {
+            let learner = {
+                let _busy = pulse.long_work("restore");
+                let learner = Learner::restore(settings, &model);
+                drop(model); // or the learner would copy every block of it before it writes
+                learner
+            };
             match learner {
                 Ok(learner) => {
                     let _ = started.send(Ok(())); // fails only when the service is ending already
-                    attend(learner, work, &mut rush, &step);
+                    attend(learner, work, &mut rush, &step, &pulse);
                 }
                 Err(error) => {
                     let _ = started.send(Err(error));
@@ -98,8 +102,12 @@ impl Learning {
 }
 
 /// The learner's thread: until nobody can hand over work any more.
-fn attend(mut learner: Learner, mut queue: mpsc::Receiver<Work>, rush: &mut Rush, step: &Latency) {
+fn attend(mut learner: Learner, mut queue: mpsc::Receiver<Work>, rush: &mut Rush, step: &Latency, pulse: &Pulse) {
     while let Some(work) = queue.blocking_recv() {
+        let _busy = match &work {
+            Work::Observe(_) => pulse.work("a step"),
+            Work::Catalog(_) | Work::Remember(_) | Work::Freeze(..) => pulse.long_work("what it was handed"),
+        };
         match work {
             Work::Catalog(listings) => {
                 for Listing { item_id, item, written_at } in &listings {

@@ -10,7 +10,7 @@ use thread_priority::ThreadPriority;
 use tokio::sync::oneshot;
 use tracing::{debug, error};
 
-use super::Context;
+use super::{Context, Pulse};
 
 /// Of 0 to 99: niceness 3 on Linux. From 5 on the learner falls behind on two busy cores.
 const BACKGROUND: u8 = 40;
@@ -56,7 +56,7 @@ impl Context {
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: Error + Send + Sync + 'static,
     {
-        let ctx = self.clone();
+        let (ctx, task) = (self.clone(), self.watched(name, task));
         self.inner.tasks.spawn(async move {
             match tokio::spawn(task).await {
                 Ok(Ok(())) if ctx.draining() => {}
@@ -70,7 +70,7 @@ impl Context {
         });
     }
 
-    /// Runs CPU-heavy or blocking work on a thread of its own; it may end whenever it is done.
+    /// Runs one piece of CPU-heavy work on a thread of its own; it may end whenever it is done.
     ///
     /// If it panics, the service drains and fails.
     pub fn spawn_thread<T: Send + 'static>(
@@ -78,11 +78,26 @@ impl Context {
         name: &'static str,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Thread<T> {
+        self.spawn_worker(name, move |pulse| {
+            let _busy = pulse.long_work("its only one");
+            work()
+        })
+    }
+
+    /// Runs a loop over work that is handed to it on a thread of its own, which marks each piece by its [`Pulse`].
+    ///
+    /// If it panics, the service drains and fails.
+    pub fn spawn_worker<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce(Pulse) -> T + Send + 'static,
+    ) -> Thread<T> {
         let (send, result) = oneshot::channel();
         let ctx = self.clone();
+        let pulse = self.pulse(name);
         let alive = self.inner.tasks.token();
         let body = move || {
-            let outcome = catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+            let outcome = catch_unwind(AssertUnwindSafe(|| work(pulse))).map_err(|panic| {
                 let error = TaskError::Panicked { task: name, message: message(&*panic) };
                 ctx.fail(error.clone());
                 error
@@ -96,7 +111,8 @@ impl Context {
         Thread { name, result }
     }
 
-    /// The same for work that no slate waits for, such as learning: it leaves the processor to what one does.
+    /// [`spawn_thread`](Self::spawn_thread) for work that no slate waits for, such as encoding: it leaves the processor
+    /// to what one does.
     ///
     /// With all services on two cores, a slate then waits less than half as long at the 99th percentile, and learning
     /// keeps up (`benches/README.md`).
@@ -106,11 +122,20 @@ impl Context {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Thread<T> {
         self.spawn_thread(name, move || {
-            let lowered = ThreadPriority::try_from(BACKGROUND).map_err(str::to_owned);
-            if let Err(error) = lowered.and_then(|p| p.set_for_current().map_err(|error| format!("{error:?}"))) {
-                debug!(name, error, "works at the usual priority");
-            }
+            step_back(name);
             work()
+        })
+    }
+
+    /// [`spawn_worker`](Self::spawn_worker) for work that no slate waits for, such as learning.
+    pub fn spawn_background_worker<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce(Pulse) -> T + Send + 'static,
+    ) -> Thread<T> {
+        self.spawn_worker(name, move |pulse| {
+            step_back(name);
+            work(pulse)
         })
     }
 
@@ -142,6 +167,14 @@ impl Context {
         let _ = self.inner.failure.set(error);
         self.inner.failed.cancel();
         self.drain();
+    }
+}
+
+/// Lowers the priority of the thread.
+fn step_back(name: &str) {
+    let lowered = ThreadPriority::try_from(BACKGROUND).map_err(str::to_owned);
+    if let Err(error) = lowered.and_then(|p| p.set_for_current().map_err(|error| format!("{error:?}"))) {
+        debug!(name, error, "works at the usual priority");
     }
 }
 

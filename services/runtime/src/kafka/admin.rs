@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
 use tracing::debug;
 
@@ -27,6 +27,8 @@ pub struct TopicSpec {
     pub name: String,
     /// How many partitions it has.
     pub partitions: i32,
+    /// Whether more partitions are as good: they were added since.
+    pub may_grow: bool,
     /// Settings as Kafka spells them.
     pub settings: Vec<(String, String)>,
 }
@@ -73,6 +75,31 @@ pub async fn apply(config: &config::Kafka, specs: &[TopicSpec]) -> Result<Vec<(S
         }
     }
     Ok(outcomes)
+}
+
+/// Gives topics `partitions` partitions, in the order in which they are named; how many each had. One that has as many
+/// already stays as it is.
+///
+/// # Errors
+/// No broker answers, a topic is missing or has more than that, or a broker refuses.
+pub async fn grow(config: &config::Kafka, names: &[&str], partitions: usize) -> Result<Vec<usize>, KafkaError> {
+    let admin = client(config)?;
+    let there = topics(config, &admin).await?;
+    let had =
+        |name: &&str| there.get(*name).copied().ok_or_else(|| KafkaError::MissingTopic { topic: (*name).to_owned() });
+    let had: Vec<usize> = names.iter().map(had).collect::<Result<_, _>>()?;
+    if let Some((name, more)) = names.iter().zip(&had).find(|(_, had)| **had > partitions) {
+        return Err(KafkaError::MorePartitions { topic: (*name).to_owned(), found: *more, wanted: partitions });
+    }
+    let options = AdminOptions::new().request_timeout(Some(REQUEST)).operation_timeout(Some(REQUEST));
+    for (name, _) in names.iter().zip(&had).filter(|(_, had)| **had < partitions) {
+        let what = || format!("add partitions to topic {name}");
+        let results = admin.create_partitions([&NewPartitions::new(name, partitions)], &options).await;
+        for result in results.map_err(|error| KafkaError::of(what(), error))? {
+            result.map_err(|(_, code)| KafkaError::of(what(), ClientError::Global(code)))?;
+        }
+    }
+    Ok(had)
 }
 
 /// Compares topics with what they should be.
@@ -179,7 +206,8 @@ async fn compare_with(admin: &Admin, there: &BTreeMap<String, usize>, specs: &[T
             None => Outcome::Missing,
             Some(found) => {
                 let mut differences = Vec::new();
-                if usize::try_from(spec.partitions) != Ok(*found) {
+                let wanted = usize::try_from(spec.partitions).unwrap_or(0);
+                if *found < wanted || (*found > wanted && !spec.may_grow) {
                     differences.push(Difference {
                         what: "partitions".into(),
                         wanted: spec.partitions.to_string(),
@@ -209,9 +237,19 @@ async fn compare_settings(admin: &Admin, spec: &TopicSpec) -> Vec<Difference> {
     let found = resource.entry_map();
     let differs = |(key, wanted): &(String, String)| {
         let found = found.get(key.as_str())?.value.clone()?;
-        (!same(&found, wanted)).then(|| Difference { what: key.clone(), wanted: wanted.clone(), found })
+        (!same(&found, wanted) && !keeps_longer(key, &found, wanted)).then(|| Difference {
+            what: key.clone(),
+            wanted: wanted.clone(),
+            found,
+        })
     };
     spec.settings.iter().filter_map(differs).collect()
+}
+
+/// A retention that keeps records for longer is the operator's to choose; -1 is for ever.
+fn keeps_longer(key: &str, found: &str, wanted: &str) -> bool {
+    let (Ok(found), Ok(wanted)) = (found.parse::<i64>(), wanted.parse::<i64>()) else { return false };
+    matches!(key, "retention.ms" | "delete.retention.ms") && wanted >= 0 && (found == -1 || found >= wanted)
 }
 
 /// Lists such as `compact,delete` have no order.
@@ -232,5 +270,14 @@ mod tests {
     fn a_list_has_no_order() {
         assert!(same("compact,delete", "delete, compact"));
         assert!(!same("compact", "delete"));
+    }
+
+    #[test]
+    fn a_longer_retention_is_a_setting_and_a_shorter_one_a_difference() {
+        for found in ["604800000", "1209600000", "-1"] {
+            assert!(keeps_longer("retention.ms", found, "604800000"), "{found}");
+        }
+        assert!(!keeps_longer("retention.ms", "3600000", "604800000"));
+        assert!(!keeps_longer("max.message.bytes", "2000000", "1048588"));
     }
 }

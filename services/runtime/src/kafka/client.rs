@@ -29,6 +29,8 @@ const COMMON: &[(&str, &str)] = &[
     ("socket.nagle.disable", "true"),
     // A broker that vanished without a FIN is noticed.
     ("socket.keepalive.enable", "true"),
+    // Partitions that were added are read within seconds; the default is five minutes.
+    ("topic.metadata.refresh.interval.ms", "5000"),
 ];
 
 /// What holds for whoever reads.
@@ -82,6 +84,31 @@ const WRITING: &[(&str, &str)] = &[
     ("topic.metadata.propagation.max.ms", "5000"),
 ];
 
+/// What an operator may not set, and why: each would break a promise without a word.
+const RESERVED: &[(&str, &str)] = &[
+    ("bootstrap.servers", "write kafka.brokers"),
+    ("metadata.broker.list", "write kafka.brokers"),
+    ("group.id", "write the group of the service's own section"),
+    ("enable.auto.commit", "offsets are committed after every output is acknowledged (I3)"),
+    ("auto.commit.enable", "offsets are committed after every output is acknowledged (I3)"),
+    ("enable.auto.offset.store", "offsets are committed after every output is acknowledged (I3)"),
+    ("auto.offset.reset", "a new group reads from the beginning, or events would be passed over"),
+    ("enable.partition.eof", "the end of a partition is how a reader knows that it has caught up"),
+    ("isolation.level", "what a transaction took back must not be read"),
+    ("allow.auto.create.topics", "a typo in a topic's name must not create a topic"),
+    ("acks", "a record counts as written when all in-sync replicas have it"),
+    ("request.required.acks", "a record counts as written when all in-sync replicas have it"),
+    ("enable.idempotence", "a retry must not write a record twice"),
+    ("max.in.flight", "a retry must not change the order of records"),
+    ("max.in.flight.requests.per.connection", "a retry must not change the order of records"),
+    ("message.timeout.ms", "a record waits for its broker; none is given up"),
+    ("delivery.timeout.ms", "a record waits for its broker; none is given up"),
+    ("retries", "a record waits for its broker; none is given up"),
+    ("message.send.max.retries", "a record waits for its broker; none is given up"),
+    ("transactional.id", "the services write without transactions"),
+    ("partitioner", "a user's events lie in the partition of the same number (I2)"),
+];
+
 /// What a client is for.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Role<'a> {
@@ -99,7 +126,7 @@ pub(super) enum Role<'a> {
 pub(super) fn settings(config: &config::Kafka, name: &str, role: Role<'_>) -> ClientConfig {
     let mut client = ClientConfig::new();
     client.set_log_level(RDKafkaLogLevel::Info);
-    client.set("bootstrap.servers", &config.brokers).set("client.id", name);
+    client.set("bootstrap.servers", &config.brokers).set("client.id", client_id(name));
     let tables: &[&[(&str, &str)]] = match role {
         Role::Admin => &[COMMON],
         Role::Producer => &[COMMON, WRITING],
@@ -118,6 +145,20 @@ pub(super) fn settings(config: &config::Kafka, name: &str, role: Role<'_>) -> Cl
         }
     }
     client
+}
+
+/// Every instance has a name of its own, so that a group's members can be told apart; an operator may set another.
+fn client_id(name: &str) -> String {
+    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let host: String = host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
+    let host = if host.is_empty() { "host" } else { &host };
+    format!("{name}-{host}-{}", std::process::id())
+}
+
+/// What the operator may not set, each with the reason.
+pub(crate) fn reserved_properties(properties: &BTreeMap<String, String>) -> Vec<String> {
+    let reserved = RESERVED.iter().filter(|(key, _)| properties.contains_key(*key));
+    reserved.map(|(key, why)| format!("kafka.properties.{key}: take it out; {why}")).collect()
 }
 
 /// What librdkafka, as it is built here, refuses of the operator's settings.
@@ -218,5 +259,21 @@ pub(super) fn unreachable_or(error: KafkaError, brokers: &str) -> KafkaError {
             KafkaError::Unreachable { brokers: brokers.to_owned() }
         }
         error => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operators_may_not_override_what_our_promises_rest_on() {
+        for (key, _) in RESERVED {
+            let properties = BTreeMap::from([((*key).to_owned(), "x".to_owned())]);
+            let problems = reserved_properties(&properties);
+            assert!(problems.len() == 1 && problems[0].contains(key), "{problems:?}");
+        }
+        let fine = BTreeMap::from([("session.timeout.ms".to_owned(), "6000".to_owned())]);
+        assert_eq!(reserved_properties(&fine), [""; 0]);
     }
 }

@@ -18,7 +18,7 @@ pub enum KafkaError {
     /// A record was for a partition that the topic does not have.
     #[error(
         "topic {topic} has no partition for what comes from the same partition of its twin: the topics events and \
-         interactions must have the same number; add partitions to {topic} (kafka-topics --alter --partitions)"
+         interactions must have the same number; add partitions to {topic} by `thalweg topics partitions N`"
     )]
     MissingPartition { topic: String },
     /// A topic has other partitions than when it was opened.
@@ -27,9 +27,14 @@ pub enum KafkaError {
     /// Two topics that go partition by partition do not match.
     #[error(
         "topics {left} and {right} have {left_partitions} and {right_partitions} partitions; they must have the \
-         same number: add partitions to the smaller one (kafka-topics --alter --partitions) or recreate it"
+         same number: add partitions to the smaller one by `thalweg topics partitions N` or recreate it"
     )]
     UnequalPartitions { left: String, left_partitions: usize, right: String, right_partitions: usize },
+    /// Partitions cannot be taken away.
+    #[error(
+        "topic {topic} has {found} partitions, more than {wanted}; Kafka takes none away: ask for at least {found}"
+    )]
+    MorePartitions { topic: String, found: usize, wanted: usize },
     /// librdkafka refuses a setting.
     #[error("librdkafka refuses the settings; correct kafka.properties or kafka.brokers")]
     Settings(#[source] Client),

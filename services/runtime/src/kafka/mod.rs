@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-pub(crate) use client::refused_properties;
+pub(crate) use client::{refused_properties, reserved_properties};
 pub use consumer::Consumer;
 pub use error::KafkaError;
 pub use producer::{Outgoing, Producer};

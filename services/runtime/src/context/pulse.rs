@@ -1,0 +1,170 @@
+//! Signs of life: since when each task and thread is at one piece of work. Waiting is no work, so it is no stall.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{self, Poll};
+use std::time::{Duration, Instant};
+
+use super::{Context, lock};
+
+/// Work whose length depends on how much there is (a snapshot, a restore) may take so many times `frame.stall`.
+const LONG: u32 = 10;
+
+/// A task's or thread's sign of life. Clones are of the same.
+#[derive(Debug, Clone)]
+pub struct Pulse {
+    beat: Arc<Beat>,
+}
+
+#[derive(Debug)]
+pub(super) struct Beat {
+    name: &'static str,
+    at: Mutex<Option<Work>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Work {
+    what: &'static str,
+    since: Instant,
+    long: bool,
+}
+
+/// Work under way; it is over when this is dropped.
+#[derive(Debug)]
+pub struct Busy<'a> {
+    beat: &'a Beat,
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        *lock(&self.beat.at) = None;
+    }
+}
+
+impl Pulse {
+    /// Marks a piece of work as begun; it may take `frame.stall`.
+    pub fn work(&self, what: &'static str) -> Busy<'_> {
+        self.begin(what, false)
+    }
+
+    /// Marks work as begun whose length depends on how much there is: it may take ten times `frame.stall`.
+    pub fn long_work(&self, what: &'static str) -> Busy<'_> {
+        self.begin(what, true)
+    }
+
+    fn begin(&self, what: &'static str, long: bool) -> Busy<'_> {
+        *lock(&self.beat.at) = Some(Work { what, since: Instant::now(), long });
+        Busy { beat: &self.beat }
+    }
+}
+
+impl Beat {
+    /// What has been under way for longer than it may, for people.
+    fn stalled(&self, stall: Duration, now: Instant) -> Option<String> {
+        let work = (*lock(&self.at))?;
+        let age = now.saturating_duration_since(work.since);
+        let most = if work.long { stall.saturating_mul(LONG) } else { stall };
+        (age > most).then(|| format!("{} is at one piece of work ({}) for {} s", self.name, work.what, age.as_secs()))
+    }
+}
+
+impl Context {
+    /// A new sign of life, watched for as long as somebody holds it.
+    #[must_use]
+    pub fn pulse(&self, name: &'static str) -> Pulse {
+        let beat = Arc::new(Beat { name, at: Mutex::default() });
+        let mut beats = lock(&self.inner.beats);
+        beats.retain(|beat| beat.strong_count() > 0);
+        beats.push(Arc::downgrade(&beat));
+        Pulse { beat }
+    }
+
+    /// What is stuck, for people; empty while everything is alive.
+    #[must_use]
+    pub fn stalled(&self) -> Vec<String> {
+        let now = Instant::now();
+        let beats: Vec<Arc<Beat>> = lock(&self.inner.beats).iter().filter_map(std::sync::Weak::upgrade).collect();
+        beats.iter().filter_map(|beat| beat.stalled(self.inner.stall, now)).collect()
+    }
+
+    /// Watches a future: it is at work from when it is woken until it waits again.
+    pub(crate) fn watched<F: Future>(&self, name: &'static str, future: F) -> Watched<F> {
+        Watched { pulse: self.pulse(name), future: Box::pin(future) }
+    }
+}
+
+/// A future that shows when one of its steps does not come back.
+pub(crate) struct Watched<F> {
+    pulse: Pulse,
+    future: Pin<Box<F>>,
+}
+
+impl<F: Future> Future for Watched<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
+        let this = &mut *self;
+        let _busy = this.pulse.work("a step");
+        this.future.as_mut().poll(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STALL: Duration = Duration::from_millis(40);
+
+    fn context() -> Context {
+        Context::with_limits("test", Duration::from_secs(1), STALL)
+    }
+
+    #[test]
+    fn work_that_does_not_come_back_is_a_stall_and_waiting_is_none() {
+        let ctx = context();
+        let pulse = ctx.pulse("learner");
+        std::thread::sleep(STALL * 2);
+        assert_eq!(ctx.stalled(), [""; 0], "it waits");
+        let busy = pulse.work("observe");
+        assert_eq!(ctx.stalled(), [""; 0], "it has only begun");
+        std::thread::sleep(STALL * 2);
+        assert!(ctx.stalled().iter().any(|told| told.contains("learner") && told.contains("observe")));
+        drop(busy);
+        assert_eq!(ctx.stalled(), [""; 0], "it is done");
+    }
+
+    #[test]
+    fn work_that_takes_long_by_its_nature_is_no_stall_for_ten_times_as_long() {
+        let ctx = context();
+        let pulse = ctx.pulse("encode");
+        let _busy = pulse.long_work("a snapshot");
+        std::thread::sleep(STALL * 2);
+        assert_eq!(ctx.stalled(), [""; 0]);
+        std::thread::sleep(STALL * LONG);
+        assert_eq!(ctx.stalled().len(), 1);
+    }
+
+    #[test]
+    fn what_is_gone_is_not_watched() {
+        let ctx = context();
+        let pulse = ctx.pulse("gone");
+        std::mem::forget(pulse.work("for ever"));
+        drop(pulse);
+        std::thread::sleep(STALL * 2);
+        assert_eq!(ctx.stalled(), [""; 0]);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_task_that_blocks_its_thread_is_a_stall_and_one_that_sleeps_is_none() {
+        let ctx = context();
+        let asleep = tokio::spawn(ctx.watched("asleep", tokio::time::sleep(STALL * 4)));
+        tokio::time::sleep(STALL * 2).await;
+        assert_eq!(ctx.stalled(), [""; 0]);
+        let stuck = tokio::spawn(ctx.watched("stuck", async { std::thread::sleep(STALL * 4) }));
+        tokio::time::sleep(STALL * 2).await;
+        assert!(ctx.stalled().iter().any(|told| told.starts_with("stuck ")), "{:?}", ctx.stalled());
+        let _ = tokio::join!(asleep, stuck);
+        assert_eq!(ctx.stalled(), [""; 0]);
+    }
+}
