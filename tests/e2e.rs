@@ -9,6 +9,7 @@ mod loop_closes;
 mod operator;
 mod outages;
 mod redis_flush;
+mod redis_trouble;
 mod refusals;
 mod sharing;
 mod slates;

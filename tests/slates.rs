@@ -70,7 +70,7 @@ async fn packed_lists_say_the_same_in_fewer_bytes() {
     served_once(&world, &sent).await;
     let keys = [world.keys.recs(&sent[0].event.user_id), world.keys.hot(None)];
     for (key, value) in keys.iter().zip(world.client().get_many(&keys).await.expect("Redis answers")) {
-        let packed = value.expect("the list is there");
+        let packed = value.expect("a string").expect("the list is there");
         let json = world.slate(key).await.expect("it is a slate").encode(Encoding::Json);
         assert!(packed[0] != b'{' && packed.len() < json.len() / 2, "{key}: {} and {}", packed.len(), json.len());
     }

@@ -98,6 +98,14 @@ impl RedisServer {
         std::fs::create_dir(self.snapshot()).expect("the folder can be made");
     }
 
+    /// Takes away the folder that it would write snapshots to.
+    ///
+    /// # Panics
+    /// When the folder cannot be removed.
+    pub fn lose_its_disk(&self) {
+        std::fs::remove_dir_all(self.folder.path()).expect("the folder goes");
+    }
+
     /// Lets snapshots succeed again.
     pub fn mend_its_folder(&self) {
         let _ = std::fs::remove_dir(self.snapshot()); // it may be mended already

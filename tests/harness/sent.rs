@@ -123,10 +123,10 @@ pub async fn served(world: &World, oracle: &Oracle) -> Result<Findings, String> 
     let slates = read(keys(&|user| world.keys.recs(user))).await?;
     let mut findings = Findings::default();
     for ((user, profile), slate) in users.iter().zip(profiles).zip(slates) {
-        let profile = profile.ok_or_else(|| format!("{user} has no profile"))?;
+        let profile = profile.map_err(|error| error.to_string())?.ok_or_else(|| format!("{user} has no profile"))?;
         let profile = StoredProfile::decode(&profile).map_err(|error| format!("{user}: {error}"))?;
         findings.extend(oracle.profile(user, &profile));
-        let slate = slate.ok_or_else(|| format!("{user} has no list"))?;
+        let slate = slate.map_err(|error| error.to_string())?.ok_or_else(|| format!("{user} has no list"))?;
         let slate = Slate::decode(&slate).map_err(|error| format!("{user}: {error}"))?;
         findings.extend(oracle.slate(user, &slate, &events));
     }
@@ -148,6 +148,6 @@ pub async fn slate_through(world: &World, sent: &Sent) -> Result<Slate, String> 
 pub async fn profile(world: &World, user: &str) -> Result<StoredProfile, String> {
     let key = world.keys.user(user);
     let values = world.client().get_many(std::slice::from_ref(&key)).await.map_err(|error| error.to_string())?;
-    let bytes = values.into_iter().next().flatten().ok_or_else(|| format!("no {key}"))?;
+    let bytes = values.into_iter().flatten().next().flatten().ok_or_else(|| format!("no {key}"))?;
     StoredProfile::decode(&bytes).map_err(|error| error.to_string())
 }

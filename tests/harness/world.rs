@@ -225,13 +225,14 @@ impl World {
     /// The list under a key; an error is a reason to look again.
     pub async fn slate(&self, key: &str) -> Result<Slate, String> {
         let values = self.client.get_many(&[key.to_owned()]).await.map_err(|error| error.to_string())?;
-        let value = values.into_iter().next().flatten().ok_or_else(|| format!("no {key}"))?;
+        let value = values.into_iter().flatten().next().flatten().ok_or_else(|| format!("no {key}"))?;
         Slate::decode(&value).map_err(|error| format!("{key}: {error}"))
     }
 
     /// The fields of the key `model`.
     pub async fn model(&self) -> Result<BTreeMap<String, String>, String> {
         let fields = self.client.hgetall(&self.keys.model()).await.map_err(|error| error.to_string())?;
+        let fields = fields.map_err(|wrong| wrong.to_string())?;
         if fields.is_empty() { Err("no key `model`".to_owned()) } else { Ok(fields) }
     }
 

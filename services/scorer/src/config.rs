@@ -52,7 +52,7 @@ pub struct Scorer {
     pub max_user_bytes: usize,
     /// Slates made anew without an interaction, a second.
     pub renew_per_second: u32,
-    /// Profiles in Redis looked at in a second for slates that show what is delisted.
+    /// Keys in Redis looked at in a second for slates that show what is delisted.
     pub sweep_per_second: u32,
     /// How long `recs:{user}` lives.
     #[serde(with = "humantime_serde")]

@@ -12,6 +12,7 @@ pub mod config;
 mod early;
 pub mod error;
 mod fit;
+mod foreign;
 mod known;
 mod lists;
 pub mod metrics;
@@ -43,6 +44,7 @@ use catalog::{News, SharedCatalog};
 pub use config::Config;
 use early::Early;
 pub use error::Error;
+use foreign::Foreign;
 use known::Known;
 use lists::Lists;
 use share::Share;
@@ -66,6 +68,7 @@ struct Sources {
     known: Arc<Mutex<Known>>,
     early: Mutex<Early>,
     share: ArcSwap<Share>,
+    foreign: Foreign,
 }
 
 /// Runs until drained. I3: offsets are committed only after Redis acknowledged every slate of the batch.
@@ -79,7 +82,10 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
         [Topic::Events, Topic::Interactions, Topic::Checkpoints, Topic::Items].map(|topic| topics.name(topic));
     let partitions = admin::check_equal_partitions(&kafka, &[&events, &interactions]).await?;
     let keys = Keys::new(&redis.key_prefix);
-    let redis = Redis::connect(&redis, &ctx).await?;
+    let redis = match Redis::connect_patiently(&redis, &ctx).await {
+        Err(_) if ctx.draining() => return Ok(()), // nothing was begun
+        connected => connected?,
+    };
 
     let empty = Model::serving(&settings.device, settings.table).map_err(Error::Device)?;
     let sources = Arc::new(Sources {
@@ -88,6 +94,7 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
         known: Arc::new(Mutex::new(Known::new(settings.similar_items, settings.similar_ttl / 4))),
         early: Mutex::default(),
         share: ArcSwap::default(),
+        foreign: Foreign::default(),
     });
     let (versions_loaded, versions) = oneshot::channel();
     let reader = Reader::open(&kafka, &checkpoints, From::Beginning, &ctx).await?;

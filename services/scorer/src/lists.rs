@@ -130,7 +130,9 @@ impl Lists {
         }
         let (key, ttl) = (self.keys.model(), self.settings.list_ttl);
         let fields = summary::fields(manifest, live.swapped_at);
-        self.ctx.retry(REDIS, || self.redis.hset(&key, fields.clone(), ttl)).await?;
+        if let Err(wrong) = self.ctx.retry(REDIS, || self.redis.hset(&key, fields.clone(), ttl)).await? {
+            self.sources.foreign.found(&key, wrong);
+        }
         self.announced = Some((manifest.version, Instant::now()));
         Ok(())
     }
@@ -146,7 +148,7 @@ impl Lists {
         let (sources, settings, keys, now) =
             (Arc::clone(&self.sources), self.settings.clone(), self.keys.clone(), self.ctx.now());
         let made = self.worker.run(move || tops::make(&sources, &settings, &keys, now)).await?;
-        self.ctx.retry(REDIS, || self.redis.set_many(made.entries.clone())).await?;
+        self.set(&made.entries).await?;
         let gone = self.tops.wrote(&made);
         if !gone.is_empty() {
             self.ctx.retry(REDIS, || self.redis.delete(&gone)).await?;
@@ -178,7 +180,7 @@ impl Lists {
             let keys = self.keys.clone();
             let made = self.worker.run(move || tops::similar(&live, &catalog, &due, &settings, &keys, now));
             let made = made.await?;
-            self.ctx.retry(REDIS, || self.redis.set_many(made.entries.clone())).await?;
+            self.set(&made.entries).await?;
             counter!(LISTS, "list" => "similar").increment(made.entries.len() as u64);
             if let Some((key, _, _)) = made.entries.last() {
                 self.witness = Some(key.clone());
@@ -196,6 +198,17 @@ impl Lists {
         }
         let gone = lock(&self.sources.known).take_gone();
         self.delete_similar(gone.iter()).await?;
+        Ok(())
+    }
+
+    /// Writes lists; a key that is somebody else's is passed over.
+    async fn set(&self, entries: &[(String, Vec<u8>, Duration)]) -> Result<(), Error> {
+        let answers = self.ctx.retry(REDIS, || self.redis.set_many(entries.to_vec())).await?;
+        for ((key, ..), answer) in entries.iter().zip(answers) {
+            if let Err(wrong) = answer {
+                self.sources.foreign.found(key, wrong);
+            }
+        }
         Ok(())
     }
 

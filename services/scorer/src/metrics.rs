@@ -7,7 +7,9 @@ pub const INTERACTIONS: &str = "scorer_interactions_total";
 /// Interactions dropped because they had been applied already (I2).
 pub const DUPLICATES_DROPPED: &str = "scorer_duplicates_dropped_total";
 /// Interactions kept out by a profile that was written through other topics; dropped, and counted there as well.
-pub const FOREIGN: &str = "scorer_foreign_profiles_total";
+pub const FOREIGN_PROFILES: &str = "scorer_foreign_profiles_total";
+/// Keys in Redis that held what is not ours, each time they were passed over.
+pub const FOREIGN: &str = "scorer_foreign_keys_total";
 /// Records of `interactions`, `items` or `user:{user}` that do not decode, by `from`.
 pub const UNREADABLE: &str = "scorer_unreadable_total";
 /// Slates written.
@@ -58,7 +60,8 @@ pub(crate) fn describe() {
     for (name, help) in [
         (INTERACTIONS, "Interactions applied."),
         (DUPLICATES_DROPPED, "Interactions dropped because they had been applied already."),
-        (FOREIGN, "Interactions kept out by a profile that was written through other topics."),
+        (FOREIGN_PROFILES, "Interactions kept out by a profile that was written through other topics."),
+        (FOREIGN, "Keys in Redis that held what is not ours, each time they were passed over."),
         (UNREADABLE, "Records that do not decode, by where they are from."),
         (SWEPT, "Profiles in Redis looked at for slates that show what is delisted."),
         (SLATES, "Slates written."),
@@ -75,7 +78,7 @@ pub(crate) fn describe() {
     for name in [INTERACTIONS, DUPLICATES_DROPPED, SLATES, SLATES_REFUSED, SLATES_TRIMMED, SLATES_RENEWED] {
         counter!(name).increment(0);
     }
-    for name in [VERSIONS_SWAPPED, REFILLS, FOREIGN] {
+    for name in [VERSIONS_SWAPPED, REFILLS, FOREIGN, FOREIGN_PROFILES] {
         counter!(name).increment(0);
     }
     for reason in REFUSALS {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use metrics::{counter, gauge};
 use model::{Seen, UserView};
 use runtime::kafka::Record;
-use runtime::redis::{Redis, Script};
+use runtime::redis::{Answer, Redis, Script};
 use runtime::{Context, Latency};
 use schemas::{Entry, Keys, Slate, Source, key_of};
 use tracing::{debug, warn};
@@ -70,7 +70,7 @@ impl Slates {
         ctx: Context,
     ) -> Self {
         Self {
-            users: Users::new(settings.users, redis.clone(), keys.clone(), ctx.clone()),
+            users: Users::new(settings.users, redis.clone(), keys.clone(), Arc::clone(&sources), ctx.clone()),
             renewals: Renewals::new(settings.renew_per_second, Instant::now()),
             worker: Worker::start("scorer-ranking", &ctx),
             script: script::write(),
@@ -142,7 +142,8 @@ impl Slates {
         let users = self.users.take(&names).await?;
         let mut works = Vec::with_capacity(names.len());
         let (mut applied, mut dropped) = (0, 0);
-        for ((name, mut user), interactions) in names.into_iter().zip(users).zip(interactions) {
+        for ((name, user), interactions) in names.into_iter().zip(users).zip(interactions) {
+            let Some(mut user) = user else { continue }; // the key is somebody else's
             let arrived = self.apply(&name, &mut user, &interactions);
             applied += arrived.len();
             dropped += interactions.len() - arrived.len();
@@ -192,7 +193,7 @@ impl Slates {
 
     /// I6: an interaction that a profile of other topics keeps out is not dropped in silence.
     fn found_foreign(&self, user: &str, through: Source) {
-        counter!(names::FOREIGN).increment(1);
+        counter!(names::FOREIGN_PROFILES).increment(1);
         let (key, source) = (self.keys.user(user), Slate::source_of(&self.events, through.partition, through.offset));
         debug!(key, source, "a profile from before the topics were recreated");
         let advice = "Redis holds profiles that are ahead of the topics, which were deleted and made again: \
@@ -264,16 +265,25 @@ impl Slates {
     }
 
     /// Redis has answered: what it took is readable from now on; whom it refused, another instance knows better.
-    fn settle(&mut self, works: Vec<Work>, answers: &[i64], slates: &[bool]) {
+    fn settle(&mut self, works: Vec<Work>, answers: &[Answer<i64>], slates: &[bool]) {
         let now = self.ctx.now();
         let (mut written, mut renewed, mut refused) = (0, 0, 0);
         for ((work, answer), slate) in works.into_iter().zip(answers).zip(slates) {
-            if *answer == 0 {
+            let taken = match answer {
+                Ok(taken) => *taken,
+                Err(wrong) => {
+                    self.sources.foreign.found(self.keys.user(&work.name), wrong);
+                    continue;
+                }
+            };
+            if taken == script::REFUSED {
                 refused += 1;
                 debug!(user = &*work.name, "Redis has a newer slate; another instance owns the partition now");
                 continue; // forgotten: read again when seen again
             }
-            if *slate {
+            if taken == script::WITHOUT_SLATE {
+                self.sources.foreign.found(self.keys.recs(&work.name), "it holds no string");
+            } else if *slate {
                 written += 1;
                 renewed += u64::from(work.arrived.is_empty());
                 for arrived_at in &work.arrived {

@@ -1,7 +1,8 @@
 //! Looks through Redis for slates of users whom nobody holds in memory: what is delisted must go from those, too.
 //!
 //! A delisting finds at once who is held here and shown the item. All other slates lie in Redis only, so every profile
-//! there is looked at, page by page at a bounded rate: after each delisting, and whenever partitions become ours, for an
+//! there is looked at, page by page at a bounded rate (of the keys that Redis looks at, which in a shared one are mostly
+//! not ours): after each delisting, and whenever partitions become ours, for an
 //! item may have been delisted while nobody answered for them.
 
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use metrics::counter;
 use runtime::Context;
-use runtime::redis::Redis;
+use runtime::redis::{Answer, Redis};
 use schemas::{Keys, StoredProfile, key_of};
 use tokio::sync::{Notify, mpsc};
 use tracing::debug;
@@ -20,7 +21,7 @@ use crate::metrics::SWEPT;
 
 /// The readiness condition of the sweep's own questions.
 const REDIS: &str = "redis-sweep";
-/// Profiles looked at together.
+/// Keys looked at together.
 const PAGE: usize = 500;
 
 /// Goes through the profiles of our partitions when asked to.
@@ -29,7 +30,7 @@ pub(crate) struct Sweep {
     pub(crate) sources: Arc<Sources>,
     pub(crate) redis: Redis,
     pub(crate) keys: Keys,
-    /// Profiles looked at in a second, at most.
+    /// Keys that Redis looks at in a second, at most.
     pub(crate) per_second: u32,
     /// Asked for; asking again while one is under way makes another follow.
     pub(crate) wanted: Arc<Notify>,
@@ -57,10 +58,12 @@ impl Sweep {
         let (pattern, mut cursor, mut looked, mut stale) = (self.keys.users(), 0, 0, 0);
         loop {
             let page = || self.redis.scan(&pattern, cursor, PAGE);
-            let (next, keys) = self.ctx.retry(REDIS, page).await?;
+            let (next, found) = self.ctx.retry(REDIS, page).await?;
+            let pause = self.pause(found.len());
+            let keys = self.readable(found);
             let values = self.ctx.retry(REDIS, || self.redis.get_many(&keys)).await?;
             let users: Vec<Arc<str>> =
-                keys.iter().zip(values).filter_map(|(key, value)| self.shows_delisted(key, &value?)).collect();
+                keys.iter().zip(values).filter_map(|(key, value)| self.shows_delisted(key, value)).collect();
             counter!(SWEPT).increment(keys.len() as u64);
             (looked, stale) = (looked + keys.len(), stale + users.len());
             if !users.is_empty() && self.found.send(users).await.is_err() {
@@ -72,14 +75,30 @@ impl Sweep {
             }
             cursor = next;
             tokio::select! {
-                () = tokio::time::sleep(Duration::from_secs_f64(keys.len() as f64 / f64::from(self.per_second))) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = self.ctx.drained() => return Ok(()),
             }
         }
     }
 
-    fn shows_delisted(&self, key: &str, value: &[u8]) -> Option<Arc<str>> {
-        let stored = StoredProfile::decode(value).ok()?; // counted when its user acts
+    /// How long a page that `found` so many keys is to take: Redis looked at a page of keys, whatever it found there.
+    fn pause(&self, found: usize) -> Duration {
+        Duration::from_secs_f64(found.max(PAGE) as f64 / f64::from(self.per_second.max(1)))
+    }
+
+    /// Keys of ours are text.
+    fn readable(&self, keys: Vec<Vec<u8>>) -> Vec<String> {
+        let text = |key| {
+            String::from_utf8(key)
+                .map_err(|odd| self.sources.foreign.found(odd.as_bytes(), "its name is no UTF-8"))
+                .ok()
+        };
+        keys.into_iter().filter_map(text).collect()
+    }
+
+    fn shows_delisted(&self, key: &str, value: Answer<Option<Vec<u8>>>) -> Option<Arc<str>> {
+        let value = value.map_err(|wrong| self.sources.foreign.found(key, wrong)).ok()??;
+        let stored = StoredProfile::decode(&value).ok()?; // counted when its user acts
         let catalog = self.sources.catalog.load();
         let stale = stored.profile.slate.iter().any(|id| catalog.is_delisted(key_of(id)));
         let ours = self.sources.share.load().holds(stored.source.partition);

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use lru::LruCache;
 use metrics::{counter, gauge};
 use runtime::Context;
-use runtime::redis::Redis;
+use runtime::redis::{Answer, Redis};
 use schemas::{Keys, StoredProfile, key_of};
-use tracing::warn;
 
 use crate::error::Error;
 use crate::metrics::{UNREADABLE, USERS};
-use crate::profile;
+use crate::{Sources, profile};
 
 /// What is held of a user.
 #[derive(Debug, Clone)]
@@ -37,21 +36,23 @@ pub(crate) struct Users {
     held: LruCache<Arc<str>, User>,
     redis: Redis,
     keys: Keys,
+    sources: Arc<Sources>,
     ctx: Context,
 }
 
 impl Users {
     /// Holds at most `most` users.
-    pub(crate) fn new(most: usize, redis: Redis, keys: Keys, ctx: Context) -> Self {
+    pub(crate) fn new(most: usize, redis: Redis, keys: Keys, sources: Arc<Sources>, ctx: Context) -> Self {
         let most = NonZeroUsize::new(most).unwrap_or(NonZeroUsize::MIN);
-        Self { held: LruCache::new(most), redis, keys, ctx }
+        Self { held: LruCache::new(most), redis, keys, sources, ctx }
     }
 
-    /// Takes users out, each once, in the order of `names`. Who is nowhere comes as unknown.
+    /// Takes users out, each once, in the order of `names`. Who is nowhere comes as unknown, and nobody comes where the
+    /// user's key is somebody else's.
     ///
     /// # Errors
     /// Redis is away and the service drains.
-    pub(crate) async fn take(&mut self, names: &[Arc<str>]) -> Result<Vec<User>, Error> {
+    pub(crate) async fn take(&mut self, names: &[Arc<str>]) -> Result<Vec<Option<User>>, Error> {
         let mut users: Vec<Option<User>> = names.iter().map(|name| self.held.pop(name)).collect();
         let missing = || names.iter().zip(&users).filter(|(_, user)| user.is_none());
         let keys: Vec<String> = missing().map(|(name, _)| self.keys.user(name)).collect();
@@ -59,12 +60,30 @@ impl Users {
         if !keys.is_empty() {
             values = self.ctx.retry("redis", || self.redis.get_many(&keys)).await?;
         }
-        let mut loaded = keys.iter().zip(values).map(|(key, value)| User::new(decode(key, value)));
+        let mut loaded = keys.iter().zip(values).map(|(key, value)| self.decode(key, value));
         for user in users.iter_mut().filter(|user| user.is_none()) {
-            *user = loaded.next();
+            *user = loaded.next().flatten();
         }
         drop(loaded);
-        Ok(users.into_iter().map(|user| user.unwrap_or_else(|| User::new(profile::unknown()))).collect())
+        Ok(users)
+    }
+
+    /// What a key holds; `None` where it is not ours to read.
+    fn decode(&self, key: &str, value: Answer<Option<Vec<u8>>>) -> Option<User> {
+        let value = match value {
+            Ok(value) => value,
+            Err(wrong) => {
+                self.sources.foreign.found(key, wrong);
+                return None;
+            }
+        };
+        let Some(bytes) = value else { return Some(User::new(profile::unknown())) };
+        let stored = StoredProfile::decode(&bytes).unwrap_or_else(|error| {
+            counter!(UNREADABLE, "from" => "redis").increment(1);
+            self.sources.foreign.found(key, format_args!("{error}; the profile begins anew"));
+            profile::unknown()
+        });
+        Some(User::new(stored))
     }
 
     /// Holds a user as Redis has them now.
@@ -92,13 +111,4 @@ impl Users {
     fn matching(&self, fits: impl Fn(&User) -> bool) -> Vec<Arc<str>> {
         self.held.iter().filter(|(_, user)| fits(user)).map(|(name, _)| Arc::clone(name)).collect()
     }
-}
-
-fn decode(key: &str, value: Option<Vec<u8>>) -> StoredProfile {
-    let Some(bytes) = value else { return profile::unknown() };
-    StoredProfile::decode(&bytes).unwrap_or_else(|error| {
-        counter!(UNREADABLE, "from" => "redis").increment(1);
-        warn!(key, %error, "starting a profile anew");
-        profile::unknown()
-    })
 }

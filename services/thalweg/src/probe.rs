@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use model::SlidingPopularity;
-use runtime::redis::{Redis, RedisError};
+use runtime::redis::{Answer, Redis, RedisError};
 use schemas::{Event, Keys, Kind, Slate, key_of};
 
 /// Choices that the recent hit rate looks back on.
@@ -37,7 +37,7 @@ impl Probe {
 
     /// The version that a scorer made live last, as Redis says.
     pub(crate) async fn live_version(&self) -> Result<Option<String>, RedisError> {
-        Ok(self.redis.hgetall(&self.keys.model()).await?.remove("version"))
+        Ok(self.redis.hgetall(&self.keys.model()).await?.ok().and_then(|mut fields| fields.remove("version")))
     }
 
     /// Reads the slates of events that are about to be sent. An unknown user gets `hot`, as the contract says.
@@ -49,7 +49,7 @@ impl Probe {
         let mut keys: Vec<String> = chosen.iter().map(|event| self.keys.recs(&event.user_id)).collect();
         keys.push(self.keys.hot(None));
         let mut values = self.redis.get_many(&keys).await?;
-        let parse = |value: &Option<Vec<u8>>| Slate::decode(value.as_ref()?).ok();
+        let parse = |value: &Answer<Option<Vec<u8>>>| Slate::decode(value.as_ref().ok()?.as_ref()?).ok();
         let hot = values.pop().and_then(|value| parse(&value));
         for (event, value) in chosen.into_iter().zip(&values) {
             let own = parse(value);

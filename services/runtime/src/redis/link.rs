@@ -8,6 +8,7 @@ use ::redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, Pip
 use tokio::sync::Mutex;
 
 use super::PATIENCE;
+use super::refusal::{self, Answer, WrongType};
 use crate::context::Outage;
 
 /// Redis is away, or refused a command.
@@ -22,25 +23,33 @@ pub enum RedisError {
     /// The connection broke or took too long.
     #[error("Redis at {url} does not answer")]
     Lost { url: String, source: ::redis::RedisError },
-    /// Redis answered with an error.
-    #[error("Redis at {url} refused a command; mend what it says, the user's rights or the key's type")]
-    Refused { url: String, source: ::redis::RedisError },
+    /// Redis answered, but does not do what it was told.
+    #[error("Redis at {url} says: {said} ({advice})")]
+    Refused { url: String, said: String, advice: &'static str, unknown_script: bool },
 }
 
 impl Outage for RedisError {
-    /// Away, starting, failing over or full, rather than refusing the command itself.
+    /// All but a setting that cannot be used: who is full, read-only or broken today may work tomorrow.
     fn is_outage(&self) -> bool {
-        match self {
-            Self::Url(_) => false,
-            Self::Unreachable { .. } | Self::Lost { .. } => true,
-            Self::Refused { source, .. } => is_passing(source),
-        }
+        !matches!(self, Self::Url(_))
     }
 }
 
 impl RedisError {
+    /// Whether nobody answered.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Lost { .. })
+    }
+
     pub(super) fn is_unknown_script(&self) -> bool {
-        matches!(self, Self::Refused { source, .. } if source.kind() == ErrorKind::Server(ServerErrorKind::NoScript))
+        matches!(self, Self::Refused { unknown_script: true, .. })
+    }
+
+    fn refused(url: &str, error: &::redis::RedisError) -> Self {
+        let said = refusal::said(error);
+        let unknown_script = error.kind() == ErrorKind::Server(ServerErrorKind::NoScript);
+        Self::Refused { url: url.to_owned(), advice: refusal::advice(&said), said, unknown_script }
     }
 }
 
@@ -72,16 +81,29 @@ impl Link {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
+    /// One command's answer.
+    pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<Answer<T>, RedisError> {
         let mut open = self.open().await?;
         let answer = command.query_async(&mut open.connection).await;
         self.judge(answer, open.number).await
     }
 
-    pub(super) async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, RedisError> {
+    /// Every command's answer: one key of another type must neither lose nor repeat the others.
+    pub(super) async fn pipeline<T: FromRedisValue>(
+        &self,
+        pipeline: &mut Pipeline,
+    ) -> Result<Vec<Answer<T>>, RedisError> {
         let mut open = self.open().await?;
-        let answer = pipeline.query_async(&mut open.connection).await;
-        self.judge(answer, open.number).await
+        let answers: Result<Vec<Result<T, _>>, _> = pipeline.ignore_errors().query_async(&mut open.connection).await;
+        let answers = match answers {
+            Ok(answers) => answers,
+            Err(error) => vec![Err(error)],
+        };
+        let mut judged = Vec::with_capacity(answers.len());
+        for answer in answers {
+            judged.push(self.judge(answer, open.number).await?);
+        }
+        Ok(judged)
     }
 
     /// The open connection, or a new one.
@@ -97,50 +119,54 @@ impl Link {
             .client
             .get_multiplexed_async_connection_with_config(&config)
             .await
-            .map_err(|source| RedisError::Unreachable { url: self.inner.url.clone(), source })?;
+            .map_err(|error| self.unreachable(error))?;
         let open = Open { connection, number: next_number() };
         *slot = Some(open.clone());
         Ok(open)
     }
 
-    /// Throws the connection away if it broke, so that the next call opens a new one.
-    async fn judge<T>(&self, answer: Result<T, ::redis::RedisError>, number: u64) -> Result<T, RedisError> {
+    /// A wrong type where the command as a whole is refused by it.
+    pub(super) fn refusal(&self, wrong: &WrongType) -> RedisError {
+        let said = wrong.to_string();
+        RedisError::Refused { url: self.inner.url.clone(), advice: refusal::advice(&said), said, unknown_script: false }
+    }
+
+    fn unreachable(&self, source: ::redis::RedisError) -> RedisError {
+        let url = self.inner.url.clone();
+        if refusal::is_an_answer(&source) {
+            RedisError::refused(&url, &source)
+        } else {
+            RedisError::Unreachable { url, source }
+        }
+    }
+
+    /// Throws the connection away unless the answer is about the key or the script, so that the next call opens a new
+    /// one: after a failover that may lead to another Redis.
+    async fn judge<T>(&self, answer: Result<T, ::redis::RedisError>, number: u64) -> Result<Answer<T>, RedisError> {
         let source = match answer {
-            Ok(value) => return Ok(value),
+            Ok(value) => return Ok(Ok(value)),
+            Err(source) if refusal::is_wrong_type(&source) => return Ok(Err(WrongType(refusal::said(&source)))),
             Err(source) => source,
         };
         let url = self.inner.url.clone();
-        let answered = matches!(
-            source.kind(),
-            ErrorKind::Server(_)
-                | ErrorKind::Extension
-                | ErrorKind::UnexpectedReturnType
-                | ErrorKind::AuthenticationFailed
-        );
-        if answered && !is_passing(&source) {
-            return Err(RedisError::Refused { url, source });
+        let error = if refusal::is_an_answer(&source) {
+            RedisError::refused(&url, &source)
+        } else {
+            RedisError::Lost { url, source }
+        };
+        if !error.is_unknown_script() {
+            let mut slot = self.inner.open.lock().await;
+            if slot.as_ref().is_some_and(|open| open.number == number) {
+                *slot = None;
+            }
         }
-        let mut slot = self.inner.open.lock().await;
-        if slot.as_ref().is_some_and(|open| open.number == number) {
-            *slot = None;
-        }
-        Err(if answered { RedisError::Refused { url, source } } else { RedisError::Lost { url, source } })
+        Err(error)
     }
 }
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Link").field(&self.inner.url).finish()
-    }
-}
-
-/// Whether Redis refuses now what it may take later: it loads, fails over, or is full.
-fn is_passing(error: &::redis::RedisError) -> bool {
-    use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown, ReadOnly, TryAgain};
-    match error.kind() {
-        ErrorKind::Server(kind) => matches!(kind, BusyLoading | ClusterDown | MasterDown | ReadOnly | TryAgain),
-        ErrorKind::Extension => error.to_string().contains("OOM"),
-        _ => false,
     }
 }
 

@@ -48,15 +48,16 @@ impl Server {
         let call = call(&Keys::default(), "u1", fitted, 2 * minute, minute);
         let answers = self.redis.eval_many(&write(), vec![call]).await.expect("the script runs");
         assert_eq!(answers.len(), 1);
-        answers[0] == 1
+        answers[0] == Ok(1)
     }
 
     /// What lies there: the source of the profile and the slate.
     async fn read(&self) -> (Source, Option<String>) {
         let keys = Keys::default();
         let values = self.redis.get_many(&[keys.user("u1"), keys.recs("u1")]).await.expect("read");
-        let stored = StoredProfile::decode(values[0].as_ref().expect("is there")).expect("decodes");
-        (stored.source, values[1].clone().map(|slate| String::from_utf8(slate).expect("is text")))
+        let stored =
+            StoredProfile::decode(values[0].as_ref().expect("a string").as_ref().expect("is there")).expect("decodes");
+        (stored.source, values[1].clone().expect("a string").map(|slate| String::from_utf8(slate).expect("is text")))
     }
 }
 
@@ -110,4 +111,23 @@ async fn without_a_slate_only_the_profile_is_written_and_both_have_their_own_tim
     let ttl = async |key: String| server.redis.ttl(&key).await.expect("read").expect("has one").as_secs();
     assert!((100..=120).contains(&ttl(keys.user("u1")).await));
     assert!((40..=60).contains(&ttl(keys.recs("u1")).await));
+}
+
+#[tokio::test]
+async fn a_key_of_another_type_is_left_alone_and_the_other_is_written() {
+    let Some(server) = Server::start().await else { return };
+    let keys = Keys::default();
+    server.redis.command(&["LPUSH", &keys.recs("u1"), "theirs"]).await.expect("written");
+    let minute = Duration::from_secs(60);
+    let fitted = || Fitted { profile: unknown().encode(), slate: b"slate".to_vec(), trimmed: false };
+    let write_now = async || {
+        let call = call(&keys, "u1", fitted(), minute, minute);
+        server.redis.eval_many(&write(), vec![call]).await.expect("the script runs").remove(0)
+    };
+    assert_eq!(write_now().await, Ok(WITHOUT_SLATE));
+    assert!(server.redis.get_many(&[keys.user("u1")]).await.expect("read")[0].as_ref().is_ok_and(Option::is_some));
+    server.redis.delete(&[keys.user("u1")]).await.expect("deleted");
+    server.redis.command(&["HSET", &keys.user("u1"), "name", "theirs"]).await.expect("written");
+    assert!(write_now().await.is_err());
+    assert_eq!(server.redis.hgetall(&keys.user("u1")).await.expect("read").expect("a hash")["name"], "theirs");
 }

@@ -25,7 +25,15 @@ pub(crate) async fn run(args: Args, config: &Config) -> Result<ExitCode, Error> 
     let keys = config.keys();
     let (own, hot) = (keys.recs(&args.user), keys.hot(None));
     let values = redis.get_many(&[own.clone(), hot.clone()]).await?;
-    let found = values.into_iter().zip([own, hot]).find_map(|(value, key)| Some((value?, key)));
+    let mut found = None;
+    for (value, key) in values.into_iter().zip([own, hot]) {
+        match value {
+            Ok(value) => found = found.or(value.map(|value| (value, key))),
+            Err(wrong) => {
+                output::note(format!("{key} is not Thalweg's: {wrong}; delete it, or use another key prefix"));
+            }
+        }
+    }
     let Some((value, key)) = found else {
         output::note(format!(
             "no list for {} and no `hot` list: is a scorer running with the same key prefix, and is a model live?",

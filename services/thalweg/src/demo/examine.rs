@@ -89,7 +89,7 @@ async fn slates(
     for some in users.chunks(1_000) {
         let wanted: Vec<String> = some.iter().map(|user| keys.recs(user)).collect();
         for (user, value) in some.iter().zip(redis.get_many(&wanted).await?) {
-            match value.and_then(|value| Slate::decode(&value).ok()) {
+            match value.ok().flatten().and_then(|value| Slate::decode(&value).ok()) {
                 None => report.slates_missing += 1,
                 Some(slate) => {
                     report.users += 1;
@@ -119,11 +119,13 @@ async fn slates(
 
 async fn shown(user: &str, keys: &Keys, redis: &Redis, traffic: &Traffic) -> Result<Option<UserSlate>, Error> {
     let values = redis.get_many(&[keys.recs(user), keys.user(user)]).await?;
-    let [Some(slate), profile] = values.as_slice() else { return Ok(None) };
+    let [Ok(Some(slate)), profile] = values.as_slice() else { return Ok(None) };
     let slate = Slate::decode(slate)?;
     let read = |id: &String| traffic.title(id).unwrap_or_else(|| id.clone());
     let recent = profile
-        .as_deref()
+        .as_ref()
+        .ok()
+        .and_then(Option::as_deref)
         .and_then(|bytes| StoredProfile::decode(bytes).ok())
         .map(|stored| stored.profile.recent.iter().rev().map(|seen| read(&seen.item_id)).collect::<Vec<_>>());
     let mut recent: Vec<String> = recent.unwrap_or_default();
