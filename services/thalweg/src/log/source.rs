@@ -157,7 +157,8 @@ pub(super) fn next_line(from: &mut impl BufRead, ends: Ends, line: &mut Vec<u8>)
     let start = line.len();
     if ends == Ends::LineFeed {
         let read = from.by_ref().take(ROW_BYTES as u64 + 2).read_until(b'\n', line)?;
-        if line.last() == Some(&b'\n') {
+        // At the end of the file the last byte is of what was there before.
+        if line.len() > start && line.last() == Some(&b'\n') {
             line.pop();
         } else if read > ROW_BYTES + 1 {
             from.skip_until(b'\n')?;

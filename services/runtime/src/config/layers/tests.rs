@@ -8,6 +8,7 @@ use std::time::Duration;
 const DEFAULTS: &str = r#"
     [frame]
     grace = "10s"
+    stall = "60s"
     admin = { listen = "127.0.0.1:0" }
     log = { level = "info", format = "auto" }
     [kafka]
