@@ -218,6 +218,13 @@ impl<R: Read> Read for Counted<R> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_end_of_a_log_takes_nothing_of_the_line_before_it() {
+        let (mut from, mut held) = (BufReader::new(&b""[..]), b"a line\n".to_vec());
+        assert!(!next_line(&mut from, Ends::LineFeed, &mut held).expect("reads"));
+        assert_eq!(held, b"a line\n");
+    }
+
     fn lines(text: &[u8], ends: Ends) -> Vec<String> {
         let read = |piece: usize| {
             let mut from = BufReader::with_capacity(piece, text);
