@@ -114,7 +114,7 @@ impl<F: Future> Future for Watched<F> {
 mod tests {
     use super::*;
 
-    const STALL: Duration = Duration::from_millis(40);
+    const STALL: Duration = Duration::from_millis(150);
 
     fn context() -> Context {
         Context::with_limits("test", Duration::from_secs(1), STALL)
