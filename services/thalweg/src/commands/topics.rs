@@ -18,7 +18,7 @@ pub(crate) enum What {
     Apply(Args),
     /// Gives `interactions` and `events` more partitions, in the order that loses nothing.
     #[command(after_help = "Example: thalweg topics partitions 8\n\n\
-        Some users' events then go to another partition; what was written of them before is kept.")]
+        Some users' events then go to another partition.")]
     Partitions(Growth),
     /// Compares the topics with what they should be; exit code 1 when one differs.
     #[command(after_help = "Example: thalweg topics check --partitions 8 --json")]

@@ -10,7 +10,7 @@ use super::header;
 use super::rows::{Row, Rows};
 use super::skip::Skip;
 use super::source::{Text, told};
-use super::table::{Moment, Raw, Table};
+use super::table::{Raw, Table};
 use super::{LogError, Options, Progress};
 use crate::shown;
 
@@ -81,16 +81,7 @@ fn take(row: &[u8], fields: &Fields, at: &[Option<usize>; ROLES], table: &mut Ta
             whole(text);
         }
     }
-    let text = |role: Role| texts[role as usize].as_deref();
-    table.take(Raw {
-        user: text(Role::User).unwrap_or_default(),
-        item: text(Role::Item).unwrap_or_default(),
-        time: text(Role::Time).map_or(Moment::Place, Moment::Text),
-        session: text(Role::Session),
-        kind: text(Role::Type),
-        value: text(Role::Value),
-        content: Role::CONTENT.map(text),
-    });
+    table.take(Raw::of_text(|role| texts[role as usize].as_deref()));
 }
 
 /// A number that a program has made a fraction because another row had none (`7.0`) is a whole one: here nothing tells a

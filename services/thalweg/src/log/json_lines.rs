@@ -8,7 +8,7 @@ use super::columns::{Columns, ROLES, Role};
 use super::json_row::{Found, Row, why_not, without_nan};
 use super::skip::Skip;
 use super::source::{ROW_BYTES, Text, next_line, told};
-use super::table::{Moment, Raw, Table};
+use super::table::{Raw, Table};
 use super::{LogError, Options, Progress};
 use crate::shown;
 
@@ -94,16 +94,7 @@ fn objects(row: &Row<'_>, columns: &Columns, table: &mut Table, met: &mut Met) {
             None => {}
         }
     }
-    let text = |role: Role| texts[role as usize];
-    table.take(Raw {
-        user: text(Role::User).unwrap_or_default(),
-        item: text(Role::Item).unwrap_or_default(),
-        time: text(Role::Time).map_or(Moment::Place, Moment::Text),
-        session: text(Role::Session),
-        kind: text(Role::Type),
-        value: text(Role::Value),
-        content: Role::CONTENT.map(text),
-    });
+    table.take(Raw::of_text(|role| texts[role as usize]));
 }
 
 /// What was ever met: JSON lines have no header that could be asked.

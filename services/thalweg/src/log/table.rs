@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::{Event, EventType, Item, MAX_ID_BYTES, Timestamp, vocabulary};
 
+use super::columns::Role;
 use super::content::{Contents, Place};
 use super::ids::Ids;
 use super::nothing::Nothing;
@@ -27,6 +28,21 @@ pub(super) struct Raw<'a> {
     pub(super) value: Option<&'a str>,
     /// What the row says about its item, in the order of `Role::CONTENT`.
     pub(super) content: [Option<&'a str>; 4],
+}
+
+impl<'a> Raw<'a> {
+    /// A row whose columns are all text, the time's, too.
+    pub(super) fn of_text(text: impl Fn(Role) -> Option<&'a str>) -> Self {
+        Self {
+            user: text(Role::User).unwrap_or_default(),
+            item: text(Role::Item).unwrap_or_default(),
+            time: text(Role::Time).map_or(Moment::Place, Moment::Text),
+            session: text(Role::Session),
+            kind: text(Role::Type),
+            value: text(Role::Value),
+            content: Role::CONTENT.map(&text),
+        }
+    }
 }
 
 /// A time as a reader found it.
