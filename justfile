@@ -4,7 +4,7 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
 set positional-arguments
 set quiet
 
-export PATH := justfile_directory() / ".thalweg/venv/bin:" + justfile_directory() / ".thalweg/tools/bin:" + env("PATH") + ":" + env("HOME", "/root") / ".cargo/bin"
+export PATH := justfile_directory() / ".thalweg/bin:" + env("PATH") + ":" + env("HOME", "/root") / ".cargo/bin"
 
 binaries := env("CARGO_TARGET_DIR", justfile_directory() / "target") / "debug"
 

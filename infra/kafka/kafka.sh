@@ -19,6 +19,9 @@ usage: infra/kafka/kafka.sh start|stop|status|wipe|fetch [NAME]
 NAME tells several nodes apart (default: up). KAFKA_PORT asks for a port (default: 9092, or a free one).
 KAFKA_HEAP sets the heap (default: 512m).
 
+A cluster: KAFKA_COPIES=3 starts a first node that wants every record on three; each of KAFKA_JOINS=FIRST KAFKA_NODE=2
+and KAFKA_NODE=3, with a NAME of its own, starts a broker that joins it (a controller has only the first).
+
 example: eval "$(infra/kafka/kafka.sh start)" && echo "$KAFKA_BROKERS"
 TEXT
     exit 2
@@ -83,10 +86,16 @@ log_has_started() {
 }
 answers() { alive && log_has_started && listening "$(port)"; }
 
+# render PORT CONTROLLER_PORT LOG_DIRS
 render() {
-    sed -e "s/@PORT@/$1/g" -e "s/@CONTROLLER_PORT@/$2/g" -e "s:@LOG_DIRS@:$3:g" \
+    local copies=${KAFKA_COPIES:-1} roles=broker listeners="PLAINTEXT://127.0.0.1:$1"
+    [[ -n ${KAFKA_JOINS:-} ]] || { roles+=,controller && listeners+=",CONTROLLER://127.0.0.1:$2"; }
+    sed -e "s/@ROLES@/$roles/" -e "s/@NODE@/${KAFKA_NODE:-1}/" -e "s#@LISTENERS@#$listeners#" \
+        -e "s/@COPIES@/$copies/" -e "s/@IN_SYNC@/$((copies > 1 ? copies - 1 : 1))/" \
+        -e "s/@PORT@/$1/g" -e "s/@CONTROLLER_PORT@/$2/g" -e "s:@LOG_DIRS@:$3:g" \
         "$here/server.properties" >"$settings"
 }
+controller_of() { sed -n 's/^controller.quorum.voters=.*:\([0-9]*\)$/\1/p' "$state_root/kafka-$1/server.properties" 2>/dev/null || true; }
 
 start_java() {
     fetch
@@ -123,8 +132,16 @@ start() {
     fi
     local broker controller
     broker=$(pick_port "${KAFKA_PORT:-}" 9092 KAFKA_PORT)
-    controller=$(pick_port "" 9093 KAFKA_PORT)
-    [[ $controller != "$broker" ]] || controller=$(pick_port "" "$((broker + 1))" KAFKA_PORT)
+    if [[ -n ${KAFKA_JOINS:-} ]]; then
+        controller=$(controller_of "$KAFKA_JOINS")
+        [[ -n $controller ]] || fail "KAFKA_JOINS names '$KAFKA_JOINS', which was not started: 'infra/kafka/kafka.sh start $KAFKA_JOINS' first."
+    else
+        # The port of before, where others joined it there.
+        local former
+        former=$(controller_of "$name")
+        controller=$(pick_port "" "${former:-9093}" KAFKA_PORT)
+        [[ $controller != "$broker" ]] || controller=$(pick_port "" "$((broker + 1))" KAFKA_PORT)
+    fi
     mkdir -p "$state"
     rm -f "$state/container"
     if java_answers; then
