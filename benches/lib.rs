@@ -6,6 +6,7 @@ mod freshness;
 mod growth;
 mod ingest;
 mod limits;
+mod log;
 mod machine;
 mod measure;
 pub mod output;
@@ -34,7 +35,7 @@ pub struct Benchmark {
 }
 
 /// Every benchmark, in the order of the flow.
-pub const ALL: [Benchmark; 9] = [
+pub const ALL: [Benchmark; 10] = [
     Benchmark {
         name: "ingest",
         about: "events/s through ingest, beside librdkafka's own consumer on the same topic",
@@ -51,6 +52,7 @@ pub const ALL: [Benchmark; 9] = [
         run: growth::run,
     },
     Benchmark { name: "checkpoint", about: "how long versions take to freeze, encode and apply", run: checkpoint::run },
+    Benchmark { name: "log", about: "bytes a second of the log of versions, by what is in them", run: log::run },
     Benchmark { name: "rows", about: "bytes and speed with rows in f32, f16 and int8", run: rows::run },
     Benchmark { name: "scoring", about: "slates/s by size of the catalog and of the batch", run: scoring::run },
     Benchmark {

@@ -11,8 +11,8 @@ use crate::error::Error;
 
 /// When the shop opens: some moment, always the same, milliseconds since 1970.
 const OPENING: i64 = 1_760_000_000_000;
-/// Between two events: 500 a second.
-const PACE_MS: i64 = 2;
+/// Events a second, where nobody asks for another pace.
+const PACE: i64 = 500;
 /// Events before the first measurement, so that most histories are as long as they get.
 const PAST: usize = 60_000;
 
@@ -20,19 +20,26 @@ const PAST: usize = 60_000;
 #[derive(Debug)]
 pub(crate) struct World {
     shop: Shop,
+    /// Between two events.
+    step_ms: i64,
     ts: i64,
     offset: i64,
 }
 
 impl World {
     pub(crate) fn new(items: usize) -> Self {
+        Self::at(items, PACE)
+    }
+
+    /// The same with so many events a second.
+    pub(crate) fn at(items: usize, per_second: i64) -> Self {
         let settings = ShopSettings { items, new_item_every: 0, ..ShopSettings::default() };
-        Self { shop: Shop::new(settings, 7, OPENING), ts: OPENING, offset: 0 }
+        Self { shop: Shop::new(settings, 7, OPENING), step_ms: 1_000 / per_second, ts: OPENING, offset: 0 }
     }
 
     /// The next event, of any kind.
     pub(crate) fn event(&mut self) -> Event {
-        self.ts += PACE_MS;
+        self.ts += self.step_ms;
         loop {
             if let Action::Event(event) = self.shop.next(self.ts) {
                 return event;

@@ -1,7 +1,7 @@
 //! A version that is not whole never goes live, and one trainer at a time makes them (I4, I9).
 
 use bytes::Bytes;
-use runtime::kafka::{Outgoing, Record};
+use runtime::kafka::{Bookmark, Outgoing, Record};
 use schemas::checkpoint::{CHUNK_CHECKSUM, Part, PayloadKind, key};
 use schemas::{Manifest, Topic, VersionId};
 use tests::{
@@ -203,4 +203,68 @@ async fn a_trainer_that_starts_takes_over_and_the_one_before_ends() {
     second.ready().await;
     let last = learned_once(&world, &sent).await;
     assert_eq!(last.version.epoch, 2, "two epochs were claimed: {}", last.version);
+}
+
+/// Where a service began to read `checkpoints`, each time.
+fn begun(service: &Service) -> Vec<i64> {
+    let offset = |line: &str| {
+        let digits = line.split("positions={0: ").nth(1)?.split('}').next()?;
+        line.contains("checkpoints").then(|| digits.parse().expect("an offset"))
+    };
+    service.log().lines().filter_map(offset).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_starts_reads_from_the_newest_snapshot_but_one_and_from_the_beginning_where_that_leads_to_nothing() {
+    let world = World::new().await;
+    let mut traffic = Traffic::new(13, world.ctx.now());
+    let settings = [("trainer.snapshot_every", "1s"), ("trainer.publish_every", "300ms")];
+    let _ingest = world.start(Name::Ingest, &[]).await;
+    let mut trainer = world.start(Name::Trainer, &settings).await;
+    let mut checkpoints = Tail::open(&world, Topic::Checkpoints).await;
+    let mut sent = Vec::new();
+    let mut snapshots = 0;
+    while snapshots < 4 {
+        sent.extend(world.send(&traffic.take(50)).await);
+        learned_once(&world, &sent).await;
+        let manifests = manifests(checkpoints.read().await);
+        snapshots = manifests.iter().filter(|manifest| manifest.kind == PayloadKind::Snapshot).count();
+    }
+    assert_eq!(begun(&trainer), [0], "the topic was empty");
+    assert!(trainer.terminate().await.success(), "a clean shutdown");
+    let last = latest_manifest(&mut checkpoints).await.expect("it published");
+    assert_eq!(last.kind, PayloadKind::Snapshot, "who goes on finds everything");
+
+    let live = |service: &'static str, version: VersionId| {
+        let world = &world;
+        async move {
+            eventually(&format!("the last version is live in {service}"), SOON, async || {
+                let version_now = world.model().await?.remove("version").unwrap_or_default();
+                if version_now >= version.to_string() { Ok(()) } else { Err(version_now) }
+            })
+            .await;
+        }
+    };
+    let scorer = world.start(Name::Scorer, &[]).await;
+    live("a scorer", last.version).await;
+    assert!(matches!(begun(&scorer)[..], [from] if from > 0), "{:?}", begun(&scorer));
+    drop(scorer);
+
+    // A bookmark that leads to nothing: behind it lies no snapshot.
+    let end = world.write(Topic::Checkpoints, vec![Outgoing { key: Bytes::from("x"), ..Outgoing::default() }]).await;
+    let note = serde_json::json!({"epoch": last.version.epoch, "trainer": "t", "claimed_at": 0}).to_string();
+    let (topic, group) = (world.topics.name(Topic::Checkpoints), world.topics.snapshot_group());
+    let nothing = Bookmark { offset: end[0].1, note };
+    nothing.leave(&world.kafka, "test", &group, &topic).await.expect("it is left");
+    let mut scorer = world.start(Name::Scorer, &[]).await;
+    scorer.ready().await;
+    assert!(matches!(begun(&scorer)[..], [from, 0] if from > 0), "{:?}", begun(&scorer));
+    let mut trainer = world.start(Name::Trainer, &settings).await;
+    trainer.ready().await;
+    assert!(matches!(begun(&trainer)[..], [from, 0] if from > 0), "{:?}", begun(&trainer));
+    sent.extend(world.send(&traffic.take(50)).await);
+    let next = learned_once(&world, &sent).await.version;
+    assert_eq!(next.epoch, last.version.epoch + 1, "it went on from the last version");
+    live("the scorer", next).await;
+    served_once(&world, &sent).await;
 }

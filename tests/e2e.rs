@@ -13,3 +13,4 @@ mod redis_trouble;
 mod refusals;
 mod sharing;
 mod slates;
+mod strangers;

@@ -4,6 +4,8 @@
 //! `VERSION/manifest`; before its manifest it does not exist (I4). A trainer that starts writes
 //! `VERSION/claim` with a new epoch; records of lower epochs behind it are ignored by everyone (I9).
 
+mod read;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -12,13 +14,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::position::Position;
 
+pub use read::{
+    EPOCH_REACH, FIRST_REACH, LAST, MAX_CHUNKS, MAX_OFFSET, MAX_PAYLOAD_BYTES, TIMES, is_time, parse_key, shown,
+};
+
 /// The most bytes of one chunk's value: with key and headers well under Kafka's stock limit of 1 MB.
 pub const CHUNK_BYTES: usize = 900_000;
 
 /// Header of a chunk: the BLAKE3 hash of its value, hexadecimal.
 pub const CHUNK_CHECKSUM: &str = "blake3";
 
-/// A version's name: the trainer's epoch and a count within it. Text order is age order.
+/// A version's name: the trainer's epoch and a count within it. Text order is age order up to epoch 999999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct VersionId {
     /// Which trainer's reign.
@@ -41,7 +47,7 @@ impl FromStr for VersionId {
             let (epoch, sequence) = text.split_once('-')?;
             Some(Self { epoch: epoch.parse().ok()?, sequence: sequence.parse().ok()? })
         };
-        parse().ok_or_else(|| format!("`{text}` is no version; one looks like 000003-00000120"))
+        parse().ok_or_else(|| format!("`{}` is no version; one looks like 000003-00000120", shown(text)))
     }
 }
 
@@ -78,21 +84,6 @@ pub fn key(version: VersionId, part: Part) -> String {
     }
 }
 
-/// Reads a record's key.
-///
-/// # Errors
-/// When it is not of the form `version/part`.
-pub fn parse_key(key: &[u8]) -> Result<(VersionId, Part), String> {
-    let key = std::str::from_utf8(key).map_err(|_| "the key is not UTF-8".to_owned())?;
-    let (version, part) = key.split_once('/').ok_or_else(|| format!("`{key}` is no checkpoint key"))?;
-    let part = match part {
-        "claim" => Part::Claim,
-        "manifest" => Part::Manifest,
-        n => Part::Chunk(n.parse().map_err(|_| format!("`{key}` is no checkpoint key"))?),
-    };
-    Ok((version.parse()?, part))
-}
-
 /// Value of a claim record (JSON).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
@@ -102,6 +93,9 @@ pub struct Claim {
     pub trainer: String,
     /// When, milliseconds since 1970.
     pub claimed_at: i64,
+    /// The trainer begins with nothing, because it was told to: what it publishes may know less than what is live.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anew: bool,
 }
 
 /// Whether a payload is whole or only what changed.

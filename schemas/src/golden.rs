@@ -102,7 +102,10 @@ fn a_manifest_and_a_claim_keep_their_encoding() {
         quality_overall: quality.into(),
     };
     holds("manifest.json", &json(&manifest));
-    holds("claim.json", &json(&Claim { epoch: 3, trainer: "trainer-1".into(), claimed_at: 1_700_000_000_000 }));
+    holds(
+        "claim.json",
+        &json(&Claim { epoch: 3, trainer: "trainer-1".into(), claimed_at: 1_700_000_000_000, anew: false }),
+    );
 }
 
 #[test]

@@ -121,6 +121,13 @@ impl Topics {
     pub fn name(&self, topic: Topic) -> String {
         format!("{}{}", self.prefix, topic.base_name())
     }
+
+    /// The group, without members, whose offset says where on `checkpoints` the newest snapshot but one lies; the offset's
+    /// metadata is the claim before it, as JSON.
+    #[must_use]
+    pub fn snapshot_group(&self) -> String {
+        format!("{}.snapshot", self.name(Topic::Checkpoints))
+    }
 }
 
 #[cfg(test)]

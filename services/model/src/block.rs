@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use schemas::checkpoint::TIMES;
+
 use crate::popularity::{Counters, HALF_LIVES, NEVER, Popularity};
 use crate::rows::{RowEncoding, Rows, touch};
 
@@ -44,6 +46,7 @@ pub(crate) type Recency = (Standing, i64);
 impl Entry {
     /// An item that the shop lists.
     pub(crate) fn new(key: u64, id: Arc<str>, first_ts: i64) -> Self {
+        let first_ts = first_ts.clamp(*TIMES.start(), *TIMES.end()); // a version with another would be refused
         Self { key, id, sightings: 0, chosen_by: PROVEN, first_ts, last_ts: first_ts, counters: [NEVER; HALF_LIVES] }
     }
 

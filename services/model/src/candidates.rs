@@ -128,6 +128,12 @@ fn highest(places: &Places) -> Origin {
     if places[Origin::Repeat as usize].is_some() { Origin::Repeat } else { highest }
 }
 
+/// A candidate of no item, to try the ranker with.
+pub(crate) fn probe(feature: f32) -> Candidate {
+    let places = Places::default();
+    Candidate { key: 0, slot: 0, origin: Origin::Popularity, places, features: [feature; FEATURES] }
+}
+
 /// Scores the candidates of a batch in one pass of the ranker.
 pub(crate) fn score(knowledge: &Knowledge, lists: &[Vec<Candidate>]) -> Vec<Vec<f32>> {
     let count: usize = lists.iter().map(Vec::len).sum();
@@ -150,9 +156,10 @@ pub(crate) fn score(knowledge: &Knowledge, lists: &[Vec<Candidate>]) -> Vec<Vec<
         .collect()
 }
 
-/// Positions of the best `k` candidates of a list, best first; equal scores by key, so that a replay repeats itself.
+/// Positions of the best `k` candidates of a list, best first; equal scores by key, so that a replay repeats itself. What
+/// has no finite score stands in no list.
 pub(crate) fn best(list: &[Candidate], scores: &[f32], k: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..list.len()).collect();
+    let mut order: Vec<usize> = (0..list.len()).filter(|n| scores[*n].is_finite()).collect();
     let better = |a: &usize, b: &usize| scores[*b].total_cmp(&scores[*a]).then(list[*a].key.cmp(&list[*b].key));
     if order.len() > k && k > 0 {
         order.select_nth_unstable_by(k - 1, better);

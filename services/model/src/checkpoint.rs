@@ -1,17 +1,20 @@
 //! The checkpoint log: cuts payloads into records under 1 MB and puts them together again.
 //!
 //! Pure: records in, verdicts out. A version exists only when its manifest is there and every checksum
-//! holds (I4); records of a trainer that has been superseded are ignored by everyone (I9).
-
-use std::collections::BTreeMap;
+//! holds (I4); records of a trainer that has been superseded are ignored by everyone (I9). Anybody may have written what is
+//! read here: whatever it is, it leads to a verdict, and no more is held than [`MAX_PAYLOAD_BYTES`] of [`MAX_PENDING`] versions.
 
 use bytes::Bytes;
-use schemas::checkpoint::{CHUNK_BYTES, Claim, Manifest, Part, PayloadKind, VersionId, key, parse_key};
+pub use schemas::checkpoint::MAX_PAYLOAD_BYTES;
+use schemas::checkpoint::{
+    CHUNK_BYTES, Claim, EPOCH_REACH, FIRST_REACH, LAST, Manifest, Part, PayloadKind, VersionId, key, parse_key,
+};
 
 use crate::payload::Frozen;
 
-/// The most bytes of a payload that an assembler holds; a larger version is refused.
-pub const MAX_PAYLOAD_BYTES: u64 = 8 << 30;
+/// Versions of which chunks are held and no manifest came yet. A trainer writes one after the other; what a killed one or a
+/// stranger left in between must not tear it.
+pub const MAX_PENDING: usize = 16;
 
 /// A record for the topic `checkpoints`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,27 +92,69 @@ pub enum Outcome {
 }
 
 /// Puts records together, in log order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Assembler {
+    /// The highest epoch claimed. Where none was yet, because the log begins in its middle: that of the first whole version.
     epoch: u32,
-    claimed_by: Option<String>,
+    claim: Option<Claim>,
+    /// Those whose last chunk came longest ago stand first.
+    pending: Vec<Pending>,
+    /// Bytes that all of them may hold.
+    most: u64,
+}
+
+/// A version without its manifest.
+#[derive(Debug)]
+struct Pending {
     version: VersionId,
-    chunks: BTreeMap<u32, Bytes>,
-    bytes: u64,
+    chunks: u32,
+    payload: Vec<u8>,
+    hash: blake3::Hasher,
+    /// Why it cannot become whole any more; then nothing of it is held.
     fault: Option<String>,
 }
 
+impl Default for Assembler {
+    fn default() -> Self {
+        Self::holding(MAX_PAYLOAD_BYTES)
+    }
+}
+
 impl Assembler {
-    /// The highest epoch claimed so far.
+    /// Holds at most so many bytes that have no manifest yet.
+    #[must_use]
+    pub fn holding(most: u64) -> Self {
+        Self { epoch: 0, claim: None, pending: Vec::new(), most }
+    }
+
+    /// Begins behind a claim, in the middle of the log.
+    #[must_use]
+    pub fn behind(claim: Claim) -> Self {
+        Self { epoch: claim.epoch, claim: Some(claim), ..Self::default() }
+    }
+
+    /// The highest epoch that counts so far.
     #[must_use]
     pub fn epoch(&self) -> u32 {
         self.epoch
     }
 
-    /// Who holds the highest epoch.
+    /// Who claimed it, where that was read.
     #[must_use]
-    pub fn claimed_by(&self) -> Option<&str> {
-        self.claimed_by.as_deref()
+    pub fn claim(&self) -> Option<&Claim> {
+        self.claim.as_ref()
+    }
+
+    /// The highest epoch that a claim may name.
+    #[must_use]
+    pub fn reach(&self) -> u32 {
+        if self.epoch == 0 { FIRST_REACH } else { self.epoch.saturating_add(EPOCH_REACH).min(LAST) }
+    }
+
+    /// Bytes held without a manifest.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.pending.iter().map(|pending| pending.payload.len() as u64).sum()
     }
 
     /// Takes the next record; `value` is `None` for a deleted one, `checksum` the header's.
@@ -122,53 +167,58 @@ impl Assembler {
         if version.epoch < self.epoch {
             return Outcome::Stale(version); // I9
         }
+        if part == Part::Claim {
+            return self.take_claim(version, &value);
+        }
+        if self.epoch > 0 && version.epoch > self.epoch || version.epoch > self.reach() {
+            let reason = format!("nobody claimed its epoch; the last one claimed is {}", self.epoch);
+            return Outcome::Refused { version: Some(version), reason };
+        }
         match part {
-            Part::Claim => self.claim(version, &value),
-            Part::Chunk(n) => {
-                self.chunk(version, n, value, checksum);
-                Outcome::Nothing
+            Part::Chunk(n) => self.chunk(version, n, &value, checksum),
+            _ => self.manifest(version, &value, checksum),
+        }
+    }
+
+    fn take_claim(&mut self, version: VersionId, value: &[u8]) -> Outcome {
+        let claim = match Claim::read(version, value) {
+            Ok(claim) => claim,
+            Err(reason) => return Outcome::Refused { version: Some(version), reason },
+        };
+        if version.epoch == self.epoch {
+            return Outcome::Stale(version); // two trainers may claim the same epoch: the first on the log has it
+        }
+        if version.epoch > self.reach() {
+            let reason = format!("its claim is out of reach: after epoch {} the last is {}", self.epoch, self.reach());
+            return Outcome::Refused { version: Some(version), reason };
+        }
+        self.epoch = version.epoch;
+        self.claim = Some(claim.clone());
+        self.pending.clear();
+        Outcome::Claimed(claim)
+    }
+
+    fn chunk(&mut self, version: VersionId, n: u32, value: &[u8], checksum: Option<&[u8]>) -> Outcome {
+        let mut pending = self.take(version).unwrap_or_else(|| Pending::new(version));
+        pending.take(n, value, checksum);
+        let mut dropped = None;
+        while self.pending.len() >= MAX_PENDING || self.held() + pending.payload.len() as u64 > self.most {
+            if self.pending.is_empty() {
+                pending.spoil(format!("it is larger than {} bytes", self.most));
+                break;
             }
-            Part::Manifest => self.manifest(version, &value, checksum),
+            dropped = Some(self.pending.remove(0).version);
         }
+        self.pending.push(pending);
+        dropped.map_or(Outcome::Nothing, |version| Outcome::Refused {
+            version: Some(version),
+            reason: "its chunks were let go to make room for others: no manifest came".to_owned(),
+        })
     }
 
-    fn claim(&mut self, version: VersionId, value: &[u8]) -> Outcome {
-        match serde_json::from_slice::<Claim>(value) {
-            // Two trainers may claim the same epoch: the first on the log has it.
-            Ok(claim) if version.epoch > self.epoch => {
-                self.epoch = version.epoch;
-                self.claimed_by = Some(claim.trainer.clone());
-                self.start(VersionId::default());
-                Outcome::Claimed(claim)
-            }
-            Ok(_) => Outcome::Stale(version),
-            Err(e) => Outcome::Refused { version: Some(version), reason: format!("the claim is not readable: {e}") },
-        }
-    }
-
-    fn start(&mut self, version: VersionId) {
-        self.version = version;
-        self.chunks.clear();
-        self.bytes = 0;
-        self.fault = None;
-    }
-
-    fn chunk(&mut self, version: VersionId, n: u32, value: Bytes, checksum: Option<&[u8]>) {
-        if version != self.version {
-            self.start(version); // one trainer writes one version after the other
-        }
-        let expected = blake3::hash(&value).to_hex();
-        if checksum != Some(expected.as_bytes()) {
-            self.fault.get_or_insert_with(|| format!("chunk {n} does not have the checksum of its header"));
-            return;
-        }
-        self.bytes += value.len() as u64;
-        if self.bytes > MAX_PAYLOAD_BYTES {
-            self.fault.get_or_insert_with(|| format!("it is larger than {MAX_PAYLOAD_BYTES} bytes"));
-            self.chunks.clear();
-            return;
-        }
-        self.chunks.insert(n, value);
+    fn take(&mut self, version: VersionId) -> Option<Pending> {
+        let at = self.pending.iter().position(|pending| pending.version == version)?;
+        Some(self.pending.remove(at))
     }
 
     fn manifest(&mut self, version: VersionId, value: &[u8], checksum: Option<&[u8]>) -> Outcome {
@@ -176,34 +226,57 @@ impl Assembler {
         if checksum != Some(blake3::hash(value).to_hex().as_bytes()) {
             return refused("its manifest does not have the checksum of its header".into());
         }
-        let manifest: Manifest = match serde_json::from_slice(value) {
+        let pending = self.take(version).unwrap_or_else(|| Pending::new(version));
+        let manifest = match Manifest::read(version, value) {
             Ok(manifest) => manifest,
-            Err(e) => return refused(format!("the manifest is not readable: {e}")),
+            Err(reason) => return refused(reason),
         };
-        if version != self.version {
-            self.start(version);
-        }
-        let chunks = std::mem::take(&mut self.chunks);
-        if let Some(fault) = self.fault.take() {
+        let Pending { chunks, payload, hash, fault, .. } = pending;
+        if let Some(fault) = fault {
             return refused(fault);
         }
-        if manifest.v != Manifest::V {
-            return refused(format!("its manifest is of format {}, this program reads {}", manifest.v, Manifest::V));
+        if chunks != manifest.chunks {
+            return refused(format!("{chunks} of its {} chunks are there", manifest.chunks));
         }
-        if manifest.version != version {
-            return refused(format!("its manifest names version {}", manifest.version));
-        }
-        if chunks.len() as u64 != u64::from(manifest.chunks) {
-            return refused(format!("{} of its {} chunks are there", chunks.len(), manifest.chunks));
-        }
-        let payload: Vec<u8> = chunks.values().flat_map(|chunk| chunk.iter().copied()).collect();
         if payload.len() as u64 != manifest.bytes {
             return refused(format!("it has {} of {} bytes", payload.len(), manifest.bytes));
         }
-        if blake3::hash(&payload).to_hex().as_str() != manifest.checksum {
+        if hash.finalize().to_hex().as_str() != manifest.checksum {
             return refused("it does not have the checksum of its manifest".into());
         }
+        self.epoch = version.epoch;
+        self.pending.retain(|pending| pending.version > version); // a trainer that goes on leaves none unfinished
         Outcome::Whole(manifest, payload)
+    }
+}
+
+impl Pending {
+    fn new(version: VersionId) -> Self {
+        Self { version, chunks: 0, payload: Vec::new(), hash: blake3::Hasher::new(), fault: None }
+    }
+
+    /// Takes the next chunk: they come in their order.
+    fn take(&mut self, n: u32, value: &[u8], checksum: Option<&[u8]>) {
+        if self.fault.is_some() {
+            return;
+        }
+        if n != self.chunks {
+            let next = self.chunks;
+            self.spoil(if n > next { format!("chunk {next} is missing") } else { format!("chunk {n} came twice") });
+        } else if checksum != Some(blake3::hash(value).to_hex().as_bytes()) {
+            self.spoil(format!("chunk {n} does not have the checksum of its header"));
+        } else if value.is_empty() || value.len() > CHUNK_BYTES {
+            self.spoil(format!("chunk {n} has {} bytes", value.len()));
+        } else {
+            self.payload.extend_from_slice(value); // copied: the record is a slice of a whole batch's memory
+            self.hash.update(value);
+            self.chunks += 1;
+        }
+    }
+
+    fn spoil(&mut self, fault: String) {
+        self.payload = Vec::new();
+        self.fault = Some(fault);
     }
 }
 

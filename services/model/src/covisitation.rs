@@ -73,20 +73,37 @@ pub(crate) fn asking(history: &[Seen], window: usize) -> Vec<u64> {
 
 /// How a choice is paired with those before it, which come newest first, at most `window` of them: the key of each, and
 /// what the pairs from there to here and from here to there gain. The nearer in place and in time, the more.
-#[allow(clippy::cast_precision_loss)] // small counts and days
 pub(crate) fn pairs_of<'a>(
     choice: &'a Seen,
     weight: f32,
     before: impl Iterator<Item = &'a Seen>,
     window: usize,
 ) -> impl Iterator<Item = (u64, Ways, Ways)> {
+    nearness(choice, weight, before, window).enumerate().map(|(distance, (key, near))| {
+        let (there, back) = gains(distance, near);
+        (key, there, back)
+    })
+}
+
+/// The key of each, and how near it is.
+#[allow(clippy::cast_precision_loss)] // small counts and days
+pub(crate) fn nearness<'a>(
+    choice: &'a Seen,
+    weight: f32,
+    before: impl Iterator<Item = &'a Seen>,
+    window: usize,
+) -> impl Iterator<Item = (u64, f32)> {
     let others = before.filter(|seen| seen.key != choice.key).take(window);
     others.enumerate().map(move |(distance, seen)| {
         let days = choice.ts.saturating_sub(seen.ts).max(0) as f32 / 86_400_000.0;
-        let near = weight / ((distance as f32 + 1.0) * (1.0 + days));
-        let next = if distance == 0 { near } else { 0.0 };
-        (seen.key, [next, near, 0.0, near], [0.0, 0.0, near, near])
+        (seen.key, weight / ((distance as f32 + 1.0) * (1.0 + days)))
     })
+}
+
+/// What the pairs from there to here and from here to there gain, by what is so near, so many places before.
+pub(crate) fn gains(distance: usize, near: f32) -> (Ways, Ways) {
+    let next = if distance == 0 { near } else { 0.0 };
+    ([next, near, 0.0, near], [0.0, 0.0, near, near])
 }
 
 /// Neighbours by item key.

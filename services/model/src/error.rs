@@ -1,5 +1,7 @@
 //! What can be wrong with a model, a payload or its settings.
 
+use schemas::checkpoint::shown;
+
 use crate::settings::Shape;
 
 /// Errors of this crate.
@@ -7,7 +9,10 @@ use crate::settings::Shape;
 pub enum Error {
     /// A payload's bytes are no safetensors file.
     #[error("the payload is no safetensors file: {0}")]
-    Safetensors(#[from] safetensors::SafeTensorError),
+    Safetensors(String),
+    /// A payload cannot be packed or unpacked.
+    #[error("the payload is not packed as it should be: {0}")]
+    Packed(std::io::Error),
     /// A tensor that a payload must hold is not there or has another type or shape.
     #[error("tensor `{tensor}` of the payload {problem}")]
     Tensor {
@@ -26,17 +31,23 @@ pub enum Error {
         /// What it was applied to.
         live: String,
     },
+    /// A version of a shop that had items has none.
+    #[error("it knows no item, and the live version does")]
+    Empty,
     /// The payload's metadata is not as this program writes it.
     #[error("the payload's metadata is not readable: {0}")]
     Metadata(String),
     /// The settings ask for another network than the version is of.
-    #[error("the version is of another network: set {0}, or start with a fresh topic prefix")]
+    #[error(
+        "the newest version is of another network: set {0} to go on from it; or, to learn anew from the oldest interaction \
+         that is still there, set trainer.anew = true"
+    )]
     Shape(Shape),
     /// The version holds vectors and no rows.
     #[error("a scorer holds its version to serve only; `thalweg checkpoints export` reads one that is whole")]
     ServesOnly,
     /// The optimiser's state does not load.
-    #[error("the optimiser's state does not load: {0}")]
+    #[error("the optimiser's state does not load ({0}): set trainer.anew = true to learn anew without it")]
     Optimizer(String),
     /// The device is not known or not compiled in.
     #[error("{0}")]
@@ -46,6 +57,13 @@ pub enum Error {
 impl Error {
     /// Says what is wrong with a tensor.
     pub(crate) fn tensor(tensor: &str, problem: impl Into<String>) -> Self {
-        Self::Tensor { tensor: tensor.to_owned(), problem: problem.into() }
+        Self::Tensor { tensor: shown(tensor), problem: problem.into() }
+    }
+}
+
+/// Its text may name tensors as a stranger wrote them.
+impl From<safetensors::SafeTensorError> for Error {
+    fn from(error: safetensors::SafeTensorError) -> Self {
+        Self::Safetensors(shown(&error.to_string()))
     }
 }

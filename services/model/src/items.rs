@@ -11,8 +11,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-pub(crate) use crate::block::{BLOCK, Entry, PROVEN, RowRef};
-use crate::block::{Block, Moved, Recency};
+pub(crate) use crate::block::{BLOCK, Entry, Moved, PROVEN, RowRef};
+use crate::block::{Block, Recency};
 use crate::keymap::{KeyMap, Plain};
 use crate::rows::RowEncoding;
 
@@ -58,8 +58,11 @@ pub(crate) struct Items {
     table: Option<RowEncoding>,
     index: Index,
     blocks: imbl::Vector<Arc<Block>>,
-    /// The lowest is taken first, so that a restored table goes on exactly like the one it was made from.
-    free: imbl::OrdSet<u32>,
+    /// Numbers of the blocks that have a free slot. The lowest slot is taken first, so that a restored table goes on exactly
+    /// like the one it was made from.
+    roomy: imbl::OrdSet<u32>,
+    /// What new blocks are at first: one for all, so that a table with few items in many slots takes little.
+    empty: Arc<Block>,
     /// Slots of the front.
     front: usize,
     /// How recently the items of the front were met, and their slots: the first is the one to make room.
@@ -74,19 +77,20 @@ impl Items {
             front,
             index: Index::default(),
             blocks: imbl::Vector::new(),
-            free: imbl::OrdSet::new(),
+            roomy: imbl::OrdSet::new(),
+            empty: Arc::new(Block::new(dim, None)),
             recency: imbl::OrdSet::new(),
         }
     }
 
     /// An empty table of the same kind.
     pub(crate) fn blank(&self) -> Self {
-        Self { table: self.table, ..Self::new(self.dim, self.front) }
+        Self { table: self.table, empty: Arc::clone(&self.empty), ..Self::new(self.dim, self.front) }
     }
 
     /// A table of vectors alone, to serve from.
     pub(crate) fn serving(dim: usize, front: usize, table: RowEncoding) -> Self {
-        Self { table: Some(table), ..Self::new(dim, front) }
+        Self { table: Some(table), empty: Arc::new(Block::new(dim, Some(table))), ..Self::new(dim, front) }
     }
 
     /// How vectors are held by a table that only serves.
@@ -199,10 +203,7 @@ impl Items {
 
     /// Puts an item into a free slot with a zero row; the caller sets the row next.
     pub(crate) fn insert(&mut self, entry: Entry) -> u32 {
-        if self.free.is_empty() {
-            self.grow();
-        }
-        let slot = *self.free.get_min().expect("the table has just grown");
+        let slot = self.lowest_free(self.slots()).unwrap_or_else(|| self.grow());
         self.occupy(slot, entry);
         slot
     }
@@ -212,25 +213,36 @@ impl Items {
         while self.blocks.len() * BLOCK <= slot as usize {
             self.grow();
         }
-        let free = self.free.contains(&slot);
+        let free = self.entry(slot).is_none();
         if free {
             self.occupy(slot, entry);
         }
         free
     }
 
-    fn grow(&mut self) {
-        let first = u32::try_from(self.blocks.len() * BLOCK).expect("max_items bounds the table");
-        self.blocks.push_back(Arc::new(Block::new(self.dim, self.table)));
-        self.free.extend((0..BLOCK as u32).map(|n| first + n));
+    /// The lowest free slot, if it lies before `end`.
+    fn lowest_free(&self, end: usize) -> Option<u32> {
+        let block = self.roomy.get_min().copied().filter(|block| (*block as usize) * BLOCK < end)?;
+        let n = self.blocks.get(block as usize)?.entries().position(|entry| entry.is_none())?;
+        Some(block * BLOCK as u32 + n as u32)
+    }
+
+    /// Adds a block; gives its first slot.
+    fn grow(&mut self) -> u32 {
+        let block = u32::try_from(self.blocks.len()).expect("max_items bounds the table");
+        self.blocks.push_back(Arc::clone(&self.empty));
+        self.roomy.insert(block);
+        block * BLOCK as u32
     }
 
     fn occupy(&mut self, slot: u32, entry: Entry) {
-        self.free.remove(&slot);
         self.index.insert(entry.key, slot, self.front);
         self.note(slot, None, Some(entry.recency()));
         let (block, n) = self.write(slot);
         *block.entry_mut(n) = Some(entry);
+        if block.entries().all(|entry| entry.is_some()) {
+            self.roomy.remove(&(slot / BLOCK as u32));
+        }
     }
 
     /// Keeps the order of the front when an item comes, goes or is seen again.
@@ -256,7 +268,7 @@ impl Items {
     /// now, and the item that it changed places with.
     pub(crate) fn promote(&mut self, slot: u32) -> (u32, Option<u64>) {
         let Some(own) = self.entry(slot).map(Entry::recency) else { return (slot, None) };
-        let free = self.free.get_min().copied().filter(|free| (*free as usize) < self.front);
+        let free = self.lowest_free(self.front);
         let oldest = self.recency.get_min().filter(|oldest| oldest.0 < own).map(|oldest| oldest.1);
         match free.or(oldest) {
             Some(to) if slot as usize >= self.front => {
@@ -281,7 +293,7 @@ impl Items {
         let (entry, moved) = block.take(n)?;
         self.note(slot, Some(entry.recency()), None);
         self.index.remove(entry.key, slot, self.front);
-        self.free.insert(slot);
+        self.roomy.insert(slot / BLOCK as u32);
         Some((entry, moved))
     }
 
@@ -297,6 +309,24 @@ impl Items {
         block.set(n, row);
     }
 
+    /// Takes an item out of its slot with all that is held of it, to be put elsewhere.
+    pub(crate) fn lift(&mut self, key: u64) -> Option<(Entry, Moved)> {
+        let slot = self.slot(key)?;
+        let lifted = self.take(slot);
+        self.shrink();
+        lifted
+    }
+
+    /// Puts what was lifted into a slot; false when another item is there.
+    pub(crate) fn put_at(&mut self, slot: u32, (entry, moved): (Entry, Moved)) -> bool {
+        let free = self.insert_at(slot, entry);
+        if free {
+            let (block, n) = self.write(slot);
+            block.put(n, moved);
+        }
+        free
+    }
+
     /// Frees an item's slot.
     pub(crate) fn remove(&mut self, key: u64) -> Option<Entry> {
         let slot = self.slot(key)?;
@@ -309,10 +339,7 @@ impl Items {
     fn shrink(&mut self) {
         while self.blocks.back().is_some_and(|block| block.keys().next().is_none()) {
             self.blocks.pop_back();
-            let first = self.blocks.len() * BLOCK;
-            for slot in (first..first + BLOCK).filter_map(|slot| u32::try_from(slot).ok()) {
-                self.free.remove(&slot);
-            }
+            self.roomy.remove(&u32::try_from(self.blocks.len()).expect("max_items bounds the table"));
         }
     }
 

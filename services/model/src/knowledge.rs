@@ -53,10 +53,13 @@ pub struct Knowledge {
 
 impl Knowledge {
     pub(crate) fn new(settings: Arc<Settings>, device: Device, origin: i64) -> Self {
-        let (encoder, ranker) = (
-            dense::seeded(&device, settings.seed, || Encoder::new(&settings, &device)),
-            dense::seeded(&device, settings.seed, || Ranker::new(&device)),
-        );
+        let encoder = dense::seeded(&device, settings.seed, || Encoder::new(&settings, &device));
+        let ranker = dense::seeded(&device, settings.seed, || Ranker::new(&device));
+        Self::with(settings, device, origin, (encoder, ranker))
+    }
+
+    /// Knows nothing, with a network that is there.
+    fn with(settings: Arc<Settings>, device: Device, origin: i64, (encoder, ranker): (Encoder, Ranker)) -> Self {
         Self {
             clock: Clock::new(origin, settings.popularity_half_lives_s),
             items: Items::new(settings.dim, settings.retrieval_items),
@@ -74,9 +77,9 @@ impl Knowledge {
         }
     }
 
-    /// Knows nothing, and holds vectors as this one does.
-    pub(crate) fn blank(&self, settings: Arc<Settings>, origin: i64) -> Self {
-        let blank = Self::new(settings, self.device.clone(), origin);
+    /// Knows nothing, has this network, and holds vectors as this one does.
+    pub(crate) fn blank(&self, settings: Arc<Settings>, origin: i64, network: (Encoder, Ranker)) -> Self {
+        let blank = Self::with(settings, self.device.clone(), origin, network);
         match self.items.table() {
             Some(table) => blank.serving(table),
             None => blank,
@@ -220,18 +223,22 @@ impl Knowledge {
         self.items.promote(slot).1
     }
 
-    /// Pairs a chosen item with the items chosen before it, nearest first, `weight` times; names each item whose list
-    /// changed.
-    pub(crate) fn pair(&mut self, history: &[Seen], choice: &Seen, weight: f32, mut touched: impl FnMut(u64)) {
-        let memory = self.settings.pair_memory();
+    /// Pairs a chosen item with the items chosen before it, nearest first, `weight` times; gives these and how near each was.
+    pub(crate) fn pair(&mut self, history: &[Seen], choice: &Seen, weight: f32) -> Vec<(u64, f32)> {
         // An item that went has no neighbours any more: nobody would remove them again.
         let before = history.iter().rev().filter(|seen| self.knows(seen));
-        let pairs: Vec<_> = covisitation::pairs_of(choice, weight, before, self.settings.covisitation_window).collect();
-        for (earlier, there, back) in pairs {
-            self.covisitation.add(earlier, choice.key, there, choice.ts, &memory);
-            self.covisitation.add(choice.key, earlier, back, choice.ts, &memory);
-            touched(earlier);
-            touched(choice.key);
+        let pairs: Vec<_> = covisitation::nearness(choice, weight, before, self.settings.covisitation_window).collect();
+        self.add_pairs(choice.key, choice.ts, &pairs);
+        pairs
+    }
+
+    /// Adds the pairs of a choice, nearest first.
+    pub(crate) fn add_pairs(&mut self, key: u64, ts: i64, pairs: &[(u64, f32)]) {
+        let memory = self.settings.pair_memory();
+        for (distance, (earlier, near)) in pairs.iter().enumerate() {
+            let (there, back) = covisitation::gains(distance, *near);
+            self.covisitation.add(*earlier, key, there, ts, &memory);
+            self.covisitation.add(key, *earlier, back, ts, &memory);
         }
     }
 

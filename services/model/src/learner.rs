@@ -4,12 +4,14 @@
 //! known before it, then counted and paired. Then encoder and ranker take one step each on the batch.
 //! Nothing is trained on before it is tested.
 
+mod changed;
 mod example;
 mod expiry;
 mod listing;
 mod training;
+mod trial;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rand::{RngExt, SeedableRng};
@@ -19,14 +21,14 @@ use schemas::{Interaction, Kind, Position, Source, key_of};
 
 use crate::candidates::{self, Candidate, Query};
 use crate::catalog::Catalog;
+use crate::dense::{self, Arrays};
 use crate::error::Error;
 use crate::features::Evidence;
 use crate::history::{Histories, Seen};
 use crate::items::Entry;
-use crate::keymap::KeySet;
 use crate::knowledge::Knowledge;
 use crate::negatives::Recent;
-use crate::payload::{Frozen, ItemColumns};
+use crate::payload::{Column, Frozen, ItemColumns, RowColumns};
 use crate::quality::{Prequential, SlidingPopularity, rank_of};
 use crate::replay::{Past, Replay};
 use crate::retrieval::retrieve;
@@ -34,8 +36,10 @@ use crate::served::Model;
 use crate::settings::Settings;
 use crate::since::Since;
 use crate::trainable::Trainable;
+use changed::Changed;
 use example::Example;
 
+pub(crate) use changed::{Carried, Choice};
 pub use example::{Observed, Positioned, TESTED_SLATE, Tested};
 pub(crate) use training::Unique;
 
@@ -62,17 +66,8 @@ pub struct Learner {
     started: bool,
     training_share: f64,
     changed: Changed,
-}
-
-/// What the next delta has to carry.
-#[derive(Debug, Default)]
-pub(crate) struct Changed {
-    pub(crate) items: KeySet,
-    pub(crate) pairs: KeySet,
-    pub(crate) sessions: BTreeSet<u64>,
-    pub(crate) content: KeySet,
-    pub(crate) removed: KeySet,
-    pub(crate) arrivals: BTreeMap<i64, u32>,
+    /// The dense weights as the versions have them.
+    published: (Arrays, Arrays),
 }
 
 impl Learner {
@@ -129,6 +124,7 @@ impl Learner {
             started,
             training_share: 1.0,
             changed: Changed::default(),
+            published: trainable.arrays(),
             knowledge,
             trainable,
         };
@@ -362,13 +358,13 @@ impl Learner {
         };
         let displaced = self.knowledge.count(slot, example.user, example.ts, example.weight);
         self.changed.items.extend(displaced.into_iter().chain([key]));
-        let pairs = &mut self.changed.pairs;
         let choice = Seen { key, kind: example.kind, ts: example.ts };
-        self.knowledge.pair(&example.history, &choice, example.weight, |touched| {
-            pairs.insert(touched);
-        });
+        let pairs = self.knowledge.pair(&example.history, &choice, example.weight);
         let bounds = self.knowledge.settings.session_bounds();
-        self.changed.sessions.extend(self.knowledge.sessions.note(example.user, key, example.ts, &bounds));
+        self.knowledge.sessions.note(example.user, key, example.ts, &bounds);
+        if !self.changed.is_much() {
+            self.changed.choices.push(Choice { user: example.user, key, ts: example.ts, pairs });
+        }
         self.popularity.record(key);
         self.recent.remember(key);
     }
@@ -378,30 +374,50 @@ impl Learner {
     /// A version shares the learner's tables. A delta copies the items that changed, though, which takes a moment for each:
     /// sharing their table would cost the learner a copy of every block that it writes to while the delta is encoded, and it
     /// writes to items all over the front. Where more changed than the front holds, as after a bulk of catalog records,
-    /// it shares that table, too.
+    /// it shares that table, too. Where so much changed that a delta would be the larger one, it is a snapshot.
     ///
     /// # Errors
     /// When the optimisers' states cannot be written.
     pub fn freeze(&mut self, kind: PayloadKind) -> Result<Frozen, Error> {
-        let changed = std::mem::take(&mut self.changed);
+        let kind = if self.changed.is_much() { PayloadKind::Snapshot } else { kind };
+        let tolerance = self.knowledge.settings.delta_tolerance;
+        let exact = kind == PayloadKind::Snapshot || tolerance <= 0.0;
+        let changed = self.changed.take(kind, tolerance, &self.knowledge);
         let mut knowledge = self.knowledge.clone();
-        let copied = kind == PayloadKind::Delta && changed.items.len() <= knowledge.settings.retrieval_items;
+        let few = changed.items.len().max(changed.rows.len()) <= knowledge.settings.retrieval_items;
+        let copied = kind == PayloadKind::Delta && few;
         if copied {
             knowledge.items = knowledge.items.blank();
         }
+        let table = &self.knowledge.items;
         Ok(Frozen {
             kind,
             knowledge,
-            items: copied.then(|| ItemColumns::of(&self.knowledge.items, changed.items.iter().copied().collect())),
-            slots: self.knowledge.items.slots(),
-            arrays: self.trainable.arrays(),
-            optimizers: self.trainable.optimizer_states()?,
+            items: copied.then(|| ItemColumns::of(table, changed.items.clone())),
+            rows: copied.then(|| RowColumns::of(table, &changed.rows)),
+            slots: table.slots(),
+            dense: self.dense_columns(exact),
+            optimizers: exact.then(|| self.trainable.optimizer_states()).transpose()?,
             steps: self.steps,
             through: self.through.clone(),
             recent_quality: self.quality.recent(),
             overall_quality: self.quality.overall(),
             changed,
         })
+    }
+
+    /// The dense weights, whole or as what they moved by; from then on the versions have them.
+    fn dense_columns(&mut self, exact: bool) -> Vec<Column> {
+        let (encoder, ranker) = self.trainable.arrays();
+        let published = (&mut self.published.0, &mut self.published.1);
+        [("encoder", encoder, published.0), ("ranker", ranker, published.1)]
+            .into_iter()
+            .flat_map(
+                |(prefix, now, published)| {
+                    if exact { dense::whole(prefix, now, published) } else { dense::moved(prefix, &now, published) }
+                },
+            )
+            .collect()
     }
 }
 

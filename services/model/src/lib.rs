@@ -41,7 +41,7 @@ pub use error::Error;
 pub use history::{Histories, History, Seen, remember};
 pub use knowledge::Knowledge;
 pub use learner::{Learner, Observed, Positioned, TESTED_SLATE, Tested};
-pub use payload::{Frozen, Payload};
+pub use payload::{Frozen, Payload, pack, unpack};
 pub use quality::{Figures, Prequential, Rank, SlidingPopularity, rank_of};
 pub use rows::RowEncoding;
 pub use served::{Model, Scored, UserView};

@@ -15,8 +15,8 @@ use crate::error::Error;
 use crate::features::Evidence;
 use crate::history::Seen;
 use crate::knowledge::Knowledge;
-use crate::learner::Changed;
-use crate::payload::{Frozen, Payload};
+use crate::learner::Carried;
+use crate::payload::{Frozen, Payload, unpack};
 use crate::popularity::{HALF_LIVES, log_shares};
 use crate::ranker::Ranker;
 use crate::retrieval::retrieve;
@@ -135,16 +135,19 @@ impl Model {
 
     fn frozen(&self) -> Result<Frozen, Error> {
         let knowledge = self.whole()?.clone();
+        let encoder = dense::whole("encoder", dense::export(&knowledge.encoder), &mut Default::default());
+        let ranker = dense::whole("ranker", dense::export(&knowledge.ranker), &mut Default::default());
         Ok(Frozen {
             kind: PayloadKind::Snapshot,
-            arrays: (dense::export(&knowledge.encoder), dense::export(&knowledge.ranker)),
-            optimizers: (*self.optimizers).clone(),
+            dense: [encoder, ranker].concat(),
+            optimizers: Some((*self.optimizers).clone()),
             steps: self.steps,
             through: self.manifest().map(|manifest| manifest.through.clone()).unwrap_or_default(),
             recent_quality: Default::default(),
             overall_quality: Default::default(),
-            changed: Changed::default(),
+            changed: Carried::default(),
             items: None,
+            rows: None,
             slots: knowledge.items.slots(),
             knowledge,
         })
@@ -158,7 +161,7 @@ impl Model {
         self.steps
     }
 
-    /// The version that `manifest` and its payload make of this one. This one stays as it is.
+    /// The version that `manifest` and its payload, packed or not, make of this one. This one stays as it is.
     ///
     /// # Errors
     /// When the payload is not readable, or is a delta on another version than this.
@@ -171,30 +174,37 @@ impl Model {
                 live: name(self.version()),
             });
         }
-        let payload = Payload::open(payload)?;
+        let payload = unpack(payload)?;
+        let payload = Payload::open(&payload)?;
+        payload.check(Some(manifest))?;
         let metadata = payload.metadata.clone();
         let settings = Arc::new(metadata.settings);
-        let fits = manifest.kind == PayloadKind::Snapshot || settings.shape() == self.knowledge.settings.shape();
-        if !fits || settings.dim == 0 || settings.heads == 0 || !settings.dim.is_multiple_of(settings.heads) {
-            return Err(Error::tensor("metadata", "asks for a network of another shape, or of none"));
+        if manifest.kind == PayloadKind::Delta && settings.shape() != self.knowledge.settings.shape() {
+            return Err(Error::tensor("metadata", "asks for a network of another shape"));
         }
+        // The network first: it is no larger than the payload's own arrays, or refused before any of it is made.
+        let (encoder, ranker) = payload.dense(&self.knowledge)?;
+        let plain = &self.knowledge.device;
+        let network =
+            (dense::import(Encoder::new(&settings, plain), encoder)?, dense::import(Ranker::new(plain), ranker)?);
         let mut knowledge = match manifest.kind {
-            PayloadKind::Snapshot => self.knowledge.blank(Arc::clone(&settings), metadata.origin),
-            PayloadKind::Delta => self.knowledge.clone(),
+            PayloadKind::Snapshot => self.knowledge.blank(Arc::clone(&settings), metadata.origin, network),
+            PayloadKind::Delta => {
+                let mut knowledge = self.knowledge.clone();
+                (knowledge.encoder, knowledge.ranker) = network;
+                knowledge
+            }
         };
         knowledge.set_settings(Arc::clone(&settings));
         knowledge.clock.origin = metadata.origin;
         payload.merge_into(&mut knowledge)?;
-        let (encoder, ranker) = payload.dense()?;
-        let plain = &knowledge.device;
-        knowledge.encoder = dense::import(Encoder::new(&settings, plain), encoder)?;
-        knowledge.ranker = dense::import(Ranker::new(plain), ranker)?;
         knowledge.now = metadata.now;
         knowledge.interactions = metadata.interactions;
+        probe(&knowledge)?;
         Ok(Self {
             knowledge,
             manifest: Some(Arc::new(manifest.clone())),
-            optimizers: Arc::new(payload.optimizers()?),
+            optimizers: payload.optimizers()?.map_or_else(|| Arc::clone(&self.optimizers), Arc::new),
             steps: metadata.steps,
         })
     }
@@ -397,4 +407,18 @@ impl Model {
             })
             .collect()
     }
+}
+
+/// Tries the network before it is served: weights that are finite, each by itself, may still make scores that are not.
+fn probe(knowledge: &Knowledge) -> Result<(), Error> {
+    let newest = knowledge.newest.iter().rev().take(knowledge.settings.history);
+    let history: Vec<Seen> =
+        newest.map(|(_, key)| Seen { key: *key, kind: schemas::Kind::View, ts: knowledge.now }).collect();
+    let user = knowledge.encode(&[(&history, knowledge.now)]);
+    let extremes = [0.0, 16.0, -16.0].map(candidates::probe);
+    let scores = candidates::score(knowledge, &[extremes.to_vec()]);
+    if user.iter().chain(scores.iter().flatten()).all(|x| x.is_finite()) {
+        return Ok(());
+    }
+    Err(Error::tensor("encoder", "or the ranker's gives scores that are not finite"))
 }

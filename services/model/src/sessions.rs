@@ -12,7 +12,7 @@ use crate::history::{PROBATION, Seen, last_chosen};
 use crate::keymap::{KeyMap, Plain};
 
 /// Items of a session that are kept, its first ones: a basket of a wholesaler has a hundred.
-const SESSION_ITEMS: usize = 128;
+pub(crate) const SESSION_ITEMS: usize = 128;
 /// The user's last items that are compared.
 const QUERY_ITEMS: usize = 10;
 /// Each step back in the user's session counts so much less.

@@ -3,6 +3,8 @@
 //! Item rows stay on the host. A step gathers the unique rows of its batch into one leaf tensor, runs
 //! the network on it and hands the leaf's gradient back: its cost does not depend on the catalog.
 
+use std::panic::AssertUnwindSafe;
+
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
@@ -86,7 +88,12 @@ impl Trainable {
             if bytes.is_empty() {
                 return Ok(optimizer);
             }
-            optimizer.from_bytes(Bytes::from_bytes_vec(bytes)).map_err(|e| Error::Optimizer(e.to_string()))
+            // The bytes may be a stranger's, and Burn trusts them: what it does not bear is no state, and no end of ours.
+            let load = AssertUnwindSafe(|| optimizer.from_bytes(Bytes::from_bytes_vec(bytes)));
+            match std::panic::catch_unwind(load) {
+                Ok(loaded) => loaded.map_err(|e| Error::Optimizer(schemas::checkpoint::shown(&e.to_string()))),
+                Err(_) => Err(Error::Optimizer("it is not one".to_owned())),
+            }
         };
         self.encoder_optimizer = load(self.encoder_optimizer, states.encoder)?;
         self.ranker_optimizer = load(self.ranker_optimizer, states.ranker)?;

@@ -1,15 +1,17 @@
 //! Follows the topic `checkpoints`: assembles versions, makes models of them on a thread, swaps them in.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics::counter;
 use model::checkpoint::{Assembler, Outcome};
 use model::{Error as Unfit, Model};
-use runtime::kafka::{Reader, Record};
+use runtime::config::Kafka;
+use runtime::kafka::{Bookmark, From, Positions, Reader, Record};
 use runtime::{Context, Latency};
-use schemas::checkpoint::{CHUNK_CHECKSUM, Part, PayloadKind, parse_key};
-use schemas::{Manifest, VersionId};
+use schemas::checkpoint::{CHUNK_CHECKSUM, Claim, PayloadKind};
+use schemas::{Manifest, Topic, Topics, VersionId};
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
@@ -24,29 +26,67 @@ const BATCH: usize = 16;
 /// While catching up, deltas wait in so many bytes for the next snapshot, which would make them needless.
 const HELD_BYTES: usize = 256 << 20;
 
-/// Reads the log of versions from its beginning and follows it until drained.
+/// The log of versions, opened at the newest snapshot but one if its place is known.
+#[derive(Debug)]
+pub(crate) struct Log {
+    reader: Reader,
+    topic: String,
+    /// The claim before the place where it was opened; `None` at its beginning.
+    behind: Option<Claim>,
+}
+
+impl Log {
+    pub(crate) async fn open(kafka: &Kafka, ctx: &Context) -> Result<Self, Error> {
+        let topics = Topics::new(&kafka.topic_prefix);
+        let (topic, group) = (topics.name(Topic::Checkpoints), topics.snapshot_group());
+        let bookmark = Bookmark::find(kafka, ctx.name(), &group, &topic).await;
+        let (from, behind) = match bookmark.and_then(|mark| Some((mark.offset, Claim::noted(&mark.note)?))) {
+            Some((at, claim)) => (From::At(Positions::from([(0, at)])), Some(claim)),
+            None => (From::Beginning, None),
+        };
+        Ok(Self { reader: Reader::open(kafka, &topic, from, ctx).await?, topic, behind })
+    }
+}
+
+/// Reads the log of versions and follows it until drained.
 ///
 /// `loaded` is told once everything that was there at the start is live or refused.
 pub(crate) async fn follow(
-    mut reader: Reader,
+    log: Log,
+    kafka: Kafka,
     slot: Arc<Slot>,
     loaded: oneshot::Sender<()>,
     ctx: Context,
 ) -> Result<(), Error> {
-    let end = reader.end().await?;
-    let mut follower = Follower::new(slot, ctx);
+    let Log { mut reader, topic, behind } = log;
+    let mut in_the_middle = behind.is_some();
+    let assembler = behind.map_or_else(Assembler::default, Assembler::behind);
+    let mut follower = Follower::new(Arc::clone(&slot), assembler, ctx.clone());
+    let mut end = reader.end().await?;
     let mut loaded = Some(loaded);
     while let Some(batch) = reader.next_batch(BATCH, Duration::from_millis(200)).await? {
         for record in batch.records {
-            follower.take(record).await?;
+            follower.take(record, &reader).await?;
         }
         if loaded.is_some() && reader.is_at(&end) {
-            follower.caught_up().await?;
+            if !follower.caught_up().await? && std::mem::take(&mut in_the_middle) {
+                warn!(topic, "nothing is usable from the newest snapshots on; reading from the beginning");
+                reader = Reader::open(&kafka, &topic, From::Beginning, &ctx).await?;
+                end = reader.end().await?;
+                follower = Follower::new(Arc::clone(&slot), Assembler::default(), ctx.clone());
+                continue;
+            }
             loaded.take().map(|loaded| loaded.send(()));
         }
     }
     Ok(())
 }
+
+/// How often a swap, and a refusal of one kind, is told.
+const ANNOUNCE_EVERY: Duration = Duration::from_secs(60);
+/// How often it is asked whether the topic was emptied, and how long an answer may take.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+const QUESTION: Duration = Duration::from_secs(2);
 
 type Version = (Manifest, Vec<u8>);
 
@@ -63,6 +103,13 @@ struct Follower {
     waiting: bool,
     /// Offset after the last record.
     next: i64,
+    /// Offset of the last record that counted.
+    counted: i64,
+    /// When it was asked last whether the topic was emptied.
+    asked: Option<Instant>,
+    told: Told,
+    /// When a swap was told last: one a second is no news.
+    announced: Option<Instant>,
     worker: Worker,
     load: Latency,
     freshness: Latency,
@@ -70,15 +117,19 @@ struct Follower {
 }
 
 impl Follower {
-    fn new(slot: Arc<Slot>, ctx: Context) -> Self {
+    fn new(slot: Arc<Slot>, assembler: Assembler, ctx: Context) -> Self {
         Self {
-            assembler: Assembler::default(),
+            assembler,
             newest: slot.load().model.clone(),
             slot,
             before: None,
             held: Some(Vec::new()),
             waiting: false,
             next: 0,
+            counted: -1,
+            asked: None,
+            told: Told::default(),
+            announced: None,
             worker: Worker::in_background("scorer-versions", &ctx),
             load: ctx.latency(LOAD),
             freshness: ctx.latency(MODEL_FRESHNESS),
@@ -86,31 +137,49 @@ impl Follower {
         }
     }
 
-    async fn take(&mut self, record: Record) -> Result<(), Error> {
+    async fn take(&mut self, record: Record, reader: &Reader) -> Result<(), Error> {
         if record.offset < self.next {
             // Epochs begin anew with a new topic: by the old one's, everything on it would be a superseded trainer's.
             warn!(offset = record.offset, "the topic checkpoints was made anew; following it from its beginning");
-            self.assembler = Assembler::default();
+            (self.assembler, self.counted) = (Assembler::default(), -1);
         }
-        self.next = record.offset + 1;
-        let checksum = record.header(CHUNK_CHECKSUM).cloned();
-        match self.assembler.push(&record.key, record.value, checksum.as_deref()) {
+        self.next = record.offset.saturating_add(1);
+        let mut outcome = self.push(&record);
+        if matches!(outcome, Outcome::Stale(_)) && self.was_emptied(reader).await {
+            // The same after it was emptied: whoever claimed since found nothing to claim above.
+            warn!(offset = record.offset, "the topic checkpoints was emptied; following it from here");
+            (self.assembler, self.counted) = (Assembler::default(), -1);
+            outcome = self.push(&record);
+        }
+        if !matches!(outcome, Outcome::Stale(_) | Outcome::Refused { .. }) {
+            self.counted = record.offset;
+        }
+        match outcome {
             Outcome::Nothing => {}
             Outcome::Whole(manifest, payload) => self.whole(manifest, payload).await?,
-            Outcome::Refused { version, reason } => refused("torn", version, &reason),
+            Outcome::Refused { version, reason } => self.told.refused("torn", version, &reason),
             Outcome::Claimed(claim) => info!(epoch = claim.epoch, trainer = claim.trainer, "a trainer claimed the log"),
             Outcome::Stale(version) => {
                 counter!(VERSIONS_REFUSED, "reason" => "epoch").increment(1);
-                let (live, offset) = (self.assembler.epoch(), record.offset);
-                if version.epoch < live && is_claim(&record.key) {
-                    // A trainer claims above every record that it finds: it found an emptied topic.
-                    warn!(%version, live, offset, "a trainer began with a lower epoch than ours; restart the scorers to follow it");
-                } else {
-                    debug!(%version, offset, "ignored a record of a superseded trainer"); // I9
-                }
+                debug!(%version, offset = record.offset, "ignored a record of a superseded trainer"); // I9
             }
         }
         Ok(())
+    }
+
+    fn push(&mut self, record: &Record) -> Outcome {
+        let checksum = record.header(CHUNK_CHECKSUM).cloned();
+        self.assembler.push(&record.key, record.value.clone(), checksum.as_deref())
+    }
+
+    /// Whether all that counted so far is gone from the topic. Asked of the broker only when something does not count.
+    async fn was_emptied(&mut self, reader: &Reader) -> bool {
+        if self.counted < 0 || self.asked.is_some_and(|asked| asked.elapsed() < ASK_EVERY) {
+            return false;
+        }
+        self.asked = Some(Instant::now());
+        let Ok(Ok(beginning)) = tokio::time::timeout(QUESTION, reader.beginning()).await else { return false };
+        beginning.get(&0).is_some_and(|beginning| *beginning > self.counted)
     }
 
     async fn whole(&mut self, manifest: Manifest, payload: Vec<u8>) -> Result<(), Error> {
@@ -143,15 +212,17 @@ impl Follower {
         Ok(())
     }
 
-    /// Everything that was there at the start has been read.
-    async fn caught_up(&mut self) -> Result<(), Error> {
+    /// Everything that was there at the start has been read; whether a version of it is live.
+    async fn caught_up(&mut self) -> Result<bool, Error> {
         self.apply_held().await?;
         self.held = None;
-        match self.newest.version() {
-            Some(_) => self.go_live(),
-            None => info!("no version is published yet"),
+        let some = self.newest.version().is_some();
+        if some {
+            self.go_live();
+        } else {
+            info!("no version is usable yet");
         }
-        Ok(())
+        Ok(some)
     }
 
     /// Makes the next version of the newest; false, and nothing changed, if it does not fit.
@@ -159,15 +230,21 @@ impl Follower {
         let (newest, before) = (self.newest.clone(), self.before.take());
         let started = Instant::now();
         let version = manifest.version;
+        let may_be_empty = newest.knowledge().items() == 0 || self.assembler.claim().is_some_and(|claim| claim.anew);
         let made = self.worker.run(move || {
             drop(before);
-            newest.apply(&manifest, &payload)
+            newest.apply(&manifest, &payload).and_then(|next| match next.knowledge().items() {
+                0 if !may_be_empty => Err(Unfit::Empty),
+                _ => Ok(next),
+            })
         });
         match made.await? {
             Ok(next) => {
                 self.load.record(started.elapsed());
                 self.newest = next;
-                self.waiting = false;
+                if std::mem::take(&mut self.waiting) {
+                    info!(%version, "the chain of versions goes on");
+                }
                 Ok(true)
             }
             Err(error @ Unfit::Parent { .. }) => {
@@ -175,13 +252,13 @@ impl Follower {
                 if self.waiting || self.newest.version().is_none() {
                     debug!(%error, "waiting for a snapshot");
                 } else {
-                    warn!(%error, "waiting for a snapshot");
+                    warn!(%error, "the chain of versions is broken; the live one keeps serving until the next snapshot");
                 }
                 self.waiting = true;
                 Ok(false)
             }
             Err(error) => {
-                refused("payload", Some(version), &error.to_string());
+                self.told.refused("payload", Some(version), &error.to_string());
                 Ok(false)
             }
         }
@@ -191,13 +268,15 @@ impl Follower {
     fn go_live(&mut self) {
         let Some(manifest) = self.newest.manifest() else { return };
         let now = self.ctx.now();
-        info!(
-            version = %manifest.version,
-            parent = manifest.parent.map(tracing::field::display),
-            interactions = manifest.interactions,
-            age_ms = now - manifest.made_at,
-            "swapped checkpoint"
-        );
+        let (version, age_ms) = (manifest.version, now.saturating_sub(manifest.made_at));
+        let interactions = manifest.interactions;
+        // Each second one: what an operator wants to see is that they come, and each that a scorer could start from.
+        if manifest.kind == PayloadKind::Snapshot || self.announced.is_none_or(|at| at.elapsed() >= ANNOUNCE_EVERY) {
+            info!(%version, interactions, age_ms, "swapped checkpoint");
+            self.announced = Some(Instant::now());
+        } else {
+            debug!(%version, interactions, age_ms, "swapped checkpoint");
+        }
         self.before = Some(self.slot.swap(self.newest.clone(), now));
         self.ctx.set("model", Ok(()));
         counter!(VERSIONS_SWAPPED).increment(1);
@@ -207,19 +286,28 @@ impl Follower {
     fn measure(&self) {
         let now = self.ctx.now();
         for (arrived_at, count) in self.newest.manifest().into_iter().flat_map(|manifest| &manifest.arrivals) {
-            let age = u64::try_from(now - arrived_at).unwrap_or(0); // clocks of two machines may differ
+            let age = u64::try_from(now.saturating_sub(*arrived_at)).unwrap_or(0); // clocks of two machines may differ
             self.freshness.record_n(Duration::from_millis(age), u64::from(*count));
         }
     }
 }
 
-fn is_claim(key: &[u8]) -> bool {
-    parse_key(key).is_ok_and(|(_, part)| part == Part::Claim)
+/// What was told of refusals: of a flood of one kind, one a minute says enough.
+#[derive(Debug, Default)]
+struct Told {
+    last: BTreeMap<&'static str, Instant>,
 }
 
-/// A version must not be used; the live one keeps serving (I4).
-fn refused(why: &'static str, version: Option<VersionId>, reason: &str) {
-    counter!(VERSIONS_REFUSED, "reason" => why).increment(1);
-    let version = version.map(tracing::field::display);
-    warn!(version, reason, "refused a checkpoint; the live one keeps serving");
+impl Told {
+    /// A version must not be used; the live one keeps serving (I4).
+    fn refused(&mut self, why: &'static str, version: Option<VersionId>, reason: &str) {
+        counter!(VERSIONS_REFUSED, "reason" => why).increment(1);
+        let version = version.map(tracing::field::display);
+        if self.last.get(why).is_some_and(|at| at.elapsed() < ANNOUNCE_EVERY) {
+            debug!(version, reason, "refused a checkpoint; the live one keeps serving");
+        } else {
+            warn!(version, reason, "refused a checkpoint; the live one keeps serving");
+            self.last.insert(why, Instant::now());
+        }
+    }
 }

@@ -78,8 +78,8 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
     ctx.set("caught-up", Err("reading checkpoints and the catalog".to_owned()));
     metrics::describe();
     let topics = Topics::new(&kafka.topic_prefix);
-    let [events, interactions, checkpoints, items] =
-        [Topic::Events, Topic::Interactions, Topic::Checkpoints, Topic::Items].map(|topic| topics.name(topic));
+    let [events, interactions, items] =
+        [Topic::Events, Topic::Interactions, Topic::Items].map(|topic| topics.name(topic));
     let partitions = admin::check_equal_partitions(&kafka, &[&events, &interactions]).await?;
     let keys = Keys::new(&redis.key_prefix);
     let redis = match Redis::connect_patiently(&redis, &ctx).await {
@@ -97,8 +97,8 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
         foreign: Foreign::default(),
     });
     let (versions_loaded, versions) = oneshot::channel();
-    let reader = Reader::open(&kafka, &checkpoints, From::Beginning, &ctx).await?;
-    ctx.spawn("checkpoints", checkpoints::follow(reader, Arc::clone(&sources.slot), versions_loaded, ctx.clone()));
+    let (log, slot) = (checkpoints::Log::open(&kafka, &ctx).await?, Arc::clone(&sources.slot));
+    ctx.spawn("checkpoints", checkpoints::follow(log, kafka.clone(), slot, versions_loaded, ctx.clone()));
     let (catalog_loaded, items_read) = oneshot::channel();
     let (delisted, mut delistings) = mpsc::channel(DELISTINGS);
     let reader = Reader::open(&kafka, &items, From::Beginning, &ctx).await?;

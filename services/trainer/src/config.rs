@@ -41,6 +41,8 @@ pub struct Trainer {
     pub snapshot_after_deltas: f64,
     /// Snapshots that stay on the topic, with their deltas.
     pub keep_snapshots: usize,
+    /// Begin with nothing where no version can be gone on from.
+    pub anew: bool,
     /// Interactions per partition read again at the start to rebuild histories.
     pub history_window: u64,
     /// Ready when this many messages behind or fewer.

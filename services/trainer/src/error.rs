@@ -2,7 +2,7 @@
 
 use runtime::TaskError;
 use runtime::kafka::KafkaError;
-use schemas::checkpoint::Claim;
+use schemas::checkpoint::{Claim, VersionId};
 
 /// Ends the service. A version or record that is not usable is no error: it is counted, logged and skipped.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +61,40 @@ pub enum Error {
         bytes: u64,
         /// The limit.
         most: u64,
+    },
+    /// Nobody would take it: the learner's state is spoiled. Its state and offsets agree in versions alone, so the way back to
+    /// a good one is a start.
+    #[error(
+        "version {version} was not published, because no scorer may serve it; the last good one stays. Start the trainer \
+         again: it goes on from there. If it ends here again, lower model.row_learning_rate and model.dense_learning_rate"
+    )]
+    Unfit {
+        /// Its name.
+        version: VersionId,
+        /// What is wrong with it.
+        source: model::Error,
+    },
+    /// There are versions, and none that this trainer can go on from.
+    #[error(
+        "{topic} holds versions up to {newest}, and none that this trainer can go on from ({reason}). Beginning with nothing \
+         would put an empty model in the place of a good one. Start the program or the settings that wrote them; or, to \
+         learn anew from the oldest interaction that is still there, set trainer.anew = true"
+    )]
+    Unusable {
+        /// Name of the topic `checkpoints`.
+        topic: String,
+        /// The newest version found.
+        newest: VersionId,
+        /// Why it cannot be used.
+        reason: String,
+    },
+    /// Somebody wrote claims up to the last epoch.
+    #[error(
+        "no epoch is left to claim on {topic}: stop trainer and scorers, delete the topic, and create it with `thalweg topics apply`"
+    )]
+    Epochs {
+        /// Name of the topic `checkpoints`.
+        topic: String,
     },
     /// A record of ours does not serialise: a fault of the program.
     #[error("cannot write a manifest or claim")]

@@ -29,6 +29,8 @@ pub(crate) struct Intake {
     linger: Duration,
     pending: Vec<Record>,
     first: Option<Instant>,
+    /// Where the topic ended at our start.
+    start: Positions,
 }
 
 impl Intake {
@@ -57,6 +59,7 @@ impl Intake {
             linger: trainer.linger,
             pending: Vec::new(),
             first: None,
+            start: ends,
         })
     }
 
@@ -82,6 +85,11 @@ impl Intake {
     fn take(&mut self) -> Vec<Record> {
         self.first = None;
         std::mem::take(&mut self.pending)
+    }
+
+    /// Whether all that was there at our start was handed out.
+    pub(crate) fn is_past_start(&self) -> bool {
+        self.pending.is_empty() && self.reader.is_at(&self.start)
     }
 
     /// Messages not yet read; `None` while Kafka is away.

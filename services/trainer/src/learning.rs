@@ -38,7 +38,7 @@ impl Learning {
     /// Checks that a learner with these settings can go on from `model`.
     pub(crate) async fn check(settings: &Settings, model: &Model, ctx: &Context) -> Result<(), Error> {
         let (settings, model) = (settings.clone(), model.clone());
-        let trial = ctx.spawn_thread("learner-check", move || Learner::restore(settings, &model).map(|_| ()));
+        let trial = ctx.spawn_thread("learner-check", move || Learner::try_on(settings, &model));
         Ok(trial.join().await??)
     }
 

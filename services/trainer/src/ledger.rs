@@ -16,6 +16,15 @@ struct Records {
     manifest: bool,
     /// A whole snapshot, which a reader can start from.
     snapshot: bool,
+    /// It was read, or is of a superseded trainer. What has a manifest and could not be read is never deleted: another
+    /// program may have written it, and be started again.
+    known: bool,
+}
+
+impl Records {
+    fn may_go(&self) -> bool {
+        self.known || !self.manifest
+    }
 }
 
 impl Ledger {
@@ -43,10 +52,24 @@ impl Ledger {
         records.manifest = true;
         records.chunks.extend(0..chunks);
         records.snapshot = kind == PayloadKind::Snapshot;
+        records.known = true;
+    }
+
+    /// Takes note that nobody will ever use a version: its trainer was superseded.
+    pub(crate) fn superseded(&mut self, version: VersionId) {
+        if let Some(records) = self.versions.get_mut(&version) {
+            records.known = true;
+        }
+    }
+
+    /// The newest version that has a manifest.
+    pub(crate) fn newest(&self) -> Option<VersionId> {
+        self.versions.iter().rev().find(|(_, records)| records.manifest).map(|(version, _)| *version)
     }
 
     /// Forgets what is older than the newest `keep` snapshots and gives the keys to delete: of each version first the
-    /// manifest, so that no reader sees one whose chunks are gone. Torn versions that old go as well.
+    /// manifest, so that no reader sees one whose chunks are gone. Chunks that old without a manifest go as well; what has one and could
+    /// not be read stays.
     pub(crate) fn retire(&mut self, keep: usize) -> Vec<String> {
         let mut retired = std::mem::take(&mut self.versions);
         if let Some(n) = keep.checked_sub(1) {
@@ -57,6 +80,8 @@ impl Ledger {
             };
             self.versions = retired.split_off(&oldest);
         }
+        let unread = retired.extract_if(.., |_, records| !records.may_go()).collect::<Vec<_>>();
+        self.versions.extend(unread);
         let keys = |(version, records): (VersionId, Records)| {
             let manifest = records.manifest.then(|| key(version, Part::Manifest));
             manifest.into_iter().chain(records.chunks.into_iter().map(move |n| key(version, Part::Chunk(n))))
@@ -116,6 +141,22 @@ mod tests {
         let mut ledger = ledger(&[(id(1, 1), PayloadKind::Snapshot), (id(2, 1), PayloadKind::Snapshot)]);
         ledger.note(id(1, 1), Part::Manifest, true);
         assert_eq!(ledger.retire(1), ["000001-00000001/0000"], "a trainer was killed while it deleted");
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_never_deleted() {
+        let mut ledger = ledger(&[(id(1, 1), PayloadKind::Snapshot)]);
+        for n in 2..4 {
+            ledger.note(id(1, n), Part::Chunk(0), false);
+            ledger.note(id(1, n), Part::Manifest, false);
+        }
+        ledger.superseded(id(1, 3));
+        assert_eq!(ledger.newest(), Some(id(1, 3)));
+        (1..4).for_each(|n| ledger.whole(id(2, n), PayloadKind::Snapshot, 1));
+        let gone = ledger.retire(2);
+        assert!(!gone.iter().any(|key| key.starts_with("000001-00000002")), "{gone:?}");
+        assert!(gone.iter().any(|key| key.starts_with("000001-00000003")), "a superseded trainer's goes: {gone:?}");
+        assert!(ledger.retire(0).iter().all(|key| !key.starts_with("000001")));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! Its decisions are pure: when a version is due ([`schedule`]), what may be deleted ([`ledger`]), what is remembered and
 //! what is trained on ([`histories`]), which version to continue from ([`restore`]).
 
+mod bookmarks;
 mod catalog;
 pub mod config;
 pub mod error;

@@ -28,6 +28,10 @@ pub const CATALOG: &str = "trainer_catalog_records_total";
 pub const CATALOG_REFUSED: &str = "trainer_catalog_refused_total";
 /// Versions found on `checkpoints` that are not usable.
 pub const VERSIONS_REFUSED: &str = "trainer_versions_refused_total";
+/// Versions of ours that no reader would have taken: not published.
+pub const VERSIONS_UNFIT: &str = "trainer_versions_unfit_total";
+/// Times `checkpoints` was found emptied or made anew, and a snapshot was published under a fresh claim.
+pub const CLAIMED_AGAIN: &str = "trainer_claimed_again_total";
 /// Versions published, by `kind`.
 pub const VERSIONS_PUBLISHED: &str = "trainer_versions_published_total";
 /// Bytes of their payloads, by `kind`.
@@ -67,6 +71,8 @@ pub(crate) fn describe() {
         (CATALOG, "Records of the catalog taken in."),
         (CATALOG_REFUSED, "Records on items that are no item."),
         (VERSIONS_REFUSED, "Versions found on checkpoints that are not usable."),
+        (VERSIONS_UNFIT, "Versions of ours that no reader would have taken: not published."),
+        (CLAIMED_AGAIN, "Times checkpoints was found emptied or made anew, and claimed again."),
     ];
     for (name, what) in counters {
         describe_counter!(name, what);

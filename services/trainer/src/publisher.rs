@@ -3,14 +3,16 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use model::Frozen;
+use metrics::counter;
 use model::checkpoint::{MAX_PAYLOAD_BYTES, Record, manifest_record, split};
+use model::{Frozen, Payload, pack};
 use runtime::Context;
 use runtime::kafka::{Outgoing, Producer};
 use schemas::checkpoint::{CHUNK_CHECKSUM, Manifest};
 
 use crate::error::Error;
 use crate::learning::Freezing;
+use crate::metrics::VERSIONS_UNFIT;
 use crate::schedule::Order;
 
 /// Writes versions to `checkpoints`; cheap to clone.
@@ -33,6 +35,8 @@ pub(crate) struct Published {
     pub(crate) took: Duration,
     /// Records deleted behind it.
     pub(crate) deleted: usize,
+    /// Offset of its first chunk.
+    pub(crate) first: i64,
 }
 
 impl Publisher {
@@ -45,12 +49,13 @@ impl Publisher {
         let now = self.ctx.now();
         let encoding = self.ctx.spawn_background("encode", move || encode(&order, &frozen, now));
         let (chunks, manifest) = encoding.join().await??;
-        self.producer.send_all(&self.topic, chunks.into_iter().map(outgoing)).await?;
+        let written = self.producer.send_all(&self.topic, chunks.into_iter().map(outgoing)).await?;
+        let first = written.iter().map(|(_, offset)| *offset).min().unwrap_or(0);
         self.producer.send_all(&self.topic, [outgoing(manifest_record(&manifest))]).await?;
         let took = began.elapsed();
         let deleted = retire.len();
         self.producer.send_all(&self.topic, retire.into_iter().map(at)).await?;
-        Ok(Published { manifest, took, deleted })
+        Ok(Published { manifest, took, deleted, first })
     }
 }
 
@@ -61,7 +66,13 @@ pub(crate) fn encode(order: &Order, frozen: &Frozen, now: i64) -> Result<(Vec<Re
     if bytes > MAX_PAYLOAD_BYTES {
         return Err(Error::TooLarge { bytes, most: MAX_PAYLOAD_BYTES });
     }
-    Ok(split(order.version, order.parent, frozen, &payload, now))
+    let (chunks, manifest) = split(order.version, order.parent, frozen, &pack(&payload)?, now);
+    // What every reader would refuse must not become the newest version, nor let older ones be deleted.
+    Payload::open(&payload).and_then(|payload| payload.verify(&manifest)).map_err(|source| {
+        counter!(VERSIONS_UNFIT).increment(1);
+        Error::Unfit { version: order.version, source }
+    })?;
+    Ok((chunks, manifest))
 }
 
 fn outgoing(record: Record) -> Outgoing {

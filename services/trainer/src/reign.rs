@@ -6,11 +6,12 @@ use std::time::Duration;
 use metrics::{counter, gauge};
 use model::Model;
 use runtime::Context;
-use runtime::kafka::{From, Outgoing, Producer, Reader, Record};
-use schemas::checkpoint::{Claim, Part, VersionId, key, parse_key};
+use runtime::kafka::{Bookmark, From, Outgoing, Positions, Producer, Reader, Record};
+use schemas::checkpoint::{Claim, EPOCH_REACH, Part, VersionId, key, parse_key};
 use schemas::{Topic, Topics};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
+use crate::bookmarks::{self, Bookmarks};
 use crate::config::Config;
 use crate::error::Error;
 use crate::ledger::Ledger;
@@ -28,6 +29,11 @@ pub(crate) struct Candidate {
     restorer: Restorer,
     log: Reader,
     topic: String,
+    /// Told to begin with nothing, and it does.
+    anew: bool,
+    /// Why the last version that was refused was.
+    refused: String,
+    told: Told,
 }
 
 /// An epoch that is ours.
@@ -41,32 +47,61 @@ pub(crate) struct Reign {
     pub(crate) ledger: Ledger,
     /// Continues behind our claim.
     pub(crate) log: Reader,
+    /// Us, as our claim names us.
+    pub(crate) trainer: String,
+    /// Leaves them behind our claim.
+    pub(crate) bookmarks: Bookmarks,
 }
 
 impl Candidate {
-    /// Reads `checkpoints` to its end; `None` when asked to drain meanwhile.
+    /// Reads `checkpoints` to its end, from the newest snapshot but one on; `None` when asked to drain meanwhile.
     pub(crate) async fn read(config: &Config, ctx: &Context) -> Result<Option<Self>, Error> {
-        let topic = Topics::new(&config.kafka.topic_prefix).name(Topic::Checkpoints);
-        let log = Reader::open(&config.kafka, &topic, From::Beginning, ctx).await?;
-        let end = log.end().await?;
-        if end.len() != 1 {
-            return Err(Error::Partitions { topic, partitions: end.len() });
+        let topics = Topics::new(&config.kafka.topic_prefix);
+        let (topic, group) = (topics.name(Topic::Checkpoints), topics.snapshot_group());
+        let bookmark = Bookmark::find(&config.kafka, ctx.name(), &group, &topic).await;
+        let behind = bookmark.and_then(|mark| Some((mark.offset, Claim::noted(&mark.note)?)));
+        let middle = behind.is_some();
+        let Some(mut candidate) = Self::read_from(behind, config, ctx).await? else { return Ok(None) };
+        if middle && candidate.model().manifest().is_none() {
+            warn!(candidate.topic, "nothing is usable from the newest snapshots on; reading from the beginning");
+            let Some(whole) = Self::read_from(None, config, ctx).await? else { return Ok(None) };
+            candidate = whole;
         }
-        let restorer = Restorer::new(Model::empty(&config.model.device)?);
-        let candidate = Self { restorer, log, topic };
-        let Some(candidate) = candidate.read_until(|log| log.is_at(&end), ctx).await? else { return Ok(None) };
+        if let Some(newest) = candidate.restorer.unusable() {
+            let reason = std::mem::take(&mut candidate.refused);
+            if !config.trainer.anew {
+                return Err(Error::Unusable { topic: candidate.topic, newest, reason });
+            }
+            warn!(topic = candidate.topic, %newest, reason, "trainer.anew: no version is usable; learning anew from the oldest interaction");
+            candidate.anew = true;
+        }
         match candidate.model().manifest() {
             Some(manifest) => info!(
                 version = %manifest.version, interactions = manifest.interactions, through = ?manifest.through,
                 "read the newest version back"
             ),
-            None if candidate.restorer.next_epoch() > 1 => error!(
-                topic = candidate.topic,
-                "no version on the topic is usable; starting anew from the oldest interaction that is still there"
-            ),
+            None if candidate.anew => {}
             None => info!(topic = candidate.topic, "no version is there; starting from the first interaction"),
         }
         Ok(Some(candidate))
+    }
+
+    /// Reads `checkpoints` to its end, from its beginning or from an offset behind a claim.
+    async fn read_from(behind: Option<(i64, Claim)>, config: &Config, ctx: &Context) -> Result<Option<Self>, Error> {
+        let topic = Topics::new(&config.kafka.topic_prefix).name(Topic::Checkpoints);
+        let (from, claim) = match behind {
+            Some((at, claim)) => (From::At(Positions::from([(0, at)])), Some(claim)),
+            None => (From::Beginning, None),
+        };
+        let log = Reader::open(&config.kafka, &topic, from, ctx).await?;
+        let end = log.end().await?;
+        if end.len() != 1 {
+            return Err(Error::Partitions { topic, partitions: end.len() });
+        }
+        let restorer = Restorer::new(Model::empty(&config.model.device)?, claim);
+        let (refused, told) = (String::new(), Told::default());
+        let candidate = Self { restorer, log, topic, anew: false, refused, told };
+        candidate.read_until(|log| log.is_at(&end), ctx).await
     }
 
     /// The newest whole version.
@@ -74,31 +109,42 @@ impl Candidate {
         self.restorer.model()
     }
 
+    /// Lets go of a version that cannot be gone on from, as told by `trainer.anew`.
+    pub(crate) fn begin_anew(&mut self, config: &Config) -> Result<(), Error> {
+        self.restorer.begin_anew(Model::empty(&config.model.device)?);
+        self.anew = true;
+        Ok(())
+    }
+
     /// Claims an epoch above every other; `None` when asked to drain meanwhile.
     ///
     /// Until our claim is on the log, the trainer before us may still publish: its versions are taken in. From our claim
     /// on, they are ignored by everyone.
-    pub(crate) async fn claim(mut self, producer: &Producer, ctx: &Context) -> Result<Option<Reign>, Error> {
+    pub(crate) async fn claim(
+        mut self,
+        config: &Config,
+        producer: &Producer,
+        ctx: &Context,
+    ) -> Result<Option<Reign>, Error> {
         // The process id tells an operator which one; the number tells apart what restarts under the same id.
         let trainer = format!("{}-{}-{:016x}", ctx.name(), std::process::id(), RandomState::new().hash_one(ctx.now()));
         loop {
-            let epoch = self.restorer.next_epoch();
-            let claim = Claim { epoch, trainer: trainer.clone(), claimed_at: ctx.now() };
-            let record = Outgoing {
-                partition: Some(0),
-                key: key(VersionId { epoch, sequence: 0 }, Part::Claim).into(),
-                value: Some(serde_json::to_vec(&claim)?.into()),
-                ..Outgoing::default()
-            };
-            let written = producer.send_all(&self.topic, [record]).await?;
+            let Some(epoch) = self.restorer.next_epoch() else { return Err(Error::Epochs { topic: self.topic }) };
+            let claim = Claim { epoch, trainer: trainer.clone(), claimed_at: ctx.now(), anew: self.anew };
+            let written = producer.send_all(&self.topic, [written(&claim)?]).await?;
             let seen = |log: &Reader| written.iter().all(|(p, at)| log.position().get(p).is_some_and(|next| next > at));
             let Some(read) = self.read_until(seen, ctx).await? else { return Ok(None) };
             self = read;
             if self.restorer.reign() == (epoch, Some(trainer.as_str())) {
                 info!(epoch, trainer, "claimed an epoch");
                 gauge!(EPOCH).set(f64::from(epoch));
+                let newest = self
+                    .restorer
+                    .snapshot()
+                    .map(|(offset, claim)| bookmarks::note(claim).map(|note| Bookmark { offset: *offset, note }));
+                let bookmarks = Bookmarks::new(&config.kafka, &claim, newest.transpose()?, ctx)?;
                 let (model, ledger) = self.restorer.into_parts();
-                return Ok(Some(Reign { epoch, model, ledger, log: self.log }));
+                return Ok(Some(Reign { epoch, model, ledger, log: self.log, trainer, bookmarks }));
             }
             warn!(epoch, winner = ?self.restorer.reign(), "another trainer claimed first; claiming a higher epoch");
         }
@@ -113,48 +159,133 @@ impl Candidate {
             }
             let restorer = self.restorer;
             self.restorer = ctx.spawn_thread("restore", move || restorer.take(&batch.records)).join().await?;
-            self.restorer.refusals().iter().for_each(tell);
+            for refusal in self.restorer.refusals() {
+                tell(&refusal, &mut self.told);
+                if !refusal.orphan || self.refused.is_empty() {
+                    self.refused = refusal.reason;
+                }
+            }
         }
         Ok(Some(self))
     }
 }
 
+/// A claim as it is written.
+pub(crate) fn written(claim: &Claim) -> Result<Outgoing, Error> {
+    Ok(Outgoing {
+        partition: Some(0),
+        key: key(VersionId { epoch: claim.epoch, sequence: 0 }, Part::Claim).into(),
+        value: Some(serde_json::to_vec(claim)?.into()),
+        ..Outgoing::default()
+    })
+}
+
+/// How many refusals were told: of a flood of them the first say enough.
+#[derive(Debug, Default)]
+struct Told(u32);
+
+/// Refusals told one by one.
+const TELL: u32 = 20;
+
 /// Counts and logs a version that is skipped.
-fn tell(Refusal { version, reason, orphan }: &Refusal) {
+fn tell(Refusal { version, reason, orphan }: &Refusal, told: &mut Told) {
     counter!(VERSIONS_REFUSED).increment(1);
     let version = version.map(|version| version.to_string());
-    if *orphan {
+    told.0 = told.0.saturating_add(u32::from(!orphan));
+    if *orphan || told.0 > TELL {
         debug!(version, reason, "skipped a version");
     } else {
         warn!(version, reason, "refused a version; continuing from an older one");
     }
 }
 
-/// The first claim among `records` that ends epoch `own`.
-pub(crate) fn superseded(own: u32, records: &[Record]) -> Option<Claim> {
+/// Our claim: its epoch, our name, and its offset.
+#[derive(Debug, Clone)]
+pub(crate) struct Own {
+    pub(crate) epoch: u32,
+    pub(crate) trainer: String,
+    /// What lies before it was seen when it was written; `None` after the first claim, which was read back.
+    pub(crate) at: Option<i64>,
+}
+
+/// The first claim among `records` that ends our epoch: a higher one, or one of the same that lies before ours.
+pub(crate) fn superseded(own: &Own, records: &[Record]) -> Option<Claim> {
     records.iter().find_map(|record| {
         let (version, part) = parse_key(&record.key).ok()?;
         let value = record.value.as_ref()?;
-        if version.epoch <= own || part != Part::Claim {
+        if part != Part::Claim || version.epoch < own.epoch || version.epoch > own.epoch.saturating_add(EPOCH_REACH) {
             return None;
         }
         // A claim that is not readable is nobody's: every other reader refuses it, too.
-        serde_json::from_slice(value).ok()
+        let claim = Claim::read(version, value).ok()?;
+        let first = own.at.is_some_and(|at| record.offset < at && claim.trainer != own.trainer);
+        (version.epoch > own.epoch || first).then_some(claim)
     })
+}
+
+/// Whether what we wrote still lies on the topic.
+#[derive(Debug, Default)]
+pub(crate) struct Footing {
+    /// The next offset of `checkpoints` to read.
+    next: i64,
+    /// Offset of the first chunk of our newest snapshot, and where it ends.
+    snapshot: Option<i64>,
+}
+
+impl Footing {
+    /// Takes note of a record that was read; true if the topic was made again.
+    pub(crate) fn read(&mut self, offset: i64) -> bool {
+        let before = std::mem::replace(&mut self.next, offset.saturating_add(1));
+        offset < before
+    }
+
+    /// Takes note of a snapshot of ours.
+    pub(crate) fn published(&mut self, first: i64) {
+        self.snapshot = Some(first);
+    }
+
+    /// Whether our snapshot is gone from a topic that holds `beginning..end`: a scorer that starts would have nothing.
+    pub(crate) fn is_lost(&self, beginning: i64, end: i64) -> bool {
+        self.snapshot.is_some_and(|first| beginning > first || end <= first)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use schemas::checkpoint::LAST;
+
     use super::*;
     use crate::testing;
 
     #[test]
     fn only_a_claim_of_a_higher_epoch_ends_ours() {
-        let superseded = |records: &[Record]| superseded(3, records).map(|claim| claim.trainer);
+        let own = Own { epoch: 3, trainer: "ours".into(), at: None };
+        let superseded = |records: &[Record]| superseded(&own, records).map(|claim| claim.trainer);
         assert_eq!(superseded(&[testing::claim(3, "ours"), testing::claim(2, "older")]), None);
         assert_eq!(superseded(&[testing::claim(3, "ours"), testing::claim(4, "newer")]), Some("newer".into()));
         let mut deleted = testing::claim(4, "newer");
         deleted.value = None;
         assert_eq!(superseded(&[deleted]), None);
+        assert_eq!(superseded(&[testing::claim(u32::MAX, "stranger"), testing::claim(LAST, "stranger")]), None);
+    }
+
+    #[test]
+    fn of_two_fresh_claims_of_one_epoch_the_first_on_the_log_has_it() {
+        let at = |offset, trainer: &str| Record { offset, ..testing::claim(3, trainer) };
+        let own = Own { epoch: 3, trainer: "ours".into(), at: Some(5) };
+        assert!(superseded(&own, &[at(4, "other")]).is_some());
+        assert!(superseded(&own, &[at(5, "ours"), at(6, "other")]).is_none());
+    }
+
+    #[test]
+    fn a_topic_that_lost_our_snapshot_is_noticed() {
+        let mut footing = Footing::default();
+        assert!(!footing.is_lost(0, 0), "nothing is published yet");
+        assert!(!footing.read(7) && !footing.read(9), "compaction leaves gaps");
+        footing.published(8);
+        assert!(!footing.is_lost(0, 12) && !footing.is_lost(8, 12));
+        assert!(footing.is_lost(9, 12), "emptied, or cut off at its beginning");
+        assert!(footing.is_lost(0, 3), "deleted and made again");
+        assert!(footing.read(0), "the same, and it was written to already");
     }
 }

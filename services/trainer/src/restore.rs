@@ -9,7 +9,7 @@ use bytes::Bytes;
 use model::Model;
 use model::checkpoint::{Assembler, Outcome};
 use runtime::kafka::Record;
-use schemas::checkpoint::{CHUNK_CHECKSUM, Manifest, VersionId, parse_key};
+use schemas::checkpoint::{CHUNK_CHECKSUM, Claim, Manifest, Part, PayloadKind, VersionId, parse_key};
 
 use crate::ledger::Ledger;
 
@@ -31,14 +31,19 @@ pub(crate) struct Restorer {
     model: Model,
     ledger: Ledger,
     highest_epoch: u32,
+    /// Where the version begins that is being read.
+    begins: Option<(VersionId, i64)>,
+    /// Where the newest whole snapshot begins, and behind which claim.
+    snapshot: Option<(i64, Claim)>,
     refusals: Vec<Refusal>,
 }
 
 impl Restorer {
-    /// Starts before the first record.
-    pub(crate) fn new(model: Model) -> Self {
-        let (assembler, ledger) = (Assembler::default(), Ledger::default());
-        Self { assembler, model, ledger, highest_epoch: 0, refusals: Vec::new() }
+    /// Starts before the first record, or in the middle of the log, behind a claim.
+    pub(crate) fn new(model: Model, behind: Option<Claim>) -> Self {
+        let assembler = behind.map_or_else(Assembler::default, Assembler::behind);
+        let (begins, snapshot) = (None, None);
+        Self { assembler, model, ledger: Ledger::default(), highest_epoch: 0, begins, snapshot, refusals: Vec::new() }
     }
 
     /// Takes records in the order of the log. Applying a snapshot takes time: call it off the async threads.
@@ -50,7 +55,11 @@ impl Restorer {
     fn push(&mut self, record: &Record) {
         if let Ok((version, part)) = parse_key(&record.key) {
             self.ledger.note(version, part, record.value.is_none());
-            if record.value.is_some() {
+            if part == Part::Chunk(0) {
+                self.begins = Some((version, record.offset));
+            }
+            // What a stranger wrote far beyond is in nobody's way.
+            if record.value.is_some() && version.epoch <= self.assembler.reach() {
                 self.highest_epoch = self.highest_epoch.max(version.epoch);
             }
         }
@@ -60,7 +69,8 @@ impl Restorer {
             Outcome::Refused { version, reason } => {
                 self.refusals.push(Refusal { version, reason, orphan: false });
             }
-            Outcome::Nothing | Outcome::Claimed(_) | Outcome::Stale(_) => {}
+            Outcome::Stale(version) => self.ledger.superseded(version),
+            Outcome::Nothing | Outcome::Claimed(_) => {}
         }
     }
 
@@ -68,6 +78,10 @@ impl Restorer {
         match self.model.apply(manifest, payload) {
             Ok(model) => {
                 self.model = model;
+                if manifest.kind == PayloadKind::Snapshot {
+                    let begins = self.begins.filter(|(version, _)| *version == manifest.version);
+                    self.snapshot = begins.and_then(|(_, at)| Some((at, self.assembler.claim()?.clone())));
+                }
                 self.ledger.whole(manifest.version, manifest.kind, manifest.chunks);
             }
             Err(error) => self.refusals.push(Refusal {
@@ -88,14 +102,30 @@ impl Restorer {
         std::mem::take(&mut self.refusals)
     }
 
-    /// An epoch above every other on the topic.
-    pub(crate) fn next_epoch(&self) -> u32 {
-        self.highest_epoch.max(self.assembler.epoch()) + 1
+    /// An epoch above every other on the topic that everyone else will take; `None` where none is left.
+    pub(crate) fn next_epoch(&self) -> Option<u32> {
+        let next = self.highest_epoch.max(self.assembler.epoch()).saturating_add(1).min(self.assembler.reach());
+        Some(next).filter(|next| *next > self.assembler.epoch())
+    }
+
+    /// The newest version on the topic, where there are some and none is usable.
+    pub(crate) fn unusable(&self) -> Option<VersionId> {
+        self.ledger.newest().filter(|_| self.model.manifest().is_none())
+    }
+
+    /// Lets go of the model: the next one knows nothing.
+    pub(crate) fn begin_anew(&mut self, empty: Model) {
+        (self.model, self.snapshot) = (empty, None);
     }
 
     /// The highest epoch claimed, and by whom.
     pub(crate) fn reign(&self) -> (u32, Option<&str>) {
-        (self.assembler.epoch(), self.assembler.claimed_by())
+        (self.assembler.epoch(), self.assembler.claim().map(|claim| claim.trainer.as_str()))
+    }
+
+    /// Where the newest whole snapshot begins, and behind which claim.
+    pub(crate) fn snapshot(&self) -> Option<&(i64, Claim)> {
+        self.snapshot.as_ref()
     }
 
     /// The newest whole version and what lies on the topic.
@@ -106,13 +136,13 @@ impl Restorer {
 
 #[cfg(test)]
 mod tests {
-    use schemas::checkpoint::{Part, PayloadKind, key};
+    use schemas::checkpoint::{EPOCH_REACH, LAST, Part, PayloadKind, key};
 
     use super::*;
     use crate::testing;
 
     fn restored(records: &[Record]) -> Restorer {
-        Restorer::new(Model::empty("flex").expect("opens")).take(records)
+        Restorer::new(Model::empty("flex").expect("opens"), None).take(records)
     }
 
     #[test]
@@ -127,7 +157,25 @@ mod tests {
         let manifest = restorer.model().manifest().expect("a version is there");
         assert_eq!(manifest.version, VersionId { epoch: 4, sequence: 2 });
         assert_eq!((manifest.interactions, manifest.through[&0].next), (5, 5), "offsets and weights agree");
-        assert_eq!(restorer.next_epoch(), 5);
+        assert_eq!(restorer.next_epoch(), Some(5));
+    }
+
+    #[test]
+    fn who_begins_at_the_bookmark_of_a_snapshot_restores_the_same_and_claims_the_same_epoch() {
+        let mut log = testing::Log::default();
+        log.claim(4);
+        for n in [3, 2, 5] {
+            log.publish(PayloadKind::Snapshot, n);
+            log.publish(PayloadKind::Delta, n);
+        }
+        let whole = restored(&log.records);
+        let (at, claim) = whole.snapshot().expect("there is one").clone();
+        let from = log.records.iter().position(|record| record.offset == at).expect("it is there");
+        assert!(from > 4, "{from}");
+        let empty = Model::empty("flex").expect("opens");
+        let short = Restorer::new(empty, Some(claim)).take(&log.records[from..]);
+        assert_eq!(short.model().version(), whole.model().version());
+        assert_eq!((short.next_epoch(), short.reign()), (Some(5), (4, Some("test"))));
     }
 
     #[test]
@@ -162,7 +210,45 @@ mod tests {
     fn the_next_epoch_is_above_every_record_even_when_the_claim_was_deleted() {
         let mut record = testing::claim(9, "gone");
         record.key = key(VersionId { epoch: 9, sequence: 3 }, Part::Chunk(0)).into();
-        assert_eq!(restored(&[record]).next_epoch(), 10);
-        assert_eq!(restored(&[]).next_epoch(), 1);
+        assert_eq!(restored(&[record]).next_epoch(), Some(10));
+        assert_eq!(restored(&[]).next_epoch(), Some(1));
+    }
+
+    #[test]
+    fn a_strangers_claim_of_the_last_epoch_locks_no_trainer_out() {
+        let mut log = testing::Log::default();
+        log.claim(4);
+        log.publish(PayloadKind::Snapshot, 3);
+        for epoch in [u32::MAX, u32::MAX - 1, LAST, 5 + EPOCH_REACH] {
+            log.records.push(testing::claim(epoch, "stranger"));
+            let mut record = testing::claim(epoch, "stranger");
+            record.key = key(VersionId { epoch, sequence: u32::MAX }, Part::Chunk(0)).into();
+            log.records.push(record);
+        }
+        let restorer = restored(&log.records);
+        assert_eq!(restorer.next_epoch(), Some(5));
+        assert_eq!(restorer.reign(), (4, Some("test")));
+        // As far as a claim reaches it counts, and the next one is still within reach of everyone.
+        log.records.push(testing::claim(4 + EPOCH_REACH, "stranger"));
+        assert_eq!(restored(&log.records).next_epoch(), Some(5 + EPOCH_REACH));
+    }
+
+    #[test]
+    fn versions_of_which_none_is_usable_are_named_and_an_empty_topic_has_none() {
+        assert_eq!(restored(&[]).unusable(), None);
+        let mut log = testing::Log::default();
+        log.claim(1);
+        assert_eq!(
+            restored(&log.records).unusable(),
+            None,
+            "a new shop whose trainer was killed before its first version"
+        );
+        log.publish(PayloadKind::Snapshot, 3);
+        assert_eq!(restored(&log.records).unusable(), None);
+        let newest = Some(VersionId { epoch: 1, sequence: 1 });
+        let chunks_are_gone = [&log.records[..1], &log.records[log.records.len() - 1..]].concat();
+        assert_eq!(restored(&chunks_are_gone).unusable(), newest);
+        log.corrupt_last_chunk();
+        assert_eq!(restored(&log.records).unusable(), newest);
     }
 }

@@ -9,6 +9,9 @@ use crate::config::Trainer;
 /// Deltas of this many bytes are no burden to a scorer that starts: it reads them in a fraction of a second.
 const LIGHT_DELTAS: u64 = 32 << 20;
 
+/// A snapshot of so many bytes is written within a drain.
+const LIGHT_SNAPSHOT: u64 = 256 << 20;
+
 /// Even when nothing changes a snapshot comes this often: `checkpoints` deletes what is older than a week, and with the
 /// last snapshot the model would be gone.
 const REFRESH: Duration = Duration::from_secs(86_400);
@@ -77,10 +80,13 @@ impl Schedule {
         Some(self.order(if whole { PayloadKind::Snapshot } else { PayloadKind::Delta }, now))
     }
 
-    /// The last version before the end, if anything changed since the one before.
+    /// The last version before the end: a snapshot, if the newest does not have everything, for deltas leave out what moved
+    /// little, and who starts next is to go on exactly. Where it would take long, a delta.
     pub(crate) fn last(&mut self, now: Instant) -> Option<Order> {
-        let kind = if self.newest.is_none() { PayloadKind::Snapshot } else { PayloadKind::Delta };
-        self.changed.then(|| self.order(kind, now))
+        if self.snapshot_bytes > LIGHT_SNAPSHOT {
+            return self.changed.then(|| self.order(PayloadKind::Delta, now));
+        }
+        (self.changed || self.delta_bytes > 0).then(|| self.order(PayloadKind::Snapshot, now))
     }
 
     /// Takes note of the size of a version that is published.
@@ -187,10 +193,19 @@ mod tests {
     }
 
     #[test]
-    fn the_last_version_is_a_delta_and_only_if_something_changed() {
+    fn the_last_version_is_a_snapshot_if_the_newest_does_not_have_everything() {
         let (mut schedule, start) = (schedule(), Instant::now());
         assert_eq!(schedule.last(start), None);
         schedule.due(start);
+        schedule.published(PayloadKind::Snapshot, 1_000);
+        assert_eq!(schedule.last(start), None);
+        schedule.published(PayloadKind::Delta, 100);
+        assert_eq!(kind(schedule.last(start)), Some(PayloadKind::Snapshot), "a delta leaves out what moved little");
+        schedule.published(PayloadKind::Snapshot, 1_000);
+        schedule.changed();
+        assert_eq!(kind(schedule.last(start)), Some(PayloadKind::Snapshot));
+        // One that would take longer than the drain has.
+        schedule.published(PayloadKind::Snapshot, 1 << 30);
         assert_eq!(schedule.last(start), None);
         schedule.changed();
         assert_eq!(kind(schedule.last(start)), Some(PayloadKind::Delta));

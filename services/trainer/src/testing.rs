@@ -25,7 +25,7 @@ pub(crate) fn record(key: &str, value: Option<Bytes>) -> Record {
 
 /// A claim as it lies on the topic.
 pub(crate) fn claim(epoch: u32, trainer: &str) -> Record {
-    let claim = Claim { epoch, trainer: trainer.into(), claimed_at: 0 };
+    let claim = Claim { epoch, trainer: trainer.into(), claimed_at: 0, anew: false };
     let value = serde_json::to_vec(&claim).expect("serialises").into();
     record(&key(VersionId { epoch, sequence: 0 }, Part::Claim), Some(value))
 }

@@ -5,24 +5,25 @@ use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge};
 use model::Model;
-use runtime::kafka::{Producer, Reader, Record, admin};
+use runtime::kafka::{KafkaError, Positions, Producer, Reader, Record, admin};
 use runtime::{CaughtUp, Context};
-use schemas::checkpoint::{PayloadKind, Through};
+use schemas::checkpoint::{Claim, LAST, PayloadKind, Through};
 use schemas::{Topic, Topics};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
 
+use crate::bookmarks::Bookmarks;
 use crate::catalog::{Catalog, Listing};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::error::Error;
 use crate::histories::Sorter;
 use crate::intake::Intake;
 use crate::learning::Learning;
 use crate::ledger::Ledger;
-use crate::metrics::{LAG, PUBLISH, UNDECODABLE};
+use crate::metrics::{CLAIMED_AGAIN, EPOCH, LAG, PUBLISH, UNDECODABLE};
 use crate::publisher::{Published, Publisher};
-use crate::reign::{Candidate, Reign, superseded};
+use crate::reign::{Candidate, Footing, Own, Reign, superseded, written};
 use crate::rush::Rush;
 use crate::schedule::{Order, Schedule};
 
@@ -30,12 +31,21 @@ use crate::schedule::{Order, Schedule};
 const TICK: Duration = Duration::from_millis(20);
 /// Idle readers are asked again this often.
 const IDLE: Duration = Duration::from_secs(1);
+/// How often it is looked whether our versions are still on the topic: two questions to the broker.
+const FOOTING: Duration = Duration::from_secs(2);
+/// How long they may hold up training.
+const QUESTION: Duration = Duration::from_secs(2);
 /// Records of `checkpoints` per poll; most are our own.
 const WATCHED: usize = 1_000;
 
 /// The trainer of one epoch.
 pub(crate) struct Trainer {
-    epoch: u32,
+    own: Own,
+    /// Whether what we wrote to `checkpoints` is still there, and when this was looked at last.
+    footing: (Footing, Instant),
+    /// We began with nothing: no version before all is learned that was there at our start, or an empty one would go live.
+    learning_the_past: bool,
+    config: config::Trainer,
     /// Knows where the version stands that we continued from.
     sorter: Sorter,
     intake: Intake,
@@ -45,6 +55,7 @@ pub(crate) struct Trainer {
     learning: Learning,
     schedule: Schedule,
     ledger: Ledger,
+    bookmarks: Bookmarks,
     keep_snapshots: usize,
     publisher: Publisher,
     /// At most one; training goes on meanwhile.
@@ -59,15 +70,26 @@ impl Trainer {
         let topics = Topics::new(&config.kafka.topic_prefix);
         let [events, interactions] = [Topic::Events, Topic::Interactions].map(|topic| topics.name(topic));
         admin::check_equal_partitions(&config.kafka, &[&events, &interactions]).await?;
-        let Some(candidate) = Candidate::read(config, ctx).await? else { return Ok(None) };
+        let Some(mut candidate) = Candidate::read(config, ctx).await? else { return Ok(None) };
         // All that can be refused comes before the claim: a trainer that cannot go on must not end one that can.
-        Learning::check(&config.model, candidate.model(), ctx).await?;
+        if let Err(error) = Learning::check(&config.model, candidate.model(), ctx).await {
+            let unfit = matches!(error, Error::Model(model::Error::Shape(_) | model::Error::Optimizer(_)));
+            if !(config.trainer.anew && unfit) {
+                return Err(error);
+            }
+            warn!(%error, "trainer.anew: the newest version cannot be gone on from; learning anew from the oldest interaction");
+            candidate.begin_anew(config)?;
+        }
         let intake = Intake::open(config, &through(candidate.model()), ctx).await?;
         let mut catalog = Catalog::open(config, ctx).await?;
         let producer = Producer::connect(&config.kafka, ctx)?;
 
-        let Some(reign) = candidate.claim(&producer, ctx).await? else { return Ok(None) };
-        let Reign { epoch, model, ledger, log } = reign;
+        let Some(reign) = candidate.claim(config, &producer, ctx).await? else { return Ok(None) };
+        let Reign { epoch, model, ledger, log, trainer, bookmarks } = reign;
+        let learning_the_past = model.manifest().is_none();
+        if learning_the_past {
+            ctx.set("model", Err("learning what was there at the start; the first version comes behind it".to_owned()));
+        }
         let sorter = Sorter::new(through(&model));
         let rush = Rush::new(config.trainer.max_batch, config.trainer.train_at_least);
         let learning = Learning::start(config.model.clone(), model, rush, ctx).await?;
@@ -76,7 +98,10 @@ impl Trainer {
         }
         let topic = Topics::new(&config.kafka.topic_prefix).name(Topic::Checkpoints);
         Ok(Some(Self {
-            epoch,
+            own: Own { epoch, trainer, at: None },
+            footing: (Footing::default(), Instant::now()),
+            learning_the_past,
+            config: config.trainer.clone(),
             sorter,
             intake,
             catalog,
@@ -84,6 +109,7 @@ impl Trainer {
             learning,
             schedule: Schedule::new(&config.trainer, epoch),
             ledger,
+            bookmarks,
             keep_snapshots: config.trainer.keep_snapshots,
             publisher: Publisher { producer, topic, ctx: ctx.clone() },
             publications: JoinSet::new(),
@@ -108,15 +134,19 @@ impl Trainer {
                     None => break,
                 },
                 batch = self.log.next_batch(WATCHED, IDLE) => match batch? {
-                    Some(batch) => self.obey(&batch.records)?,
+                    Some(batch) => self.obey(&batch.records).await?,
                     None => break,
                 },
                 Some(outcome) = self.publications.join_next() => self.finish(outcome).await?,
                 _ = tick.tick() => {
-                    if self.publications.is_empty() && let Some(order) = self.schedule.due(Instant::now()) {
+                    if self.publications.is_empty()
+                        && self.may_publish()
+                        && let Some(order) = self.schedule.due(Instant::now())
+                    {
                         self.publish(order).await?;
                     }
                     self.look().await?;
+                    self.look_down().await?;
                 }
             }
         }
@@ -131,7 +161,9 @@ impl Trainer {
         while let Some(outcome) = self.publications.join_next().await {
             self.finish(outcome).await?;
         }
-        if let Some(order) = self.schedule.last(Instant::now()) {
+        if self.may_publish()
+            && let Some(order) = self.schedule.last(Instant::now())
+        {
             self.publish(order).await?;
             if let Some(outcome) = self.publications.join_next().await {
                 self.finish(outcome).await?;
@@ -165,9 +197,70 @@ impl Trainer {
         self.learning.catalog(listings).await
     }
 
+    /// Not before all is learned that was there when we began with nothing.
+    fn may_publish(&mut self) -> bool {
+        if self.learning_the_past && self.intake.is_past_start() {
+            self.learning_the_past = false;
+            info!("learned what was there at the start");
+        }
+        !self.learning_the_past
+    }
+
     /// I9: an old trainer that sees a higher claim ends.
-    fn obey(&self, records: &[Record]) -> Result<(), Error> {
-        superseded(self.epoch, records).map_or(Ok(()), |claim| Err(Error::Superseded { own: self.epoch, claim }))
+    async fn obey(&mut self, records: &[Record]) -> Result<(), Error> {
+        let mut made_again = false;
+        for record in records {
+            made_again |= self.footing.0.read(record.offset);
+        }
+        if let Some(claim) = superseded(&self.own, records) {
+            return Err(Error::Superseded { own: self.own.epoch, claim });
+        }
+        if made_again { self.claim_again().await } else { Ok(()) }
+    }
+
+    /// Whether our snapshot is still there: a scorer that starts has nothing else.
+    async fn look_down(&mut self) -> Result<(), Error> {
+        if self.footing.1.elapsed() < FOOTING {
+            return Ok(());
+        }
+        self.footing.1 = Instant::now();
+        let log = &self.log;
+        let ask = async { Ok::<_, KafkaError>((log.beginning().await?, log.end().await?)) };
+        let Ok(Ok((beginning, end))) = tokio::time::timeout(QUESTION, ask).await else { return Ok(()) };
+        let of = |positions: &Positions| positions.get(&0).copied();
+        match (of(&beginning), of(&end)) {
+            (Some(beginning), Some(end)) if self.footing.0.is_lost(beginning, end) => self.claim_again().await,
+            _ => Ok(()),
+        }
+    }
+
+    /// `checkpoints` was emptied or made again: what is learned is still here, so a whole version of it goes there at once,
+    /// under a claim of its own, for the one before is gone as well.
+    async fn claim_again(&mut self) -> Result<(), Error> {
+        let epoch = self.own.epoch.saturating_add(1);
+        if epoch > LAST {
+            return Err(Error::Epochs { topic: self.publisher.topic.clone() });
+        }
+        warn!(
+            topic = self.publisher.topic,
+            epoch, "the topic lost our versions: it was emptied or made again; publishing all under a new claim"
+        );
+        counter!(CLAIMED_AGAIN).increment(1);
+        let claim = Claim {
+            epoch,
+            trainer: self.own.trainer.clone(),
+            claimed_at: self.ctx.now(),
+            anew: self.learning_the_past,
+        };
+        self.bookmarks.claimed(&claim)?;
+        let written = self.publisher.producer.send_all(&self.publisher.topic, [written(&claim)?]).await?;
+        self.own = Own { epoch, trainer: claim.trainer, at: written.first().map(|(_, offset)| *offset) };
+        gauge!(EPOCH).set(f64::from(epoch));
+        self.schedule = Schedule::new(&self.config, epoch);
+        self.schedule.changed();
+        (self.ledger, self.footing.0) = (Ledger::default(), Footing::default());
+        self.ctx.set("model", Err("no version of this epoch is published yet".to_owned()));
+        Ok(())
     }
 
     async fn publish(&mut self, order: Order) -> Result<(), Error> {
@@ -183,8 +276,15 @@ impl Trainer {
 
     /// I3: offsets are committed after the version that holds them is acknowledged.
     async fn finish(&mut self, outcome: Result<Result<Published, Error>, JoinError>) -> Result<(), Error> {
-        let Published { manifest, took, deleted } = outcome.map_err(Error::Publication)??;
+        let Published { manifest, took, deleted, first } = outcome.map_err(Error::Publication)??;
         let (version, kind, bytes) = (manifest.version, manifest.kind, manifest.bytes);
+        if version.epoch != self.own.epoch {
+            return Ok(()); // it was under way when we claimed again
+        }
+        if kind == PayloadKind::Snapshot {
+            self.footing.0.published(first);
+            self.bookmarks.published(first).await;
+        }
         self.ledger.whole(version, kind, manifest.chunks);
         self.schedule.published(kind, bytes);
         self.ctx.latency(PUBLISH).record(took);

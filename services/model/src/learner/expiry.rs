@@ -39,8 +39,6 @@ impl Learner {
 
     fn remove(&mut self, key: u64) {
         self.knowledge.remove(key);
-        self.changed.items.remove(&key);
-        self.changed.pairs.remove(&key);
-        self.changed.removed.insert(key);
+        self.changed.went(key);
     }
 }

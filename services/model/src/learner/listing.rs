@@ -25,6 +25,7 @@ impl Learner {
                 let features = self.catalog.features(key).to_vec();
                 self.ensure_content(&features);
                 let content = self.knowledge.content_sum(&features);
+                self.changed.row(key, slot, &self.knowledge.items);
                 self.knowledge.items.set_row(slot, content.as_deref(), |_, _| {});
                 if item.is_some() {
                     self.changed.items.extend(self.knowledge.prove(slot));
@@ -53,7 +54,8 @@ impl Learner {
             row.iter_mut().for_each(|x| *x = rng.random_range(-1.7_f32..1.7) * spread);
             *accumulator = 0.0;
         });
-        self.changed.items.extend(displaced.into_iter().chain([key]));
+        self.changed.items.extend(displaced);
+        self.changed.came(key);
         slot
     }
 
@@ -64,8 +66,8 @@ impl Learner {
                 let mut rng = ChaCha8Rng::seed_from_u64(self.knowledge.settings.seed ^ feature);
                 let spread = 1.0 / (dim as f32).sqrt();
                 let row = (0..dim).map(|_| rng.random_range(-1.0_f32..1.0) * spread).collect();
+                self.changed.content(*feature, &self.knowledge.content);
                 self.knowledge.content.insert(*feature, Arc::new(ContentRow { row, accumulator: 0.0 }));
-                self.changed.content.insert(*feature);
             }
         }
     }

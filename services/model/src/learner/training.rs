@@ -183,20 +183,20 @@ fn apply_gradient(knowledge: &mut Knowledge, changed: &mut Changed, touched: &[T
         #[allow(clippy::cast_precision_loss)] // at most 24
         let share = (features.len().max(1) as f32).sqrt().recip();
         for feature in *features {
+            changed.content(*feature, &knowledge.content);
             if let Some(content) = knowledge.content.get_mut(feature) {
                 let ContentRow { row, accumulator } = Arc::make_mut(content);
                 adagrad(row, accumulator, gradient, rate, share);
-                changed.content.insert(*feature);
             }
         }
         let content = knowledge.content_sum(features);
         let sightings = knowledge.items.entry(*slot).map_or(0, |entry| entry.sightings);
+        changed.row(*key, *slot, &knowledge.items);
         knowledge.items.set_row(*slot, content.as_deref(), |row, accumulator| {
             if sightings >= admit_after {
                 adagrad(row, accumulator, gradient, rate, 1.0);
             }
         });
-        changed.items.insert(*key);
     }
 }
 

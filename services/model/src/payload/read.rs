@@ -5,18 +5,22 @@ use std::sync::Arc;
 
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
+use schemas::checkpoint::{Manifest, PayloadKind, shown};
 
 use super::{METADATA, Metadata};
 use crate::covisitation::{Neighbour, Neighbours, WAYS, Ways};
-use crate::dense::{Array, Arrays};
+use crate::dense::{self, Array, Arrays};
 use crate::error::Error;
-use crate::items::{Entry, PROVEN, RowRef};
+use crate::items::{Entry, Moved, PROVEN, RowRef};
 use crate::keymap::Plain;
 use crate::knowledge::{ContentRow, Knowledge};
 use crate::popularity::HALF_LIVES;
 use crate::rows::Rows;
 use crate::sessions::Session;
 use crate::trainable::OptimizerStates;
+
+/// The longest header: sixty tensors and the settings take some 8 KB.
+const MAX_HEADER_BYTES: u64 = 1 << 20;
 
 /// A payload's bytes, opened.
 #[derive(Debug)]
@@ -31,14 +35,29 @@ impl<'a> Payload<'a> {
     /// # Errors
     /// When the bytes are no safetensors file or carry no metadata of ours.
     pub fn open(bytes: &'a [u8]) -> Result<Self, Error> {
+        // What is read of the header takes several times its size.
+        if bytes.first_chunk().is_some_and(|length| u64::from_le_bytes(*length) > MAX_HEADER_BYTES) {
+            return Err(Error::Metadata("it is longer than any that Thalweg writes".into()));
+        }
         let (_, header) = SafeTensors::read_metadata(bytes)?;
         let text = header
             .metadata()
             .as_ref()
             .and_then(|metadata| metadata.get(METADATA))
             .ok_or_else(|| Error::Metadata("it was not written by Thalweg".into()))?;
-        let metadata = serde_json::from_str(text).map_err(|e| Error::Metadata(e.to_string()))?;
+        let metadata = serde_json::from_str(text).map_err(|e| Error::Metadata(shown(&e.to_string())))?;
         Ok(Self { tensors: SafeTensors::deserialize(bytes)?, metadata })
+    }
+
+    /// Looks whether whoever reads the version will take it, under the manifest that it is to have.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn verify(&self, manifest: &Manifest) -> Result<(), Error> {
+        match manifest.problem() {
+            Some(problem) => Err(Error::Metadata(format!("its manifest {problem}"))),
+            None => self.check(Some(manifest)),
+        }
     }
 
     /// Names, types and shapes, for people.
@@ -47,7 +66,7 @@ impl<'a> Payload<'a> {
         let mut all: Vec<_> = self
             .tensors
             .iter()
-            .map(|(name, view)| (name.to_owned(), format!("{:?}", view.dtype()), view.shape().to_vec()))
+            .map(|(name, view)| (shown(name), format!("{:?}", view.dtype()), view.shape().to_vec()))
             .collect();
         all.sort();
         all
@@ -62,7 +81,22 @@ impl<'a> Payload<'a> {
         Ok(self.tensor(name)?.dtype())
     }
 
-    fn bytes(&self, name: &str, dtype: Dtype) -> Result<&'a [u8], Error> {
+    pub(super) fn holds(&self, name: &str) -> bool {
+        self.dtype(name).is_ok()
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.names().into_iter()
+    }
+
+    /// A tensor's values as they lie there.
+    pub(super) fn raw<const N: usize>(&self, name: &str, dtype: Dtype) -> Result<&'a [[u8; N]], Error> {
+        let (values, rest) = self.data(name, dtype)?.as_chunks::<N>();
+        debug_assert!(rest.is_empty(), "safetensors checks lengths against types");
+        Ok(values)
+    }
+
+    pub(super) fn data(&self, name: &str, dtype: Dtype) -> Result<&'a [u8], Error> {
         let view = self.tensor(name)?;
         if view.dtype() != dtype {
             return Err(Error::tensor(name, format!("is {:?}, not {dtype:?}", view.dtype())));
@@ -76,32 +110,43 @@ impl<'a> Payload<'a> {
         dtype: Dtype,
         of: impl Fn([u8; N]) -> T,
     ) -> Result<Vec<T>, Error> {
-        let bytes = self.bytes(name, dtype)?;
-        let (chunks, rest) = bytes.as_chunks::<N>();
-        debug_assert!(rest.is_empty(), "safetensors checks lengths against types");
-        Ok(chunks.iter().map(|chunk| of(*chunk)).collect())
+        Ok(self.raw(name, dtype)?.iter().map(|value| of(*value)).collect())
     }
 
-    fn arrays(&self, prefix: &str) -> Result<Arrays, Error> {
+    /// The arrays under a prefix: as they are, or so many steps away from where `before` has them.
+    fn arrays(&self, prefix: &str, before: impl Fn() -> Arrays) -> Result<Arrays, Error> {
+        let mut known: Option<Arrays> = None;
         let mut arrays = Arrays::new();
         for name in self.tensors.names() {
-            if let Some(path) = name.strip_prefix(prefix) {
+            let Some(path) = name.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('.')) else { continue };
+            let array = if self.dtype(name)? == Dtype::I8 {
+                let steps = self.column(name, Dtype::I8, i8::from_le_bytes)?;
+                let sizes = self.column(&dense::size_of_steps(prefix, path), Dtype::F32, f32::from_le_bytes)?;
+                let before = known.get_or_insert_with(&before).get(path);
+                let moved = before.and_then(|before| before.moved_by(&steps, &sizes));
+                moved.ok_or_else(|| Error::tensor(name, "moves what the version before does not have"))?
+            } else {
                 let values = self.column(name, Dtype::F32, f32::from_le_bytes)?;
-                let shape = self.tensors.tensor(name)?.shape().to_vec();
-                arrays.insert(path.to_owned(), Array { shape, values });
-            }
+                Array { shape: self.tensor(name)?.shape().to_vec(), values }
+            };
+            arrays.insert(path.to_owned(), array);
         }
         Ok(arrays)
     }
 
-    /// Dense weights: the encoder's and the ranker's.
-    pub(crate) fn dense(&self) -> Result<(Arrays, Arrays), Error> {
-        Ok((self.arrays("encoder.")?, self.arrays("ranker.")?))
+    /// Dense weights: the encoder's and the ranker's. Where it holds what they moved by, `knowledge` is the version before.
+    pub(crate) fn dense(&self, knowledge: &Knowledge) -> Result<(Arrays, Arrays), Error> {
+        let encoder = self.arrays("encoder", || dense::export(&knowledge.encoder))?;
+        Ok((encoder, self.arrays("ranker", || dense::export(&knowledge.ranker))?))
     }
 
-    pub(crate) fn optimizers(&self) -> Result<OptimizerStates, Error> {
-        let bytes = |name| Ok::<_, Error>(self.bytes(name, Dtype::U8)?.to_vec());
-        Ok(OptimizerStates { encoder: bytes("optimizer.encoder")?, ranker: bytes("optimizer.ranker")? })
+    /// The optimisers' states; `None` where those of the version before go on.
+    pub(crate) fn optimizers(&self) -> Result<Option<OptimizerStates>, Error> {
+        if self.metadata.kind == PayloadKind::Delta && !self.holds("optimizer.encoder") {
+            return Ok(None);
+        }
+        let bytes = |name| Ok::<_, Error>(self.data(name, Dtype::U8)?.to_vec());
+        Ok(Some(OptimizerStates { encoder: bytes("optimizer.encoder")?, ranker: bytes("optimizer.ranker")? }))
     }
 
     /// Writes the payload's items, pairs and content into `knowledge`.
@@ -110,8 +155,14 @@ impl<'a> Payload<'a> {
             knowledge.remove(key);
         }
         self.merge_items(knowledge)?;
-        self.merge_pairs(knowledge)?;
-        self.merge_sessions(knowledge)?;
+        self.merge_item_rows(knowledge)?;
+        match self.metadata.kind {
+            PayloadKind::Snapshot => {
+                self.merge_pairs(knowledge)?;
+                self.merge_sessions(knowledge)?;
+            }
+            PayloadKind::Delta => self.merge_choices(knowledge)?,
+        }
         let dim = knowledge.items.dim();
         let keys = self.column("content.key", Dtype::U64, u64::from_le_bytes)?;
         let accumulators = self.column("content.accumulator", Dtype::F32, f32::from_le_bytes)?;
@@ -131,7 +182,6 @@ impl<'a> Payload<'a> {
     }
 
     fn merge_items(&self, knowledge: &mut Knowledge) -> Result<(), Error> {
-        let dim = knowledge.items.dim();
         let keys = self.column("items.key", Dtype::U64, u64::from_le_bytes)?;
         let n = keys.len();
         let slots = self.column("items.slot", Dtype::U32, u32::from_le_bytes)?;
@@ -140,12 +190,8 @@ impl<'a> Payload<'a> {
         let first_ts = self.column("items.first_ts", Dtype::I64, i64::from_le_bytes)?;
         let last_ts = self.column("items.last_ts", Dtype::I64, i64::from_le_bytes)?;
         let counters = self.column("items.popularity", Dtype::F64, f64::from_le_bytes)?;
-        let ids = self.bytes("items.id", Dtype::U8)?;
+        let ids = self.data("items.id", Dtype::U8)?;
         let ends = self.column("items.id_end", Dtype::U32, u32::from_le_bytes)?;
-        let rows = Rows::read(self, "items.row", dim)?;
-        let accumulators = self.column("items.accumulator", Dtype::F32, f32::from_le_bytes)?;
-        let content_of = self.column("items.content_of", Dtype::U32, u32::from_le_bytes)?;
-        let content = Rows::read(self, "items.content", dim)?;
         for (name, got, expected) in [
             ("items.slot", slots.len(), n),
             ("items.sightings", sightings.len(), n),
@@ -154,22 +200,18 @@ impl<'a> Payload<'a> {
             ("items.last_ts", last_ts.len(), n),
             ("items.popularity", counters.len(), n * HALF_LIVES),
             ("items.id_end", ends.len(), n),
-            ("items.row", rows.len(), n * dim),
-            ("items.accumulator", accumulators.len(), n),
-            ("items.content", content.len(), content_of.len() * dim),
         ] {
             same_length(name, got, expected)?;
         }
         // Items that changed places leave theirs first, all of them: one may go where another came from.
-        let mut moved: Plain<Entry> = Plain::default();
+        let mut moved: Plain<(Entry, Moved)> = Plain::default();
         for (key, slot) in keys.iter().zip(&slots) {
             if knowledge.items.slot(*key).is_some_and(|old| old != *slot) {
-                moved.extend(knowledge.items.remove(*key).map(|entry| (*key, entry)));
+                moved.extend(knowledge.items.lift(*key).map(|lifted| (*key, lifted)));
             }
         }
-        let content: HashMap<u32, &[f32]> = content_of.into_iter().zip(content.chunks_exact(dim)).collect();
         let mut start = 0;
-        for (index, i) in (0_u32..).zip(0..n) {
+        for i in 0..n {
             let end = ends[i] as usize;
             let id = ids.get(start..end).and_then(|bytes| std::str::from_utf8(bytes).ok());
             let id = id.ok_or_else(|| Error::tensor("items.id", "holds no UTF-8 where an id should be"))?;
@@ -184,7 +226,7 @@ impl<'a> Payload<'a> {
             let placed = match knowledge.items.slot(key) {
                 Some(at) => at == slot,
                 None => match moved.remove(&key) {
-                    Some(entry) => knowledge.items.insert_at(slot, entry),
+                    Some(lifted) => knowledge.items.put_at(slot, lifted),
                     None => {
                         let entry = Entry::new(key, id.into(), first_ts[i]);
                         knowledge.insert_at(slot, Entry { chosen_by: chosen_by[i], ..entry })
@@ -203,11 +245,66 @@ impl<'a> Payload<'a> {
                 popular.update(key, &old, &entry.popularity());
                 entry.last_ts = last_ts[i];
             });
-            let row = &rows[i * dim..(i + 1) * dim];
-            let content = content.get(&index).copied();
-            knowledge.items.restore_row(slot, RowRef { row, content, accumulator: accumulators[i] });
         }
         Ok(())
+    }
+
+    fn merge_item_rows(&self, knowledge: &mut Knowledge) -> Result<(), Error> {
+        let dim = knowledge.items.dim();
+        let slots = self.column("items.row_slot", Dtype::U32, u32::from_le_bytes)?;
+        let rows = Rows::read(self, "items.row", dim)?;
+        let accumulators = self.column("items.accumulator", Dtype::F32, f32::from_le_bytes)?;
+        let content_of = self.column("items.content_of", Dtype::U32, u32::from_le_bytes)?;
+        let content = Rows::read(self, "items.content", dim)?;
+        same_length("items.row", rows.len(), slots.len() * dim)?;
+        same_length("items.accumulator", accumulators.len(), slots.len())?;
+        same_length("items.content", content.len(), content_of.len() * dim)?;
+        let content: HashMap<u32, &[f32]> = content_of.into_iter().zip(content.chunks_exact(dim)).collect();
+        let each = slots.iter().zip(rows.chunks_exact(dim)).zip(&accumulators);
+        for (index, ((slot, row), accumulator)) in (0_u32..).zip(each) {
+            if knowledge.items.entry(*slot).is_none() {
+                return Err(Error::tensor("items.row_slot", "names a slot where no item is"));
+            }
+            let content = content.get(&index).copied();
+            knowledge.items.restore_row(*slot, RowRef { row, content, accumulator: *accumulator });
+        }
+        Ok(())
+    }
+
+    /// Counts a delta's choices as the learner did: pairs and sessions follow from them. What went took its pairs along.
+    fn merge_choices(&self, knowledge: &mut Knowledge) -> Result<(), Error> {
+        let users = self.column("choices.user", Dtype::U64, u64::from_le_bytes)?;
+        let keys = self.column("choices.key", Dtype::U64, u64::from_le_bytes)?;
+        let times = self.column("choices.ts", Dtype::I64, i64::from_le_bytes)?;
+        let ends = self.column("choices.end", Dtype::U64, u64::from_le_bytes)?;
+        let earlier = self.column("choices.earlier", Dtype::U64, u64::from_le_bytes)?;
+        let near = self.column("choices.near", Dtype::F32, f32::from_le_bytes)?;
+        same_length("choices.user", users.len(), keys.len())?;
+        same_length("choices.ts", times.len(), keys.len())?;
+        same_length("choices.near", near.len(), earlier.len())?;
+        let ranges = ranges("choices.end", &ends, keys.len(), earlier.len())?;
+        let removed = self.column("items.removed", Dtype::U64, u64::from_le_bytes)?;
+        let after = self.column("items.removed_after", Dtype::U32, u32::from_le_bytes)?;
+        same_length("items.removed_after", after.len(), removed.len())?;
+        let mut removed: Vec<(u32, u64)> = after.into_iter().zip(removed).collect();
+        removed.sort_unstable();
+        let mut removed = removed.into_iter().peekable();
+        let bounds = self.metadata.settings.session_bounds();
+        for (n, range) in ranges.into_iter().enumerate() {
+            while let Some((_, key)) = removed.next_if(|(after, _)| *after as usize <= n) {
+                knowledge.covisitation.remove(key);
+            }
+            let pairs: Vec<(u64, f32)> = range.map(|n| (earlier[n], near[n])).collect();
+            knowledge.add_pairs(keys[n], times[n], &pairs);
+            knowledge.sessions.note(users[n], keys[n], times[n], &bounds);
+        }
+        removed.for_each(|(_, key)| knowledge.covisitation.remove(key));
+        let first = (self.metadata.first_session, self.metadata.first_waiting);
+        if knowledge.sessions.first() == first {
+            Ok(())
+        } else {
+            Err(Error::tensor("choices", "give other sessions than the version has"))
+        }
     }
 
     /// Who chose each of `n` items. Versions of before did not say: theirs are proven.

@@ -8,13 +8,12 @@ use schemas::checkpoint::{PayloadKind, Quality, Through};
 
 use super::{METADATA, Metadata};
 use crate::covisitation::{Neighbour, Neighbours, WAYS};
-use crate::dense::Arrays;
 use crate::error::Error;
 use crate::items::{Entry, Items, RowRef};
 use crate::knowledge::{ContentRow, Knowledge};
-use crate::learner::Changed;
+use crate::learner::{Carried, Choice};
 use crate::popularity::{Counters, HALF_LIVES};
-use crate::rows::{Rows, touch};
+use crate::rows::{RowEncoding, Rows, touch};
 use crate::sessions::Session;
 use crate::settings::Settings;
 use crate::trainable::OptimizerStates;
@@ -28,15 +27,19 @@ pub struct Frozen {
     pub(crate) knowledge: Knowledge,
     /// The items of a delta, where they were copied.
     pub(crate) items: Option<ItemColumns>,
+    /// Their rows, or those that moved; as above.
+    pub(crate) rows: Option<RowColumns>,
     /// Slots of the table of items.
     pub(crate) slots: usize,
-    pub(crate) arrays: (Arrays, Arrays),
-    pub(crate) optimizers: OptimizerStates,
+    /// Dense weights.
+    pub(crate) dense: Vec<Column>,
+    /// `None` where those of the version before go on.
+    pub(crate) optimizers: Option<OptimizerStates>,
     pub(crate) steps: u64,
     pub(crate) through: BTreeMap<i32, Through>,
     pub(crate) recent_quality: BTreeMap<String, Quality>,
     pub(crate) overall_quality: BTreeMap<String, Quality>,
-    pub(crate) changed: Changed,
+    pub(crate) changed: Carried,
 }
 
 impl Frozen {
@@ -93,43 +96,25 @@ impl Frozen {
             Some(items) => self.write_items(items, &mut out),
             None => self.write_items(&ItemColumns::of(&self.knowledge.items, self.items_held()), &mut out),
         }
-        let mut pairs: Vec<(u64, &Arc<Neighbours>)> = if whole {
-            self.knowledge.covisitation.iter().collect()
-        } else {
-            let of = |key: &u64| self.knowledge.covisitation.get(*key).map(|n| (*key, n));
-            self.changed.pairs.iter().filter_map(of).collect()
-        };
-        pairs.sort_unstable_by_key(|(key, _)| *key);
-        write_pairs(&pairs, &mut out);
-        let sessions: Vec<(u64, &Arc<Session>)> = if whole {
-            self.knowledge.sessions.iter().collect()
-        } else {
-            let of = |number: &u64| self.knowledge.sessions.get(*number).map(|session| (*number, session));
-            self.changed.sessions.iter().filter_map(of).collect()
-        };
-        write_sessions(&sessions, &mut out);
-        let mut content: Vec<(u64, &Arc<ContentRow>)> = if whole {
-            self.knowledge.content.iter().map(|(key, row)| (*key, row)).collect()
-        } else {
-            let of = |key: &u64| self.knowledge.content.get(key).map(|row| (*key, row));
-            self.changed.content.iter().filter_map(of).collect()
-        };
-        content.sort_unstable_by_key(|(key, _)| *key);
-        self.write_content(&content, &mut out);
-        for (prefix, arrays) in [("encoder", &self.arrays.0), ("ranker", &self.arrays.1)] {
-            for (name, array) in arrays {
-                out.put(
-                    format!("{prefix}.{name}"),
-                    Dtype::F32,
-                    array.shape.clone(),
-                    le(&array.values, f32::to_le_bytes),
-                );
-            }
+        match &self.rows {
+            Some(rows) => self.write_item_rows(rows, &mut out),
+            None => self.write_item_rows(&RowColumns::of(&self.knowledge.items, &self.rows_held()), &mut out),
         }
-        for (name, bytes) in [("encoder", &self.optimizers.encoder), ("ranker", &self.optimizers.ranker)] {
+        if whole {
+            self.write_memory(&mut out);
+        } else {
+            write_choices(&self.changed.choices, &mut out);
+        }
+        self.write_content(&mut out);
+        out.tensors.extend(self.dense.iter().cloned());
+        for (name, bytes) in self.optimizers.iter().flat_map(|o| [("encoder", &o.encoder), ("ranker", &o.ranker)]) {
             out.put(format!("optimizer.{name}"), Dtype::U8, vec![bytes.len()], bytes.clone());
         }
-        out.finish(&Metadata {
+        out.finish(&self.metadata())
+    }
+
+    fn metadata(&self) -> Metadata {
+        Metadata {
             kind: self.kind,
             settings: (*self.knowledge.settings).clone(),
             origin: self.knowledge.clock.origin,
@@ -139,14 +124,30 @@ impl Frozen {
             first_session: self.knowledge.sessions.first().0,
             first_waiting: self.knowledge.sessions.first().1,
             slots: self.slots,
-        })
+        }
+    }
+
+    /// Pairs and sessions, whole.
+    fn write_memory(&self, out: &mut Out) {
+        let mut pairs: Vec<(u64, &Arc<Neighbours>)> = self.knowledge.covisitation.iter().collect();
+        pairs.sort_unstable_by_key(|(key, _)| *key);
+        write_pairs(&pairs, out);
+        write_sessions(&self.knowledge.sessions.iter().collect::<Vec<_>>(), out);
     }
 
     /// Keys of the items of this version.
     fn items_held(&self) -> Vec<u64> {
         match self.kind {
             PayloadKind::Snapshot => self.knowledge.items.keys().collect(),
-            PayloadKind::Delta => self.changed.items.iter().copied().collect(),
+            PayloadKind::Delta => self.changed.items.clone(),
+        }
+    }
+
+    /// Keys of the items whose rows it has.
+    fn rows_held(&self) -> Vec<u64> {
+        match self.kind {
+            PayloadKind::Snapshot => self.items_held(),
+            PayloadKind::Delta => self.changed.rows.clone(),
         }
     }
 
@@ -163,19 +164,34 @@ impl Frozen {
         out.put("items.popularity".into(), Dtype::F64, vec![n, HALF_LIVES], popularity);
         out.put("items.id".into(), Dtype::U8, vec![items.ids.len()], items.ids.clone());
         column(out, "id_end", Dtype::U32, le(&items.id_end, u32::to_le_bytes));
-        column(out, "accumulator", Dtype::F32, le(&items.accumulator, f32::to_le_bytes));
-        self.write_rows("items.row", &items.row, out);
-        let of = le(&items.content_of, u32::to_le_bytes);
-        out.put("items.content_of".into(), Dtype::U32, vec![items.content_of.len()], of);
-        self.write_rows("items.content", &items.content, out);
-        let mut removed: Vec<u64> = self.changed.removed.iter().copied().collect();
-        removed.sort_unstable();
-        out.put("items.removed".into(), Dtype::U64, vec![removed.len()], le(&removed, u64::to_le_bytes));
+        let removed: Vec<u64> = self.changed.removed.keys().copied().collect();
+        let after = self.changed.removed.values().map(|after| u32::try_from(*after).unwrap_or(u32::MAX));
+        let after: Vec<u32> = after.collect();
+        let r = removed.len();
+        out.put("items.removed".into(), Dtype::U64, vec![r], le(&removed, u64::to_le_bytes));
+        out.put("items.removed_after".into(), Dtype::U32, vec![r], le(&after, u32::to_le_bytes));
         let total = le(&self.knowledge.popular.totals, f64::to_le_bytes);
         out.put("popularity.total".into(), Dtype::F64, vec![HALF_LIVES], total);
     }
 
-    fn write_content(&self, rows: &[(u64, &Arc<ContentRow>)], out: &mut Out) {
+    fn write_item_rows(&self, rows: &RowColumns, out: &mut Out) {
+        let mut put = |name: &str, dtype, n, bytes| out.put(format!("items.{name}"), dtype, vec![n], bytes);
+        put("row_slot", Dtype::U32, rows.slot.len(), le(&rows.slot, u32::to_le_bytes));
+        put("accumulator", Dtype::F32, rows.slot.len(), le(&rows.accumulator, f32::to_le_bytes));
+        put("content_of", Dtype::U32, rows.content_of.len(), le(&rows.content_of, u32::to_le_bytes));
+        self.write_rows("items.row", &rows.row, out);
+        self.write_rows("items.content", &rows.content, out);
+    }
+
+    fn write_content(&self, out: &mut Out) {
+        let content = &self.knowledge.content;
+        let mut rows: Vec<(u64, &Arc<ContentRow>)> = match self.kind {
+            PayloadKind::Snapshot => content.iter().map(|(key, row)| (*key, row)).collect(),
+            PayloadKind::Delta => {
+                self.changed.content.iter().filter_map(|key| Some((*key, content.get(key)?))).collect()
+            }
+        };
+        rows.sort_unstable_by_key(|(key, _)| *key);
         let keys: Vec<u64> = rows.iter().map(|(key, _)| *key).collect();
         let accumulators: Vec<f32> = rows.iter().map(|(_, row)| row.accumulator).collect();
         let values: Vec<f32> = rows.iter().flat_map(|(_, row)| row.row.iter().copied()).collect();
@@ -186,7 +202,10 @@ impl Frozen {
     }
 
     fn write_rows(&self, name: &str, rows: &[f32], out: &mut Out) {
-        let Settings { row_encoding, dim, .. } = *self.knowledge.settings;
+        let Settings { row_encoding, delta_tolerance, dim, .. } = *self.knowledge.settings;
+        // A row in eight bits is off by some 0.6 % of its length, less than what a delta leaves out.
+        let exact = self.kind == PayloadKind::Snapshot || delta_tolerance <= 0.0;
+        let row_encoding = if exact { row_encoding } else { RowEncoding::Int8 };
         out.tensors.extend(Rows::encode(row_encoding, dim, rows).columns(name));
     }
 }
@@ -204,8 +223,14 @@ pub(crate) struct ItemColumns {
     /// One after the other, and where each ends.
     ids: Vec<u8>,
     id_end: Vec<u32>,
+}
+
+/// Rows of items, by slot, column by column.
+#[derive(Debug)]
+pub(crate) struct RowColumns {
+    slot: Vec<u32>,
     accumulator: Vec<f32>,
-    /// `[n, dim]`
+    /// `[slot, dim]`
     row: Vec<f32>,
     content_of: Vec<u32>,
     /// `[content_of, dim]`
@@ -218,7 +243,7 @@ impl ItemColumns {
         keys.sort_unstable();
         let placed = keys.into_iter().filter_map(|key| Some((key, table.slot(key)?)));
         let (key, slot): (Vec<u64>, Vec<u32>) = placed.unzip();
-        table.touch_rows(slot.iter().copied());
+        table.touch(slot.iter().copied());
         let entry = |slot: &u32| table.entry(*slot).expect("slots come from the index");
         let entries: Vec<&Entry> = slot.iter().map(entry).collect();
         let mut columns = Self {
@@ -229,10 +254,6 @@ impl ItemColumns {
             counters: entries.iter().map(|entry| entry.counters).collect(),
             ids: Vec::new(),
             id_end: Vec::with_capacity(slot.len()),
-            accumulator: Vec::with_capacity(slot.len()),
-            row: Vec::with_capacity(slot.len() * table.dim()),
-            content_of: Vec::new(),
-            content: Vec::new(),
             key,
             slot,
         };
@@ -241,6 +262,24 @@ impl ItemColumns {
             columns.ids.extend_from_slice(entry.id.as_bytes());
             columns.id_end.push(u32::try_from(columns.ids.len()).unwrap_or(u32::MAX)); // 4 GB of ids: far beyond max_items
         }
+        columns
+    }
+}
+
+impl RowColumns {
+    /// Copies those of `keys` that the table has, in the order of their keys.
+    pub(crate) fn of(table: &Items, keys: &[u64]) -> Self {
+        let mut placed: Vec<(u64, u32)> = keys.iter().filter_map(|key| Some((*key, table.slot(*key)?))).collect();
+        placed.sort_unstable();
+        let slot: Vec<u32> = placed.into_iter().map(|(_, slot)| slot).collect();
+        table.touch_rows(slot.iter().copied());
+        let mut columns = Self {
+            accumulator: Vec::with_capacity(slot.len()),
+            row: Vec::with_capacity(slot.len() * table.dim()),
+            content_of: Vec::new(),
+            content: Vec::new(),
+            slot,
+        };
         for (index, slot) in (0_u32..).zip(&columns.slot) {
             let RowRef { row, content, accumulator } = table.row(*slot);
             columns.row.extend_from_slice(row);
@@ -255,6 +294,24 @@ impl ItemColumns {
         }
         columns
     }
+}
+
+fn write_choices(choices: &[Choice], out: &mut Out) {
+    let users: Vec<u64> = choices.iter().map(|choice| choice.user).collect();
+    let keys: Vec<u64> = choices.iter().map(|choice| choice.key).collect();
+    let times: Vec<i64> = choices.iter().map(|choice| choice.ts).collect();
+    let ends = ends(choices.iter().map(|choice| choice.pairs.len()));
+    let pairs = || choices.iter().flat_map(|choice| choice.pairs.iter());
+    let earlier: Vec<u64> = pairs().map(|(key, _)| *key).collect();
+    let near: Vec<f32> = pairs().map(|(_, near)| *near).collect();
+    let (k, l) = (keys.len(), earlier.len());
+    let mut put = |name: &str, dtype, n, bytes| out.put(format!("choices.{name}"), dtype, vec![n], bytes);
+    put("user", Dtype::U64, k, le(&users, u64::to_le_bytes));
+    put("key", Dtype::U64, k, le(&keys, u64::to_le_bytes));
+    put("ts", Dtype::I64, k, le(&times, i64::to_le_bytes));
+    put("end", Dtype::U64, k, le(&ends, u64::to_le_bytes));
+    put("earlier", Dtype::U64, l, le(&earlier, u64::to_le_bytes));
+    put("near", Dtype::F32, l, le(&near, f32::to_le_bytes));
 }
 
 fn write_pairs(pairs: &[(u64, &Arc<Neighbours>)], out: &mut Out) {

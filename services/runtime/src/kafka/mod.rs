@@ -1,6 +1,7 @@
 //! The log: consumers, readers, producers and topics, with librdkafka underneath and out of sight.
 
 pub mod admin;
+mod bookmark;
 mod client;
 mod collect;
 mod consumer;
@@ -18,6 +19,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+pub use bookmark::Bookmark;
 pub(crate) use client::{refused_properties, reserved_properties};
 pub use consumer::Consumer;
 pub use error::KafkaError;

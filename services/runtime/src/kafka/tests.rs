@@ -176,6 +176,21 @@ async fn a_readers_progress_is_committed_under_its_group() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bookmark_is_found_where_it_was_left_and_not_outside_of_the_topic() {
+    let (_cluster, config) = cluster(1);
+    let ctx = Context::new("test");
+    let producer = Producer::connect(&config, &ctx).expect("settings are good");
+    producer.send_all(TOPIC, (0..5).map(|i| record(0, "k", &i.to_string()))).await.expect("acknowledged");
+    let find = || Bookmark::find(&config, "test", "marks", TOPIC);
+    assert_eq!(find().await, None);
+    for (offset, found) in [(3, true), (5, false), (4, true), (900, false)] {
+        let mark = Bookmark { offset, note: format!("{{\"at\":{offset}}}") };
+        mark.clone().leave(&config, "test", "marks", TOPIC).await.expect("it is left");
+        assert_eq!(find().await, found.then_some(mark));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_missing_topic_and_an_unreachable_broker_say_what_to_change() {
     let (_cluster, config) = cluster(1);
     let ctx = Context::new("test");

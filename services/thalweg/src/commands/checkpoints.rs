@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use model::checkpoint::{Assembler, Outcome};
-use model::{Model, Payload};
+use model::{Model, Payload, unpack};
 use runtime::Context;
 use runtime::kafka::{From, Reader};
 use schemas::checkpoint::{CHUNK_CHECKSUM, Part, PayloadKind, VersionId, parse_key};
@@ -50,6 +50,9 @@ pub(crate) enum What {
     },
 }
 
+/// Refused records that are listed: somebody else may have written any number.
+const LISTED: u64 = 1_000;
+
 pub(crate) async fn run(what: What, config: &Config) -> Result<(), Error> {
     match what {
         What::List { json } => list(config, json).await,
@@ -91,7 +94,7 @@ async fn walk(
 }
 
 async fn list(config: &Config, json: bool) -> Result<(), Error> {
-    let mut found = Vec::new();
+    let (mut found, mut refused) = (Vec::new(), 0_u64);
     let deleted = walk(config, |outcome| {
         match outcome {
             Outcome::Whole(manifest, _) => {
@@ -99,6 +102,10 @@ async fn list(config: &Config, json: bool) -> Result<(), Error> {
                 found.push((Some(manifest.version), row(&manifest), json));
             }
             Outcome::Refused { version, reason } => {
+                refused += 1;
+                if refused > LISTED {
+                    return Ok(true);
+                }
                 let name = version.map_or_else(|| "?".to_owned(), |version| version.to_string());
                 let json = json!({"state": "refused", "version": name, "reason": reason});
                 let dashes = ["-"; 6].map(str::to_owned);
@@ -110,6 +117,9 @@ async fn list(config: &Config, json: bool) -> Result<(), Error> {
         Ok(true)
     })
     .await?;
+    if refused > LISTED {
+        output::note(format!("{} more refused records are not listed", refused - LISTED));
+    }
     found.retain(|(version, ..)| version.is_none_or(|version| !deleted.contains(&version)));
     if json {
         return output::json(&found.into_iter().map(|(_, _, json)| json).collect::<Vec<_>>());
@@ -161,7 +171,7 @@ async fn show(config: &Config, asked: &str, json: bool) -> Result<(), Error> {
     })
     .await?;
     let (manifest, payload) = found.ok_or_else(|| missing(asked))?;
-    let tensors = Payload::open(&payload)?.describe();
+    let tensors = Payload::open(&unpack(&payload)?)?.describe();
     if json {
         let tensors: Vec<_> = tensors.iter().map(|(n, t, s)| json!({"name": n, "type": t, "shape": s})).collect();
         return output::json(&json!({"manifest": manifest, "tensors": tensors}));

@@ -1,0 +1,121 @@
+//! What the next delta has to carry, and what a later one may.
+//!
+//! What is counted travels as the choices that were counted: pairs and sessions follow from them, and a list of 80
+//! neighbours is fifty times the choice that changed it. What is trained travels where it moved by more than a tolerance
+//! since a version last carried it. What moved less is still noted here, with what the versions have, so it is in the first
+//! version after it has moved enough, and in the next snapshot in any case: the versions never drift from the learner.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schemas::checkpoint::PayloadKind;
+
+use crate::items::Items;
+use crate::keymap::{KeyMap, KeySet, Plain};
+use crate::knowledge::{ContentRow, Knowledge};
+
+/// Choices that a delta carries at most, some 20 MB in memory: beyond them, as after minutes in which no version could be
+/// written, a snapshot is no larger.
+pub(crate) const MAX_CHOICES: usize = 100_000;
+
+/// A choice as it was counted: sessions and pairs follow from it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Choice {
+    pub(crate) user: u64,
+    pub(crate) key: u64,
+    pub(crate) ts: i64,
+    /// The items that it was paired with, nearest first, and how near each was.
+    pub(crate) pairs: Vec<(u64, f32)>,
+}
+
+/// What changed since the last version, and what of it the versions do not have yet.
+#[derive(Debug, Default)]
+pub(crate) struct Changed {
+    /// Items whose counts or place changed.
+    pub(crate) items: KeySet,
+    /// Items whose row was written to, and the vector that the versions have; `None` where they have none.
+    pub(crate) rows: Plain<Option<Box<[f32]>>>,
+    /// The same of content features.
+    pub(crate) content: Plain<Option<Arc<ContentRow>>>,
+    /// In their order.
+    pub(crate) choices: Vec<Choice>,
+    /// Items that went, and how many choices were counted before.
+    pub(crate) removed: Plain<usize>,
+    /// When the new interactions had arrived, with counts.
+    pub(crate) arrivals: BTreeMap<i64, u32>,
+}
+
+/// What one version carries.
+#[derive(Debug, Default)]
+pub(crate) struct Carried {
+    pub(crate) items: Vec<u64>,
+    pub(crate) rows: Vec<u64>,
+    pub(crate) content: Vec<u64>,
+    pub(crate) choices: Vec<Choice>,
+    pub(crate) removed: BTreeMap<u64, usize>,
+    pub(crate) arrivals: BTreeMap<i64, u32>,
+}
+
+impl Changed {
+    /// Call it before an item's row is written to.
+    pub(crate) fn row(&mut self, key: u64, slot: u32, items: &Items) {
+        self.rows.entry(key).or_insert_with(|| Some(items.vector(slot).into()));
+    }
+
+    /// Call it before a content feature's row is written to, or comes.
+    pub(crate) fn content(&mut self, feature: u64, rows: &KeyMap<Arc<ContentRow>>) {
+        self.content.entry(feature).or_insert_with(|| rows.get(&feature).cloned());
+    }
+
+    /// An item came: no version has its row.
+    pub(crate) fn came(&mut self, key: u64) {
+        self.items.insert(key);
+        self.rows.insert(key, None);
+    }
+
+    /// An item went.
+    pub(crate) fn went(&mut self, key: u64) {
+        self.items.remove(&key);
+        self.rows.remove(&key);
+        self.removed.insert(key, self.choices.len());
+    }
+
+    /// Whether a snapshot is the smaller version.
+    pub(crate) fn is_much(&self) -> bool {
+        self.choices.len() > MAX_CHOICES
+    }
+
+    /// What the next version carries. What moved by `tolerance` or less since a version last carried it stays noted; a
+    /// tolerance of 0 leaves nothing.
+    pub(crate) fn take(&mut self, kind: PayloadKind, tolerance: f32, knowledge: &Knowledge) -> Carried {
+        let mut carried = Carried { arrivals: std::mem::take(&mut self.arrivals), ..Carried::default() };
+        if kind == PayloadKind::Snapshot {
+            *self = Self::default();
+            return carried;
+        }
+        let moved = |key: &u64, before: &Option<Box<[f32]>>| match (before, knowledge.items.slot(*key)) {
+            (Some(before), Some(slot)) => is_far(&knowledge.items.vector(slot), before, tolerance),
+            _ => true,
+        };
+        carried.rows = self.rows.extract_if(|key, before| moved(key, before)).map(|(key, _)| key).collect();
+        let moved = |key: &u64, before: &Option<Arc<ContentRow>>| match (before, knowledge.content.get(key)) {
+            (Some(before), Some(now)) => is_far(&now.row, &before.row, tolerance),
+            _ => true,
+        };
+        carried.content = self.content.extract_if(|key, before| moved(key, before)).map(|(key, _)| key).collect();
+        carried.content.sort_unstable();
+        carried.items = std::mem::take(&mut self.items).into_iter().collect();
+        carried.choices = std::mem::take(&mut self.choices);
+        carried.removed = std::mem::take(&mut self.removed).into_iter().collect();
+        carried
+    }
+}
+
+/// Whether a vector lies farther from where it was than `tolerance` times its length. What is no number is far: it must not
+/// stay unseen.
+fn is_far(now: &[f32], before: &[f32], tolerance: f32) -> bool {
+    let distance: f32 = now.iter().zip(before).map(|(now, before)| (now - before) * (now - before)).sum();
+    let length: f32 = before.iter().map(|x| x * x).sum();
+    let near = distance <= tolerance * tolerance * length;
+    tolerance <= 0.0 || !near
+}

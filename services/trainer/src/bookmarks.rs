@@ -1,0 +1,64 @@
+//! Where the newest snapshot but one lies, for readers that start: they need not read what lies before.
+//!
+//! The newest but one, so that a reader has another where the newest is damaged. It is never deleted before the next is there
+//! ([`crate::ledger`]).
+
+use std::time::Duration;
+
+use runtime::Context;
+use runtime::config::Kafka;
+use runtime::kafka::Bookmark;
+use schemas::Topics;
+use schemas::checkpoint::Claim;
+use tracing::{debug, warn};
+
+use crate::error::Error;
+
+/// How long it may hold up training.
+const QUESTION: Duration = Duration::from_secs(2);
+
+/// Leaves bookmarks on `checkpoints`.
+#[derive(Debug)]
+pub(crate) struct Bookmarks {
+    kafka: Kafka,
+    topic: String,
+    group: String,
+    /// Our claim lies before our snapshots: the note carries it.
+    claim: String,
+    /// The newest snapshot.
+    newest: Option<Bookmark>,
+    ctx: Context,
+}
+
+impl Bookmarks {
+    /// Goes on from the snapshot that was the newest before `claim`.
+    pub(crate) fn new(kafka: &Kafka, claim: &Claim, newest: Option<Bookmark>, ctx: &Context) -> Result<Self, Error> {
+        let topics = Topics::new(&kafka.topic_prefix);
+        let (topic, group) = (topics.name(schemas::Topic::Checkpoints), topics.snapshot_group());
+        Ok(Self { kafka: kafka.clone(), topic, group, claim: note(claim)?, newest, ctx: ctx.clone() })
+    }
+
+    /// We claimed again, for the topic lost all that was there.
+    pub(crate) fn claimed(&mut self, claim: &Claim) -> Result<(), Error> {
+        (self.claim, self.newest) = (note(claim)?, None);
+        Ok(())
+    }
+
+    /// A snapshot was published, whose first chunk has this offset: the one before is bookmarked. A failure is no error: who
+    /// starts then reads more than it needs.
+    pub(crate) async fn published(&mut self, first: i64) {
+        let newest = Bookmark { offset: first, note: self.claim.clone() };
+        let Some(before) = self.newest.replace(newest) else { return };
+        let left = before.leave(&self.kafka, self.ctx.name(), &self.group, &self.topic);
+        match tokio::time::timeout(QUESTION, left).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(group = self.group, %error, "who starts reads more of checkpoints than it needs"),
+            Err(_) => debug!(group = self.group, "leaving a bookmark takes long; going on"),
+        }
+    }
+}
+
+/// What is to be known behind a claim.
+pub(crate) fn note(claim: &Claim) -> Result<String, Error> {
+    Ok(serde_json::to_string(claim)?)
+}
