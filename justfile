@@ -41,6 +41,16 @@ quality: build
 chaos *ARGS: build
     "{{ binaries }}/chaos" "$@"
 
+# Traffic without faults for an hour, after which no service may hold more memory: `just soak --minutes 120`.
+[no-exit-message]
+soak *ARGS: build
+    "{{ binaries }}/chaos" --calm --minutes 60 "$@"
+
+# Arbitrary bytes for every pure reader: `just fuzz --seconds 3600 payload`; every reader, 60 s each, unless said.
+[no-exit-message]
+fuzz *ARGS:
+    infra/fuzz.sh "$@"
+
 # Figures beside their limits; benches/README.md says how to read them.
 [no-exit-message]
 bench *ARGS: build

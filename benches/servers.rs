@@ -40,7 +40,13 @@ impl Kafka {
         let config = config::Kafka { brokers, topic_prefix: topic_prefix.clone(), properties: Default::default() };
         // On somebody's Kafka nothing of it stays for long.
         let settings = vec![("retention.ms".to_owned(), "600000".to_owned())];
-        let spec = |(name, partitions)| TopicSpec { name, partitions, may_grow: false, settings: settings.clone() };
+        let spec = |(name, partitions)| TopicSpec {
+            name,
+            partitions,
+            may_grow: false,
+            copies: Some(1),
+            settings: settings.clone(),
+        };
         let copy = format!("{topic_prefix}copy");
         let known = |topic: Topic| (topics.name(topic), topic.partitions(PARTITIONS));
         let [events, interactions, dead_letters] = [Topic::Events, Topic::Interactions, Topic::DeadLetters].map(known);

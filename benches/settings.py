@@ -70,7 +70,8 @@ candidates = 20
 candidates = 60
 retrieval_items = 8192
 admit_after = 3
-exclude_purchased = true
+repeats = "allow"
+repeats = "never"
 """.strip().splitlines()
 
 

@@ -86,7 +86,9 @@ impl World {
     /// The catalog as a scorer holds it.
     pub(crate) fn catalog(&self) -> Catalog {
         let mut catalog = Catalog::default();
-        self.shop.catalog().iter().for_each(|item| catalog.apply(&item.item_id, Some(item)));
+        for item in self.shop.catalog() {
+            catalog.apply(&item.item_id, Some(item));
+        }
         catalog
     }
 

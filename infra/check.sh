@@ -33,4 +33,4 @@ grep -q "image: apache/kafka:$kafka\$" infra/compose.yaml ||
 echo "Apache Kafka $kafka"
 
 step "lints"
-cargo clippy --workspace --all-targets --locked -- -D warnings || fail "clippy found something: mend what it names above."
+cargo clippy --workspace --all-targets --features fuzz/libfuzzer --locked -- -D warnings || fail "clippy found something: mend what it names above."

@@ -1,10 +1,13 @@
 //! What Thalweg promises, one file each: the real binaries, a broker and a Redis, good days and bad.
 
 mod bad_input;
+mod bounds;
 mod catalog;
 mod checkpoints;
+mod clocks;
 mod crashes;
 mod influence;
+mod listing;
 mod loop_closes;
 mod operator;
 mod outages;
@@ -14,3 +17,5 @@ mod refusals;
 mod sharing;
 mod slates;
 mod strangers;
+mod transactions;
+mod watching;

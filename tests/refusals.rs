@@ -20,7 +20,7 @@ async fn refused(world: &World, name: Name, settings: &[(&str, &str)]) -> (ExitS
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn topics_with_different_partition_counts_are_refused_at_once_with_what_to_change() {
+async fn interactions_with_fewer_partitions_than_events_are_refused_at_once_with_what_to_change() {
     let world = World::new().await;
     let prefix = format!("{}uneven.", world.kafka.topic_prefix);
     let topics = Topics::new(&prefix);
@@ -28,6 +28,7 @@ async fn topics_with_different_partition_counts_are_refused_at_once_with_what_to
         name: topics.name(topic),
         partitions: if topic == Topic::Interactions { 3 } else { topic.partitions(4) },
         may_grow: false,
+        copies: None,
         settings: Vec::new(),
     };
     let specs: Vec<TopicSpec> = Topic::ALL.into_iter().map(spec).collect();
@@ -36,7 +37,7 @@ async fn topics_with_different_partition_counts_are_refused_at_once_with_what_to
     for name in SERVICES {
         let (_, log) = refused(&world, name, &[("kafka.topic_prefix", &prefix)]).await;
         for said in
-            [&*topics.name(Topic::Events), &*topics.name(Topic::Interactions), "4 and 3 partitions", "same number"]
+            [&*topics.name(Topic::Events), &*topics.name(Topic::Interactions), "4 and 3 partitions", "as many or more"]
         {
             assert!(log.contains(said), "{name} says `{said}`: {log}");
         }

@@ -151,6 +151,12 @@ pub struct Quality {
     pub mrr20: f64,
     /// Interactions tested.
     pub tested: u64,
+    /// The share among the first 20 of those that chose what their user had not chosen before.
+    #[serde(default)]
+    pub first_time_hr20: f64,
+    /// How many of the tested did.
+    #[serde(default)]
+    pub first_time_tested: u64,
 }
 
 /// Value of a manifest record (JSON): makes a version exist.

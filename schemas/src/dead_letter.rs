@@ -1,8 +1,9 @@
-//! Why an event is refused, and how a dead letter carries it.
+//! Why an event or a record of the catalog is refused, and how a dead letter carries it.
 
 use std::fmt;
 use std::str::FromStr;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// Names of the headers on a dead letter. The value is the original bytes, the key the original key, unless they had
@@ -50,11 +51,42 @@ pub enum Reason {
     InFuture,
     /// `ts` is before the year 2000.
     TooOld,
+    /// Of items: the key is not that of the record's `item_id`.
+    KeyMismatch,
+    /// Of items: more categories, or parts, than the limit.
+    TooMany,
+    /// Of items: a text over its limit.
+    TooLong,
+    /// Of items: a price or a date that cannot be.
+    OutOfRange,
+    /// Of items: an update under the item's own key, where compaction takes away what it changes.
+    UpdateKey,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 17] = [
+        Self::Empty,
+        Self::TooLarge,
+        Self::NotJson,
+        Self::MissingField,
+        Self::EmptyField,
+        Self::Nobody,
+        Self::WrongType,
+        Self::UnknownType,
+        Self::IdTooLong,
+        Self::TooManyItems,
+        Self::InFuture,
+        Self::TooOld,
+        Self::KeyMismatch,
+        Self::TooMany,
+        Self::TooLong,
+        Self::OutOfRange,
+        Self::UpdateKey,
+    ];
+
+    /// Those that events are refused for.
+    pub const OF_EVENTS: [Self; 12] = [
         Self::Empty,
         Self::TooLarge,
         Self::NotJson,
@@ -68,6 +100,10 @@ impl Reason {
         Self::InFuture,
         Self::TooOld,
     ];
+
+    /// Those that only records of `items` are refused for.
+    pub const OF_ITEMS: [Self; 5] =
+        [Self::KeyMismatch, Self::TooMany, Self::TooLong, Self::OutOfRange, Self::UpdateKey];
 
     /// The name in headers, metrics and reports.
     #[must_use]
@@ -85,6 +121,11 @@ impl Reason {
             Self::TooManyItems => "too_many_items",
             Self::InFuture => "in_future",
             Self::TooOld => "too_old",
+            Self::KeyMismatch => "key_mismatch",
+            Self::TooMany => "too_many",
+            Self::TooLong => "too_long",
+            Self::OutOfRange => "out_of_range",
+            Self::UpdateKey => "update_key",
         }
     }
 }
@@ -106,13 +147,59 @@ impl FromStr for Reason {
     }
 }
 
-/// A refused event.
+/// A refused event, or what of a catalog record was not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
     /// Which rule refused it.
     pub reason: Reason,
     /// What exactly was wrong, for people.
     pub detail: String,
+}
+
+/// Kafka's default limit is 1 MB for a whole message; a larger original is cut to fit beside its headers.
+pub const MAX_BYTES: usize = 900_000;
+
+/// What is left of a key when a dead letter has to be cut.
+const MAX_CUT_KEY_BYTES: usize = 1024;
+
+/// A dead letter as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Buried {
+    /// The original key, perhaps cut.
+    pub key: Bytes,
+    /// The original value, perhaps cut.
+    pub value: Option<Bytes>,
+    /// Why, and where from.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+/// Makes a dead letter of a record at `offset` in `partition` of `topic`. What the broker would refuse is cut, so that one
+/// huge record cannot stop the flow.
+#[must_use]
+pub fn bury(
+    letter: DeadLetter,
+    topic: &str,
+    partition: i32,
+    offset: i64,
+    key: &Bytes,
+    value: Option<&Bytes>,
+) -> Buried {
+    let mut headers = vec![
+        (headers::REASON, letter.reason.to_string()),
+        (headers::DETAIL, letter.detail),
+        (headers::TOPIC, topic.to_owned()),
+        (headers::PARTITION, partition.to_string()),
+        (headers::OFFSET, offset.to_string()),
+    ];
+    let size = key.len() + value.map_or(0, Bytes::len);
+    if size <= MAX_BYTES {
+        return Buried { key: key.clone(), value: value.cloned(), headers };
+    }
+    headers.push((headers::CUT, size.to_string()));
+    let key = key.slice(..key.len().min(MAX_CUT_KEY_BYTES));
+    let room = MAX_BYTES - key.len();
+    let value = value.map(|value| value.slice(..value.len().min(room)));
+    Buried { key, value, headers }
 }
 
 impl fmt::Display for DeadLetter {

@@ -84,7 +84,8 @@ fn a_profile_keeps_its_encoding() {
 #[test]
 fn a_manifest_and_a_claim_keep_their_encoding() {
     let version = VersionId { epoch: 3, sequence: 120 };
-    let quality = [("model".to_owned(), Quality { hr20: 0.5, mrr20: 0.25, tested: 1_000 })];
+    let quality = Quality { hr20: 0.5, mrr20: 0.25, tested: 1_000, first_time_hr20: 0.375, first_time_tested: 800 };
+    let quality = [("model".to_owned(), quality)];
     let manifest = Manifest {
         v: Manifest::V,
         version,

@@ -1,11 +1,34 @@
 //! A catalog item as applications write it: the JSON value of the topic `items`.
 
+mod date;
+mod fields;
+mod fold;
+mod lenient;
+mod read;
+mod salvage;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::MAX_ID_BYTES;
 use crate::event::Timestamp;
+pub use fields::Fields;
+pub use fold::{Change, Fold};
+pub use lenient::{number, truth};
+pub use read::{Reading, Says, of_object, read};
+
+/// Categories of one item; each may have a `hot` and a `new` list of its own.
+pub const MAX_CATEGORIES: usize = 32;
+/// The longest name of a category or a brand, in bytes.
+pub const MAX_NAME_BYTES: usize = 256;
+/// The longest title, in bytes; of a longer one the end goes.
+pub const MAX_TITLE_BYTES: usize = 1_024;
+/// Parts of one item, each under a key of its own.
+pub const MAX_PARTS: usize = 16;
+/// Stands between an item's id and the name of a part in the key of the part.
+pub const PART: char = '#';
 
 /// A catalog record. An empty Kafka value, not an `Item`, delists.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,59 +60,4 @@ pub struct Item {
 
 const fn available() -> bool {
     true
-}
-
-impl Item {
-    /// What a record of the topic `items` says: an item's id, and the item; `None` delists it.
-    ///
-    /// # Errors
-    /// The record is not as the contract has it; in words.
-    pub fn of_record(key: &[u8], value: Option<&[u8]>) -> Result<(String, Option<Self>), String> {
-        let item_id = std::str::from_utf8(key).map_err(|_| "its key is not UTF-8".to_owned())?;
-        if item_id.is_empty() || item_id.len() > MAX_ID_BYTES {
-            return Err(format!("its key has {} bytes; an item's id has 1 to {MAX_ID_BYTES}", item_id.len()));
-        }
-        let item = match value {
-            None | Some([]) => None,
-            Some(value) => {
-                let item: Self = serde_json::from_slice(value).map_err(|error| format!("it is no item: {error}"))?;
-                // A tombstone names only the key: an item under another id could never be delisted.
-                if item.item_id != item_id {
-                    return Err(format!("its item_id is `{}`; it must be equal to the key", item.item_id));
-                }
-                Some(item)
-            }
-        };
-        Ok((item_id.to_owned(), item))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_item_needs_only_its_id() {
-        let item: Item = serde_json::from_str(r#"{"item_id":"i9"}"#).expect("parses");
-        assert!(item.available);
-        assert!(item.categories.is_empty());
-    }
-
-    #[test]
-    fn an_empty_value_and_a_tombstone_delist() {
-        for value in [None, Some(&b""[..])] {
-            assert_eq!(Item::of_record(b"i9", value), Ok(("i9".into(), None)));
-        }
-    }
-
-    #[test]
-    fn an_item_is_listed_under_its_key_and_another_id_is_refused() {
-        let value = Some(br#"{"item_id":"i9"}"#.as_slice());
-        assert!(Item::of_record(b"i9", value).is_ok_and(|(id, item)| id == "i9" && item.is_some()));
-        assert!(Item::of_record(b"i8", value).is_err_and(|reason| reason.contains("equal to the key")));
-        let long = [b'i'; MAX_ID_BYTES + 1];
-        for (key, value) in [(&b""[..], None), (&long, None), (b"\xff", None), (b"i9", Some(&b"nonsense"[..]))] {
-            assert!(Item::of_record(key, value).is_err(), "{key:?}");
-        }
-    }
 }

@@ -16,7 +16,7 @@ pub enum Topic {
     Checkpoints,
     /// The operator's commands. Written by `thalweg`.
     Control,
-    /// Refused events: original bytes, the reason in headers. Written by ingest.
+    /// Refused events and catalog records: original bytes, the reason in headers. Written by ingest and trainer.
     DeadLetters,
     /// What was published, swapped, pinned, rolled back or erased, and by whom.
     Audit,
@@ -65,6 +65,12 @@ impl Topic {
         matches!(self, Self::Events | Self::Interactions)
     }
 
+    /// Whether how long it is kept is the operator's to choose.
+    #[must_use]
+    pub const fn is_kept_for_a_time(self) -> bool {
+        matches!(self, Self::Events | Self::Interactions | Self::DeadLetters)
+    }
+
     /// Topic settings as Kafka spells them.
     #[must_use]
     pub const fn settings(self) -> &'static [(&'static str, &'static str)] {
@@ -76,10 +82,13 @@ impl Topic {
                 // time, and many give the event's.
                 ("message.timestamp.type", "LogAppendTime"),
             ],
-            Self::Interactions | Self::DeadLetters => &[
+            Self::Interactions => &[
                 ("cleanup.policy", "delete"),
                 ("retention.ms", "604800000"), // a week: the longest outage that loses nothing
+                // An interaction counts at the earlier of its own time and this one, which no writer's clock bends.
+                ("message.timestamp.type", "LogAppendTime"),
             ],
+            Self::DeadLetters => &[("cleanup.policy", "delete"), ("retention.ms", "604800000")],
             Self::Items => &[
                 ("cleanup.policy", "compact"),
                 // A delisting stays on the topic for as long as a model may know the item (`model.expire_after_s`, 90

@@ -18,6 +18,8 @@ use crate::output::note;
 const ROUND: usize = 12;
 /// How long everything may take to be right again after a round.
 const SETTLED: Duration = Duration::from_secs(120);
+/// A round without faults.
+const CALM: Duration = Duration::from_secs(60);
 /// Between two handfuls of events.
 const TICK: Duration = Duration::from_millis(100);
 /// Events that an application sends again, of those sent last.
@@ -41,6 +43,8 @@ pub(crate) struct Summary {
     events: usize,
     findings: Findings,
     red: Vec<Duration>,
+    /// Of each service in a soak, MB, by when it was looked at.
+    memory: Vec<(Duration, BTreeMap<String, u64>)>,
 }
 
 impl Summary {
@@ -72,16 +76,10 @@ impl fmt::Display for Summary {
     }
 }
 
-/// Runs a campaign.
-pub(crate) async fn run(seed: u64, limits: Limits, rate: usize, only: Option<&str>) -> Summary {
+/// Runs a campaign of these faults; without any, a soak.
+pub(crate) async fn run(seed: u64, limits: Limits, rate: usize, chosen: &[Fault]) -> Summary {
     let began = Instant::now();
-    let chosen: Vec<Fault> =
-        Fault::ALL.into_iter().filter(|fault| only.is_none_or(|word| fault.name().contains(word))).collect();
     let mut summary = Summary { seed, ..Summary::default() };
-    if chosen.is_empty() {
-        summary.findings.wrong.insert("no fault has that name; --list shows them".to_owned());
-        return summary;
-    }
     note("starting Kafka, Redis and the services …");
     let field = Field::open().await;
     let mut chance = ChaCha8Rng::seed_from_u64(seed);
@@ -97,12 +95,18 @@ pub(crate) async fn run(seed: u64, limits: Limits, rate: usize, only: Option<&st
         let most = limits.faults.map_or(ROUND, |most| ROUND.min(most - faults));
         let done = AtomicBool::new(false);
         let falls = async {
-            let struck = round(&field, &chosen, &mut chance, most).await;
+            let struck = if chosen.is_empty() {
+                tokio::time::sleep(CALM).await;
+                Vec::new()
+            } else {
+                round(&field, chosen, &mut chance, most).await
+            };
             done.store(true, Ordering::Relaxed);
             struck
         };
         let (struck, sent) = tokio::join!(falls, flow(&field, &mut traffic, rate, &done));
         oracle.note(&sent);
+        oracle.note(&std::mem::take(&mut *field.also_sent.lock().await));
         faults += struck.len();
         for (fault, Struck { red_within, wrong }) in struck {
             *summary.faults.entry(fault.name()).or_default() += 1;
@@ -111,6 +115,11 @@ pub(crate) async fn run(seed: u64, limits: Limits, rate: usize, only: Option<&st
         }
         let findings = settle(&field, &oracle, &mut tail).await;
         note(format!("{:>5} s: {faults} faults, {} events; {findings}", began.elapsed().as_secs(), oracle.len()));
+        if chosen.is_empty() {
+            let memory = field.memory().await;
+            note(format!("        memory in MB: {memory:?}"));
+            summary.memory.push((began.elapsed(), memory));
+        }
         let broken = !findings.is_clean();
         summary.findings.extend(findings);
         if broken {
@@ -118,9 +127,22 @@ pub(crate) async fn run(seed: u64, limits: Limits, rate: usize, only: Option<&st
             break; // what comes after would be told of again and again
         }
     }
+    summary.findings.wrong.extend(grown(&summary.memory));
     summary.events = oracle.len();
     summary.seconds = began.elapsed().as_secs();
     summary
+}
+
+/// The services that hold more at the end of a soak than after its first third, by more than a tenth and 16 MB.
+fn grown(memory: &[(Duration, BTreeMap<String, u64>)]) -> Vec<String> {
+    let Some((end, last)) = memory.last() else { return Vec::new() };
+    let Some((_, first)) = memory.iter().find(|(at, _)| *at >= *end / 3) else { return Vec::new() };
+    let grew = |(service, now): (&String, &u64)| {
+        let then = *first.get(service)?;
+        (*now > then + then / 10 + 16)
+            .then(|| format!("{service} grew from {then} MB to {now} MB in two thirds of the time"))
+    };
+    last.iter().filter_map(grew).collect()
 }
 
 /// Events until the round is done; the last handful is sent to its end.

@@ -35,6 +35,8 @@ pub(crate) enum Fault {
     BadInteractions,
     BadCheckpoints,
     RepeatedEvents,
+    TransactionAborted,
+    TransactionHanging,
 }
 
 /// Whom a fault strikes: two that strike one target do not fall together.
@@ -62,7 +64,7 @@ use Name::{Ingest, Scorer, Trainer};
 
 impl Fault {
     /// Every fault.
-    pub(crate) const ALL: [Self; 31] = [
+    pub(crate) const ALL: [Self; 33] = [
         F::KillService(Ingest),
         F::KillService(Trainer),
         F::KillService(Scorer),
@@ -94,6 +96,8 @@ impl Fault {
         F::BadInteractions,
         F::BadCheckpoints,
         F::RepeatedEvents,
+        F::TransactionAborted,
+        F::TransactionHanging,
     ];
 
     /// As it is shown and chosen.
@@ -123,6 +127,8 @@ impl Fault {
             Self::BadInteractions => "bad-interactions".to_owned(),
             Self::BadCheckpoints => "bad-checkpoints".to_owned(),
             Self::RepeatedEvents => "repeated-events".to_owned(),
+            Self::TransactionAborted => "transaction-aborted".to_owned(),
+            Self::TransactionHanging => "transaction-hanging".to_owned(),
         }
     }
 
@@ -153,6 +159,8 @@ impl Fault {
             Self::BadInteractions => "nonsense on interactions",
             Self::BadCheckpoints => "torn and forged versions, absurd claims",
             Self::RepeatedEvents => "the application sends again what was acknowledged",
+            Self::TransactionAborted => "events in a transaction that is aborted",
+            Self::TransactionHanging => "events in a transaction that hangs, and is committed after all",
         }
     }
 
@@ -184,7 +192,9 @@ impl Fault {
             | Self::BadItems
             | Self::BadInteractions
             | Self::BadCheckpoints
-            | Self::RepeatedEvents => Target::Records,
+            | Self::RepeatedEvents
+            | Self::TransactionAborted
+            | Self::TransactionHanging => Target::Records,
         }
     }
 
@@ -198,6 +208,9 @@ impl Fault {
             Self::ReplaceFrozenTrainer => service_faults::replace_frozen_trainer(field).await,
             Self::BrokerFrozen | Self::BrokerKilled | Self::BrokerRestarted => {
                 harm::broker(field, self, chance, alone).await
+            }
+            Self::TransactionAborted | Self::TransactionHanging => {
+                harm::transaction(field, self == Self::TransactionHanging, chance, alone).await
             }
             _ if self.target() == Target::Redis => harm::redis(field, self, chance, alone).await,
             _ => harm::records(field, self, chance).await,

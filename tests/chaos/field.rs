@@ -23,6 +23,8 @@ pub(crate) struct Field {
     services: Vec<Mutex<Service>>,
     /// What was sent last, for an application that sends it again.
     pub(crate) recent: Mutex<Vec<tests::Sent>>,
+    /// What faults themselves sent, as applications.
+    pub(crate) also_sent: Mutex<Vec<tests::Sent>>,
 }
 
 impl Field {
@@ -33,7 +35,7 @@ impl Field {
         for name in SERVICES {
             services.push(Mutex::new(world.start(name, &settings(name)).await));
         }
-        Self { world, services, recent: Mutex::default() }
+        Self { world, services, recent: Mutex::default(), also_sent: Mutex::default() }
     }
 
     /// The numbers of the services of that name.
@@ -91,6 +93,17 @@ impl Field {
             }
         }
         missing
+    }
+
+    /// What each service that answers holds in memory, MB.
+    pub(crate) async fn memory(&self) -> BTreeMap<String, u64> {
+        let mut memory = BTreeMap::new();
+        for (slot, name) in SERVICES.into_iter().enumerate() {
+            if let Ok(bytes) = self.service(slot).await.metric("process_resident_memory_bytes").await {
+                memory.insert(format!("{name}-{slot}"), bytes as u64 / 1_000_000);
+            }
+        }
+        memory
     }
 
     /// Waits until every service of these names is red; how long that took, or who was not.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use runtime::kafka::Outgoing;
-use schemas::Topic;
-use tests::Name;
+use schemas::{EventType, Topic};
+use tests::{Name, Transaction, click};
 
 use crate::fault::{Fault, Struck};
 use crate::field::Field;
@@ -126,6 +126,25 @@ pub(crate) async fn redis(field: &Field, fault: Fault, chance: &mut ChaCha8Rng, 
         }
     }
     struck.wrong.extend(wrong);
+    struck
+}
+
+/// Events of users of its own in a transaction: until it ends, it hides from ingest what follows in their partitions.
+pub(crate) async fn transaction(field: &Field, commit: bool, chance: &mut ChaCha8Rng, alone: bool) -> Struck {
+    let world = &field.world;
+    let name = format!("transaction-{}", chance.random::<u32>());
+    let open = Transaction::begin(world, &name).await;
+    let user = |n| format!("{name}-{}", n % 4);
+    let event = |n| click(&user(n), "i00", EventType::View, world.ctx.now() + n, format!("{name}-{n}"));
+    let sent = open.send(&(0..20).map(event).collect::<Vec<_>>()).await;
+    if !commit {
+        tokio::time::sleep(moment(chance)).await;
+        open.abort().await;
+        return Struck::default();
+    }
+    let struck = until_red(field, &[Name::Ingest], alone, chance).await;
+    open.commit().await;
+    field.also_sent.lock().await.extend(sent);
     struck
 }
 

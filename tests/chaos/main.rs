@@ -13,6 +13,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::campaign::{Limits, run};
+use crate::fault::Fault;
 
 /// How long a campaign lasts when it is told nothing.
 const MINUTES: u64 = 10;
@@ -30,7 +31,7 @@ struct Cli {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// How long, in minutes [default: 10, unless --faults is given].
-    #[arg(long)]
+    #[arg(long, overrides_with = "minutes")]
     minutes: Option<u64>,
     /// End after so many faults.
     #[arg(long)]
@@ -41,6 +42,9 @@ struct Cli {
     /// Draw only faults whose name holds this word; `--list` shows them.
     #[arg(long, value_name = "WORD")]
     only: Option<String>,
+    /// No faults: a soak, after which no service may have grown.
+    #[arg(long, conflicts_with_all = ["faults", "only"])]
+    calm: bool,
     /// List the faults.
     #[arg(long)]
     list: bool,
@@ -50,12 +54,18 @@ struct Cli {
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     if cli.list {
-        fault::Fault::ALL.iter().for_each(|fault| output::line(format!("{:<28} {}", fault.name(), fault.about())));
+        Fault::ALL.iter().for_each(|fault| output::line(format!("{:<28} {}", fault.name(), fault.about())));
         return ExitCode::SUCCESS;
     }
     let minutes = cli.minutes.or(cli.faults.is_none().then_some(MINUTES));
     let limits = Limits { time: minutes.map(|minutes| Duration::from_secs(60 * minutes)), faults: cli.faults };
-    let summary = run(cli.seed, limits, cli.rate, cli.only.as_deref()).await;
+    let wanted = |fault: &Fault| !cli.calm && cli.only.as_ref().is_none_or(|word| fault.name().contains(word));
+    let chosen: Vec<Fault> = Fault::ALL.into_iter().filter(wanted).collect();
+    if chosen.is_empty() && !cli.calm {
+        output::note("no fault has that name; --list shows them");
+        return ExitCode::FAILURE;
+    }
+    let summary = run(cli.seed, limits, cli.rate, &chosen).await;
     output::line(&summary);
     if summary.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

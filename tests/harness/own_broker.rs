@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use broker::Broker;
 
@@ -12,6 +13,23 @@ pub enum OwnBroker {
     Embedded(Box<Broker>),
     /// A node that `infra/kafka/kafka.sh` runs.
     Kafka(Node),
+}
+
+/// A broker that keeps its sockets and answers nothing; it goes on when this is dropped.
+#[derive(Debug)]
+pub enum Hung<'a> {
+    /// Its threads stand still.
+    Embedded(broker::Hung),
+    /// Its process is stopped.
+    Kafka(&'a OwnBroker),
+}
+
+impl Drop for Hung<'_> {
+    fn drop(&mut self) {
+        if let Self::Kafka(broker) = self {
+            broker.signal("CONT");
+        }
+    }
 }
 
 /// A Kafka node, known to the script by its name; wiped when dropped.
@@ -30,7 +48,9 @@ impl OwnBroker {
         if !kafka {
             return Self::Embedded(Box::new(Broker::start().expect("the broker starts")));
         }
-        let name = format!("outage-{}", std::process::id());
+        // A node of its own for each test that asks for one.
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("outage-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let said = script(&["start", &name], None);
         let brokers = said.trim().trim_start_matches("KAFKA_BROKERS=").to_owned();
         Self::Kafka(Node { name, brokers })
@@ -49,6 +69,18 @@ impl OwnBroker {
         match self {
             Self::Embedded(broker) => broker.go_away(),
             Self::Kafka(node) => node.tell("stop").await,
+        }
+    }
+
+    /// Answers nothing, with every socket open, until the guard is dropped.
+    #[must_use]
+    pub fn hang(&self) -> Hung<'_> {
+        match self {
+            Self::Embedded(broker) => Hung::Embedded(broker.hang()),
+            Self::Kafka(_) => {
+                self.signal("STOP");
+                Hung::Kafka(self)
+            }
         }
     }
 

@@ -118,6 +118,11 @@ impl World {
         self.spawn(name, settings).listening().await
     }
 
+    /// The same, under a clock that is off: `-1h`, `+90s`; wants `faketime`.
+    pub async fn start_with_clock(&self, name: Name, offset: &str, settings: &[(&str, &str)]) -> Service {
+        self.spawn_under(name, settings, Some(offset)).listening().await
+    }
+
     /// Starts a service while servers may be away: one that refuses to start for that is started again.
     ///
     /// # Panics
@@ -134,6 +139,10 @@ impl World {
 
     /// Starts a service that may refuse to.
     pub fn spawn(&self, name: Name, settings: &[(&str, &str)]) -> Service {
+        self.spawn_under(name, settings, None)
+    }
+
+    fn spawn_under(&self, name: Name, settings: &[(&str, &str)], clock: Option<&str>) -> Service {
         let group = format!("{}{name}", self.kafka.topic_prefix);
         let mut all: Vec<(String, String)> = [
             ("frame.admin.listen", "127.0.0.1:0"),
@@ -150,7 +159,7 @@ impl World {
         .into();
         all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let number = self.started.fetch_add(1, Ordering::Relaxed);
-        Service::spawn(name, &all, self.logs.path().join(format!("{number:02}-{name}.log")))
+        Service::spawn(name, &all, clock, self.logs.path().join(format!("{number:02}-{name}.log")))
     }
 
     /// Runs the operator's command, which must succeed; what it printed.
@@ -282,6 +291,7 @@ fn spec(topics: &Topics, topic: Topic) -> TopicSpec {
         name: topics.name(topic),
         partitions: topic.partitions(PARTITIONS),
         may_grow: true,
+        copies: None,
         settings: settings.collect(),
     }
 }

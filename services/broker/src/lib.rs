@@ -13,7 +13,7 @@ mod routes;
 mod services;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::{fmt, io};
 
 use tansu_storage::StorageContainer;
@@ -49,6 +49,20 @@ pub enum Error {
     /// `tansu-broker` refused its own storage: a defect of ours or of theirs.
     #[error("the embedded broker cannot open its storage in memory: {0}")]
     Storage(String),
+}
+
+/// A broker that hangs; it goes on when this is dropped.
+#[derive(Debug)]
+pub struct Hung {
+    gate: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Drop for Hung {
+    fn drop(&mut self) {
+        let (over, bell) = &*self.gate;
+        *over.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        bell.notify_all();
+    }
 }
 
 /// A running broker. Dropping it stops it and forgets its topics.
@@ -108,6 +122,30 @@ impl Broker {
             *listening = Some(back);
         }
         Ok(())
+    }
+
+    /// Keeps the port and every connection open and answers nothing, as a broker whose process is stopped, until the guard
+    /// is dropped. [`Broker::go_away`] would wait for it.
+    #[must_use]
+    pub fn hang(&self) -> Hung {
+        let hung = Hung { gate: Arc::default() };
+        if let Some(runtime) = &self.runtime {
+            let (began, begun) = mpsc::sync_channel(THREADS);
+            for _ in 0..THREADS {
+                // One for each thread: none is left to read a socket.
+                let (gate, began) = (Arc::clone(&hung.gate), began.clone());
+                runtime.spawn(async move {
+                    let _ = began.send(()); // who hung us waits for it
+                    let (over, bell) = &*gate;
+                    let held = over.lock().unwrap_or_else(PoisonError::into_inner);
+                    drop(bell.wait_while(held, |over| !*over));
+                });
+            }
+            for _ in 0..THREADS {
+                let _ = begun.recv(); // fails only when the runtime is going down
+            }
+        }
+        hung
     }
 
     /// Whether the port is open.

@@ -19,7 +19,8 @@ fn config(broker: &Broker) -> Kafka {
 }
 
 async fn create_topic(config: &Kafka) {
-    let topic = TopicSpec { name: TOPIC.into(), partitions: PARTITIONS, may_grow: false, settings: Vec::new() };
+    let topic =
+        TopicSpec { name: TOPIC.into(), partitions: PARTITIONS, may_grow: false, copies: None, settings: Vec::new() };
     admin::apply(config, &[topic]).await.expect("the topic is created");
 }
 

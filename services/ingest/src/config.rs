@@ -43,6 +43,9 @@ pub struct Ingest {
     pub window: usize,
     /// Ready when this many messages behind or fewer.
     pub ready_lag: i64,
+    /// How long it may be behind the end of its topic before it is not ready any more.
+    #[serde(with = "humantime_serde")]
+    pub max_behind: Duration,
 }
 
 impl Ingest {

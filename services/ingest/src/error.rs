@@ -1,5 +1,6 @@
 //! Why ingest ends, and what to do about it.
 
+use runtime::Outage;
 use runtime::kafka::KafkaError;
 
 /// Ends the service. Bad events are no errors: they are dead letters.
@@ -26,4 +27,13 @@ pub enum Error {
         /// Next offset of `events`.
         end: i64,
     },
+}
+
+impl Outage for Error {
+    fn is_outage(&self) -> bool {
+        match self {
+            Self::Kafka(error) => error.is_outage(),
+            _ => false,
+        }
+    }
 }

@@ -4,17 +4,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use runtime::kafka::{Outgoing, Record};
-use schemas::dead_letter::headers;
-use schemas::{DeadLetter, Interaction, Message, Reason};
+use schemas::{DeadLetter, Interaction, Message, Reason, dead_letter};
 
 use crate::progress::Progress;
 use crate::validator::{Origin, Validator};
-
-/// Kafka's default limit is 1 MB for a whole message; a larger original is cut to fit beside its headers.
-const MAX_DEAD_LETTER_BYTES: usize = 900_000;
-
-/// What is left of a key when a dead letter has to be cut.
-const MAX_CUT_KEY_BYTES: usize = 1024;
 
 /// What a batch comes to.
 #[derive(Debug, Default)]
@@ -101,15 +94,9 @@ impl Judge {
     }
 
     fn refused(&self, record: &Record, letter: DeadLetter) -> Outgoing {
-        let (key, value, cut_from) = cut(&record.key, record.value.as_ref());
-        let mut headers = vec![
-            (headers::REASON, letter.reason.to_string()),
-            (headers::DETAIL, letter.detail),
-            (headers::TOPIC, self.events.clone()),
-            (headers::PARTITION, record.partition.to_string()),
-            (headers::OFFSET, record.offset.to_string()),
-        ];
-        headers.extend(cut_from.map(|bytes| (headers::CUT, bytes.to_string())));
+        let value = record.value.as_ref();
+        let dead_letter::Buried { key, value, headers } =
+            dead_letter::bury(letter, &self.events, record.partition, record.offset, &record.key, value);
         Outgoing { partition: None, key, value, timestamp: None, headers }
     }
 }
@@ -135,18 +122,6 @@ fn written(partition: i32, interaction: &Interaction) -> Outgoing {
         timestamp: None,
         headers: Vec::new(),
     }
-}
-
-/// Cuts what the broker would refuse, so that one huge event cannot stop the flow; gives the bytes it had if it did.
-fn cut(key: &Bytes, value: Option<&Bytes>) -> (Bytes, Option<Bytes>, Option<usize>) {
-    let size = key.len() + value.map_or(0, Bytes::len);
-    if size <= MAX_DEAD_LETTER_BYTES {
-        return (key.clone(), value.cloned(), None);
-    }
-    let key = key.slice(..key.len().min(MAX_CUT_KEY_BYTES));
-    let room = MAX_DEAD_LETTER_BYTES - key.len();
-    let value = value.map(|value| value.slice(..value.len().min(room)));
-    (key, value, Some(size))
 }
 
 #[cfg(test)]

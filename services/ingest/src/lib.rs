@@ -17,8 +17,8 @@ mod wire;
 
 use std::time::Instant;
 
-use runtime::kafka::{Consumer, Producer, admin};
-use runtime::{CaughtUp, Context};
+use runtime::Context;
+use runtime::kafka::{Consumer, Expected, Producer, Watch, admin};
 use schemas::{Topic, Topics};
 use tracing::warn;
 
@@ -34,19 +34,31 @@ pub const DEFAULTS: &str = include_str!("../config.toml");
 
 /// Runs until drained. I3: offsets are committed only after every output of the batch is acknowledged.
 pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
+    ctx.finish(serve(config, ctx.clone()).await)
+}
+
+async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
     let topics = Topics::new(&config.kafka.topic_prefix);
     let [events, interactions, dead_letters] =
         [Topic::Events, Topic::Interactions, Topic::DeadLetters].map(|topic| topics.name(topic));
     ctx.set("caught-up", Err("waiting for partitions of events".to_owned()));
     metrics::describe();
-    admin::check_equal_partitions(&config.kafka, &[&events, &interactions]).await?;
+    admin::check_partitions(&config.kafka, &[&events, &interactions]).await?;
 
     let mut input = Consumer::subscribe(&config.kafka, &config.ingest.group, &events, &ctx).await?;
     let output = Producer::connect(&config.kafka, &ctx)?;
     let judge = Judge::new(Validator::new(config.ingest.limits()), events);
     let mut progress = Progress::new(config.ingest.window);
     let mut commits = Commits::new(config.ingest.commit_every, Instant::now());
-    let mut caught_up = CaughtUp::new("events", config.ingest.ready_lag, Instant::now());
+    let watch = Watch::start(&config.kafka, &ctx)?;
+    watch.follow(
+        input.stream(),
+        Expected {
+            topic: "events",
+            caught_up: Some((config.ingest.ready_lag, config.ingest.max_behind)),
+            gauges: Some([metrics::LAG, metrics::LAG_SECONDS]),
+        },
+    );
     let latency = ctx.latency(metrics::BATCH);
     let mut told = false;
 
@@ -81,12 +93,7 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
         if !batch.records.is_empty() {
             latency.record(started.elapsed());
         }
-        if caught_up.is_due(Instant::now())
-            && let Some(lag) = input.lag().await
-        {
-            metrics::gauges(progress.window_len(), lag);
-            ctx.set("caught-up", caught_up.state(input.partitions().len(), lag, Instant::now()));
-        }
+        metrics::gauges(progress.window_len());
     }
     if let Some(positions) = commits.due(Instant::now(), true) {
         input.commit(&positions).await?;

@@ -20,8 +20,10 @@ pub const ALREADY_WRITTEN: &str = "ingest_already_written_total";
 pub const UNKEYED: &str = "ingest_unkeyed_total";
 /// Event ids remembered.
 pub const WINDOW_ENTRIES: &str = "ingest_window_entries";
-/// Messages of `events` not yet read, on the partitions of this instance.
+/// Messages of `events` not yet applied, on the partitions of this instance, up to the real end of the log.
 pub const LAG: &str = "ingest_lag_messages";
+/// Seconds since the oldest of them was written, by its own time.
+pub const LAG_SECONDS: &str = "ingest_lag_seconds";
 /// Time from a batch in hand to its outputs acknowledged; shown as `ingest_batch_seconds`.
 pub const BATCH: &str = "ingest_batch";
 
@@ -34,9 +36,10 @@ pub(crate) fn describe() {
     describe_counter!(ALREADY_WRITTEN, "Events read again after a restart, whose effect was already written.");
     describe_counter!(UNKEYED, "Interactions whose event did not have its user id for a key.");
     describe_gauge!(WINDOW_ENTRIES, "Event ids remembered.");
-    describe_gauge!(LAG, "Messages of events not yet read, on the partitions of this instance.");
+    describe_gauge!(LAG, "Messages of events not yet applied, on the partitions of this instance.");
+    describe_gauge!(LAG_SECONDS, "Seconds since the oldest of them was written.");
     record(&Counts::default());
-    for reason in Reason::ALL {
+    for reason in Reason::OF_EVENTS {
         counter!(DEAD_LETTERS, "reason" => reason.as_str()).increment(0);
     }
 }
@@ -53,8 +56,7 @@ pub(crate) fn record(counts: &Counts) {
     }
 }
 
-/// Says how much is remembered and how far behind it is.
-pub(crate) fn gauges(window: usize, lag: i64) {
+/// Says how much is remembered.
+pub(crate) fn gauges(window: usize) {
     gauge!(WINDOW_ENTRIES).set(window as f64);
-    gauge!(LAG).set(lag as f64);
 }

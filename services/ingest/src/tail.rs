@@ -28,6 +28,8 @@ pub(crate) async fn restore(
     if assigned.is_empty() {
         return Ok(true);
     }
+    let pulse = ctx.pulse("taking over partitions");
+    let _busy = pulse.long_work("reading back what was written");
     let topics = Topics::new(&config.kafka.topic_prefix);
     let [events, interactions] = [Topic::Events, Topic::Interactions].map(|topic| topics.name(topic));
     let span = span(config, &interactions, ctx).await?;

@@ -1,5 +1,6 @@
 //! The catalog as learner and scorer see it: what is delisted, which categories, which content features.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use schemas::{Item, key_of};
@@ -7,6 +8,8 @@ use schemas::{Item, key_of};
 use crate::history::{Seen, last_chosen};
 use crate::keymap::{KeySet, Plain};
 use crate::likeness::Likeness;
+use crate::only_listed::OnlyListed;
+use crate::words::words;
 
 /// At most so many content features of one item are learned from; titles are the longest list.
 const MAX_FEATURES: usize = 24;
@@ -36,6 +39,8 @@ pub(crate) struct Listed {
     pub(crate) features: Box<[u64]>,
     /// The number of its listing; `None` while it is not to be had.
     listing: Option<u64>,
+    /// Its own date, milliseconds since 1970.
+    published: Option<i64>,
 }
 
 /// What the topic `items` says, newest record of each item. Its size is the catalog's.
@@ -44,14 +49,23 @@ pub struct Catalog {
     items: Plain<Listed>,
     delisted: KeySet,
     likeness: Likeness,
+    /// Each category's name once, and how many items are of it.
+    names: HashMap<Arc<str>, u32>,
+    /// How many items have a feature.
+    uses: Plain<u32>,
+    /// What is to be had by its date.
+    dated: BTreeSet<(i64, u64)>,
+    /// Everything that was written was taken in once.
+    settled: bool,
 }
 
 impl Catalog {
-    /// Takes a record in; `None` delists.
-    pub fn apply(&mut self, item_id: &str, item: Option<&Item>) {
+    /// Takes a record in; `None` delists. Gives the features that no item has any more.
+    pub fn apply(&mut self, item_id: &str, item: Option<&Item>) -> Vec<u64> {
         let key = key_of(item_id);
-        if let Some(Listed { features, listing: Some(listing), .. }) = self.items.remove(&key) {
-            self.likeness.delist(listing, &features);
+        let before = self.items.remove(&key);
+        if let Some(listed) = &before {
+            self.forget(key, listed);
         }
         match item {
             Some(item) => {
@@ -60,16 +74,99 @@ impl Catalog {
                 } else {
                     self.delisted.insert(key);
                 }
-                let categories = item.categories.iter().map(|name| Arc::from(name.as_str())).collect();
+                let categories = item.categories.iter().map(|name| self.name(name)).collect();
                 let features = features(item);
+                features.iter().for_each(|feature| *self.uses.entry(*feature).or_default() += 1);
                 // What is sold out must not take the places of what can be shown.
                 let listing = item.available.then(|| self.likeness.list(key, &features));
-                self.items.insert(key, Listed { categories, features, listing });
+                let published = item.published_at.map(|at| at.0);
+                self.dated.extend(published.filter(|_| item.available).map(|at| (at, key)));
+                self.items.insert(key, Listed { categories, features, listing, published });
             }
             None => {
                 self.delisted.insert(key);
             }
         }
+        let features = before.map(|listed| listed.features).unwrap_or_default();
+        features.iter().copied().filter(|feature| !self.uses(*feature)).collect()
+    }
+
+    /// Takes out what [`apply`](Self::apply) took in for an item.
+    fn forget(&mut self, key: u64, listed: &Listed) {
+        if let Some(listing) = listed.listing {
+            self.likeness.delist(listing, &listed.features);
+        }
+        listed.published.map(|at| self.dated.remove(&(at, key)));
+        for name in &listed.categories {
+            if let Some(items) = self.names.get_mut(name) {
+                *items -= 1;
+                if *items == 0 {
+                    self.names.remove(name);
+                }
+            }
+        }
+        for feature in &listed.features {
+            if let Some(items) = self.uses.get_mut(feature) {
+                *items -= 1;
+                if *items == 0 {
+                    self.uses.remove(feature);
+                }
+            }
+        }
+    }
+
+    /// A category's name, held once for all its items, with one item more.
+    fn name(&mut self, name: &str) -> Arc<str> {
+        if let Some((known, items)) = self.names.get_key_value(name) {
+            let (known, items) = (Arc::clone(known), items + 1);
+            self.names.insert(Arc::clone(&known), items);
+            return known;
+        }
+        let known: Arc<str> = name.into();
+        self.names.insert(Arc::clone(&known), 1);
+        known
+    }
+
+    /// Everything that the topic held was taken in: from now on what is not here is not listed.
+    pub fn settle(&mut self) {
+        self.settled = true;
+    }
+
+    /// Whether it decides by itself what is shown: once it is whole and lists something that is to be had.
+    #[must_use]
+    pub fn decides(&self) -> bool {
+        self.settled && !self.likeness.is_empty()
+    }
+
+    /// Whether lists may show the item.
+    #[must_use]
+    pub fn shows(&self, key: u64, only_listed: OnlyListed) -> bool {
+        let must_be_listed = match only_listed {
+            OnlyListed::Auto => self.decides(),
+            OnlyListed::Yes => true,
+            OnlyListed::No => false,
+        };
+        !self.is_delisted(key) && (!must_be_listed || self.items.contains_key(&key))
+    }
+
+    /// When the item came, by its record; `None` where that does not say.
+    pub(crate) fn published(&self, key: u64) -> Option<i64> {
+        self.items.get(&key)?.published
+    }
+
+    /// What is to be had and has come by `now`, each with its date, newest first.
+    pub(crate) fn come(&self, now: i64) -> impl Iterator<Item = (i64, u64)> + '_ {
+        self.dated.range(..=(now, u64::MAX)).rev().copied()
+    }
+
+    /// How many items are of a category.
+    pub(crate) fn items_of(&self, category: &str) -> u32 {
+        self.names.get(category).copied().unwrap_or(0)
+    }
+
+    /// Whether an item has the feature.
+    pub(crate) fn uses(&self, feature: u64) -> bool {
+        self.uses.contains_key(&feature)
     }
 
     /// Whether the item must not be shown.
@@ -88,6 +185,11 @@ impl Catalog {
     #[must_use]
     pub fn categories(&self, key: u64) -> &[Arc<str>] {
         self.items.get(&key).map_or(&[], |listed| &listed.categories)
+    }
+
+    /// Keys of the item's categories.
+    pub(crate) fn category_keys(&self, key: u64) -> impl Iterator<Item = u64> + '_ {
+        self.categories(key).iter().map(|name| key_of(name))
     }
 
     pub(crate) fn features(&self, key: u64) -> &[u64] {
@@ -143,8 +245,7 @@ fn features(item: &Item) -> Box<[u64]> {
         // Buckets of a factor of about 1.4.
         keys.push(key_of(&format!("price={}", (price.log2() * 2.0).round())));
     }
-    let words = item.title.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 2);
-    keys.extend(words.map(|word| key_of(&format!("word={}", word.to_lowercase()))));
+    words(&item.title, |word| keys.push(key_of(&format!("word={word}"))));
     keys.truncate(MAX_FEATURES);
     keys.sort_unstable();
     keys.dedup();
@@ -154,6 +255,75 @@ fn features(item: &Item) -> Box<[u64]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn item(text: &str) -> Item {
+        serde_json::from_str(text).expect("parses")
+    }
+
+    #[test]
+    fn what_no_item_has_any_more_is_told_once_and_names_are_held_once() {
+        let mut catalog = Catalog::default();
+        let red = item(r#"{"item_id":"a","title":"red shoe","categories":["shoes"]}"#);
+        assert!(catalog.apply("a", Some(&red)).is_empty());
+        assert!(
+            catalog
+                .apply("b", Some(&Item { item_id: "b".into(), title: "blue shoe".into(), ..red.clone() }))
+                .is_empty()
+        );
+        assert!(Arc::ptr_eq(&catalog.categories(key_of("a"))[0], &catalog.categories(key_of("b"))[0]));
+        assert_eq!(catalog.items_of("shoes"), 2);
+        assert_eq!(catalog.apply("a", None), [key_of("word=red")], "the shoe and its category are still b's");
+        assert_eq!((catalog.apply("b", None).len(), catalog.items_of("shoes")), (3, 0));
+        assert!(catalog.uses.is_empty() && catalog.names.is_empty() && catalog.apply("b", None).is_empty());
+        // The same record again frees nothing.
+        catalog.apply("a", Some(&red));
+        assert!(catalog.apply("a", Some(&red)).is_empty());
+    }
+
+    #[test]
+    fn only_what_is_listed_is_shown_as_soon_as_a_whole_catalog_lists_something() {
+        use OnlyListed::{Auto, No, Yes};
+        let shows = |catalog: &Catalog, id: &str| [Auto, Yes, No].map(|only| catalog.shows(key_of(id), only));
+        let mut catalog = Catalog::default();
+        catalog.settle();
+        assert_eq!(shows(&catalog, "stranger"), [true, false, true]);
+        let gone = item(r#"{"item_id":"gone","available":false}"#);
+        catalog.apply("gone", Some(&gone));
+        assert_eq!(shows(&catalog, "stranger"), [true, false, true], "one item hidden is no catalog");
+        catalog.apply("a", Some(&item(r#"{"item_id":"a"}"#)));
+        assert_eq!(shows(&catalog, "stranger"), [false, false, true]);
+        assert_eq!((shows(&catalog, "a"), shows(&catalog, "gone")), ([true; 3], [false; 3]));
+        let mut unread = Catalog::default();
+        unread.apply("a", Some(&item(r#"{"item_id":"a"}"#)));
+        assert_eq!(shows(&unread, "stranger"), [true, false, true], "the rest may be on its way");
+    }
+
+    #[test]
+    fn what_has_come_is_told_by_its_date_and_what_comes_later_is_not() {
+        let mut catalog = Catalog::default();
+        let dated = |at: i64| item(&format!(r#"{{"item_id":"i","published_at":{at}}}"#));
+        for (id, at) in [("old", 1), ("new", 9), ("coming", 30), ("all-time", i64::MIN)] {
+            catalog.apply(id, Some(&dated(at)));
+        }
+        let come = |catalog: &Catalog, now| catalog.come(now).map(|(at, _)| at).collect::<Vec<_>>();
+        assert_eq!((come(&catalog, 20), come(&catalog, 30).len()), (vec![9, 1, i64::MIN], 4));
+        catalog.apply("new", Some(&dated(-5)));
+        catalog.apply("old", Some(&Item { available: false, ..dated(1) }));
+        assert_eq!(come(&catalog, 20), [-5, i64::MIN], "the later record counts");
+        catalog.apply("new", None);
+        assert_eq!(come(&catalog, 20), [i64::MIN]);
+    }
+
+    #[test]
+    fn of_a_title_beyond_the_bound_of_features_the_last_words_are_left_out() {
+        let title: Vec<String> = (0..40).map(|n| format!("word{n}")).collect();
+        let long =
+            item(&format!(r#"{{"item_id":"i","title":"{}","categories":["shoes"],"price":79}}"#, title.join(" ")));
+        let features = features(&long);
+        let has = |name: &str| features.contains(&key_of(name));
+        assert_eq!(features.len(), MAX_FEATURES);
+        assert!(has("category=shoes") && has("word=word0") && has("word=word21") && !has("word=word22"));
+    }
 
     #[test]
     fn an_item_comes_back_after_a_delisting() {

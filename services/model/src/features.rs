@@ -47,8 +47,8 @@ impl Paired {
 pub(crate) struct Own {
     /// What the newest interaction says that tells a dislike, or takes it back.
     dislikes: Option<bool>,
-    /// It was bought.
-    pub(crate) bought: bool,
+    /// When it was bought last.
+    pub(crate) bought: Option<i64>,
     /// Interactions since the last choice of it; `None` when it was never chosen.
     back: Option<usize>,
     /// How often it was chosen.
@@ -60,6 +60,11 @@ pub(crate) struct Own {
 }
 
 impl Own {
+    /// Whether it was ever chosen.
+    pub(crate) fn chosen(&self) -> bool {
+        self.back.is_some()
+    }
+
     /// Whether it was disliked, and neither liked nor bought nor taken back since.
     pub(crate) fn disliked(&self) -> bool {
         self.dislikes == Some(true)
@@ -144,7 +149,9 @@ fn own(history: &[Seen]) -> Plain<Own> {
     for (back, seen) in history.iter().rev().enumerate() {
         let known = own.entry(seen.key).or_default();
         known.dislikes = known.dislikes.or(seen.kind.dislikes()); // the newest decides
-        known.bought |= seen.kind == schemas::Kind::Purchase;
+        if seen.kind == schemas::Kind::Purchase {
+            known.bought.get_or_insert(seen.ts);
+        }
         if seen.kind.is_positive() {
             known.back.get_or_insert(back);
             known.latest.get_or_insert(*seen);
@@ -295,7 +302,7 @@ pub(crate) fn of(
         times.ln_1p(),
         latest.map_or(0.0, |seen| log_seconds(query.ts.saturating_sub(seen.ts))),
         flag(bought),
-        entry.map_or(0.0, |entry| log_seconds(now.saturating_sub(entry.first_ts))),
+        entry.map_or(0.0, |entry| log_seconds(now.saturating_sub(candidate.published.unwrap_or(entry.first_ts)))),
         counts.map_or(0.0, |counts| {
             log_seconds(if by_user(&counts) { query.ts } else { now }.saturating_sub(counts.last_ts))
         }),

@@ -16,11 +16,12 @@ use crate::items::{Entry, Items, PROVEN};
 use crate::keymap::KeyMap;
 use crate::popularity::{Clock, Counters, HALF_LIVES, NEVER, Popular, Popularity, log2_add};
 use crate::ranker::Ranker;
+use crate::repeats::Repurchases;
 use crate::rows::RowEncoding;
 use crate::sessions::Sessions;
 use crate::settings::Settings;
 
-/// How many of the newest items are kept at hand for the `new` lists.
+/// How many of the newest items are kept at hand for the `new` lists, and as many again that one user alone chose.
 const NEWEST: usize = 1_000;
 
 /// A trained row of a content feature.
@@ -40,8 +41,12 @@ pub struct Knowledge {
     pub(crate) content: KeyMap<Arc<ContentRow>>,
     pub(crate) covisitation: Covisitation,
     pub(crate) sessions: Sessions,
+    pub(crate) repurchases: Repurchases,
     pub(crate) popular: Popular,
+    /// By when they were first met, of what is proven.
     pub(crate) newest: OrdSet<(i64, u64)>,
+    /// The same of what one user alone chose and the shop did not list: whoever invents ids floods this, and nothing else.
+    pub(crate) unproven: OrdSet<(i64, u64)>,
     /// On the plain device: for inference only.
     pub(crate) encoder: Encoder,
     pub(crate) ranker: Ranker,
@@ -66,8 +71,10 @@ impl Knowledge {
             content: KeyMap::default(),
             covisitation: Covisitation::default(),
             sessions: Sessions::default(),
+            repurchases: Repurchases::default(),
             popular: Popular::default(),
             newest: OrdSet::new(),
+            unproven: OrdSet::new(),
             encoder,
             ranker,
             now: origin,
@@ -128,21 +135,34 @@ impl Knowledge {
     /// Puts a new item into the table and the `newest` list. Gives its slot and the item that made room in the
     /// front of the table.
     pub(crate) fn insert(&mut self, entry: Entry) -> (u32, Option<u64>) {
-        self.arrived(&entry);
+        let key = entry.key;
         let slot = self.items.insert(entry);
-        self.items.promote(slot)
+        let place = self.items.promote(slot);
+        self.note_arrival(key);
+        place
     }
 
     /// The same, into the slot that the item has in the trainer's table; false when another item is there.
     pub(crate) fn insert_at(&mut self, slot: u32, entry: Entry) -> bool {
-        self.arrived(&entry);
         self.items.insert_at(slot, entry)
     }
 
-    fn arrived(&mut self, entry: &Entry) {
-        self.newest.insert((entry.first_ts, entry.key));
-        if self.newest.len() > NEWEST {
-            self.newest.remove_min();
+    /// Puts an item among the newest, once it is in the table and each time that more is known of who chose it.
+    pub(crate) fn note_arrival(&mut self, key: u64) {
+        let Some(entry) = self.items.get(key) else { return };
+        let at = (entry.first_ts, key);
+        let (into, from) = if entry.is_proven() {
+            (&mut self.newest, &mut self.unproven)
+        } else {
+            (&mut self.unproven, &mut self.newest)
+        };
+        from.remove(&at);
+        if into.len() >= NEWEST && into.get_min().is_some_and(|least| at < *least) {
+            return; // most choices are of older items
+        }
+        into.insert(at);
+        if into.len() > NEWEST {
+            into.remove_min();
         }
     }
 
@@ -151,6 +171,7 @@ impl Knowledge {
         if let Some(entry) = self.items.remove(key) {
             self.popular.remove(key, &entry.popularity());
             self.newest.remove(&(entry.first_ts, key));
+            self.unproven.remove(&(entry.first_ts, key));
         }
         self.covisitation.remove(key);
     }

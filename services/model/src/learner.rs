@@ -29,7 +29,7 @@ use crate::items::Entry;
 use crate::knowledge::Knowledge;
 use crate::negatives::Recent;
 use crate::payload::{Column, Frozen, ItemColumns, RowColumns};
-use crate::quality::{Prequential, SlidingPopularity, rank_of};
+use crate::quality::{Prequential, SlidingPopularity};
 use crate::replay::{Past, Replay};
 use crate::retrieval::retrieve;
 use crate::served::Model;
@@ -334,10 +334,10 @@ impl Learner {
         for (((example, list), scores), (popularity, pairs, item)) in
             examples.iter().zip(&lists).zip(&scores).zip(rivals)
         {
-            let scored = list.iter().map(|c| c.key).zip(scores.iter().copied());
-            let rank = rank_of(example.key, scored);
-            self.quality.record(rank, popularity, pairs);
-            let best = candidates::best(list, scores, TESTED_SLATE);
+            let rank = candidates::rank(list, scores, example.key, TESTED_SLATE);
+            let repeat = example.history.iter().any(|seen| seen.key == example.key && seen.kind.is_positive());
+            self.quality.record(rank, popularity, pairs, repeat);
+            let best = candidates::compose(list, scores, TESTED_SLATE);
             let slate: Vec<_> = best.iter().map(|n| (list[*n].key, list[*n].origin.as_str())).collect();
             let Example { user_id, history, key, kind, ts, asked_at, .. } = example;
             let (key, kind, ts, asked_at) = (*key, *kind, *ts, *asked_at);
@@ -365,8 +365,22 @@ impl Learner {
         if !self.changed.is_much() {
             self.changed.choices.push(Choice { user: example.user, key, ts: example.ts, pairs });
         }
+        self.knowledge.note_arrival(key);
+        if example.kind == Kind::Purchase {
+            self.bought(example, bounds.gap_ms);
+        }
         self.popularity.record(key);
         self.recent.remember(key);
+    }
+
+    /// Counts a purchase for how soon such things are bought again; one of the same visit is of the same basket.
+    fn bought(&mut self, example: &Example, pause_ms: i64) {
+        let before = example.history.iter().rfind(|seen| seen.key == example.key && seen.kind == Kind::Purchase);
+        let gap = before.map(|seen| example.ts.saturating_sub(seen.ts));
+        if gap.is_none_or(|gap| gap > pause_ms) {
+            let categories: Vec<u64> = self.catalog.category_keys(example.key).collect();
+            self.changed.repurchases.extend(self.knowledge.repurchases.note(&categories, gap));
+        }
     }
 
     /// Freezes what the next version holds; encoding it is another thread's work.

@@ -24,6 +24,11 @@ pub(crate) struct Likeness {
 }
 
 impl Likeness {
+    /// Whether nothing is listed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items == 0
+    }
+
     /// Takes an item in and gives the number of its listing.
     pub(crate) fn list(&mut self, key: u64, features: &[u64]) -> u64 {
         self.items += 1;
@@ -99,6 +104,20 @@ mod tests {
         assert!(shares[&101] > shares[&3] && shares[&3] > 0.0);
         likeness.delist(listing, &[8]);
         assert!(!like(&likeness, &[7, 8]).contains_key(&101));
+    }
+
+    #[test]
+    fn of_all_features_no_more_items_are_looked_at_than_the_bound_says_and_the_rarest_first() {
+        let mut likeness = Likeness::default();
+        // Feature 1 is the rarest, 4 the commonest; each has more items than are looked at.
+        for feature in 1..=4 {
+            for n in 0..300 + feature {
+                likeness.list(feature * 1_000 + n, &[feature]);
+            }
+        }
+        let shares = like(&likeness, &[4, 3, 2, 1]);
+        let of = |feature: u64| shares.keys().filter(|key| **key / 1_000 == feature).count();
+        assert_eq!([of(1), of(2), of(3), of(4)], [OF_A_SHELF, OF_A_SHELF, OF_A_SHELF, 0]);
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! | `covisitation.key`, `.at`, `.total`, `.end`, `.neighbour`, `.weight` | `[p]`, totals `[p, 4]`, `[q]`, weights `[q, 4]` | snapshots: neighbours of each key, as ranges, with the weight of each way |
 //! | `sessions.number`, `.user`, `.last_ts`, `.end`, `.item` | `[s]`, `[t]` | snapshots: sessions in the order of their beginning, and the keys of what each held, as ranges |
 //! | `choices.user`, `.key`, `.ts`, `.end`, `.earlier`, `.near` | `[k]`, `[l]` | deltas: the choices that were counted, in their order, and as ranges what each was paired with, nearest first, and how near; pairs and sessions follow from them |
+//! | `repurchases.key`, `.bought`, `.again`, `.log_gaps` | `[r]` | how often what was bought is bought again, by category; key 0: of all |
 //! | `content.key`, `content.row`, `content.accumulator` | `[c]`, `[c, dim]` | rows of content features |
 //! | `encoder.*`, `ranker.*` | | dense weights by path; I8: how many steps they moved since the version before |
 //! | `encoder_step.*`, `ranker_step.*` | | the size of these steps, for each row of a matrix, and one for a vector |

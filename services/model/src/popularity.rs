@@ -177,6 +177,21 @@ mod tests {
     }
 
     #[test]
+    fn beyond_the_bound_the_least_chosen_is_no_leader_until_it_is_chosen_again() {
+        let mut popular = Popular::default();
+        let counted = |count| Popularity { proven: true, counters: [count; HALF_LIVES] };
+        for key in 0..LEADERS as u64 + 10 {
+            popular.update(key, &counted(NEVER), &counted(1.0 + key as f64));
+        }
+        let leads = |popular: &Popular, wanted| popular.leaders(0).any(|(.., key)| key == wanted);
+        assert_eq!(popular.leaders(0).count(), LEADERS);
+        assert!(!leads(&popular, 9) && leads(&popular, 10));
+        popular.update(9, &counted(10.0), &counted(9_000.0));
+        assert_eq!(popular.leaders(0).map(|(.., key)| key).next(), Some(9));
+        assert!(popular.leaders(0).count() == LEADERS && !leads(&popular, 10));
+    }
+
+    #[test]
     fn what_one_user_alone_chose_comes_after_all_that_is_proven_and_makes_room_first() {
         let mut popular = Popular::default();
         let (never, proven) = (NEVER, |count| Popularity { proven: true, counters: [count; HALF_LIVES] });

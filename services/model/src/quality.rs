@@ -7,63 +7,96 @@ use schemas::checkpoint::Quality;
 /// The rank of what was chosen, from 0; `None` when it was not in the list.
 pub type Rank = Option<usize>;
 
+/// One test, as far as it counts.
+#[derive(Debug, Clone, Copy)]
+struct Outcome {
+    hit: bool,
+    reciprocal: f64,
+    /// The user had chosen the item before.
+    repeat: bool,
+}
+
+/// Sums of tests.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    tested: u64,
+    hits: u64,
+    reciprocal: f64,
+    first_time_tested: u64,
+    first_time_hits: u64,
+}
+
+impl Sums {
+    fn add(&mut self, outcome: Outcome) {
+        self.tested += 1;
+        self.hits += u64::from(outcome.hit);
+        self.reciprocal += outcome.reciprocal;
+        self.first_time_tested += u64::from(!outcome.repeat);
+        self.first_time_hits += u64::from(outcome.hit && !outcome.repeat);
+    }
+
+    fn take_away(&mut self, outcome: Outcome) {
+        self.tested -= 1;
+        self.hits -= u64::from(outcome.hit);
+        self.reciprocal -= outcome.reciprocal;
+        self.first_time_tested -= u64::from(!outcome.repeat);
+        self.first_time_hits -= u64::from(outcome.hit && !outcome.repeat);
+    }
+}
+
 /// Hit rate and mean reciprocal rank within the first 20, over all and over a sliding window.
 #[derive(Debug, Clone)]
 pub struct Figures {
-    window: VecDeque<(bool, f64)>,
+    window: VecDeque<Outcome>,
     length: usize,
-    hits: u64,
-    reciprocal: f64,
-    tested: u64,
-    window_hits: u64,
-    window_reciprocal: f64,
+    all: Sums,
+    of_window: Sums,
 }
 
 impl Figures {
     fn new(length: usize) -> Self {
-        Self {
-            window: VecDeque::with_capacity(length.min(1 << 16)),
-            length,
-            hits: 0,
-            reciprocal: 0.0,
-            tested: 0,
-            window_hits: 0,
-            window_reciprocal: 0.0,
-        }
+        let window = VecDeque::with_capacity(length.min(1 << 16));
+        Self { window, length, all: Sums::default(), of_window: Sums::default() }
     }
 
     #[allow(clippy::cast_precision_loss)] // ranks
-    fn record(&mut self, rank: Rank) {
+    fn record(&mut self, rank: Rank, repeat: bool) {
         let rank = rank.filter(|rank| *rank < 20);
-        let (hit, reciprocal) = (rank.is_some(), rank.map_or(0.0, |rank| 1.0 / (rank as f64 + 1.0)));
-        self.tested += 1;
-        self.hits += u64::from(hit);
-        self.reciprocal += reciprocal;
-        self.window.push_back((hit, reciprocal));
-        self.window_hits += u64::from(hit);
-        self.window_reciprocal += reciprocal;
+        let reciprocal = rank.map_or(0.0, |rank| 1.0 / (rank as f64 + 1.0));
+        let outcome = Outcome { hit: rank.is_some(), reciprocal, repeat };
+        self.all.add(outcome);
+        self.of_window.add(outcome);
+        self.window.push_back(outcome);
         if self.window.len() > self.length
-            && let Some((hit, reciprocal)) = self.window.pop_front()
+            && let Some(outcome) = self.window.pop_front()
         {
-            self.window_hits -= u64::from(hit);
-            self.window_reciprocal -= reciprocal;
+            self.of_window.take_away(outcome);
         }
     }
 
     /// Over everything tested.
     #[must_use]
-    #[allow(clippy::cast_precision_loss)] // counts
     pub fn overall(&self) -> Quality {
-        let n = self.tested.max(1) as f64;
-        Quality { hr20: self.hits as f64 / n, mrr20: self.reciprocal / n, tested: self.tested }
+        self.quality(&self.all)
     }
 
     /// Over the sliding window.
     #[must_use]
-    #[allow(clippy::cast_precision_loss)] // counts
     pub fn recent(&self) -> Quality {
-        let n = self.window.len().max(1) as f64;
-        Quality { hr20: self.window_hits as f64 / n, mrr20: self.window_reciprocal.max(0.0) / n, tested: self.tested }
+        self.quality(&self.of_window)
+    }
+
+    /// The shares of some sums; how many were tested is told of all.
+    #[allow(clippy::cast_precision_loss)] // counts
+    fn quality(&self, sums: &Sums) -> Quality {
+        let of = |sum: f64, tested: u64| sum / tested.max(1) as f64;
+        Quality {
+            hr20: of(sums.hits as f64, sums.tested),
+            mrr20: of(sums.reciprocal.max(0.0), sums.tested),
+            tested: self.all.tested,
+            first_time_hr20: of(sums.first_time_hits as f64, sums.first_time_tested),
+            first_time_tested: self.all.first_time_tested,
+        }
     }
 }
 
@@ -86,10 +119,11 @@ impl Prequential {
         Self { model: figures(), popularity: figures(), covisitation: figures() }
     }
 
-    pub(crate) fn record(&mut self, model: Rank, popularity: Rank, covisitation: Rank) {
-        self.model.record(model);
-        self.popularity.record(popularity);
-        self.covisitation.record(covisitation);
+    /// `repeat`: the user had chosen the item before.
+    pub(crate) fn record(&mut self, model: Rank, popularity: Rank, covisitation: Rank, repeat: bool) {
+        self.model.record(model, repeat);
+        self.popularity.record(popularity, repeat);
+        self.covisitation.record(covisitation, repeat);
     }
 
     fn each(&self, of: impl Fn(&Figures) -> Quality) -> BTreeMap<String, Quality> {
@@ -188,13 +222,14 @@ mod tests {
     #[test]
     fn a_toy_stream_gives_the_figures_computed_by_hand() {
         let mut figures = Figures::new(2);
-        for rank in [Some(0), Some(3), None, Some(20)] {
-            figures.record(rank);
+        for (rank, repeat) in [(Some(0), true), (Some(3), false), (None, false), (Some(20), true)] {
+            figures.record(rank, repeat);
         }
         let overall = figures.overall();
+        assert_eq!((overall.first_time_hr20, overall.first_time_tested), (0.5, 2));
         assert!((overall.hr20 - 0.5).abs() < 1e-12);
         assert!((overall.mrr20 - (1.0 + 0.25) / 4.0).abs() < 1e-12);
-        assert_eq!(figures.recent().hr20, 0.0); // the last two missed
+        assert_eq!((figures.recent().hr20, figures.recent().first_time_hr20), (0.0, 0.0)); // the last two missed
     }
 
     #[test]

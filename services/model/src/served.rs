@@ -1,5 +1,6 @@
 //! A version in service: immutable, cheap to clone, and what slates are made from (I5).
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use schemas::checkpoint::{Manifest, PayloadKind, VersionId};
@@ -16,6 +17,7 @@ use crate::features::Evidence;
 use crate::history::Seen;
 use crate::knowledge::Knowledge;
 use crate::learner::Carried;
+use crate::newest::newest;
 use crate::payload::{Frozen, Payload, unpack};
 use crate::popularity::{HALF_LIVES, log_shares};
 use crate::ranker::Ranker;
@@ -44,6 +46,15 @@ pub struct Scored {
     pub score: f32,
     /// The source that names it highest, as it would stand in a slate.
     pub source: &'static str,
+}
+
+/// Lists of one kind, overall (under `None`) and by category, and how many categories have none for want of room.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Tops {
+    /// The list for everybody first.
+    pub lists: Vec<(Option<Arc<str>>, Vec<SlateEntry>)>,
+    /// Categories beyond the bound, the smaller ones.
+    pub left_out: usize,
 }
 
 /// One version of the model, or none yet.
@@ -101,6 +112,18 @@ impl Model {
     #[must_use]
     pub fn knows(&self, key: u64) -> bool {
         self.knowledge.items.slot(key).is_some()
+    }
+
+    /// Whether a list may show the item with this key.
+    #[must_use]
+    pub fn shows(&self, catalog: &Catalog, key: u64) -> bool {
+        catalog.shows(key, self.knowledge.settings.only_listed)
+    }
+
+    /// How many of the items known lists must not show.
+    #[must_use]
+    pub fn hidden(&self, catalog: &Catalog) -> usize {
+        self.knowledge.items.keys().filter(|key| !self.shows(catalog, *key)).count()
     }
 
     /// Everything learned.
@@ -216,7 +239,8 @@ impl Model {
         ranked.map(|(user, (list, scores))| self.best(user.history, catalog, &list, &scores, k)).collect()
     }
 
-    /// Every candidate of each user, in no order: for evaluation, where ranks are told from scores.
+    /// Every candidate of each user, in no order, however often the user has seen it: for evaluation, where ranks are told from
+    /// scores.
     #[must_use]
     pub fn scored(&self, users: &[UserView<'_>], catalog: &Catalog) -> Vec<Vec<Scored>> {
         let scored = |(candidate, score): (&Candidate, f32)| {
@@ -225,6 +249,15 @@ impl Model {
         };
         let ranked = self.rank(users, catalog).into_iter();
         ranked.map(|(list, scores)| list.iter().zip(scores).map(scored).collect()).collect()
+    }
+
+    /// The best `k` of each user as a list would show them, best first, by key and score.
+    #[must_use]
+    pub fn listed(&self, users: &[UserView<'_>], catalog: &Catalog, k: usize) -> Vec<Vec<(u64, f32)>> {
+        let listed = |(list, scores): (Vec<Candidate>, Vec<f32>)| {
+            candidates::compose(&list, &scores, k).into_iter().map(|n| (list[n].key, scores[n])).collect()
+        };
+        self.rank(users, catalog).into_iter().map(listed).collect()
     }
 
     /// The candidates of each user with their scores.
@@ -269,7 +302,7 @@ impl Model {
                 because: self.because(history, catalog, candidate),
             })
         };
-        candidates::best(list, scores, k).into_iter().filter_map(entry).collect()
+        candidates::compose(list, scores, k).into_iter().filter_map(entry).collect()
     }
 
     /// The items of the history that argue most for a candidate, at most two.
@@ -335,7 +368,7 @@ impl Model {
                 scores.push((*cosine, *other, Origin::Sequence));
             }
         }
-        scores.retain(|(_, other, _)| *other != key && !catalog.is_delisted(*other));
+        scores.retain(|(_, other, _)| *other != key && self.shows(catalog, *other));
         scores.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         let entry = |(score, other, origin): &(f32, u64, Origin)| self.entry(*other, *score, *origin);
         scores.iter().filter_map(entry).take(k).collect()
@@ -346,9 +379,10 @@ impl Model {
         Some(SlateEntry { id, score, from: origin.as_str().to_owned(), because: Vec::new() })
     }
 
-    /// What is popular now, overall and by category: the list under `None` is what an unknown user gets.
+    /// What is popular now, overall and by category, the `categories` largest: the list under `None` is what an unknown
+    /// user gets.
     #[must_use]
-    pub fn hot(&self, catalog: &Catalog, k: usize, ts: i64) -> Vec<(Option<Arc<str>>, Vec<SlateEntry>)> {
+    pub fn hot(&self, catalog: &Catalog, k: usize, categories: usize, ts: i64) -> Tops {
         let stranger = UserView { user: 0, history: &[], ts };
         let overall = self.slates(&[stranger], catalog, k).pop().unwrap_or_default();
         let leaders = (0..HALF_LIVES).flat_map(|h| self.knowledge.popular.leaders(h)).map(|(.., key)| key);
@@ -357,55 +391,58 @@ impl Model {
             let shares = log_shares(&entry.counters, &self.knowledge.popular.totals);
             Some(shares[HALF_LIVES / 2].exp())
         };
-        let mut lists = self.by_category(leaders, catalog, k, Origin::Popularity, score);
-        lists.insert(0, (None, overall));
-        lists
+        let leaders = leaders.filter_map(|key| Some((score(key)?, key)));
+        let mut tops = self.by_category(leaders, catalog, k, categories, Origin::Popularity);
+        tops.lists.insert(0, (None, overall));
+        tops
     }
 
-    /// What arrived last, overall and by category.
+    /// What came last by `now`, milliseconds since 1970, overall and by category, the `categories` largest.
     #[must_use]
     #[allow(clippy::cast_precision_loss)] // a score for people
-    pub fn new_items(&self, catalog: &Catalog, k: usize) -> Vec<(Option<Arc<str>>, Vec<SlateEntry>)> {
-        let newest = || self.knowledge.newest.iter().rev().map(|(_, key)| *key);
-        let now = self.knowledge.now;
-        let score = |key: u64| {
-            let age_days = now.saturating_sub(self.knowledge.items.get(key)?.first_ts).max(0) as f32 / 86_400_000.0;
-            Some(1.0 / (1.0 + age_days))
+    pub fn new_items(&self, catalog: &Catalog, k: usize, categories: usize, now: i64) -> Tops {
+        let scored = |(at, key): (i64, u64)| {
+            let age_days = now.saturating_sub(at).max(0) as f32 / 86_400_000.0;
+            (1.0 / (1.0 + age_days), key)
         };
-        let listed = newest().filter(|key| !catalog.is_delisted(*key));
-        let overall = listed.filter_map(|key| self.entry(key, score(key)?, Origin::New)).take(k).collect();
-        let mut lists = self.by_category(newest(), catalog, k, Origin::New, score);
-        lists.insert(0, (None, overall));
-        lists
+        let newest: Vec<(f32, u64)> = newest(&self.knowledge, catalog, now).map(scored).collect();
+        let shown = newest.iter().filter(|(_, key)| self.shows(catalog, *key));
+        let overall = shown.filter_map(|(score, key)| self.entry(*key, *score, Origin::New)).take(k).collect();
+        let mut tops = self.by_category(newest.into_iter(), catalog, k, categories, Origin::New);
+        tops.lists.insert(0, (None, overall));
+        tops
     }
 
+    /// Sorts scored items into their categories; equal scores stay in their order.
     fn by_category(
         &self,
-        keys: impl Iterator<Item = u64>,
+        scored: impl Iterator<Item = (f32, u64)>,
         catalog: &Catalog,
         k: usize,
+        most: usize,
         origin: Origin,
-        score: impl Fn(u64) -> Option<f32>,
-    ) -> Vec<(Option<Arc<str>>, Vec<SlateEntry>)> {
+    ) -> Tops {
         let mut seen = crate::keymap::KeySet::default();
         let mut lists: std::collections::BTreeMap<Arc<str>, Vec<(f32, u64)>> = Default::default();
-        for key in keys.filter(|key| !catalog.is_delisted(*key)) {
-            if seen.insert(key)
-                && let Some(score) = score(key)
-            {
+        for (score, key) in scored.filter(|(_, key)| self.shows(catalog, *key)) {
+            if seen.insert(key) {
                 for category in catalog.categories(key) {
                     lists.entry(Arc::clone(category)).or_default().push((score, key));
                 }
             }
         }
-        lists
-            .into_iter()
-            .map(|(category, mut list)| {
-                list.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-                let entry = |(score, key): &(f32, u64)| self.entry(*key, *score, origin);
-                (Some(category), list.iter().filter_map(entry).take(k).collect())
-            })
-            .collect()
+        let left_out = lists.len().saturating_sub(most);
+        let mut lists: Vec<_> = lists.into_iter().collect();
+        if left_out > 0 {
+            lists.sort_by_cached_key(|(category, _)| (Reverse(catalog.items_of(category)), Arc::clone(category)));
+            lists.truncate(most);
+        }
+        let lists = lists.into_iter().map(|(category, mut list)| {
+            list.sort_by(|a, b| b.0.total_cmp(&a.0));
+            let entry = |(score, key): &(f32, u64)| self.entry(*key, *score, origin);
+            (Some(category), list.iter().filter_map(entry).take(k).collect())
+        });
+        Tops { lists: lists.collect(), left_out }
     }
 }
 

@@ -404,6 +404,17 @@ mod tests {
     }
 
     #[test]
+    fn of_a_session_beyond_its_bound_later_items_are_not_kept_and_it_may_hold_anything() {
+        let mut sessions = Sessions::default();
+        let items: Vec<u64> = (0..SESSION_ITEMS as u64 + 50).collect();
+        note_all(&mut sessions, 1, &items, 0);
+        let (_, session) = sessions.iter().next().expect("is kept");
+        assert_eq!(session.items, items[..SESSION_ITEMS]);
+        assert!(session.holds(items[SESSION_ITEMS + 7]) && session.holds(999_999), "this can no longer be told");
+        assert!(!sessions.of_item.contains_key(&items[SESSION_ITEMS]));
+    }
+
+    #[test]
     fn a_flood_of_invented_sessions_washes_out_the_flood() {
         let bounds = Bounds { sessions: 1_000, ..BOUNDS };
         let mut sessions = Sessions::default();

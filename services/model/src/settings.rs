@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::covisitation::Memory;
 use crate::encoder::Architecture;
 use crate::items::BLOCK;
+use crate::only_listed::OnlyListed;
 use crate::popularity::HALF_LIVES;
+use crate::repeats::Repeats;
 use crate::rows::RowEncoding;
 use crate::sessions::Bounds;
 use schemas::Kind;
@@ -74,8 +76,12 @@ pub struct Settings {
     pub temperature: f32,
     /// How much each kind of choice counts.
     pub weights: Weights,
-    /// Whether slates leave out what the user bought, as far back as the user's interactions are remembered.
-    pub exclude_purchased: bool,
+    /// What lists show again of what their user chose before.
+    pub repeats: Repeats,
+    /// Of versions of before, which must be read; `repeats` has taken its place.
+    #[doc(hidden)]
+    #[serde(skip_serializing)]
+    pub exclude_purchased: Option<bool>,
     /// Row-wise Adagrad's step for item vectors.
     pub row_learning_rate: f32,
     /// Adam's step for the encoder.
@@ -110,6 +116,8 @@ pub struct Settings {
     pub admit_after: u32,
     /// Items not seen for so many seconds of event time go.
     pub expire_after_s: u64,
+    /// Whether lists show only what the catalog lists.
+    pub only_listed: OnlyListed,
     /// Users whose history the trainer holds; beyond it those not seen for longest go.
     pub max_users: usize,
     /// Tested interactions that the quality figures look back on.
@@ -133,7 +141,8 @@ impl Default for Settings {
             replay_examples: 50_000,
             temperature: 0.12,
             weights: Weights::default(),
-            exclude_purchased: false,
+            repeats: Repeats::default(),
+            exclude_purchased: None,
             row_learning_rate: 0.2,
             dense_learning_rate: 1e-3,
             ranker_learning_rate: 1e-2,
@@ -151,6 +160,7 @@ impl Default for Settings {
             max_items: 2_000_000,
             admit_after: 1,
             expire_after_s: 90 * 86_400,
+            only_listed: OnlyListed::default(),
             max_users: 200_000,
             quality_window: 20_000,
         }
@@ -202,6 +212,13 @@ impl Settings {
         let mut problems = self.rules();
         if let Err(problem) = crate::device::open(&self.device) {
             problems.push(format!("model.device: {problem}"));
+        }
+        if self.exclude_purchased == Some(true) {
+            problems.push(
+                "model.exclude_purchased: has gone; model.repeats = \"mix\" keeps what was bought out of lists until it is due \
+                 again, \"never\" for good"
+                    .to_owned(),
+            );
         }
         problems
     }
@@ -354,5 +371,12 @@ mod tests {
         for settings in all {
             assert_eq!(settings.rules().len(), 1, "{settings:?}");
         }
+    }
+
+    #[test]
+    fn a_setting_that_has_gone_says_what_took_its_place() {
+        let of = |text: &str| serde_json::from_str::<Settings>(text).expect("is read").problems();
+        assert!(of(r#"{"exclude_purchased":false}"#).is_empty(), "versions of before say so");
+        assert!(of(r#"{"exclude_purchased":true}"#)[0].contains("model.repeats"));
     }
 }

@@ -33,6 +33,11 @@ const HEAD: Duration = Duration::from_secs(5);
 const HEAD_BYTES: usize = 16 << 10;
 /// How long a connection may last: it serves one request, and a slow reader is left.
 const WHOLE: Duration = Duration::from_secs(15);
+/// The commit this was built from, if whoever built it said so.
+const COMMIT: &str = match option_env!("THALWEG_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
 /// Pause after a connection could not be accepted: no file descriptor is left, perhaps.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -191,7 +196,8 @@ fn states(ctx: &Context, page: &mut String) {
         let _ = writeln!(page, "{name}_condition{{condition=\"{condition}\"}} {}", u8::from(state.is_ok()));
     }
     let version = env!("CARGO_PKG_VERSION");
-    let _ = writeln!(page, "# TYPE {name}_build_info gauge\n{name}_build_info{{version=\"{version}\"}} 1");
+    let build = format!("{name}_build_info{{version=\"{version}\",commit=\"{COMMIT}\"}} 1");
+    let _ = writeln!(page, "# TYPE {name}_build_info gauge\n{build}");
 }
 
 #[cfg(test)]
@@ -249,7 +255,7 @@ mod tests {
             "test_live 1",
             "test_condition{condition=\"kafka\"} 1",
             "test_condition{condition=\"model\"} 0",
-            &format!("test_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION")),
+            &format!("test_build_info{{version=\"{}\",commit=\"{COMMIT}\"}} 1", env!("CARGO_PKG_VERSION")),
         ] {
             assert!(page.lines().any(|found| found == line), "{line} in {page}");
         }

@@ -1,56 +1,99 @@
-//! When a consumer calls itself caught up: once it was, it stays so, for a rush is no reason to stop routing to it.
+//! When a consumer calls itself caught up, and when no longer: a rush is no reason to stop routing to it, staying behind is.
 
 use std::time::{Duration, Instant};
+
+use crate::kafka::Positions;
 
 /// A group may have more members than partitions: after this long without one, an instance is a standby.
 const STANDBY_AFTER: Duration = Duration::from_secs(10);
 
-/// How often the lag is looked at until it is small, and afterwards: each look is a question to the broker.
-const LOOK_EVERY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
-
 /// The condition `caught-up` of the readiness.
+///
+/// Behind is measured by our own clock: a mark is set at the end of the log, and how long it takes to get there is how
+/// far behind we are. The records' times may be of other clocks.
 #[derive(Debug)]
-pub struct CaughtUp {
+pub(crate) struct CaughtUp {
     topic: &'static str,
     ready_lag: i64,
+    /// Zero: never again red.
+    max_behind: Duration,
     since: Instant,
-    looked: Option<Instant>,
     once: bool,
+    mark: Option<(Instant, Positions)>,
+    /// How long the way to the mark before took.
+    took: Duration,
 }
 
 impl CaughtUp {
-    /// Caught up with `topic` at `ready_lag` messages behind or fewer.
-    #[must_use]
-    pub fn new(topic: &'static str, ready_lag: i64, now: Instant) -> Self {
-        Self { topic, ready_lag, since: now, looked: None, once: false }
+    /// Caught up with `topic` at `ready_lag` messages behind or fewer, and no longer when `max_behind` or more behind.
+    pub(crate) fn new(topic: &'static str, ready_lag: i64, max_behind: Duration, now: Instant) -> Self {
+        Self { topic, ready_lag, max_behind, since: now, once: false, mark: None, took: Duration::ZERO }
     }
 
-    /// Whether it is time to look at the lag again.
-    pub fn is_due(&mut self, now: Instant) -> bool {
-        let every = LOOK_EVERY[usize::from(self.once)];
-        let due = self.looked.is_none_or(|looked| now.duration_since(looked) >= every);
-        if due {
-            self.looked = Some(now);
-        }
-        due
-    }
-
-    /// The condition, for `partitions` assigned with `lag` messages to read.
+    /// The condition, for `lag` messages to read; for each assigned partition, `reached` is the first offset that was not
+    /// applied and `ends` the real end.
     ///
     /// # Errors
     /// What is missing, for people.
-    pub fn state(&mut self, partitions: usize, lag: i64, now: Instant) -> Result<(), String> {
-        if self.once {
+    pub(crate) fn state(
+        &mut self,
+        lag: i64,
+        reached: &Positions,
+        ends: &Positions,
+        now: Instant,
+    ) -> Result<(), String> {
+        let behind = self.behind(reached, ends, now);
+        if !self.once {
+            if ends.is_empty() && now.duration_since(self.since) < STANDBY_AFTER {
+                return Err(format!("waiting for partitions of {}", self.topic));
+            }
+            if lag > self.ready_lag {
+                return Err(format!("{lag} messages behind, ready at {}", self.ready_lag));
+            }
+            self.once = true;
+            self.took = Duration::ZERO; // the way to here does not count
             return Ok(());
         }
-        if partitions == 0 && now.duration_since(self.since) < STANDBY_AFTER {
-            return Err(format!("waiting for partitions of {}", self.topic));
+        if self.max_behind.is_zero() || behind <= self.max_behind {
+            return Ok(());
         }
-        if lag > self.ready_lag {
-            return Err(format!("{lag} messages behind, ready at {}", self.ready_lag));
+        Err(format!(
+            "{} s and {lag} messages behind the end of {}, more than {} s: add instances up to the number of \
+             partitions, or see what holds this one up",
+            behind.as_secs(),
+            self.topic,
+            self.max_behind.as_secs()
+        ))
+    }
+
+    /// What to say while it is not known how far behind we are: nothing new, once it was.
+    pub(crate) fn unknown(&self) -> Option<String> {
+        (!self.once).then(|| format!("Kafka does not say how far behind the end of {} we are", self.topic))
+    }
+
+    /// For how long something has lain there that is not applied.
+    fn behind(&mut self, reached: &Positions, ends: &Positions, now: Instant) -> Duration {
+        let there = |mark: &Positions| {
+            // A partition that went to another instance is that one's.
+            mark.iter().all(|(partition, end)| reached.get(partition).is_none_or(|reached| reached >= end))
+        };
+        let way = match &self.mark {
+            Some((set, mark)) if !there(mark) => now.duration_since(*set),
+            Some((set, _)) => {
+                self.took = now.duration_since(*set);
+                self.mark = None;
+                Duration::ZERO
+            }
+            None => Duration::ZERO,
+        };
+        if self.mark.is_none() {
+            if there(ends) {
+                self.took = Duration::ZERO;
+            } else {
+                self.mark = Some((now, ends.clone()));
+            }
         }
-        self.once = true;
-        Ok(())
+        way.max(self.took)
     }
 }
 
@@ -58,29 +101,83 @@ impl CaughtUp {
 mod tests {
     use super::*;
 
-    #[test]
-    fn not_ready_while_far_behind_and_ready_for_good_once_caught_up() {
-        let now = Instant::now();
-        let mut caught_up = CaughtUp::new("events", 1000, now);
-        assert!(caught_up.state(0, 0, now).is_err());
-        assert_eq!(caught_up.state(4, 1001, now), Err("1001 messages behind, ready at 1000".into()));
-        assert_eq!(caught_up.state(4, 1000, now), Ok(()));
-        assert_eq!(caught_up.state(4, 50_000, now), Ok(()));
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn at(offset: i64) -> Positions {
+        Positions::from([(0, offset)])
+    }
+
+    fn caught_up(now: Instant) -> CaughtUp {
+        let mut caught_up = CaughtUp::new("events", 1000, 120 * SECOND, now);
+        caught_up.state(0, &at(0), &at(0), now).expect("caught up");
+        caught_up
     }
 
     #[test]
-    fn the_lag_is_looked_at_less_often_once_caught_up() {
+    fn not_ready_while_far_behind_and_a_rush_does_not_make_it_so_again() {
         let now = Instant::now();
-        let mut caught_up = CaughtUp::new("events", 1000, now);
-        assert!(caught_up.is_due(now) && !caught_up.is_due(now + LOOK_EVERY[0] / 2));
-        assert!(caught_up.is_due(now + LOOK_EVERY[0]));
-        caught_up.state(4, 0, now).expect("caught up");
-        assert!(!caught_up.is_due(now + LOOK_EVERY[0] * 3) && caught_up.is_due(now + LOOK_EVERY[0] + LOOK_EVERY[1]));
+        let mut caught_up = CaughtUp::new("events", 1000, 120 * SECOND, now);
+        assert!(caught_up.state(0, &Positions::new(), &Positions::new(), now).is_err());
+        let far = caught_up.state(1001, &at(0), &at(1001), now);
+        assert_eq!(far, Err("1001 messages behind, ready at 1000".into()));
+        assert_eq!(caught_up.state(1000, &at(1), &at(1001), now), Ok(()));
+        assert_eq!(caught_up.state(50_000, &at(1), &at(50_001), now + SECOND), Ok(()));
+    }
+
+    #[test]
+    fn caught_up_turns_red_again_when_the_end_is_not_reached_for_too_long_and_green_when_it_is() {
+        let now = Instant::now();
+        let mut caught_up = caught_up(now);
+        let mut state = |after: u32, reached: i64, end: i64| {
+            caught_up.state(end - reached, &at(reached), &at(end), now + after * SECOND)
+        };
+        assert_eq!(state(1, 0, 10), Ok(()));
+        assert_eq!(state(100, 5, 500), Ok(()));
+        let told = state(122, 9, 600).expect_err("the tenth record has lain there for 121 s");
+        assert!(told.contains("121 s and 591 messages behind"), "{told}");
+        assert!(state(123, 10, 700).is_err(), "the mark took more than two minutes, and the next is as far");
+        assert_eq!(state(124, 700, 700), Ok(()));
+        assert_eq!(state(125, 700, 701), Ok(()), "a new record starts anew");
+    }
+
+    #[test]
+    fn who_stays_equally_far_behind_stays_red() {
+        let now = Instant::now();
+        let mut caught_up = caught_up(now);
+        // 200 s behind, a record a second: always on the move, never there.
+        let states: Vec<bool> = (1..2_000_u32)
+            .map(|t| {
+                let (end, reached) = (i64::from(t), i64::from(t.saturating_sub(200)));
+                caught_up.state(end - reached, &at(reached), &at(end), now + t * SECOND).is_err()
+            })
+            .collect();
+        let first = states.iter().position(|red| *red).expect("it turns red");
+        assert!((119..=122).contains(&first), "{first}");
+        assert!(states[first..].iter().all(|red| *red), "and does not flap");
+    }
+
+    #[test]
+    fn without_a_bound_it_stays_ready_for_good() {
+        let now = Instant::now();
+        let mut caught_up = CaughtUp::new("events", 1000, Duration::ZERO, now);
+        caught_up.state(0, &at(0), &at(0), now).expect("caught up");
+        for after in 1..1_000 {
+            assert_eq!(caught_up.state(9_999, &at(0), &at(9_999), now + after * SECOND), Ok(()));
+        }
     }
 
     #[test]
     fn without_partitions_it_becomes_a_ready_standby() {
         let now = Instant::now();
-        assert_eq!(CaughtUp::new("events", 0, now).state(0, 0, now + STANDBY_AFTER), Ok(()));
+        let none = Positions::new();
+        let mut standby = CaughtUp::new("events", 0, 120 * SECOND, now);
+        assert_eq!(standby.state(0, &none, &none, now + STANDBY_AFTER), Ok(()));
+    }
+
+    #[test]
+    fn unknown_is_told_until_it_was_caught_up_once() {
+        let now = Instant::now();
+        assert!(CaughtUp::new("events", 0, 120 * SECOND, now).unknown().is_some());
+        assert_eq!(caught_up(now).unknown(), None, "the condition kafka tells the rest");
     }
 }

@@ -42,6 +42,8 @@ struct Inner {
     severed: Mutex<BTreeMap<u64, String>>,
     /// Signs of life of tasks and threads.
     beats: Mutex<Vec<Weak<pulse::Beat>>>,
+    /// Streams that have not moved for longer than they may, with the reason.
+    standstills: Mutex<BTreeMap<String, String>>,
     tasks: TaskTracker,
     failure: OnceLock<TaskError>,
     failed: CancellationToken,
@@ -74,6 +76,7 @@ impl Context {
                 latencies: Mutex::default(),
                 severed: Mutex::default(),
                 beats: Mutex::default(),
+                standstills: Mutex::default(),
                 tasks: TaskTracker::new(),
                 failure: OnceLock::new(),
                 failed: CancellationToken::new(),
@@ -124,6 +127,12 @@ impl Context {
         !conditions.is_empty() && conditions.values().all(Result::is_ok)
     }
 
+    /// Whether Kafka and Redis answer, by the conditions that their clients set.
+    pub(crate) fn reaches_its_neighbours(&self) -> bool {
+        let conditions = lock(&self.inner.conditions);
+        ["kafka", "redis"].iter().all(|name| conditions.get(name).is_none_or(Result::is_ok))
+    }
+
     /// Asks the service to finish its in-flight work and end. Asking twice is harmless.
     pub fn drain(&self) {
         if self.inner.drain_began.set(Instant::now()).is_ok() {
@@ -154,6 +163,11 @@ impl Context {
     #[must_use]
     pub fn grace(&self) -> Duration {
         self.inner.grace
+    }
+
+    /// How long one piece of work may take before `/livez` turns red.
+    pub(crate) fn stall(&self) -> Duration {
+        self.inner.stall
     }
 
     /// The latency recorder of that name, shared by all who ask for it.

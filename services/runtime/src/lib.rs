@@ -5,17 +5,17 @@
 
 pub mod admin;
 pub mod app;
-pub mod caught_up;
+mod caught_up;
 pub mod config;
 pub mod context;
 mod footprint;
 pub mod kafka;
 pub mod latency;
+mod progress;
 pub mod redis;
 pub mod telemetry;
 
 pub use app::App;
-pub use caught_up::CaughtUp;
 pub use config::{Frame, Validate};
 pub use context::{Busy, Context, Outage, Pulse, TaskError, Thread, chain};
 pub use latency::Latency;

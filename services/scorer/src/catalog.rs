@@ -13,7 +13,8 @@ use metrics::{counter, gauge};
 use model::Catalog;
 use runtime::Context;
 use runtime::kafka::{Reader, Record};
-use schemas::{Item, key_of};
+use schemas::item::{Change, Fold, read};
+use schemas::{Reason, key_of};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
@@ -44,9 +45,6 @@ impl SharedCatalog {
     }
 }
 
-/// A record: an item and what is said of it; `None` delists.
-type Change = (String, Option<Item>);
-
 /// The one writer.
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -54,11 +52,13 @@ pub(crate) struct Writer {
     spare: Arc<Catalog>,
     /// What the live copy has and the spare one has not.
     late: Vec<Change>,
+    /// Everything that there was has been applied.
+    settled: bool,
 }
 
 impl Writer {
     pub(crate) fn new(shared: Arc<SharedCatalog>) -> Self {
-        Self { shared, spare: Arc::default(), late: Vec::new() }
+        Self { shared, spare: Arc::default(), late: Vec::new(), settled: false }
     }
 
     /// Makes changes visible.
@@ -71,21 +71,34 @@ impl Writer {
         for (id, item) in self.late.iter().chain(&changes) {
             spare.apply(id, item.as_ref());
         }
+        if self.settled {
+            spare.settle();
+        }
         gauge!(CATALOG).set(spare.len() as f64);
         self.spare = self.shared.live.swap(Arc::clone(&self.spare));
         self.shared.edition.fetch_add(1, Ordering::Release);
         self.late = changes;
+    }
+
+    /// Nothing more is on its way: from now on the catalog may say what is shown.
+    async fn settle(&mut self) {
+        self.settled = true;
+        self.apply(Vec::new()).await;
     }
 }
 
 /// Where news of the catalog goes.
 #[derive(Debug)]
 pub(crate) struct News {
-    /// Keys of items that were delisted after the start; who is late holds up the reading.
+    /// Keys of items that were delisted after the start; who is late holds up the reading. None at all: what is not listed
+    /// must not be shown from now on.
     pub(crate) delisted: mpsc::Sender<Vec<u64>>,
     /// Told once everything that was there at the start is applied.
     pub(crate) loaded: oneshot::Sender<()>,
 }
+
+/// Lists looked through for what was delisted while slates wait.
+const LISTS: usize = 2_000;
 
 /// Reads the catalog from its beginning and follows it until drained.
 pub(crate) async fn follow(
@@ -96,12 +109,14 @@ pub(crate) async fn follow(
     ctx: Context,
 ) -> Result<(), Error> {
     let end = reader.end().await?;
-    let mut writer = Writer::new(Arc::clone(&shared));
+    let (mut writer, mut records) = (Writer::new(Arc::clone(&shared)), Records::default());
     let mut loaded = Some(news.loaded);
     while let Some(batch) = reader.next_batch(BATCH, Duration::from_millis(200)).await? {
-        let changes: Vec<Change> = batch.records.iter().filter_map(read).collect();
+        let decided = shared.load().decides();
+        let changes: Vec<Change> = batch.records.iter().filter_map(|record| records.take(record)).collect();
+        let mut delisted = Vec::new();
         if !changes.is_empty() {
-            let delisted = delisted(&changes);
+            delisted = self::delisted(&changes);
             let listed: Vec<String> =
                 changes.iter().filter(|(_, item)| is_listed(item)).map(|(id, _)| id.clone()).collect();
             writer.apply(changes).await;
@@ -110,14 +125,33 @@ pub(crate) async fn follow(
                 listed.iter().for_each(|id| known.learn(id));
                 known.delist(&delisted);
             }
-            if loaded.is_none() && !delisted.is_empty() {
-                tokio::select! {
-                    sent = news.delisted.send(delisted) => if sent.is_err() { break },
-                    () = ctx.drained() => break,
-                }
+            let mut from = Some(0).filter(|_| !delisted.is_empty());
+            while let Some(at) = from {
+                from = lock(&known).delist_shown(&delisted, at, LISTS);
+                tokio::task::yield_now().await;
             }
         }
-        if loaded.is_some() && reader.is_at(&end) {
+        let is_at_end = loaded.is_some() && reader.is_at(&end);
+        // A first import is not judged before it is whole, or lists would shrink to its first records.
+        if !writer.settled && !records.fold.is_empty() && (is_at_end || (loaded.is_none() && batch.records.is_empty()))
+        {
+            writer.settle().await;
+        }
+        let decides = !decided && shared.load().decides();
+        if decides {
+            info!(
+                items = shared.load().len(),
+                "lists show only what the catalog lists; model.only_listed says whether"
+            );
+            lock(&known).forget_writings();
+        }
+        if loaded.is_none() && (decides || !delisted.is_empty()) {
+            tokio::select! {
+                sent = news.delisted.send(delisted) => if sent.is_err() { break },
+                () = ctx.drained() => break,
+            }
+        }
+        if is_at_end {
             info!(items = shared.load().len(), "the catalog is read");
             loaded.take().map(|loaded| loaded.send(()));
         }
@@ -125,7 +159,7 @@ pub(crate) async fn follow(
     Ok(())
 }
 
-fn is_listed(item: &Option<Item>) -> bool {
+fn is_listed(item: &Option<schemas::Item>) -> bool {
     item.as_ref().is_some_and(|item| item.available)
 }
 
@@ -142,18 +176,32 @@ fn delisted(changes: &[Change]) -> Vec<u64> {
     keys.into_iter().collect()
 }
 
-/// `None` for what is no catalog record; it is counted and passed over.
-fn read(record: &Record) -> Option<Change> {
-    let change = Item::of_record(&record.key, record.value.as_deref());
-    change
-        .inspect_err(|reason| {
+/// Reads records of the catalog.
+#[derive(Debug, Default)]
+struct Records {
+    fold: Fold,
+    /// Kinds of trouble that were told.
+    told: BTreeSet<Reason>,
+}
+
+impl Records {
+    /// What a record changes. What of it cannot be taken is counted, and told once of each kind; the trainer writes the
+    /// dead letter.
+    fn take(&mut self, record: &Record) -> Option<Change> {
+        let reading = read(&record.key, record.value.as_deref());
+        let letter = reading.letter();
+        let (change, fault) = self.fold.take(reading);
+        if let Some(letter) = letter.or(fault) {
             counter!(UNREADABLE, "from" => "items").increment(1);
-            warn!(
-                offset = record.offset,
-                reason, "skipped a record of the catalog; write it again as the contract has it"
-            );
-        })
-        .ok()
+            if self.told.insert(letter.reason) {
+                let (key, reason, detail) = (String::from_utf8_lossy(&record.key), letter.reason, letter.detail);
+                let advice = "write it again as it should be; others of this kind are only counted here, and the trainer \
+                              writes a dead letter of each";
+                warn!(?key, offset = record.offset, %reason, detail, advice, "not all of a catalog record was taken");
+            }
+        }
+        change
+    }
 }
 
 #[cfg(test)]
@@ -178,6 +226,38 @@ mod tests {
             assert!(shared.load().is_delisted(key_of("a")), "{id}");
         }
         assert_eq!((shared.load().len(), shared.edition()), (4, 5));
+    }
+
+    #[tokio::test]
+    async fn the_catalog_decides_what_is_shown_once_it_is_whole() {
+        let shared = Arc::new(SharedCatalog::default());
+        let mut writer = Writer::new(Arc::clone(&shared));
+        writer.apply(vec![listed("a")]).await;
+        assert!(!shared.load().decides());
+        writer.settle().await;
+        for id in ["b", "c", "d"] {
+            assert!(shared.load().decides(), "{id}");
+            writer.apply(vec![listed(id)]).await;
+        }
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_changes_nothing_and_one_that_says_sold_out_delists() {
+        let record = |value: &str| Record {
+            partition: 0,
+            offset: 7,
+            timestamp: 0,
+            by_broker: true,
+            key: "a".into(),
+            value: Some(value.to_owned().into()),
+            headers: Vec::new(),
+        };
+        let mut records = Records::default();
+        assert!(records.take(&record(r#"{"title":"hat","price":"79.00"}"#)).is_some_and(|(_, item)| item.is_some()));
+        assert_eq!(records.take(&record("nonsense")), None);
+        assert_eq!(records.told, BTreeSet::from([Reason::NotJson]));
+        let (_, item) = records.take(&record(r#"{"price":NaN,"available":false}"#)).expect("it is clear");
+        assert!(item.is_some_and(|item| !item.available && item.title == "hat"), "what was known holds");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use metrics::counter;
 use model::checkpoint::{Assembler, Outcome};
 use model::{Error as Unfit, Model};
 use runtime::config::Kafka;
-use runtime::kafka::{Bookmark, From, Positions, Reader, Record};
+use runtime::kafka::{Bookmark, Expected, From, Positions, Reader, Record, Watch};
 use runtime::{Context, Latency};
 use schemas::checkpoint::{CHUNK_CHECKSUM, Claim, PayloadKind};
 use schemas::{Manifest, Topic, Topics, VersionId};
@@ -56,9 +56,14 @@ pub(crate) async fn follow(
     kafka: Kafka,
     slot: Arc<Slot>,
     loaded: oneshot::Sender<()>,
+    watch: Watch,
     ctx: Context,
 ) -> Result<(), Error> {
     let Log { mut reader, topic, behind } = log;
+    let follow = |reader: &Reader| {
+        watch.follow(reader.stream(), Expected { topic: "checkpoints", caught_up: None, gauges: None });
+    };
+    follow(&reader);
     let mut in_the_middle = behind.is_some();
     let assembler = behind.map_or_else(Assembler::default, Assembler::behind);
     let mut follower = Follower::new(Arc::clone(&slot), assembler, ctx.clone());
@@ -72,6 +77,7 @@ pub(crate) async fn follow(
             if !follower.caught_up().await? && std::mem::take(&mut in_the_middle) {
                 warn!(topic, "nothing is usable from the newest snapshots on; reading from the beginning");
                 reader = Reader::open(&kafka, &topic, From::Beginning, &ctx).await?;
+                follow(&reader);
                 end = reader.end().await?;
                 follower = Follower::new(Arc::clone(&slot), Assembler::default(), ctx.clone());
                 continue;

@@ -36,6 +36,12 @@ pub struct Scorer {
     pub commit_every: Duration,
     /// Ready when this many messages behind or fewer.
     pub ready_lag: i64,
+    /// How long it may be behind the end of its topic before it is not ready any more.
+    #[serde(with = "humantime_serde")]
+    pub max_behind: Duration,
+    /// How old the live version may be while interactions wait for a newer one.
+    #[serde(with = "humantime_serde")]
+    pub max_model_age: Duration,
     /// Where the model's tensors live.
     pub device: String,
     /// How items' vectors are held in memory.
@@ -75,6 +81,8 @@ pub struct Scorer {
     /// Processor time for `similar` in each `lists_every`.
     #[serde(with = "humantime_serde")]
     pub similar_budget: Duration,
+    /// Categories that have `hot` and `new` lists of their own.
+    pub category_lists: usize,
     /// Items whose `similar` list is kept.
     pub similar_items: usize,
 }
@@ -113,6 +121,10 @@ impl Validate for Config {
             (s.lists_every < Duration::from_millis(50), "scorer.lists_every: at least 50ms"),
             (s.similar_budget.is_zero(), "scorer.similar_budget: above 0, or similar:{item} is never written"),
             (s.similar_budget > s.lists_every, "scorer.similar_budget: at most scorer.lists_every"),
+            (
+                s.category_lists > 100_000,
+                "scorer.category_lists: at most 100000; each is two keys, written with every version",
+            ),
             (s.similar_items == 0, "scorer.similar_items: at least 1"),
         ];
         let broken = rules.into_iter().filter(|(broken, _)| *broken).map(|(_, advice)| advice.to_owned());

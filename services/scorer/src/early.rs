@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::Catalog;
+use model::{Catalog, Model};
 use schemas::{Entry, key_of};
 
 /// Items counted at most; later ones are not.
@@ -33,9 +33,9 @@ impl Early {
     }
 
     /// The `k` items chosen most, best first; the score is an item's share of all choices.
-    pub(crate) fn top(&self, catalog: &Catalog, k: usize) -> Vec<Entry> {
+    pub(crate) fn top(&self, model: &Model, catalog: &Catalog, k: usize) -> Vec<Entry> {
         let mut items: Vec<(&Arc<str>, u32)> = self.counts.iter().map(|(id, count)| (id, *count)).collect();
-        items.retain(|(id, _)| !catalog.is_delisted(key_of(id)));
+        items.retain(|(id, _)| model.shows(catalog, key_of(id)));
         items.sort_unstable_by_key(|(id, count)| (Reverse(*count), *id));
         let total: u64 = self.counts.values().map(|count| u64::from(*count)).sum();
         #[allow(clippy::cast_precision_loss)] // a share
@@ -61,7 +61,8 @@ mod tests {
         }
         let mut catalog = Catalog::default();
         catalog.apply("b", None);
-        let top = early.top(&catalog, 2);
+        let model = Model::empty("flex").expect("opens");
+        let top = early.top(&model, &catalog, 2);
         assert_eq!(top.iter().map(|entry| entry.id.as_str()).collect::<Vec<_>>(), ["c", "a"], "equal counts: by id");
         assert!((top[0].score - 3.0 / 7.0).abs() < 1e-6);
         assert_eq!(early.event_ts, 6);
@@ -71,6 +72,7 @@ mod tests {
     fn it_does_not_grow_beyond_its_bound() {
         let mut early = Early::default();
         (0..ITEMS + 10).for_each(|n| early.count(&n.to_string(), 0));
-        assert_eq!(early.top(&Catalog::default(), usize::MAX).len(), ITEMS);
+        let model = Model::empty("flex").expect("opens");
+        assert_eq!(early.top(&model, &Catalog::default(), usize::MAX).len(), ITEMS);
     }
 }

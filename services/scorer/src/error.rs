@@ -1,5 +1,6 @@
 //! Why the scorer ends, and what to do about it.
 
+use runtime::Outage;
 use runtime::kafka::KafkaError;
 use runtime::redis::RedisError;
 
@@ -18,4 +19,14 @@ pub enum Error {
     /// A thread of ours is gone; the context has the reason.
     #[error("thread {0} is gone")]
     Stopped(&'static str),
+}
+
+impl Outage for Error {
+    fn is_outage(&self) -> bool {
+        match self {
+            Self::Kafka(error) => error.is_outage(),
+            Self::Redis(error) => error.is_outage(),
+            _ => false,
+        }
+    }
 }

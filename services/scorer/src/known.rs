@@ -3,50 +3,63 @@
 //! A version does not say which of its items changed, so this is learned where it shows: from interactions
 //! (due as soon as a version is trained through them), from the catalog, and from the lists themselves, whose
 //! entries are items too. All others are renewed by turns, oldest first.
+//!
+//! Slates wait for the lock around it, so nothing here goes through everything but what is rare: a flush, a rebalance.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, VecDeque};
-use std::num::NonZeroUsize;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lru::LruCache;
 use schemas::checkpoint::Through;
 use schemas::key_of;
 
 use crate::share::Share;
 
+/// Who goes at the bound: the least. First what nobody acted on, of these the one written longest ago; then what was acted
+/// on longest ago.
+type Rank = (u64, i64);
+/// Nobody acted on it, and its list was never written.
+const NEWCOMER: Rank = (0, i64::MAX);
+
+/// The turn of a list that shows what was delisted: before all others.
+const AT_ONCE: i64 = i64::MIN;
+
+/// Turns of lists that waited already when all were forgotten once more lie below it.
+const WAITED: i64 = -(1 << 60);
+
+/// Items of other instances that are passed over in one call, at most.
+const LOOKED_AT: usize = 2_000;
+
 /// An item and the state of its list.
 #[derive(Debug)]
 struct Item {
     id: Arc<str>,
-    /// Milliseconds since 1970; 0: never.
-    written_at: i64,
-    touched: bool,
+    rank: Rank,
+    /// When its list was written, milliseconds since 1970; below 0 it is due, the least first.
+    turn: i64,
+    /// Partition and offset of an interaction after which its list is another.
+    touched: Option<(i32, i64)>,
     /// Keys of the items in the list as written.
     shows: Box<[u64]>,
 }
 
-/// An interaction after which an item's list is another, once a version is trained through it.
-#[derive(Debug)]
-struct Touch {
-    key: u64,
-    partition: i32,
-    offset: i64,
-}
-
-/// At the bound the item least recently written or acted on goes; its list expires in Redis.
+/// At the bound what nobody acted on goes first; an item's list then expires in Redis.
 #[derive(Debug)]
 pub(crate) struct Known {
-    /// From the list written last to the one written longest ago.
-    items: LruCache<u64, Item>,
-    /// Each item once, so no longer than `items`.
-    touches: VecDeque<Touch>,
-    /// Whose lists are written first after all were forgotten. At most each item once, and once more for each item in its
-    /// list that was delisted meanwhile.
-    refill: VecDeque<u64>,
+    most: usize,
+    items: BTreeMap<u64, Item>,
+    /// Each item once, by rank.
+    ranks: BTreeSet<(Rank, u64)>,
+    /// Each item once, by turn.
+    turns: BTreeSet<(i64, u64)>,
+    /// For each partition the items acted on, by offset. Each item once at most, however long no version comes.
+    touches: BTreeMap<i32, BTreeSet<(i64, u64)>>,
     /// Delisted since they were asked for last: their lists are to be deleted. No longer than `items` once was.
     gone: Vec<Arc<str>>,
+    /// Counts interactions with items.
+    acts: u64,
+    /// Counts newcomers.
+    arrivals: i64,
     /// Counts delistings.
     delistings: u64,
     renew_every_ms: i64,
@@ -56,66 +69,136 @@ impl Known {
     /// Holds at most `items` items and renews a list before it is `renew_every` old.
     pub(crate) fn new(items: usize, renew_every: Duration) -> Self {
         Self {
-            items: LruCache::new(NonZeroUsize::new(items).unwrap_or(NonZeroUsize::MIN)),
-            touches: VecDeque::new(),
-            refill: VecDeque::new(),
+            most: items.max(1),
+            items: BTreeMap::new(),
+            ranks: BTreeSet::new(),
+            turns: BTreeSet::new(),
+            touches: BTreeMap::new(),
             gone: Vec::new(),
+            acts: 0,
+            arrivals: 0,
             delistings: 0,
             renew_every_ms: i64::try_from(renew_every.as_millis()).unwrap_or(i64::MAX),
         }
     }
 
-    /// Takes note of an item; a new one is due at once.
+    /// Takes note of an item; a new one is due at once. At the bound it takes the place of one that nobody acted on and
+    /// that has its list, or of none.
     pub(crate) fn learn(&mut self, id: &str) {
         let key = key_of(id);
-        if !self.items.contains(&key) {
-            let item = Item { id: id.into(), written_at: 0, touched: false, shows: Box::default() };
-            self.items.put(key, item);
-            self.items.demote(&key);
+        if !self.items.contains_key(&key) {
+            self.take_in(key, id, NEWCOMER);
         }
     }
 
     /// Takes note of an interaction with an item, at `offset` in `partition` of `interactions`.
     pub(crate) fn touch(&mut self, id: &str, partition: i32, offset: i64) {
-        self.learn(id);
         let key = key_of(id);
-        if let Some(item) = self.items.peek_mut(&key)
-            && !item.touched
+        self.acts += 1;
+        let rank = (self.acts, 0);
+        if !self.rank(key, rank) {
+            self.take_in(key, id, rank);
+        }
+        if let Some(item) = self.items.get_mut(&key)
+            && item.touched.is_none()
         {
-            item.touched = true;
-            self.touches.push_back(Touch { key, partition, offset });
+            item.touched = Some((partition, offset));
+            self.touches.entry(partition).or_default().insert((offset, key));
         }
     }
 
-    /// Items are out of the catalog: their own lists go, and lists that show them are due. `keys` is sorted.
+    fn take_in(&mut self, key: u64, id: &str, rank: Rank) {
+        if self.items.len() >= self.most {
+            match self.ranks.first() {
+                Some(&(least, evicted)) if least < rank => drop(self.remove(evicted)),
+                _ => return,
+            }
+        }
+        self.arrivals += 1;
+        let turn = AT_ONCE + self.arrivals;
+        self.items.insert(key, Item { id: id.into(), rank, turn, touched: None, shows: Box::default() });
+        self.ranks.insert((rank, key));
+        self.turns.insert((turn, key));
+    }
+
+    fn remove(&mut self, key: u64) -> Option<Item> {
+        let item = self.items.remove(&key)?;
+        self.ranks.remove(&(item.rank, key));
+        self.turns.remove(&(item.turn, key));
+        self.forget_touch(key, item.touched);
+        Some(item)
+    }
+
+    fn forget_touch(&mut self, key: u64, touched: Option<(i32, i64)>) {
+        if let Some((partition, offset)) = touched
+            && let Some(touches) = self.touches.get_mut(&partition)
+        {
+            touches.remove(&(offset, key));
+        }
+    }
+
+    /// False when the item is not kept.
+    fn rank(&mut self, key: u64, rank: Rank) -> bool {
+        let Some(item) = self.items.get_mut(&key) else { return false };
+        self.ranks.remove(&(item.rank, key));
+        item.rank = rank;
+        self.ranks.insert((rank, key))
+    }
+
+    fn turn(&mut self, key: u64, turn: i64) {
+        if let Some(item) = self.items.get_mut(&key) {
+            self.turns.remove(&(item.turn, key));
+            item.turn = turn;
+            self.turns.insert((turn, key));
+        }
+    }
+
+    /// Its list is written now, or is another's.
+    fn write(&mut self, key: u64, now: i64) -> Option<Arc<str>> {
+        let item = self.items.get(&key)?;
+        let id = Arc::clone(&item.id);
+        // Who goes at the bound does not change by a flush.
+        let refilled = item.turn < 0 && item.rank != NEWCOMER;
+        if item.rank.0 == 0 && !refilled {
+            self.rank(key, (0, now));
+        }
+        self.turn(key, now.max(0));
+        Some(id)
+    }
+
+    /// Items are out of the catalog: their own lists go. Those that show them are due once
+    /// [`delist_shown`](Self::delist_shown) has gone through all.
     pub(crate) fn delist(&mut self, keys: &[u64]) {
         self.delistings += u64::from(!keys.is_empty());
-        let popped = keys.iter().filter_map(|key| self.items.pop(key));
-        self.gone.extend(popped.map(|item| item.id));
-        let shows = |item: &Item| item.shows.iter().any(|key| keys.binary_search(key).is_ok());
-        let showing: Vec<u64> = self.items.iter().filter(|(_, item)| shows(item)).map(|(key, _)| *key).collect();
-        for key in showing {
-            self.forget_writing(key);
+        for key in keys {
+            let removed = self.remove(*key);
+            self.gone.extend(removed.map(|item| item.id));
         }
     }
 
-    fn forget_writing(&mut self, key: u64) {
-        if let Some(item) = self.items.peek_mut(&key) {
-            item.written_at = 0;
-        }
-        self.items.demote(&key);
-        if !self.refill.is_empty() {
-            self.refill.push_front(key); // else it would wait for all of them
-        }
+    /// Looks through at most `most` lists, from the item `from` on, for what was delisted, `keys`, sorted: they are due.
+    /// Gives where to go on.
+    pub(crate) fn delist_shown(&mut self, keys: &[u64], from: u64, most: usize) -> Option<u64> {
+        let shows = |item: &Item| item.shows.iter().any(|key| keys.binary_search(key).is_ok());
+        let mut looked = self.items.range(from..).take(most + 1);
+        let showing: Vec<u64> =
+            looked.by_ref().take(most).filter(|(_, item)| shows(item)).map(|(key, _)| *key).collect();
+        let next = looked.next().map(|(key, _)| *key);
+        showing.into_iter().for_each(|key| self.turn(key, AT_ONCE));
+        next
     }
 
     /// Every list is due: Redis was flushed, or other items are ours. What was due before comes first, then what was
     /// written last, for these are mostly the items that people act on.
     pub(crate) fn forget_writings(&mut self) {
-        let mut keys: Vec<(i64, u64)> = self.items.iter().map(|(key, item)| (item.written_at, *key)).collect();
-        keys.sort_by_key(|(written_at, _)| (*written_at != 0, Reverse(*written_at)));
-        self.refill = keys.into_iter().map(|(_, key)| key).collect();
-        self.items.iter_mut().for_each(|(_, item)| item.written_at = 0);
+        for item in self.items.values_mut() {
+            match item.turn {
+                0.. => item.turn = -item.turn.max(1),
+                WAITED.. => item.turn += WAITED,
+                _ => {}
+            }
+        }
+        self.turns = self.items.iter().map(|(key, item)| (item.turn, *key)).collect();
     }
 
     /// At most `most` items whose lists are to be written, with a version trained `through` there.
@@ -136,47 +219,40 @@ impl Known {
         due
     }
 
+    /// Whether a list waits for its turn, ours or another's.
+    pub(crate) fn has_due(&self, now: i64) -> bool {
+        self.turns.first().is_some_and(|(turn, _)| self.is_due(*turn, now))
+    }
+
+    fn is_due(&self, turn: i64, now: i64) -> bool {
+        turn < 0 || turn.saturating_add(self.renew_every_ms) <= now
+    }
+
     /// Until `due` has `most`: items acted on, if the version knows of it.
     fn take_touched(&mut self, most: usize, through: &BTreeMap<i32, Through>, now: i64, due: &mut Vec<Arc<str>>) {
-        for _ in 0..self.touches.len() {
-            if due.len() >= most {
-                return;
-            }
-            let Some(touch) = self.touches.pop_front() else { return };
-            if through.get(&touch.partition).is_none_or(|through| through.next <= touch.offset) {
-                self.touches.push_back(touch);
-            } else if let Some(item) = self.items.get_mut(&touch.key) {
-                (item.touched, item.written_at) = (false, now);
-                due.push(Arc::clone(&item.id));
+        for (partition, through) in through {
+            while due.len() < most
+                && let Some(touches) = self.touches.get_mut(partition)
+                && let Some((_, key)) = touches.first().copied().filter(|(offset, _)| *offset < through.next)
+            {
+                touches.pop_first();
+                if let Some(item) = self.items.get_mut(&key) {
+                    item.touched = None;
+                }
+                due.extend(self.write(key, now));
             }
         }
     }
 
     /// Until `due` has `most`: items whose lists are not there or old.
     fn take_old(&mut self, most: usize, share: &Share, now: i64, due: &mut Vec<Arc<str>>) {
-        while due.len() < most
-            && let Some(key) = self.refill.pop_front()
-        {
-            // Who goes at the bound does not change by a flush: the order of `items` stays.
-            if let Some(item) = self.items.peek_mut(&key)
-                && item.written_at == 0
-            {
-                item.written_at = now; // also for another's: its owner writes it
-                if share.owns(key) {
-                    due.push(Arc::clone(&item.id));
-                }
+        for _ in 0..LOOKED_AT {
+            let Some(&(turn, key)) = self.turns.first().filter(|_| due.len() < most) else { return };
+            if !self.is_due(turn, now) {
+                return;
             }
-        }
-        while due.len() < most
-            && let Some((&key, item)) = self.items.peek_lru()
-            && item.written_at.saturating_add(self.renew_every_ms) <= now
-        {
-            if let Some(item) = self.items.get_mut(&key) {
-                item.written_at = now; // also for another's: its owner writes it
-                if share.owns(key) {
-                    due.push(Arc::clone(&item.id));
-                }
-            }
+            let id = self.write(key, now); // also for another's: its owner writes it
+            due.extend(id.filter(|_| share.owns(key)));
         }
     }
 
@@ -192,18 +268,21 @@ impl Known {
 
     /// Takes note of a list as written: its entries are items too. `delistings`: the count before it was made.
     pub(crate) fn wrote<'a>(&mut self, id: &str, entries: impl Iterator<Item = &'a str>, delistings: u64) {
+        let key = key_of(id);
+        let late = self.delistings != delistings;
         let shows: Box<[u64]> = entries
             .map(|entry| {
                 self.learn(entry);
                 key_of(entry)
             })
             .collect();
-        match self.items.peek_mut(&key_of(id)) {
+        match self.items.get_mut(&key) {
             Some(item) => item.shows = shows,
-            None => self.gone.push(id.into()), // delisted while its list was being made
+            None if late => self.gone.push(id.into()), // delisted while its list was being made
+            None => {}                                 // went at the bound meanwhile: its list expires
         }
-        if self.delistings != delistings {
-            self.forget_writing(key_of(id)); // it may show what was delisted meanwhile
+        if late {
+            self.turn(key, AT_ONCE); // it may show what was delisted meanwhile
         }
     }
 

@@ -5,6 +5,7 @@
 //! of versions and making of lists each have a thread ([`worker`]); nothing waits for a swap. Decisions are pure
 //! ([`batch`], [`profile`], [`fit`], [`known`], [`early`], [`renewals`], [`share`]).
 
+mod age;
 mod batch;
 mod catalog;
 mod checkpoints;
@@ -30,12 +31,11 @@ mod worker;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use ::metrics::gauge;
 use arc_swap::ArcSwap;
 use model::Model;
-use runtime::kafka::{Consumer, From, Positions, Reader, admin};
+use runtime::Context;
+use runtime::kafka::{Consumer, Expected, From, Positions, Reader, Watch, admin};
 use runtime::redis::Redis;
-use runtime::{CaughtUp, Context};
 use schemas::{Keys, Topic, Topics};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{info, warn};
@@ -73,6 +73,10 @@ struct Sources {
 
 /// Runs until drained. I3: offsets are committed only after Redis acknowledged every slate of the batch.
 pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
+    ctx.finish(serve(config, ctx.clone()).await)
+}
+
+async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
     let Config { kafka, redis, scorer: settings, .. } = config;
     ctx.set("model", Err("no version is live yet".to_owned()));
     ctx.set("caught-up", Err("reading checkpoints and the catalog".to_owned()));
@@ -80,7 +84,7 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
     let topics = Topics::new(&kafka.topic_prefix);
     let [events, interactions, items] =
         [Topic::Events, Topic::Interactions, Topic::Items].map(|topic| topics.name(topic));
-    let partitions = admin::check_equal_partitions(&kafka, &[&events, &interactions]).await?;
+    let mut partitions = admin::check_partitions(&kafka, &[&events, &interactions]).await?;
     let keys = Keys::new(&redis.key_prefix);
     let redis = match Redis::connect_patiently(&redis, &ctx).await {
         Err(_) if ctx.draining() => return Ok(()), // nothing was begun
@@ -97,11 +101,15 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
         foreign: Foreign::default(),
     });
     let (versions_loaded, versions) = oneshot::channel();
+    let watch = Watch::start(&kafka, &ctx)?;
+    let followed = |topic| Expected { topic, caught_up: None, gauges: None };
     let (log, slot) = (checkpoints::Log::open(&kafka, &ctx).await?, Arc::clone(&sources.slot));
-    ctx.spawn("checkpoints", checkpoints::follow(log, kafka.clone(), slot, versions_loaded, ctx.clone()));
+    let follow = checkpoints::follow(log, kafka.clone(), slot, versions_loaded, watch.clone(), ctx.clone());
+    ctx.spawn("checkpoints", follow);
     let (catalog_loaded, items_read) = oneshot::channel();
     let (delisted, mut delistings) = mpsc::channel(DELISTINGS);
     let reader = Reader::open(&kafka, &items, From::Beginning, &ctx).await?;
+    watch.follow(reader.stream(), followed("items"));
     let news = News { delisted, loaded: catalog_loaded };
     let (catalog, known) = (Arc::clone(&sources.catalog), Arc::clone(&sources.known));
     ctx.spawn("catalog", catalog::follow(reader, catalog, known, news, ctx.clone()));
@@ -126,13 +134,25 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
     };
     ctx.spawn("sweep", sweep.run());
     let mut slates = Slates::new(Arc::clone(&sources), settings.clone(), redis, keys, events, ctx.clone());
-    let mut caught_up = CaughtUp::new("interactions", settings.ready_lag, Instant::now());
+    let stream = Arc::clone(input.stream());
+    watch.follow(
+        &stream,
+        Expected {
+            topic: "interactions",
+            caught_up: Some((settings.ready_lag, settings.max_behind)),
+            gauges: Some([metrics::LAG, metrics::LAG_SECONDS]),
+        },
+    );
+    let age = age::watch(Arc::clone(&sources.slot), Arc::clone(&stream), settings.max_model_age, ctx.clone());
+    ctx.spawn("version-age", age);
     let latency = ctx.latency(metrics::BATCH);
     let (mut acknowledged, mut committed) = (Positions::new(), Instant::now());
 
     while let Some(batch) = input.next_batch(settings.max_batch, settings.linger).await? {
         let started = Instant::now();
-        if !(batch.assigned.is_empty() && batch.revoked.is_empty()) {
+        let grown = stream.partitions() != partitions;
+        if grown || !(batch.assigned.is_empty() && batch.revoked.is_empty()) {
+            partitions = stream.partitions();
             slates.forget(&batch.revoked);
             acknowledged.retain(|partition, _| !batch.revoked.contains(partition));
             sources.share.store(Arc::new(Share::new(partitions, input.partitions())));
@@ -150,11 +170,7 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
         {
             slates.found(users);
         }
-        let look = caught_up.is_due(started);
-        // The question to the broker is asked while the slates are made.
-        let lag = async { if look { input.lag().await } else { None } };
-        let (outcome, lag) = tokio::join!(slates.step(&batch.records), lag);
-        match outcome {
+        match slates.step(&batch.records).await {
             Err(Error::Redis(error)) if ctx.draining() => {
                 warn!(%error, "ended without Redis; the last interactions stay uncommitted and are applied after the restart");
                 break;
@@ -168,10 +184,6 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
         }
         if !batch.records.is_empty() {
             latency.record(started.elapsed());
-        }
-        if let Some(lag) = lag {
-            gauge!(metrics::LAG).set(lag as f64);
-            ctx.set("caught-up", caught_up.state(input.partitions().len(), lag, Instant::now()));
         }
     }
     input.commit(&acknowledged).await?;

@@ -10,11 +10,11 @@ use runtime::Context;
 use runtime::redis::Redis;
 use schemas::{Keys, VersionId};
 use tokio::time::MissedTickBehavior;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::config::Scorer;
 use crate::error::Error;
-use crate::metrics::{LISTS, REFILLS, SIMILAR};
+use crate::metrics::{CATEGORIES_LEFT_OUT, HIDDEN, LISTS, REFILLS, SIMILAR, UNUSABLE_SCORES};
 use crate::summary;
 use crate::worker::Worker;
 use crate::{Sources, lock};
@@ -22,6 +22,9 @@ use tops::Tops;
 
 /// `similar` lists made at once: small, so that the budget is kept and no reader waits long.
 const CHUNK: usize = 32;
+
+/// What must not be shown is counted so often: it looks at every item.
+const COUNT_EVERY: Duration = Duration::from_secs(60);
 
 /// While Redis is filled from empty, `similar` may take so many times its budget.
 const HASTE: u32 = 5;
@@ -42,6 +45,10 @@ pub(crate) struct Lists {
     witness: Option<String>,
     /// Everything is to be written again.
     filling: bool,
+    /// When what must not be shown was counted.
+    counted: Option<Instant>,
+    /// It was told that it is most of what is known.
+    warned: bool,
 }
 
 /// The readiness condition of the lists' own connection to Redis: what lists can read must not turn what slates cannot
@@ -61,6 +68,8 @@ impl Lists {
             announced: None,
             witness: None,
             filling: true,
+            counted: None,
+            warned: false,
         }
     }
 
@@ -142,6 +151,7 @@ impl Lists {
             self.tops.forget();
             return Ok(());
         }
+        self.count_hidden().await?;
         if !self.tops.are_due(&self.sources) {
             return Ok(());
         }
@@ -157,6 +167,26 @@ impl Lists {
         made.items.iter().for_each(|id| known.learn(id));
         counter!(LISTS, "list" => "hot").increment(made.hot as u64);
         counter!(LISTS, "list" => "new").increment((made.entries.len() - made.hot) as u64);
+        gauge!(CATEGORIES_LEFT_OUT).set(made.left_out as f64);
+        counter!(UNUSABLE_SCORES).increment(made.unusable);
+        Ok(())
+    }
+
+    /// Tells how much of what the version knows the catalog keeps out of the lists.
+    async fn count_hidden(&mut self) -> Result<(), Error> {
+        if self.counted.is_some_and(|at| at.elapsed() < COUNT_EVERY) {
+            return Ok(());
+        }
+        self.counted = Some(Instant::now());
+        let (live, catalog) = (self.sources.slot.load(), self.sources.catalog.load());
+        let (known, listed) = (live.model.knowledge().items(), catalog.len());
+        let hidden = self.worker.run(move || live.model.hidden(&catalog)).await?;
+        gauge!(HIDDEN).set(hidden as f64);
+        if !self.warned && hidden * 2 > known {
+            self.warned = true;
+            let advice = "if the catalog is not the whole shop's, set model.only_listed = false, the trainer's";
+            warn!(hidden, known, listed, advice, "the catalog keeps most items out of every list");
+        }
         Ok(())
     }
 
@@ -168,20 +198,25 @@ impl Lists {
             let live = self.sources.slot.load();
             let Some(manifest) = live.model.manifest() else { return Ok(()) };
             let share = self.sources.share.load_full();
-            let (due, delistings) = {
+            let now = self.ctx.now();
+            let (due, more, delistings) = {
                 let mut known = lock(&self.sources.known);
-                (known.due(CHUNK, &manifest.through, &share, self.ctx.now()), known.delistings())
+                (known.due(CHUNK, &manifest.through, &share, now), known.has_due(now), known.delistings())
             };
             if due.is_empty() {
+                if more {
+                    continue; // others' lists were passed over
+                }
                 self.filling = false;
                 break;
             }
-            let (catalog, settings, now) = (self.sources.catalog.load(), self.settings.clone(), self.ctx.now());
+            let (catalog, settings) = (self.sources.catalog.load(), self.settings.clone());
             let keys = self.keys.clone();
             let made = self.worker.run(move || tops::similar(&live, &catalog, &due, &settings, &keys, now));
             let made = made.await?;
             self.set(&made.entries).await?;
             counter!(LISTS, "list" => "similar").increment(made.entries.len() as u64);
+            counter!(UNUSABLE_SCORES).increment(made.unusable);
             if let Some((key, _, _)) = made.entries.last() {
                 self.witness = Some(key.clone());
             }
@@ -193,7 +228,7 @@ impl Lists {
                 gauge!(SIMILAR).set(known.len() as f64);
             }
             // Nothing to show is no reason to leave what was shown before.
-            self.delete_similar(made.shows.iter().filter(|(_, shows)| shows.is_empty()).map(|(id, _)| id)).await?;
+            self.delete_similar(made.empty.iter()).await?;
             spent += made.took;
         }
         let gone = lock(&self.sources.known).take_gone();

@@ -30,14 +30,24 @@ pub const VERSIONS_SWAPPED: &str = "scorer_versions_swapped_total";
 pub const VERSIONS_REFUSED: &str = "scorer_versions_refused_total";
 /// Times Redis was found empty and filled again.
 pub const REFILLS: &str = "scorer_refills_total";
-/// Messages of `interactions` not yet read, on the partitions of this instance.
+/// Messages of `interactions` not yet applied, on the partitions of this instance, up to the real end of the log.
 pub const LAG: &str = "scorer_lag_messages";
+/// Seconds since the oldest of them was written, by its own time.
+pub const LAG_SECONDS: &str = "scorer_lag_seconds";
+/// Seconds since the live version was made; NaN while none is live.
+pub const MODEL_AGE: &str = "scorer_model_age_seconds";
 /// Users held in memory.
 pub const USERS: &str = "scorer_users_entries";
 /// Slates waiting to be made anew.
 pub const RENEWALS: &str = "scorer_renewals_entries";
 /// Items in the catalog.
 pub const CATALOG: &str = "scorer_catalog_entries";
+/// Items that the live version knows and lists must not show; counted once a minute.
+pub const HIDDEN: &str = "scorer_hidden_entries";
+/// Categories without lists of their own, beyond `scorer.category_lists`.
+pub const CATEGORIES_LEFT_OUT: &str = "scorer_categories_left_out_entries";
+/// Entries of lists whose score was no number: they are left out.
+pub const UNUSABLE_SCORES: &str = "scorer_unusable_scores_total";
 /// Items whose `similar` list is kept.
 pub const SIMILAR: &str = "scorer_similar_entries";
 
@@ -71,6 +81,7 @@ pub(crate) fn describe() {
         (LISTS, "Lists written, by list."),
         (VERSIONS_SWAPPED, "Versions that went live."),
         (VERSIONS_REFUSED, "Versions that did not go live, by reason."),
+        (UNUSABLE_SCORES, "Entries of lists whose score was no number: they are left out."),
         (REFILLS, "Times Redis was found empty and filled again."),
     ] {
         describe_counter!(name, help);
@@ -78,15 +89,20 @@ pub(crate) fn describe() {
     for name in [INTERACTIONS, DUPLICATES_DROPPED, SLATES, SLATES_REFUSED, SLATES_TRIMMED, SLATES_RENEWED] {
         counter!(name).increment(0);
     }
-    for name in [VERSIONS_SWAPPED, REFILLS, FOREIGN, FOREIGN_PROFILES] {
+    counter!(UNREADABLE, "from" => "items").increment(0);
+    for name in [VERSIONS_SWAPPED, REFILLS, FOREIGN, FOREIGN_PROFILES, UNUSABLE_SCORES] {
         counter!(name).increment(0);
     }
     for reason in REFUSALS {
         counter!(VERSIONS_REFUSED, "reason" => reason).increment(0);
     }
-    describe_gauge!(LAG, "Messages of interactions not yet read, on the partitions of this instance.");
+    describe_gauge!(LAG, "Messages of interactions not yet applied, on the partitions of this instance.");
+    describe_gauge!(LAG_SECONDS, "Seconds since the oldest of them was written.");
+    describe_gauge!(MODEL_AGE, "Seconds since the live version was made.");
     describe_gauge!(USERS, "Users held in memory.");
     describe_gauge!(RENEWALS, "Slates waiting to be made anew.");
     describe_gauge!(CATALOG, "Items in the catalog.");
+    describe_gauge!(HIDDEN, "Items that the live version knows and lists must not show.");
+    describe_gauge!(CATEGORIES_LEFT_OUT, "Categories without lists of their own, beyond scorer.category_lists.");
     describe_gauge!(SIMILAR, "Items whose similar list is kept.");
 }

@@ -167,6 +167,7 @@ impl Slates {
     /// Applies what is new to a user (I2); returns when each of it had arrived.
     fn apply(&self, name: &str, user: &mut User, interactions: &[Positioned]) -> Vec<i64> {
         let mut arrived = Vec::with_capacity(interactions.len());
+        let (live, catalog) = (self.sources.slot.load(), self.sources.catalog.load());
         for Positioned { interaction, source, offset } in interactions {
             match profile::apply(&mut user.stored, interaction, *source, self.settings.history) {
                 Outcome::Applied => {}
@@ -183,7 +184,9 @@ impl Slates {
                 }
                 let mut known = lock(&self.sources.known);
                 let newest_first = user.stored.profile.recent.iter().rev();
-                for seen in newest_first.filter(|seen| seen.kind().is_positive()).take(1 + PAIRED) {
+                let chosen = newest_first.filter(|seen| seen.kind().is_positive()).take(1 + PAIRED);
+                // What must not be shown has no list, and takes no place of one that has.
+                for seen in chosen.filter(|seen| live.model.shows(&catalog, key_of(&seen.item_id))) {
                     known.touch(&seen.item_id, source.partition, *offset);
                 }
             }
@@ -216,7 +219,7 @@ impl Slates {
             let started = Instant::now();
             let (live, catalog) = (sources.slot.load(), sources.catalog.load());
             if !live.serves() {
-                return (live.maker(), vec![lock(&sources.early).top(&catalog, k); views.len()]);
+                return (live.maker(), vec![lock(&sources.early).top(&live.model, &catalog, k); views.len()]);
             }
             let views = views.iter().map(|(user, history, ts)| UserView { user: *user, history, ts: *ts });
             let users: Vec<UserView<'_>> = views.collect();

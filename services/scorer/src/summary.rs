@@ -12,7 +12,7 @@ use serde_json::json;
 /// | `interactions` | how many were ever trained on |
 /// | `event_ts` | event time of the newest of them |
 /// | `published_at`, `swapped_at` | when the trainer made the version, and when a scorer made it live |
-/// | `quality`, `quality_overall` | JSON: prequential `hr20`, `mrr20`, `tested` by method, over the sliding window and since the trainer started |
+/// | `quality`, `quality_overall` | JSON: prequential `hr20`, `mrr20`, `tested`, `first_time_hr20`, `first_time_tested` by method, over the sliding window and since the trainer started |
 pub(crate) fn fields(manifest: &Manifest, swapped_at: i64) -> Vec<(String, String)> {
     let parent = manifest.parent.map(|parent| parent.to_string()).unwrap_or_default();
     [
@@ -51,6 +51,9 @@ mod tests {
         assert_eq!((fields["kind"].as_str(), fields["parent"].as_str()), ("delta", "000001-00000006"));
         assert_eq!(fields["through"], r#"{"0":{"next":5,"source":9}}"#);
         assert_eq!((fields["published_at"].as_str(), fields["swapped_at"].as_str()), ("4", "6"));
-        assert_eq!(fields["quality"], r#"{"model":{"hr20":0.5,"mrr20":0.25,"tested":4}}"#);
+        assert_eq!(
+            fields["quality"],
+            r#"{"model":{"hr20":0.5,"mrr20":0.25,"tested":4,"first_time_hr20":0.0,"first_time_tested":0}}"#
+        );
     }
 }

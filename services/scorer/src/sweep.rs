@@ -99,8 +99,8 @@ impl Sweep {
     fn shows_delisted(&self, key: &str, value: Answer<Option<Vec<u8>>>) -> Option<Arc<str>> {
         let value = value.map_err(|wrong| self.sources.foreign.found(key, wrong)).ok()??;
         let stored = StoredProfile::decode(&value).ok()?; // counted when its user acts
-        let catalog = self.sources.catalog.load();
-        let stale = stored.profile.slate.iter().any(|id| catalog.is_delisted(key_of(id)));
+        let (live, catalog) = (self.sources.slot.load(), self.sources.catalog.load());
+        let stale = stored.profile.slate.iter().any(|id| !live.model.shows(&catalog, key_of(id)));
         let ours = self.sources.share.load().holds(stored.source.partition);
         (stale && ours).then(|| self.keys.name_of_user(key).map(Arc::from)).flatten()
     }

@@ -37,7 +37,7 @@ const SERVERS: &str = "Servers";
 /// Where Kafka and Redis are.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct Place {
-    /// A TOML file with sections [kafka] and [redis].
+    /// A TOML file with sections [kafka], [redis] and [topics].
     #[arg(long, global = true, value_name = "FILE", help_heading = SERVERS)]
     config: Option<PathBuf>,
     /// Kafka brokers, host:port, separated by commas.
@@ -117,6 +117,12 @@ enum Command {
     Topics {
         #[command(subcommand)]
         what: commands::topics::What,
+    },
+    /// Writes a file of items, such as a product feed, to the catalog.
+    #[command(after_help = "Example: thalweg items import products.csv --dry-run")]
+    Items {
+        #[command(subcommand)]
+        what: commands::items::What,
     },
     /// Lists, shows or exports versions of the model.
     #[command(after_help = "Example: thalweg checkpoints export latest model.safetensors")]
@@ -246,6 +252,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Error> {
     match cli.command {
         Command::Replay(args) => commands::replay::run(args, &config).await?,
         Command::Topics { what } => return commands::topics::run(what, &config).await,
+        Command::Items { what } => commands::items::run(what, &config).await?,
         Command::Checkpoints { what } => commands::checkpoints::run(what, &config).await?,
         Command::Recs(args) => return commands::recs::run(args, &config).await,
         Command::DeadLetters { what } => commands::dead_letters::run(what, &config).await?,

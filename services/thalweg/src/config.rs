@@ -1,5 +1,7 @@
 //! Where the command finds Kafka and Redis.
 
+use std::time::Duration;
+
 use runtime::Validate;
 use runtime::config::{Kafka, Redis};
 use schemas::{Keys, Topic, Topics};
@@ -8,16 +10,34 @@ use serde::Deserialize;
 /// The embedded `config.toml`.
 pub(crate) const DEFAULTS: &str = include_str!("../config.toml");
 
+/// A service that is replaced or restored reads the minutes before it again.
+const LEAST_RETENTION: Duration = Duration::from_secs(3_600);
+
 /// Everything the command can be told by file or environment.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Config {
     pub(crate) kafka: Kafka,
     pub(crate) redis: Redis,
+    pub(crate) topics: Settings,
+}
+
+/// Section `[topics]`: what new topics are given.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Settings {
+    /// Copies of each record; 0: as many as there are brokers, up to three.
+    pub(crate) replication_factor: u16,
+    /// How long what flows is kept.
+    #[serde(with = "humantime_serde")]
+    pub(crate) retention: Duration,
 }
 
 impl Validate for Config {
     fn problems(&self) -> Vec<String> {
-        [self.kafka.problems(), self.redis.problems()].concat()
+        let mut problems = [self.kafka.problems(), self.redis.problems()].concat();
+        if self.topics.retention < LEAST_RETENTION {
+            problems.push("topics.retention: at least 1h; what nobody read within it is gone".to_owned());
+        }
+        problems
     }
 }
 

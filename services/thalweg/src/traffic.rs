@@ -35,6 +35,10 @@ pub(crate) struct PaceArgs {
     /// A multiple of recorded time, such as 60x.
     #[arg(long, value_name = "SPEED", value_parser = speed)]
     speed: Option<Pace>,
+    /// Send a user's event only when the list of the one before lies in Redis: quality then does not depend on how fast the
+    /// machine is. With --rate or --speed, not faster than that.
+    #[arg(long)]
+    pub(crate) closed_loop: bool,
 }
 
 impl PaceArgs {
@@ -274,7 +278,9 @@ mod tests {
         assert_eq!(items.len(), 1);
         assert_eq!(items[0].published_at, Some(Timestamp(1_569_888_000_000)));
         let sent = listing(&items[0]).expect("serialises");
-        let read = Item::of_record(&sent.key, sent.value.as_deref()).expect("is as the contract has it");
-        assert_eq!(read, ("i".to_owned(), Some(items[0].clone())));
+        let reading = schemas::item::read(&sent.key, sent.value.as_deref());
+        assert!(reading.faults.is_empty());
+        let (change, _) = schemas::item::Fold::default().take(reading);
+        assert_eq!(change, Some(("i".to_owned(), Some(items[0].clone()))));
     }
 }

@@ -47,6 +47,12 @@ pub struct Trainer {
     pub history_window: u64,
     /// Ready when this many messages behind or fewer.
     pub ready_lag: i64,
+    /// How long it may be behind the end of its topic before it is not ready any more.
+    #[serde(with = "humantime_serde")]
+    pub max_behind: Duration,
+    /// How long what was learned may wait to be published.
+    #[serde(with = "humantime_serde")]
+    pub max_model_age: Duration,
 }
 
 impl AsRef<Frame> for Config {
@@ -74,6 +80,10 @@ impl Validate for Config {
             (trainer.snapshot_after_deltas.max(0.0) < 1.0, "trainer.snapshot_after_deltas: at least 1.0"),
             (trainer.keep_snapshots == 0, "trainer.keep_snapshots: at least 1"),
             (trainer.ready_lag < 0, "trainer.ready_lag: 0 or more"),
+            (
+                !trainer.max_model_age.is_zero() && trainer.max_model_age < 2 * trainer.publish_every,
+                "trainer.max_model_age: at least twice trainer.publish_every, or \"0s\"",
+            ),
         ];
         let broken = rules.into_iter().filter(|(broken, _)| *broken).map(|(_, advice)| advice.to_owned());
         [self.frame.problems(), self.kafka.problems(), broken.collect(), self.model.problems()].concat()

@@ -1,7 +1,7 @@
 //! Why the trainer ends, and what to do about it.
 
-use runtime::TaskError;
 use runtime::kafka::KafkaError;
+use runtime::{Outage, TaskError};
 use schemas::checkpoint::{Claim, VersionId};
 
 /// Ends the service. A version or record that is not usable is no error: it is counted, logged and skipped.
@@ -105,4 +105,13 @@ pub enum Error {
     /// A publication panicked.
     #[error("a publication did not come to its end")]
     Publication(#[source] tokio::task::JoinError),
+}
+
+impl Outage for Error {
+    fn is_outage(&self) -> bool {
+        match self {
+            Self::Kafka(error) => error.is_outage(),
+            _ => false,
+        }
+    }
 }

@@ -1,11 +1,12 @@
 //! The stream of `interactions`, in micro-batches. The trainer is one logical writer: it reads every partition.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics::counter;
 use runtime::Context;
-use runtime::kafka::{From, KafkaError, Positions, Reader, Record};
+use runtime::kafka::{From, Positions, Reader, Record, Stream};
 use schemas::checkpoint::Through;
 use schemas::{Topic, Topics};
 use tracing::{debug, warn};
@@ -92,21 +93,9 @@ impl Intake {
         self.pending.is_empty() && self.reader.is_at(&self.start)
     }
 
-    /// Messages not yet read; `None` while Kafka is away.
-    pub(crate) async fn lag(&self) -> Option<i64> {
-        let ends = tokio::time::timeout(QUESTION, self.reader.end()).await.ok()?.ok()?;
-        Some(behind(&self.reader.position(), &ends))
-    }
-
-    /// Whether every partition of the topic is read; a question that is not answered is asked again next time.
-    ///
-    /// # Errors
-    /// Partitions were added: what lies there would never be learned.
-    pub(crate) async fn check_partitions(&self) -> Result<(), KafkaError> {
-        match tokio::time::timeout(QUESTION, self.reader.check_partitions()).await {
-            Ok(Err(error @ KafkaError::Repartitioned { .. })) => Err(error),
-            _ => Ok(()),
-        }
+    /// Where it stands, for a watch. Partitions that are added are read by and by, like any others.
+    pub(crate) fn stream(&self) -> &Arc<Stream> {
+        self.reader.stream()
     }
 
     /// Commits where a published version stands. Only tools for lag read it (a version carries its own offsets), so a
@@ -118,21 +107,5 @@ impl Intake {
             Ok(Err(error)) => warn!(group = self.group, %error, "lag tools do not see the progress"),
             Err(_) => debug!(group = self.group, "the commit takes long; going on"),
         }
-    }
-}
-
-fn behind(position: &Positions, ends: &Positions) -> i64 {
-    let of = |partition| position.get(partition).copied().unwrap_or(0);
-    ends.iter().map(|(partition, end)| (end - of(partition)).max(0)).sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_lag_is_what_is_not_read_over_all_partitions() {
-        let ends = Positions::from([(0, 10), (1, 5), (2, 7)]);
-        assert_eq!(behind(&Positions::from([(0, 4), (1, 5)]), &ends), 6 + 7);
     }
 }

@@ -22,6 +22,7 @@ pub(crate) type Freezing = oneshot::Receiver<Result<Frozen, model::Error>>;
 
 enum Work {
     Catalog(Vec<Listing>),
+    CatalogIsWhole,
     Remember(Vec<Interaction>),
     Observe(Vec<Positioned>),
     Freeze(PayloadKind, oneshot::Sender<Result<Frozen, model::Error>>),
@@ -73,6 +74,11 @@ impl Learning {
         self.hand_over(Work::Catalog(listings)).await
     }
 
+    /// Nothing more of the catalog is on its way.
+    pub(crate) async fn catalog_is_whole(&self) -> Result<(), Error> {
+        self.hand_over(Work::CatalogIsWhole).await
+    }
+
     /// Rebuilds histories.
     pub(crate) async fn remember(&self, interactions: Vec<Interaction>) -> Result<(), Error> {
         self.hand_over(Work::Remember(interactions)).await
@@ -106,7 +112,9 @@ fn attend(mut learner: Learner, mut queue: mpsc::Receiver<Work>, rush: &mut Rush
     while let Some(work) = queue.blocking_recv() {
         let _busy = match &work {
             Work::Observe(_) => pulse.work("a step"),
-            Work::Catalog(_) | Work::Remember(_) | Work::Freeze(..) => pulse.long_work("what it was handed"),
+            Work::Catalog(_) | Work::CatalogIsWhole | Work::Remember(_) | Work::Freeze(..) => {
+                pulse.long_work("what it was handed")
+            }
         };
         match work {
             Work::Catalog(listings) => {
@@ -114,6 +122,7 @@ fn attend(mut learner: Learner, mut queue: mpsc::Receiver<Work>, rush: &mut Rush
                     learner.catalog(item_id, item.as_ref(), *written_at);
                 }
             }
+            Work::CatalogIsWhole => learner.catalog_is_whole(),
             Work::Remember(interactions) => {
                 interactions.iter().for_each(|interaction| learner.remember(interaction));
                 counter!(REMEMBERED).increment(interactions.len() as u64);

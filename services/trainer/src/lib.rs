@@ -24,6 +24,7 @@ mod schedule;
 #[cfg(test)]
 mod testing;
 mod trainer;
+mod unpublished;
 
 use runtime::Context;
 use tracing::info;
@@ -42,7 +43,11 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
     metrics::describe();
     ctx.set("caught-up", Err("reading the newest version back".to_owned()));
     ctx.set("model", Err("no version of this epoch is published yet".to_owned()));
-    match trainer::Trainer::start(&config, &ctx).await? {
+    ctx.finish(serve(&config, &ctx).await)
+}
+
+async fn serve(config: &Config, ctx: &Context) -> Result<(), Error> {
+    match trainer::Trainer::start(config, ctx).await? {
         Some(trainer) => trainer.run().await,
         None => {
             info!("asked to end before training began");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use model::Observed;
+use schemas::Reason;
 use schemas::checkpoint::{PayloadKind, Quality};
 
 /// Interactions applied.
@@ -24,7 +25,7 @@ pub const UNDECODABLE: &str = "trainer_undecodable_total";
 pub const MISSED: &str = "trainer_missed_total";
 /// Records of the catalog taken in.
 pub const CATALOG: &str = "trainer_catalog_records_total";
-/// Records on `items` that are no item.
+/// Records on `items` of which not all was taken, by `reason`.
 pub const CATALOG_REFUSED: &str = "trainer_catalog_refused_total";
 /// Versions found on `checkpoints` that are not usable.
 pub const VERSIONS_REFUSED: &str = "trainer_versions_refused_total";
@@ -38,8 +39,10 @@ pub const VERSIONS_PUBLISHED: &str = "trainer_versions_published_total";
 pub const CHECKPOINT_BYTES: &str = "trainer_checkpoint_bytes_total";
 /// The encoder's loss on the last micro-batch.
 pub const LOSS: &str = "trainer_loss";
-/// Messages of `interactions` not yet read.
+/// Messages of `interactions` not yet handed to the learner, up to the real end of the log.
 pub const LAG: &str = "trainer_lag_messages";
+/// Seconds since the oldest of them was written, by its own time.
+pub const LAG_SECONDS: &str = "trainer_lag_seconds";
 /// Items known.
 pub const ITEMS: &str = "trainer_items";
 /// Users whose history is held.
@@ -50,6 +53,8 @@ pub const PAIRS: &str = "trainer_pairs";
 pub const EPOCH: &str = "trainer_epoch";
 /// Prequential hit rate within the first 20, by `method`, over the sliding window.
 pub const HR20: &str = "trainer_hr20";
+/// The same of what the user had not chosen before.
+pub const FIRST_TIME_HR20: &str = "trainer_first_time_hr20";
 /// Prequential mean reciprocal rank within the first 20, by `method`, over the sliding window.
 pub const MRR20: &str = "trainer_mrr20";
 /// Time to test and train on a micro-batch; shown as `trainer_step_seconds`.
@@ -69,7 +74,6 @@ pub(crate) fn describe() {
         (UNDECODABLE, "Records on interactions that are no interaction."),
         (MISSED, "Interactions that retention deleted before they were trained on."),
         (CATALOG, "Records of the catalog taken in."),
-        (CATALOG_REFUSED, "Records on items that are no item."),
         (VERSIONS_REFUSED, "Versions found on checkpoints that are not usable."),
         (VERSIONS_UNFIT, "Versions of ours that no reader would have taken: not published."),
         (CLAIMED_AGAIN, "Times checkpoints was found emptied or made anew, and claimed again."),
@@ -78,6 +82,12 @@ pub(crate) fn describe() {
         describe_counter!(name, what);
         counter!(name).increment(0);
     }
+    describe_counter!(CATALOG_REFUSED, "Records on items of which not all was taken, by reason.");
+    for reason in
+        [Reason::NotJson, Reason::WrongType, Reason::EmptyField, Reason::IdTooLong].iter().chain(&Reason::OF_ITEMS)
+    {
+        counter!(CATALOG_REFUSED, "reason" => reason.as_str()).increment(0);
+    }
     describe_counter!(VERSIONS_PUBLISHED, "Versions published, by kind.");
     describe_counter!(CHECKPOINT_BYTES, "Bytes of the payloads published, by kind.");
     for kind in [PayloadKind::Snapshot, PayloadKind::Delta] {
@@ -85,11 +95,13 @@ pub(crate) fn describe() {
         counter!(CHECKPOINT_BYTES, "kind" => name(kind)).increment(0);
     }
     describe_gauge!(LOSS, "The encoder's loss on the last micro-batch.");
-    describe_gauge!(LAG, "Messages of interactions not yet read.");
+    describe_gauge!(LAG, "Messages of interactions not yet handed to the learner.");
+    describe_gauge!(LAG_SECONDS, "Seconds since the oldest of them was written.");
     describe_gauge!(ITEMS, "Items known.");
     describe_gauge!(USERS, "Users whose history is held.");
     describe_gauge!(PAIRS, "Items with neighbours.");
     describe_gauge!(EPOCH, "The trainer's epoch.");
+    describe_gauge!(FIRST_TIME_HR20, "The same of what the user had not chosen before.");
     describe_gauge!(HR20, "Prequential hit rate within the first 20, by method, over the sliding window.");
     describe_gauge!(MRR20, "Prequential mean reciprocal rank within the first 20, by method.");
 }
@@ -114,6 +126,7 @@ pub(crate) fn show((items, users, pairs): (usize, usize, usize), quality: &BTree
     for (method, quality) in quality {
         gauge!(HR20, "method" => method.clone()).set(quality.hr20);
         gauge!(MRR20, "method" => method.clone()).set(quality.mrr20);
+        gauge!(FIRST_TIME_HR20, "method" => method.clone()).set(quality.first_time_hr20);
     }
 }
 

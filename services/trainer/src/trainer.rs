@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge};
 use model::Model;
-use runtime::kafka::{KafkaError, Positions, Producer, Reader, Record, admin};
-use runtime::{CaughtUp, Context};
+use runtime::Context;
+use runtime::kafka::{Expected, KafkaError, Positions, Producer, Reader, Record, Watch, admin};
 use schemas::checkpoint::{Claim, LAST, PayloadKind, Through};
 use schemas::{Topic, Topics};
 use tokio::task::{JoinError, JoinSet};
@@ -14,18 +14,19 @@ use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
 
 use crate::bookmarks::Bookmarks;
-use crate::catalog::{Catalog, Listing};
+use crate::catalog::{Catalog, News};
 use crate::config::{self, Config};
 use crate::error::Error;
 use crate::histories::Sorter;
 use crate::intake::Intake;
 use crate::learning::Learning;
 use crate::ledger::Ledger;
-use crate::metrics::{CLAIMED_AGAIN, EPOCH, LAG, PUBLISH, UNDECODABLE};
+use crate::metrics::{CLAIMED_AGAIN, EPOCH, LAG, LAG_SECONDS, PUBLISH, UNDECODABLE};
 use crate::publisher::{Published, Publisher};
 use crate::reign::{Candidate, Footing, Own, Reign, superseded, written};
 use crate::rush::Rush;
 use crate::schedule::{Order, Schedule};
+use crate::unpublished::Unpublished;
 
 /// How late a version may be noticed to be due.
 const TICK: Duration = Duration::from_millis(20);
@@ -60,7 +61,7 @@ pub(crate) struct Trainer {
     publisher: Publisher,
     /// At most one; training goes on meanwhile.
     publications: JoinSet<Result<Published, Error>>,
-    caught_up: CaughtUp,
+    unpublished: Unpublished,
     ctx: Context,
 }
 
@@ -69,7 +70,7 @@ impl Trainer {
     pub(crate) async fn start(config: &Config, ctx: &Context) -> Result<Option<Self>, Error> {
         let topics = Topics::new(&config.kafka.topic_prefix);
         let [events, interactions] = [Topic::Events, Topic::Interactions].map(|topic| topics.name(topic));
-        admin::check_equal_partitions(&config.kafka, &[&events, &interactions]).await?;
+        admin::check_partitions(&config.kafka, &[&events, &interactions]).await?;
         let Some(mut candidate) = Candidate::read(config, ctx).await? else { return Ok(None) };
         // All that can be refused comes before the claim: a trainer that cannot go on must not end one that can.
         if let Err(error) = Learning::check(&config.model, candidate.model(), ctx).await {
@@ -93,10 +94,15 @@ impl Trainer {
         let sorter = Sorter::new(through(&model));
         let rush = Rush::new(config.trainer.max_batch, config.trainer.train_at_least);
         let learning = Learning::start(config.model.clone(), model, rush, ctx).await?;
-        if !catalog.read_whole(&learning).await? {
+        if !catalog.read_whole(&learning, &producer).await? {
             return Ok(None);
         }
         let topic = Topics::new(&config.kafka.topic_prefix).name(Topic::Checkpoints);
+        let watch = Watch::start(&config.kafka, ctx)?;
+        let caught_up = Some((config.trainer.ready_lag, config.trainer.max_behind));
+        let gauges = Some([LAG, LAG_SECONDS]);
+        watch.follow(intake.stream(), Expected { topic: "interactions", caught_up, gauges });
+        watch.follow(catalog.stream(), Expected { topic: "items", caught_up: None, gauges: None });
         Ok(Some(Self {
             own: Own { epoch, trainer, at: None },
             footing: (Footing::default(), Instant::now()),
@@ -113,7 +119,7 @@ impl Trainer {
             keep_snapshots: config.trainer.keep_snapshots,
             publisher: Publisher { producer, topic, ctx: ctx.clone() },
             publications: JoinSet::new(),
-            caught_up: CaughtUp::new("interactions", config.trainer.ready_lag, Instant::now()),
+            unpublished: Unpublished::new(config.trainer.max_model_age),
             ctx: ctx.clone(),
         }))
     }
@@ -129,8 +135,8 @@ impl Trainer {
                     Some(records) => self.learn(&records).await?,
                     None => break,
                 },
-                listings = self.catalog.next(IDLE) => match listings? {
-                    Some(listings) => self.list(listings).await?,
+                news = self.catalog.next(IDLE) => match news? {
+                    Some(news) => self.list(news).await?,
                     None => break,
                 },
                 batch = self.log.next_batch(WATCHED, IDLE) => match batch? {
@@ -145,7 +151,7 @@ impl Trainer {
                     {
                         self.publish(order).await?;
                     }
-                    self.look().await?;
+                    self.look();
                     self.look_down().await?;
                 }
             }
@@ -185,16 +191,22 @@ impl Trainer {
         if !sorted.train.is_empty() {
             self.learning.observe(sorted.train).await?;
             self.schedule.changed();
+            self.unpublished.changed(Instant::now());
         }
         Ok(())
     }
 
-    async fn list(&mut self, listings: Vec<Listing>) -> Result<(), Error> {
-        if listings.is_empty() {
-            return Ok(());
+    async fn list(&mut self, news: News) -> Result<(), Error> {
+        self.catalog.bury(news.letters, &self.publisher.producer).await?;
+        if !news.listings.is_empty() {
+            self.schedule.changed();
+            self.unpublished.changed(Instant::now());
+            self.learning.catalog(news.listings).await?;
         }
-        self.schedule.changed();
-        self.learning.catalog(listings).await
+        if news.settled {
+            self.learning.catalog_is_whole().await?;
+        }
+        Ok(())
     }
 
     /// Not before all is learned that was there when we began with nothing.
@@ -270,6 +282,7 @@ impl Trainer {
             PayloadKind::Delta => Vec::new(),
         };
         let frozen = self.learning.freeze(order.kind).await?;
+        self.unpublished.ordered(Instant::now());
         self.publications.spawn(self.publisher.clone().publish(order, frozen, retire));
         Ok(())
     }
@@ -294,20 +307,16 @@ impl Trainer {
             PayloadKind::Delta => debug!(%version, bytes, ?took, "published a delta"),
         }
         self.intake.commit(&manifest.through).await;
+        self.unpublished.published();
         self.ctx.set("model", Ok(()));
         Ok(())
     }
 
-    async fn look(&mut self) -> Result<(), Error> {
-        if !self.caught_up.is_due(Instant::now()) {
-            return Ok(());
+    /// What is learned and not published for too long turns `model` red.
+    fn look(&self) {
+        if let Some(reason) = self.unpublished.too_long(Instant::now()) {
+            self.ctx.set("model", Err(reason));
         }
-        if let Some(lag) = self.intake.lag().await {
-            gauge!(LAG).set(lag as f64);
-            // It reads every partition, and there is at least one.
-            self.ctx.set("caught-up", self.caught_up.state(1, lag, Instant::now()));
-        }
-        Ok(self.intake.check_partitions().await?)
     }
 }
 

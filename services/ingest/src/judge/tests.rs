@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::Limits;
+use schemas::dead_letter::headers;
 
 const NOW: i64 = 1_700_000_000_000;
 
@@ -126,7 +127,7 @@ fn a_dead_letter_too_large_for_kafka_is_cut_and_says_so() {
     let huge = record(0, &"k".repeat(500_000), vec![b'x'; 1_000_000]);
     let verdict = judge().judge(&[huge], &mut owning(), NOW);
     let letter = &verdict.dead_letters[0];
-    assert_eq!(letter.key.len() + letter.value.as_ref().map_or(0, Bytes::len), MAX_DEAD_LETTER_BYTES);
+    assert_eq!(letter.key.len() + letter.value.as_ref().map_or(0, Bytes::len), dead_letter::MAX_BYTES);
     assert!(letter.headers.contains(&(headers::CUT, "1500000".to_owned())));
 }
 

@@ -37,6 +37,10 @@ pub(crate) struct Changed {
     pub(crate) rows: Plain<Option<Box<[f32]>>>,
     /// The same of content features.
     pub(crate) content: Plain<Option<Arc<ContentRow>>>,
+    /// Content rows that no item uses any more.
+    pub(crate) freed: KeySet,
+    /// Categories of which it is known better how soon things are bought again.
+    pub(crate) repurchases: KeySet,
     /// In their order.
     pub(crate) choices: Vec<Choice>,
     /// Items that went, and how many choices were counted before.
@@ -51,6 +55,8 @@ pub(crate) struct Carried {
     pub(crate) items: Vec<u64>,
     pub(crate) rows: Vec<u64>,
     pub(crate) content: Vec<u64>,
+    pub(crate) freed: Vec<u64>,
+    pub(crate) repurchases: Vec<u64>,
     pub(crate) choices: Vec<Choice>,
     pub(crate) removed: BTreeMap<u64, usize>,
     pub(crate) arrivals: BTreeMap<i64, u32>,
@@ -105,6 +111,10 @@ impl Changed {
         carried.content = self.content.extract_if(|key, before| moved(key, before)).map(|(key, _)| key).collect();
         carried.content.sort_unstable();
         carried.items = std::mem::take(&mut self.items).into_iter().collect();
+        carried.freed = std::mem::take(&mut self.freed).into_iter().collect();
+        carried.freed.sort_unstable();
+        carried.repurchases = std::mem::take(&mut self.repurchases).into_iter().collect();
+        carried.repurchases.sort_unstable();
         carried.choices = std::mem::take(&mut self.choices);
         carried.removed = std::mem::take(&mut self.removed).into_iter().collect();
         carried

@@ -14,7 +14,8 @@ impl Learner {
     /// Takes in a catalog record; a new item has a vector from its content before its first click, a known one from its
     /// new content at once.
     pub fn catalog(&mut self, item_id: &str, item: Option<&Item>, now: i64) {
-        self.catalog.apply(item_id, item);
+        let freed = self.catalog.apply(item_id, item);
+        self.free_content(freed);
         let key = key_of(item_id);
         match (item, self.knowledge.items.slot(key)) {
             (Some(item), None) => {
@@ -29,10 +30,31 @@ impl Learner {
                 self.knowledge.items.set_row(slot, content.as_deref(), |_, _| {});
                 if item.is_some() {
                     self.changed.items.extend(self.knowledge.prove(slot));
+                    self.knowledge.note_arrival(key);
                 }
                 self.changed.items.insert(key);
             }
             (None, None) => {}
+        }
+    }
+
+    /// Everything that the topic `items` holds was handed over: from now on the catalog may say what is shown, and what is
+    /// known of content that no item has goes. A catalog without an item is none that could say so.
+    pub fn catalog_is_whole(&mut self) {
+        self.catalog.settle();
+        if !self.catalog.is_empty() {
+            let unused = self.knowledge.content.keys().copied().filter(|feature| !self.catalog.uses(*feature));
+            let unused: Vec<u64> = unused.collect();
+            self.free_content(unused);
+        }
+    }
+
+    fn free_content(&mut self, features: Vec<u64>) {
+        for feature in features {
+            if self.knowledge.content.remove(&feature).is_some() {
+                self.changed.content.remove(&feature);
+                self.changed.freed.insert(feature);
+            }
         }
     }
 
@@ -68,6 +90,7 @@ impl Learner {
                 let row = (0..dim).map(|_| rng.random_range(-1.0_f32..1.0) * spread).collect();
                 self.changed.content(*feature, &self.knowledge.content);
                 self.knowledge.content.insert(*feature, Arc::new(ContentRow { row, accumulator: 0.0 }));
+                self.changed.freed.remove(feature);
             }
         }
     }

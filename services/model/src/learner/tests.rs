@@ -6,6 +6,7 @@ use crate::encoder::Architecture;
 use crate::features::FEATURES;
 use crate::keymap::KeySet;
 use crate::popularity::log_shares;
+use crate::repeats::Repeats;
 use crate::rows::RowEncoding;
 use crate::served::UserView;
 use crate::since::Since;
@@ -14,6 +15,7 @@ use schemas::{Item, VersionId};
 
 mod carried;
 mod encoded;
+mod listed;
 
 fn settings() -> Settings {
     // A front smaller than the catalogs here: items change places all the time.
@@ -254,7 +256,7 @@ const VISIT: [(&str, Kind, i64); 9] = [
 /// A learner of a short stream, so that one choice shows in every total, that counts a user's visit; the versions after each
 /// step of it, and the history then.
 fn visited(visit: &[(&str, Kind, i64)], pause_after_two: i64, others_first: bool) -> (Vec<Knowledge>, Vec<Seen>) {
-    let mut learner = Learner::new(settings()).expect("flex opens");
+    let mut learner = Learner::new(Settings { repeats: Repeats::Allow, ..settings() }).expect("flex opens");
     learn(&mut learner, &stream(80));
     let start = learner.knowledge().now + SECOND;
     if others_first {
@@ -408,6 +410,46 @@ fn a_delta_carries_only_what_changed() {
 }
 
 #[test]
+fn a_delta_of_more_items_than_the_front_holds_shares_the_table_and_says_the_same() {
+    let empty = Model::empty("flex").expect("opens");
+    for (listed, shares) in [(40, false), (400, true)] {
+        let mut learner = Learner::new(settings()).expect("flex opens");
+        learn(&mut learner, &stream(32));
+        let (model, _) = publish(&mut learner, &empty, PayloadKind::Snapshot, 1);
+        for n in 0..listed {
+            let item: Item = serde_json::from_str(&format!(r#"{{"item_id":"listed{n}"}}"#)).expect("an item");
+            learner.catalog(&item.item_id, Some(&item), 1_700_000_000_000);
+        }
+        assert_eq!(learner.changed.items.len() > settings().retrieval_items, shares);
+        let frozen = learner.freeze(PayloadKind::Delta).expect("freezes");
+        assert_eq!(frozen.items.is_none(), shares);
+        learn(&mut learner, &stream(64)[32..]);
+        let payload = frozen.encode().expect("encodes");
+        let (_, manifest) = split(VersionId { epoch: 1, sequence: 2 }, model.version(), &frozen, &payload, 0);
+        let model = model.apply(&manifest, &payload).expect("applies");
+        assert!((0..listed).all(|n| model.knows(key_of(&format!("listed{n}")))), "{listed}");
+    }
+}
+
+#[test]
+fn an_item_not_seen_for_longer_than_the_shop_says_goes() {
+    let mut learner = Learner::new(Settings { expire_after_s: 3_600, ..settings() }).expect("flex opens");
+    let early = stream(64);
+    learn(&mut learner, &early);
+    assert!(Model::of(learner.knowledge()).knows(key_of("i0")));
+    let later = stream(1_200).split_off(64).into_iter().map(|mut positioned| {
+        let interaction = &mut positioned.interaction;
+        interaction.item_id = format!("later-{}", interaction.item_id);
+        (interaction.ts, interaction.arrived_at) = (interaction.ts + 7_200_000, interaction.arrived_at + 7_200_000);
+        positioned
+    });
+    learn(&mut learner, &later.collect::<Vec<_>>());
+    let model = Model::of(learner.knowledge());
+    let gone = |positioned: &Positioned| !model.knows(key_of(&positioned.interaction.item_id));
+    assert!(early.iter().all(gone) && model.knows(key_of("later-i0")));
+}
+
+#[test]
 fn what_is_learned_after_a_freeze_is_not_in_the_version() {
     // A delta copies few changed items, and shares the table where they are more than the front holds: here 64.
     for (retrieval_items, copied) in [(1_024, true), (64, false)] {
@@ -466,8 +508,11 @@ fn a_delisted_item_is_in_no_list() {
     let view = [UserView { user: 0, history: &history, ts: 1_700_000_900_000 }];
     let mut lists = model.slates(&view, &catalog, 100);
     lists.extend(model.similar(&["i7"], &catalog, 100));
-    lists.extend(model.hot(&catalog, 100, 1_700_000_900_000).into_iter().map(|(_, list)| list));
-    lists.extend(model.new_items(&catalog, 100).into_iter().map(|(_, list)| list));
+    for tops in
+        [model.hot(&catalog, 100, 100, 1_700_000_900_000), model.new_items(&catalog, 100, 100, 1_700_000_900_000)]
+    {
+        lists.extend(tops.lists.into_iter().map(|(_, list)| list));
+    }
     assert!(lists.iter().all(|list| !list.is_empty()));
     assert!(lists.iter().flatten().all(|entry| entry.id != "i8"));
 }
@@ -509,16 +554,47 @@ fn after_i7(user: u64, model: &Model, bought: Kind) -> Vec<String> {
 }
 
 #[test]
-fn what_was_bought_stays_in_lists_unless_the_shop_says_otherwise() {
+fn lists_show_again_what_the_shop_says() {
     let empty = Model::empty("flex").expect("opens");
-    for (exclude_purchased, shown) in [(false, true), (true, false)] {
-        let mut learner = Learner::new(Settings { exclude_purchased, ..settings() }).expect("flex opens");
+    for (repeats, bought, looked_at) in
+        [(Repeats::Allow, true, true), (Repeats::Mix, false, true), (Repeats::Never, false, false)]
+    {
+        let mut learner = Learner::new(Settings { repeats, ..settings() }).expect("flex opens");
         learn(&mut learner, &stream(1_200));
         let (model, _) = publish(&mut learner, &empty, PayloadKind::Snapshot, 1);
         let has = |kind| after_i7(0, &model, kind).contains(&"i8".to_owned());
-        assert_eq!(has(Kind::Purchase), shown);
-        assert!(has(Kind::View), "what was only looked at stays");
+        assert_eq!((has(Kind::Purchase), has(Kind::View)), (bought, looked_at), "{repeats:?}");
     }
+}
+
+#[test]
+fn by_default_what_was_bought_comes_back_when_it_is_due() {
+    let day = 24 * HOUR;
+    let mut learner = Learner::new(settings()).expect("flex opens");
+    learn(&mut learner, &stream(1_200));
+    // Everybody buys the same again after eight days.
+    let buy = |n: i64| {
+        let ts = START + 1_200 * SECOND + n / 30 * 8 * day;
+        let mut bought = view(1_200 + n, &format!("buyer{}", n % 30), &format!("i{}", n % 30), ts, ts);
+        bought.interaction.kind = Kind::Purchase.into();
+        bought
+    };
+    learn(&mut learner, &(0..90).map(buy).collect::<Vec<_>>());
+    let empty = Model::empty("flex").expect("opens");
+    let (first, _) = publish(&mut learner, &empty, PayloadKind::Snapshot, 1);
+    learn(&mut learner, &(90..120).map(buy).collect::<Vec<_>>());
+    let (model, _) = publish(&mut learner, &first, PayloadKind::Delta, 2);
+    assert_eq!(model.knowledge().repurchases, learner.knowledge.repurchases, "versions say how soon");
+    let shown = |hours: i64| {
+        let (bought, ts) = (START, START + hours * HOUR);
+        let history = [
+            Seen { key: key_of("i8"), kind: Kind::Purchase, ts: bought },
+            Seen { key: key_of("i7"), kind: Kind::View, ts },
+        ];
+        let list = model.slates(&[UserView { user: 0, history: &history, ts }], &Catalog::default(), 100).remove(0);
+        list.iter().any(|entry| entry.id == "i8")
+    };
+    assert!(!shown(0) && !shown(20) && shown(28), "an eighth of the usual eight days");
 }
 
 #[test]
@@ -729,14 +805,15 @@ fn interactions_with_any_time_and_text_end_no_learner() {
                 Seen { key: key_of("i2"), kind: Kind::View, ts },
             ];
             let _ = model.slates(&[UserView { user: 1, history: &history, ts }], &Catalog::default(), 20);
-            let _ = (model.hot(&Catalog::default(), 20, ts), model.new_items(&Catalog::default(), 20));
+            let catalog = Catalog::default();
+            let _ = (model.hot(&catalog, 20, 100, ts), model.new_items(&catalog, 20, 100, ts));
         }
     }
 }
 
 #[test]
 fn a_later_look_does_not_cancel_a_dislike_and_a_like_a_purchase_or_an_undislike_does() {
-    let mut learner = Learner::new(settings()).expect("flex opens");
+    let mut learner = Learner::new(Settings { repeats: Repeats::Allow, ..settings() }).expect("flex opens");
     learn(&mut learner, &stream(1_200));
     let model = Model::of(learner.knowledge());
     let shown = |then: &[Kind]| {

@@ -65,6 +65,8 @@ impl Payload<'_> {
             }
             PayloadKind::Delta => self.check_choices()?,
         }
+        self.check_repurchases()?;
+        self.rising("content.removed")?;
         let n = self.rising("content.key")?;
         self.check_sums("content.accumulator", n, LARGEST_SUM)?;
         self.check_rows("content.row", n)?;
@@ -150,6 +152,25 @@ impl Payload<'_> {
         self.check_times("sessions.last_ts", n)?;
         let items = self.raw::<8>("sessions.item", Dtype::U64)?.len();
         self.check_ranges("sessions.end", n, items, SESSION_ITEMS)
+    }
+
+    fn check_repurchases(&self) -> Result<(), Error> {
+        let n = self.rising("repurchases.key")?;
+        let bought = self.raw::<4>("repurchases.bought", Dtype::U32)?;
+        let again = self.raw::<4>("repurchases.again", Dtype::U32)?;
+        let gaps = self.raw::<8>("repurchases.log_gaps", Dtype::F64)?;
+        same_length("repurchases.bought", bought.len(), n)?;
+        same_length("repurchases.again", again.len(), n)?;
+        same_length("repurchases.log_gaps", gaps.len(), n)?;
+        // The logarithm of a time in milliseconds is below 64.
+        let can_be = |((bought, again), gaps): ((&[u8; 4], &[u8; 4]), &[u8; 8])| {
+            let (bought, again) = (u32::from_le_bytes(*bought), u32::from_le_bytes(*again));
+            again <= bought && (0.0..=64.0 * f64::from(again)).contains(&f64::from_le_bytes(*gaps))
+        };
+        if bought.iter().zip(again).zip(gaps).all(can_be) {
+            return Ok(());
+        }
+        Err(Error::tensor("repurchases", "counts what cannot be"))
     }
 
     fn check_choices(&self) -> Result<(), Error> {

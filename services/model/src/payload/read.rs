@@ -15,6 +15,7 @@ use crate::items::{Entry, Moved, PROVEN, RowRef};
 use crate::keymap::Plain;
 use crate::knowledge::{ContentRow, Knowledge};
 use crate::popularity::HALF_LIVES;
+use crate::repeats::Repurchase;
 use crate::rows::Rows;
 use crate::sessions::Session;
 use crate::trainable::OptimizerStates;
@@ -162,6 +163,14 @@ impl<'a> Payload<'a> {
                 self.merge_sessions(knowledge)?;
             }
             PayloadKind::Delta => self.merge_choices(knowledge)?,
+        }
+        self.merge_repurchases(knowledge)?;
+        // Who chose them is known only now.
+        for key in self.column("items.key", Dtype::U64, u64::from_le_bytes)? {
+            knowledge.note_arrival(key);
+        }
+        for key in self.column("content.removed", Dtype::U64, u64::from_le_bytes)? {
+            knowledge.content.remove(&key);
         }
         let dim = knowledge.items.dim();
         let keys = self.column("content.key", Dtype::U64, u64::from_le_bytes)?;
@@ -349,6 +358,22 @@ impl<'a> Payload<'a> {
         for (n, range) in ranges.into_iter().enumerate() {
             let session = Session { user: users[n], last_ts: last_ts[n], items: items[range].to_vec() };
             knowledge.sessions.set(numbers[n], session, &bounds);
+        }
+        Ok(())
+    }
+
+    /// Versions of before say nothing of it.
+    fn merge_repurchases(&self, knowledge: &mut Knowledge) -> Result<(), Error> {
+        let keys = self.column("repurchases.key", Dtype::U64, u64::from_le_bytes)?;
+        let bought = self.column("repurchases.bought", Dtype::U32, u32::from_le_bytes)?;
+        let again = self.column("repurchases.again", Dtype::U32, u32::from_le_bytes)?;
+        let log_gaps = self.column("repurchases.log_gaps", Dtype::F64, f64::from_le_bytes)?;
+        same_length("repurchases.bought", bought.len(), keys.len())?;
+        same_length("repurchases.again", again.len(), keys.len())?;
+        same_length("repurchases.log_gaps", log_gaps.len(), keys.len())?;
+        for (n, key) in keys.into_iter().enumerate() {
+            let of = Repurchase { bought: bought[n], again: again[n], log_gaps: log_gaps[n] };
+            knowledge.repurchases.set(key, of);
         }
         Ok(())
     }

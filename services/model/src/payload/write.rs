@@ -13,6 +13,7 @@ use crate::items::{Entry, Items, RowRef};
 use crate::knowledge::{ContentRow, Knowledge};
 use crate::learner::{Carried, Choice};
 use crate::popularity::{Counters, HALF_LIVES};
+use crate::repeats::Repurchase;
 use crate::rows::{RowEncoding, Rows, touch};
 use crate::sessions::Session;
 use crate::settings::Settings;
@@ -105,6 +106,7 @@ impl Frozen {
         } else {
             write_choices(&self.changed.choices, &mut out);
         }
+        self.write_repurchases(&mut out);
         self.write_content(&mut out);
         out.tensors.extend(self.dense.iter().cloned());
         for (name, bytes) in self.optimizers.iter().flat_map(|o| [("encoder", &o.encoder), ("ranker", &o.ranker)]) {
@@ -133,6 +135,16 @@ impl Frozen {
         pairs.sort_unstable_by_key(|(key, _)| *key);
         write_pairs(&pairs, out);
         write_sessions(&self.knowledge.sessions.iter().collect::<Vec<_>>(), out);
+    }
+
+    fn write_repurchases(&self, out: &mut Out) {
+        let known = &self.knowledge.repurchases;
+        let of = |key: &u64| Some((*key, *known.get(*key)?));
+        let repurchases: Vec<(u64, Repurchase)> = match self.kind {
+            PayloadKind::Snapshot => known.iter().map(|(key, of)| (key, *of)).collect(),
+            PayloadKind::Delta => self.changed.repurchases.iter().filter_map(of).collect(),
+        };
+        write_repurchases(&repurchases, out);
     }
 
     /// Keys of the items of this version.
@@ -199,6 +211,8 @@ impl Frozen {
         out.put("content.key".into(), Dtype::U64, vec![n], le(&keys, u64::to_le_bytes));
         out.put("content.accumulator".into(), Dtype::F32, vec![n], le(&accumulators, f32::to_le_bytes));
         self.write_rows("content.row", &values, out);
+        let freed = &self.changed.freed;
+        out.put("content.removed".into(), Dtype::U64, vec![freed.len()], le(freed, u64::to_le_bytes));
     }
 
     fn write_rows(&self, name: &str, rows: &[f32], out: &mut Out) {
@@ -345,6 +359,19 @@ fn write_sessions(sessions: &[(u64, &Arc<Session>)], out: &mut Out) {
     put("last_ts", Dtype::I64, s, le(&last_ts, i64::to_le_bytes));
     put("end", Dtype::U64, s, le(&ends, u64::to_le_bytes));
     put("item", Dtype::U64, t, le(&items, u64::to_le_bytes));
+}
+
+fn write_repurchases(repurchases: &[(u64, Repurchase)], out: &mut Out) {
+    let n = repurchases.len();
+    let keys: Vec<u64> = repurchases.iter().map(|(key, _)| *key).collect();
+    let bought: Vec<u32> = repurchases.iter().map(|(_, of)| of.bought).collect();
+    let again: Vec<u32> = repurchases.iter().map(|(_, of)| of.again).collect();
+    let log_gaps: Vec<f64> = repurchases.iter().map(|(_, of)| of.log_gaps).collect();
+    let mut put = |name: &str, dtype, bytes| out.put(format!("repurchases.{name}"), dtype, vec![n], bytes);
+    put("key", Dtype::U64, le(&keys, u64::to_le_bytes));
+    put("bought", Dtype::U32, le(&bought, u32::to_le_bytes));
+    put("again", Dtype::U32, le(&again, u32::to_le_bytes));
+    put("log_gaps", Dtype::F64, le(&log_gaps, f64::to_le_bytes));
 }
 
 /// Where each of consecutive ranges ends.

@@ -1,9 +1,9 @@
 //! The rival that stopped learning: a copy of the product, for what learning on is worth.
 
-use super::best::Best;
-use super::{Ask, Choice, NAMED, Ranked, Rival};
+use super::{Ask, Choice, Ranked, Rival};
 use crate::catalog::Catalog;
 use crate::knowledge::Knowledge;
+use crate::learner::TESTED_SLATE;
 use crate::served::{Model, UserView};
 
 /// The product as it was at one moment; it sees histories grow and learns nothing.
@@ -33,8 +33,7 @@ impl Rival for FrozenCopy {
     fn rank(&mut self, asks: &[Ask<'_>]) -> Vec<Ranked> {
         let users: Vec<_> =
             asks.iter().map(|ask| UserView { user: ask.user, history: ask.history, ts: ask.ts }).collect();
-        let scored = self.model.scored(&users, &self.catalog).into_iter();
-        scored.map(|scored| Best::of(NAMED, scored.iter().map(|s| (s.key, s.score)))).collect()
+        self.model.listed(&users, &self.catalog, TESTED_SLATE)
     }
 
     fn learn(&mut self, _choices: &[Choice<'_>]) {}

@@ -8,8 +8,11 @@ mod covisitation;
 mod frozen;
 mod gru;
 mod isgd;
+mod itemknn;
 mod popularity;
 mod rows;
+mod sessions;
+mod vmisknn;
 mod vsknn;
 
 use crate::error::Error;
@@ -20,7 +23,9 @@ pub use covisitation::Covisitation;
 pub use frozen::FrozenCopy;
 pub use gru::Gru;
 pub use isgd::Isgd;
+pub use itemknn::ItemKnn;
 pub use popularity::Popularity;
+pub use vmisknn::VmisKnn;
 pub use vsknn::Vsknn;
 
 /// How many items a rival names. One more than the 20 that count: a tie across the border shows, and counts against.
@@ -74,7 +79,7 @@ pub trait Rival: Send {
 }
 
 /// The rivals that can be named, the cheap ones first.
-pub const NAMES: [&str; 5] = ["popularity", "covisitation", "vsknn", "isgd", "gru"];
+pub const NAMES: [&str; 7] = ["popularity", "covisitation", "itemknn", "vsknn", "vmisknn", "isgd", "gru"];
 
 /// Makes the rival of that name; `None` when there is none.
 ///
@@ -84,7 +89,9 @@ pub fn rival(name: &str, device: &str, seed: u64) -> Result<Option<Box<dyn Rival
     Ok(Some(match name {
         "popularity" => Box::new(Popularity::default()),
         "covisitation" => Box::new(Covisitation::default()),
+        "itemknn" => Box::new(ItemKnn::default()),
         "vsknn" => Box::new(Vsknn::default()),
+        "vmisknn" => Box::new(VmisKnn::default()),
         "isgd" => Box::new(Isgd::new(seed)),
         "gru" => Box::new(Gru::new(device, seed)?),
         _ => return Ok(None),

@@ -11,9 +11,9 @@ use super::{ConfigError, Validate, is_secret};
 
 /// Environment variables of ours begin with this; `__` stands between section and key.
 const ENV_PREFIX: &str = "THALWEG__";
-/// The sections of every service. Services share an environment, so each accepts the others' sections there, and nothing
-/// else: a mistyped section would be a setting that silently does not hold.
-pub const SECTIONS: [&str; 7] = ["frame", "kafka", "redis", "ingest", "trainer", "model", "scorer"];
+/// The sections of every service and of the command. They share an environment, so each accepts the others' sections there,
+/// and nothing else: a mistyped section would be a setting that silently does not hold.
+pub const SECTIONS: [&str; 8] = ["frame", "kafka", "redis", "ingest", "trainer", "model", "scorer", "topics"];
 /// Tables whose keys are not ours to know; their values are strings.
 const FREE_FORM: [&str; 1] = ["kafka.properties"];
 

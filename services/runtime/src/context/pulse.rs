@@ -85,7 +85,29 @@ impl Context {
     pub fn stalled(&self) -> Vec<String> {
         let now = Instant::now();
         let beats: Vec<Arc<Beat>> = lock(&self.inner.beats).iter().filter_map(std::sync::Weak::upgrade).collect();
-        beats.iter().filter_map(|beat| beat.stalled(self.inner.stall, now)).collect()
+        let mut stalled: Vec<String> = beats.iter().filter_map(|beat| beat.stalled(self.inner.stall, now)).collect();
+        stalled.extend(lock(&self.inner.standstills).values().cloned());
+        stalled
+    }
+
+    /// How long a stream may stand still while there is work: ten times the usual while somebody is at what takes long by
+    /// its nature, and has been for half the usual already.
+    pub(crate) fn patience(&self, usual: Duration) -> Duration {
+        let now = Instant::now();
+        let long = |beat: Arc<Beat>| {
+            (*lock(&beat.at)).is_some_and(|work| work.long && now.saturating_duration_since(work.since) >= usual / 2)
+        };
+        let beats: Vec<Arc<Beat>> = lock(&self.inner.beats).iter().filter_map(std::sync::Weak::upgrade).collect();
+        if beats.into_iter().any(long) { usual.saturating_mul(LONG) } else { usual }
+    }
+
+    /// Says that what follows `stream` has not moved for longer than it may, or that it moves again.
+    pub(crate) fn stands_still(&self, stream: &str, reason: Option<String>) {
+        let mut standstills = lock(&self.inner.standstills);
+        match reason {
+            Some(reason) => standstills.insert(stream.to_owned(), reason),
+            None => standstills.remove(stream),
+        };
     }
 
     /// Watches a future: it is at work from when it is woken until it waits again.
@@ -139,8 +161,9 @@ mod tests {
         let ctx = context();
         let pulse = ctx.pulse("encode");
         let _busy = pulse.long_work("a snapshot");
+        assert_eq!(ctx.patience(STALL), STALL, "it has only begun");
         std::thread::sleep(STALL * 2);
-        assert_eq!(ctx.stalled(), [""; 0]);
+        assert_eq!((ctx.stalled().len(), ctx.patience(STALL)), (0, STALL * LONG));
         std::thread::sleep(STALL * LONG);
         assert_eq!(ctx.stalled().len(), 1);
     }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::{Context, chain};
 
@@ -21,6 +21,21 @@ pub trait Outage: Error {
 }
 
 impl Context {
+    /// How a service ended: a drain that an absent neighbour cut off is no failure, for what it left is uncommitted and is
+    /// done after the restart (I3). The log says what that is.
+    ///
+    /// # Errors
+    /// Any other.
+    pub fn finish<E: Outage>(&self, outcome: Result<(), E>) -> Result<(), E> {
+        match outcome {
+            Err(error) if self.draining() && error.is_outage() => {
+                warn!(service = self.name(), left = chain(&error), "left uncommitted; it is done after the restart");
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
     /// Tries `op` until it succeeds, with pauses of 100 ms to 5 s and jitter.
     ///
     /// `condition` turns red at the first failure and green at the next success.
@@ -107,6 +122,15 @@ mod tests {
             .await;
         assert_eq!(result, Ok(3));
         assert!(ctx.is_ready());
+    }
+
+    #[test]
+    fn a_drain_that_an_outage_cuts_off_is_no_failure_and_a_refusal_is_one() {
+        let ctx = Context::new("test");
+        assert_eq!(ctx.finish(Err(Trouble::Away)), Err(Trouble::Away), "it was not asked to end");
+        ctx.drain();
+        assert_eq!(ctx.finish(Err(Trouble::Away)), Ok(()));
+        assert_eq!(ctx.finish(Err(Trouble::Refused)), Err(Trouble::Refused));
     }
 
     #[tokio::test]

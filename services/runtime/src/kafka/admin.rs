@@ -17,8 +17,11 @@ use crate::config;
 const REQUEST: Duration = Duration::from_secs(10);
 /// How long a topic may take from its creation until it has a leader everywhere.
 const CREATION: Duration = Duration::from_secs(5);
-/// Kafka's word for "as the broker's default.replication.factor says".
-const DEFAULT_REPLICATION: i32 = -1;
+/// As many copies of a record survive the loss of two brokers, one of them for maintenance; more cost more than they help.
+const COPIES: usize = 3;
+
+/// How many copies must have a record before its write counts.
+const IN_SYNC: &str = "min.insync.replicas";
 
 /// What a topic should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub struct TopicSpec {
     pub partitions: i32,
     /// Whether more partitions are as good: they were added since.
     pub may_grow: bool,
+    /// Copies of each record; `None`: as many as there are brokers, up to three.
+    pub copies: Option<u16>,
     /// Settings as Kafka spells them.
     pub settings: Vec<(String, String)>,
 }
@@ -63,9 +68,9 @@ pub struct Difference {
 /// No broker answers, or it refuses to create a topic.
 pub async fn apply(config: &config::Kafka, specs: &[TopicSpec]) -> Result<Vec<(String, Outcome)>, KafkaError> {
     let admin = client(config)?;
-    let there = topics(config, &admin).await?;
-    let missing: Vec<&TopicSpec> = specs.iter().filter(|spec| !there.contains_key(&spec.name)).collect();
-    create(&admin, &missing).await?;
+    let there = cluster(config, &admin).await?;
+    let missing: Vec<&TopicSpec> = specs.iter().filter(|spec| !there.topics.contains_key(&spec.name)).collect();
+    create(&admin, &missing, there.brokers).await?;
     // Whoever is started next finds them: a cluster acknowledges a creation before every broker knows of it.
     listed(config, &admin, missing.iter().map(|spec| spec.name.as_str()), CREATION).await?;
     let mut outcomes = compare_with(&admin, &there, specs).await;
@@ -84,9 +89,8 @@ pub async fn apply(config: &config::Kafka, specs: &[TopicSpec]) -> Result<Vec<(S
 /// No broker answers, a topic is missing or has more than that, or a broker refuses.
 pub async fn grow(config: &config::Kafka, names: &[&str], partitions: usize) -> Result<Vec<usize>, KafkaError> {
     let admin = client(config)?;
-    let there = topics(config, &admin).await?;
-    let had =
-        |name: &&str| there.get(*name).copied().ok_or_else(|| KafkaError::MissingTopic { topic: (*name).to_owned() });
+    let there = cluster(config, &admin).await?;
+    let had = |name: &&str| there.partitions(name);
     let had: Vec<usize> = names.iter().map(had).collect::<Result<_, _>>()?;
     if let Some((name, more)) = names.iter().zip(&had).find(|(_, had)| **had > partitions) {
         return Err(KafkaError::MorePartitions { topic: (*name).to_owned(), found: *more, wanted: partitions });
@@ -108,31 +112,29 @@ pub async fn grow(config: &config::Kafka, names: &[&str], partitions: usize) -> 
 /// No broker answers.
 pub async fn compare(config: &config::Kafka, specs: &[TopicSpec]) -> Result<Vec<(String, Outcome)>, KafkaError> {
     let admin = client(config)?;
-    let there = topics(config, &admin).await?;
+    let there = cluster(config, &admin).await?;
     Ok(compare_with(&admin, &there, specs).await)
 }
 
-/// Checks that topics are there and have the same number of partitions, and tells it.
+/// Checks that topics are there and that each has as many partitions as the one before it or more, as a topic has whose
+/// partitions are written one by one from that one's; how many the last has.
 ///
 /// # Errors
-/// No broker answers, a topic is missing, or the numbers differ.
-pub async fn check_equal_partitions(config: &config::Kafka, names: &[&str]) -> Result<usize, KafkaError> {
+/// No broker answers, a topic is missing, or one has fewer.
+pub async fn check_partitions(config: &config::Kafka, names: &[&str]) -> Result<usize, KafkaError> {
     let there = listed(config, &client(config)?, names.iter().copied(), NEW_TOPIC).await?;
-    let count =
-        |name: &str| there.get(name).copied().ok_or_else(|| KafkaError::MissingTopic { topic: name.to_owned() });
-    let first = names.first().map_or(Ok(0), |name| count(name))?;
-    for name in names {
-        let partitions = count(name)?;
-        if partitions != first {
-            return Err(KafkaError::UnequalPartitions {
-                left: names[0].to_owned(),
-                left_partitions: first,
-                right: (*name).to_owned(),
-                right_partitions: partitions,
+    let counts: Vec<usize> = names.iter().map(|name| there.partitions(name)).collect::<Result<_, _>>()?;
+    for ((from, to), count) in names.iter().zip(names.iter().skip(1)).zip(counts.windows(2)) {
+        if count[1] < count[0] {
+            return Err(KafkaError::FewerPartitions {
+                from: (*from).to_owned(),
+                from_partitions: count[0],
+                to: (*to).to_owned(),
+                to_partitions: count[1],
             });
         }
     }
-    Ok(first)
+    Ok(counts.last().copied().unwrap_or(0))
 }
 
 type Admin = Arc<AdminClient<Quiet>>;
@@ -142,7 +144,23 @@ fn client(config: &config::Kafka) -> Result<Admin, KafkaError> {
     settings.create_with_context(Quiet).map(Arc::new).map_err(KafkaError::Settings)
 }
 
-async fn topics(config: &config::Kafka, admin: &Admin) -> Result<BTreeMap<String, usize>, KafkaError> {
+/// What the brokers say of the cluster.
+#[derive(Debug, Default)]
+struct Cluster {
+    /// Brokers that are there now.
+    brokers: usize,
+    /// By topic its partitions, and the copies of the one with fewest.
+    topics: BTreeMap<String, (usize, usize)>,
+}
+
+impl Cluster {
+    fn partitions(&self, topic: &str) -> Result<usize, KafkaError> {
+        let missing = || KafkaError::MissingTopic { topic: topic.to_owned() };
+        self.topics.get(topic).map(|(partitions, _)| *partitions).ok_or_else(missing)
+    }
+}
+
+async fn cluster(config: &config::Kafka, admin: &Admin) -> Result<Cluster, KafkaError> {
     let (admin, brokers) = (Arc::clone(admin), config.brokers.clone());
     blocking("list the topics", move || {
         // All topics: asking for one by name could create it.
@@ -150,8 +168,12 @@ async fn topics(config: &config::Kafka, admin: &Admin) -> Result<BTreeMap<String
             .inner()
             .fetch_metadata(None, REQUEST)
             .map_err(|error| unreachable_or(KafkaError::of("list the topics", error), &brokers))?;
-        let counts = metadata.topics().iter().filter(|topic| topic.error().is_none());
-        Ok(counts.map(|topic| (topic.name().to_owned(), topic.partitions().len())).collect())
+        let there = metadata.topics().iter().filter(|topic| topic.error().is_none());
+        let topics = there.map(|topic| {
+            let copies = topic.partitions().iter().map(|partition| partition.replicas().len()).min();
+            (topic.name().to_owned(), (topic.partitions().len(), copies.unwrap_or(0)))
+        });
+        Ok(Cluster { brokers: metadata.brokers().len(), topics: topics.collect() })
     })
     .await
 }
@@ -162,28 +184,32 @@ async fn listed(
     admin: &Admin,
     names: impl Iterator<Item = &str> + Clone,
     patience: Duration,
-) -> Result<BTreeMap<String, usize>, KafkaError> {
+) -> Result<Cluster, KafkaError> {
     let began = Instant::now();
     loop {
-        let there = topics(config, admin).await?;
-        if names.clone().all(|name| there.contains_key(name)) || began.elapsed() >= patience {
+        let there = cluster(config, admin).await?;
+        if names.clone().all(|name| there.topics.contains_key(name)) || began.elapsed() >= patience {
             return Ok(there);
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-async fn create(admin: &Admin, specs: &[&TopicSpec]) -> Result<(), KafkaError> {
+async fn create(admin: &Admin, specs: &[&TopicSpec], brokers: usize) -> Result<(), KafkaError> {
     if specs.is_empty() {
         return Ok(());
     }
-    let topics: Vec<NewTopic<'_>> = specs
-        .iter()
-        .map(|spec| {
-            let topic = NewTopic::new(&spec.name, spec.partitions, TopicReplication::Fixed(DEFAULT_REPLICATION));
-            spec.settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
-        })
-        .collect();
+    let settings: Vec<_> = specs.iter().map(|spec| spec.all_settings(brokers)).collect();
+    let mut topics = Vec::with_capacity(specs.len());
+    for (spec, settings) in specs.iter().zip(&settings) {
+        let copies = spec.copies(brokers);
+        if copies > brokers {
+            return Err(KafkaError::TooFewBrokers { topic: spec.name.clone(), copies, brokers });
+        }
+        let replication = TopicReplication::Fixed(i32::try_from(copies).unwrap_or(i32::MAX));
+        let topic = NewTopic::new(&spec.name, spec.partitions, replication);
+        topics.push(settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value)));
+    }
     let options = AdminOptions::new().request_timeout(Some(REQUEST)).operation_timeout(Some(REQUEST));
     let results =
         admin.create_topics(&topics, &options).await.map_err(|error| KafkaError::of("create topics", error))?;
@@ -199,22 +225,14 @@ async fn create(admin: &Admin, specs: &[&TopicSpec]) -> Result<(), KafkaError> {
     Ok(())
 }
 
-async fn compare_with(admin: &Admin, there: &BTreeMap<String, usize>, specs: &[TopicSpec]) -> Vec<(String, Outcome)> {
+async fn compare_with(admin: &Admin, there: &Cluster, specs: &[TopicSpec]) -> Vec<(String, Outcome)> {
     let mut outcomes = Vec::with_capacity(specs.len());
     for spec in specs {
-        let outcome = match there.get(&spec.name) {
+        let outcome = match there.topics.get(&spec.name) {
             None => Outcome::Missing,
-            Some(found) => {
-                let mut differences = Vec::new();
-                let wanted = usize::try_from(spec.partitions).unwrap_or(0);
-                if *found < wanted || (*found > wanted && !spec.may_grow) {
-                    differences.push(Difference {
-                        what: "partitions".into(),
-                        wanted: spec.partitions.to_string(),
-                        found: found.to_string(),
-                    });
-                }
-                differences.extend(compare_settings(admin, spec).await);
+            Some(&(partitions, copies)) => {
+                let mut differences = spec.differences(there.brokers, partitions, copies);
+                differences.extend(compare_settings(admin, spec, there.brokers).await);
                 if differences.is_empty() { Outcome::Exists } else { Outcome::Differs(differences) }
             }
         };
@@ -223,7 +241,40 @@ async fn compare_with(admin: &Admin, there: &BTreeMap<String, usize>, specs: &[T
     outcomes
 }
 
-async fn compare_settings(admin: &Admin, spec: &TopicSpec) -> Vec<Difference> {
+impl TopicSpec {
+    fn copies(&self, brokers: usize) -> usize {
+        self.copies.map_or_else(|| brokers.clamp(1, COPIES), usize::from)
+    }
+
+    /// Its own, and those that keep what was acknowledged: a write counts when all copies but one have it, so that one
+    /// broker may be away, and a copy that lags behind never leads.
+    fn all_settings(&self, brokers: usize) -> Vec<(String, String)> {
+        let in_sync = self.copies(brokers).saturating_sub(1).max(1);
+        let safe = [(IN_SYNC, in_sync.to_string()), ("unclean.leader.election.enable", "false".to_owned())];
+        let safe = safe.into_iter().map(|(key, value)| (key.to_owned(), value));
+        self.settings.iter().cloned().chain(safe).collect()
+    }
+
+    fn differences(&self, brokers: usize, partitions: usize, copies: usize) -> Vec<Difference> {
+        let difference = |what: &str, wanted: usize, found: usize| Difference {
+            what: what.to_owned(),
+            wanted: wanted.to_string(),
+            found: found.to_string(),
+        };
+        let mut differences = Vec::new();
+        let wanted = usize::try_from(self.partitions).unwrap_or(0);
+        if partitions < wanted || (partitions > wanted && !self.may_grow) {
+            differences.push(difference("partitions", wanted, partitions));
+        }
+        // More copies than asked for are the operator's to pay.
+        if copies < self.copies(brokers) {
+            differences.push(difference("replication factor", self.copies(brokers), copies));
+        }
+        differences
+    }
+}
+
+async fn compare_settings(admin: &Admin, spec: &TopicSpec, brokers: usize) -> Vec<Difference> {
     let options = AdminOptions::new().request_timeout(Some(REQUEST));
     let described = admin.describe_configs([&ResourceSpecifier::Topic(&spec.name)], &options).await;
     let resource = match described.map(|mut resources| resources.pop()) {
@@ -237,19 +288,23 @@ async fn compare_settings(admin: &Admin, spec: &TopicSpec) -> Vec<Difference> {
     let found = resource.entry_map();
     let differs = |(key, wanted): &(String, String)| {
         let found = found.get(key.as_str())?.value.clone()?;
-        (!same(&found, wanted) && !keeps_longer(key, &found, wanted)).then(|| Difference {
+        (!same(&found, wanted) && !keeps_more(key, &found, wanted)).then(|| Difference {
             what: key.clone(),
             wanted: wanted.clone(),
             found,
         })
     };
-    spec.settings.iter().filter_map(differs).collect()
+    spec.all_settings(brokers).iter().filter_map(differs).collect()
 }
 
-/// A retention that keeps records for longer is the operator's to choose; -1 is for ever.
-fn keeps_longer(key: &str, found: &str, wanted: &str) -> bool {
+/// To keep records for longer (-1 is for ever), or in more copies before a write counts, is the operator's to choose.
+fn keeps_more(key: &str, found: &str, wanted: &str) -> bool {
     let (Ok(found), Ok(wanted)) = (found.parse::<i64>(), wanted.parse::<i64>()) else { return false };
-    matches!(key, "retention.ms" | "delete.retention.ms") && wanted >= 0 && (found == -1 || found >= wanted)
+    match key {
+        "retention.ms" | "delete.retention.ms" => wanted >= 0 && (found == -1 || found >= wanted),
+        IN_SYNC => found >= wanted,
+        _ => false,
+    }
 }
 
 /// Lists such as `compact,delete` have no order.
@@ -275,9 +330,48 @@ mod tests {
     #[test]
     fn a_longer_retention_is_a_setting_and_a_shorter_one_a_difference() {
         for found in ["604800000", "1209600000", "-1"] {
-            assert!(keeps_longer("retention.ms", found, "604800000"), "{found}");
+            assert!(keeps_more("retention.ms", found, "604800000"), "{found}");
         }
-        assert!(!keeps_longer("retention.ms", "3600000", "604800000"));
-        assert!(!keeps_longer("max.message.bytes", "2000000", "1048588"));
+        assert!(!keeps_more("retention.ms", "3600000", "604800000"));
+        assert!(!keeps_more("max.message.bytes", "2000000", "1048588"));
+    }
+
+    fn spec(copies: Option<u16>) -> TopicSpec {
+        let settings = vec![("retention.ms".to_owned(), "1".to_owned())];
+        TopicSpec { name: "events".into(), partitions: 4, may_grow: true, copies, settings }
+    }
+
+    #[test]
+    fn a_topic_has_as_many_copies_as_there_are_brokers_up_to_three_and_one_broker_may_be_away() {
+        for (brokers, asked, copies, in_sync) in [
+            (1, None, 1, "1"),
+            (2, None, 2, "1"),
+            (3, None, 3, "2"),
+            (9, None, 3, "2"),
+            (9, Some(5), 5, "4"),
+            (3, Some(1), 1, "1"),
+        ] {
+            let spec = spec(asked);
+            assert_eq!(spec.copies(brokers), copies);
+            let settings = spec.all_settings(brokers);
+            let of = |key: &str| settings.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
+            assert_eq!(
+                (of(IN_SYNC), of("unclean.leader.election.enable"), of("retention.ms")),
+                (Some(in_sync), Some("false"), Some("1"))
+            );
+        }
+    }
+
+    #[test]
+    fn replication_factor_and_min_isr_are_checked_and_more_is_as_good() {
+        let told = |partitions, copies| {
+            let all = spec(None).differences(3, partitions, copies);
+            all.into_iter().map(|d| format!("{} {} {}", d.what, d.found, d.wanted)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(4, 3), [""; 0]);
+        assert_eq!(told(6, 5), [""; 0]);
+        assert_eq!(told(3, 1), ["partitions 3 4", "replication factor 1 3"]);
+        assert!(keeps_more(IN_SYNC, "2", "1") && !keeps_more(IN_SYNC, "1", "2"));
+        assert!(!keeps_more("unclean.leader.election.enable", "true", "false"));
     }
 }

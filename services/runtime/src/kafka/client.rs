@@ -29,8 +29,8 @@ const COMMON: &[(&str, &str)] = &[
     ("socket.nagle.disable", "true"),
     // A broker that vanished without a FIN is noticed.
     ("socket.keepalive.enable", "true"),
-    // Partitions that were added are read within seconds; the default is five minutes.
-    ("topic.metadata.refresh.interval.ms", "5000"),
+    // Added partitions are known within seconds, not within five minutes: members share them, readers and writers use them.
+    ("topic.metadata.refresh.interval.ms", "2000"),
 ];
 
 /// What holds for whoever reads.
@@ -51,6 +51,13 @@ const READING: &[(&str, &str)] = &[
     ("enable.partition.eof", "true"),
     // A typo in a topic's name must not create a topic.
     ("allow.auto.create.topics", "false"),
+];
+
+/// What holds for whoever only looks at the ends of topics and at the first record that waits.
+const WATCHING: &[(&str, &str)] = &[
+    // One record of each partition is looked at.
+    ("queued.min.messages", "1"),
+    ("fetch.message.max.bytes", "65536"),
 ];
 
 /// What holds for members of a group.
@@ -106,7 +113,14 @@ const RESERVED: &[(&str, &str)] = &[
     ("retries", "a record waits for its broker; none is given up"),
     ("message.send.max.retries", "a record waits for its broker; none is given up"),
     ("transactional.id", "the services write without transactions"),
+    ("enable.gapless.guarantee", "a retry must not change the order of records"),
+    ("queuing.strategy", "a retry must not change the order of records"),
     ("partitioner", "a user's events lie in the partition of the same number (I2)"),
+    ("offset.store.method", "offsets are committed after every output is acknowledged (I3)"),
+    ("partition.assignment.strategy", "all members of a group must hand partitions over in the same way"),
+    ("group.protocol", "all members of a group must hand partitions over in the same way"),
+    ("group.remote.assignor", "all members of a group must hand partitions over in the same way"),
+    ("topic.metadata.refresh.interval.ms", "added partitions are read within seconds"),
 ];
 
 /// What a client is for.
@@ -120,25 +134,36 @@ pub(super) enum Role<'a> {
     Reader(&'a str),
     /// Shares a topic with the other members of its group.
     Member(&'a str),
+    /// Looks where topics end: their real end, or the end of what is committed.
+    Watcher { committed: bool },
 }
 
-/// The settings of a client: ours, then the operator's.
+/// The group of clients that commit nothing; librdkafka asks for one. Nobody joins it.
+pub(super) const NO_GROUP: &str = "thalweg-reader";
+
+/// The settings of a client of the service `name`: ours, then the operator's.
 pub(super) fn settings(config: &config::Kafka, name: &str, role: Role<'_>) -> ClientConfig {
     let mut client = ClientConfig::new();
     client.set_log_level(RDKafkaLogLevel::Info);
-    client.set("bootstrap.servers", &config.brokers).set("client.id", client_id(name));
+    client.set("bootstrap.servers", &config.brokers).set("client.id", client_id(name, role));
     let tables: &[&[(&str, &str)]] = match role {
         Role::Admin => &[COMMON],
         Role::Producer => &[COMMON, WRITING],
         Role::Reader(_) => &[COMMON, READING],
         Role::Member(_) => &[COMMON, READING, GROUP],
+        Role::Watcher { .. } => &[COMMON, READING, WATCHING],
     };
     for (key, value) in tables.iter().copied().flatten() {
         client.set(*key, *value);
     }
-    if let Role::Reader(group) | Role::Member(group) = role {
-        client.set("group.id", group);
-    }
+    match role {
+        Role::Reader(group) | Role::Member(group) => client.set("group.id", group),
+        Role::Watcher { committed } => {
+            let level = if committed { "read_committed" } else { "read_uncommitted" };
+            client.set("group.id", NO_GROUP).set("isolation.level", level)
+        }
+        Role::Admin | Role::Producer => &mut client,
+    };
     for (key, value) in &config.properties {
         if fits(key, role) {
             client.set(key, value);
@@ -147,12 +172,23 @@ pub(super) fn settings(config: &config::Kafka, name: &str, role: Role<'_>) -> Cl
     client
 }
 
-/// Every instance has a name of its own, so that a group's members can be told apart; an operator may set another.
-fn client_id(name: &str) -> String {
-    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
-    let host: String = host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
-    let host = if host.is_empty() { "host" } else { &host };
-    format!("{name}-{host}-{}", std::process::id())
+/// Tells the members of a group apart, in the brokers' logs and in tools: service, group, machine, process.
+///
+/// An operator's own `client.id` comes last and counts: quotas go by it.
+fn client_id(name: &str, role: Role<'_>) -> String {
+    match role {
+        Role::Member(group) | Role::Reader(group) if group != NO_GROUP => {
+            format!("{name}-{group}-{}-{}", machine(), std::process::id())
+        }
+        _ => format!("{name}-{}-{}", machine(), std::process::id()),
+    }
+}
+
+/// This machine's name, as Linux has it.
+fn machine() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name: String = name.trim().chars().filter(|c| c.is_ascii_alphanumeric() || "-._".contains(*c)).collect();
+    if name.is_empty() { "unknown".to_owned() } else { name }
 }
 
 /// What the operator may not set, each with the reason.
@@ -181,6 +217,7 @@ fn fits(key: &str, role: Role<'_>) -> bool {
         Role::Admin => !ours(&[READING, GROUP, WRITING]),
         Role::Producer => !ours(&[READING, GROUP]),
         Role::Reader(_) | Role::Member(_) => !ours(&[WRITING]),
+        Role::Watcher { .. } => !ours(&[WRITING, WATCHING]),
     }
 }
 
@@ -266,14 +303,43 @@ pub(super) fn unreachable_or(error: KafkaError, brokers: &str) -> KafkaError {
 mod tests {
     use super::*;
 
+    fn kafka(properties: &[(&str, &str)]) -> config::Kafka {
+        let properties = properties.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        config::Kafka { brokers: "b:9092".into(), topic_prefix: String::new(), properties }
+    }
+
     #[test]
     fn operators_may_not_override_what_our_promises_rest_on() {
-        for (key, _) in RESERVED {
-            let properties = BTreeMap::from([((*key).to_owned(), "x".to_owned())]);
-            let problems = reserved_properties(&properties);
-            assert!(problems.len() == 1 && problems[0].contains(key), "{problems:?}");
+        for (key, why) in RESERVED {
+            let told = reserved_properties(&kafka(&[(key, "x")]).properties);
+            assert_eq!(told, [format!("kafka.properties.{key}: take it out; {why}")]);
         }
-        let fine = BTreeMap::from([("session.timeout.ms".to_owned(), "6000".to_owned())]);
-        assert_eq!(reserved_properties(&fine), [""; 0]);
+        let free = kafka(&[("session.timeout.ms", "6000"), ("sasl.password", "x"), ("client.id", "mine")]);
+        assert_eq!(reserved_properties(&free.properties), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_reserved_is_known_to_librdkafka() {
+        for (key, _) in RESERVED {
+            let known = ClientConfig::new().set(*key, "nonsense").create_native_config();
+            let told = known.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(!told.contains("No such configuration property"), "{key}: {told}");
+        }
+    }
+
+    #[test]
+    fn each_member_of_a_group_has_a_client_id_of_its_own_unless_the_operator_names_one() {
+        let id = |config: &config::Kafka, role| settings(config, "scorer", role).get("client.id").map(str::to_owned);
+        let own = id(&kafka(&[]), Role::Member("shop")).expect("it has one");
+        assert!(own.starts_with("scorer-shop-") && own.ends_with(&format!("-{}", std::process::id())), "{own}");
+        assert_eq!(id(&kafka(&[("client.id", "mine")]), Role::Member("shop")).as_deref(), Some("mine"));
+    }
+
+    #[test]
+    fn only_a_watcher_of_the_real_end_reads_what_is_uncommitted() {
+        let level = |role| settings(&kafka(&[]), "x", role).get("isolation.level").map(str::to_owned);
+        assert_eq!(level(Role::Watcher { committed: false }).as_deref(), Some("read_uncommitted"));
+        assert_eq!(level(Role::Watcher { committed: true }).as_deref(), Some("read_committed"));
+        assert_eq!(level(Role::Member("g")), None, "librdkafka's default reads what is committed");
     }
 }

@@ -126,6 +126,21 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_is_full_at_its_records_or_at_eight_megabytes_and_the_next_begins_empty() {
+        let mut collector = Collector::default();
+        let row =
+            |key| Row { partition: 0, offset: 0, timestamp: 0, by_broker: false, key, value: None, headers: vec![] };
+        let key = collector.copy(b"k");
+        collector.rows.push(row(key));
+        assert!(collector.is_full(1) && !collector.is_full(2));
+        let key = collector.copy(&vec![b'k'; MOST_BYTES - 1]);
+        collector.rows.push(row(key));
+        assert!(collector.is_full(2_000), "however few they are");
+        assert_eq!(collector.take().records.len(), 2);
+        assert!(!collector.is_full(1));
+    }
+
+    #[test]
     fn a_partition_that_came_and_went_is_only_revoked() {
         let mut collector = Collector::default();
         collector.assign(&[3]);

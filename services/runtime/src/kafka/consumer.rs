@@ -12,15 +12,18 @@ use tracing::{debug, info};
 use super::client::{Role, blocking, partitions, settings};
 use super::error::{KafkaError, is_lost_partition, is_outage};
 use super::group::Group;
-use super::lag::Lag;
+use super::growth::follow_partitions;
 use super::link::{Link, watch};
 use super::pull::Pull;
+use super::stream::{Committed, Stream};
 use super::{Batch, Positions};
 use crate::config;
 use crate::context::Context;
 
 /// An idle consumer hands out an empty batch this often, so that its service can see to other things.
 const IDLE: Duration = Duration::from_secs(1);
+/// The longest question where a group continues.
+const QUESTION: Duration = Duration::from_secs(2);
 /// Pause between two tries to commit while the coordinator is away.
 const COMMIT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -30,7 +33,6 @@ const COMMIT_PAUSE: Duration = Duration::from_millis(200);
 pub struct Consumer {
     /// Taken only by `drop`.
     pull: Option<Pull<Group>>,
-    lag: Lag,
 }
 
 impl Consumer {
@@ -51,13 +53,14 @@ impl Consumer {
             .map_err(KafkaError::Settings)?;
         let consumer = Arc::new(consumer);
         let (asking, brokers, name) = (Arc::clone(&consumer), config.brokers.clone(), topic.to_owned());
-        blocking("ask for the topic", move || partitions(asking.client(), &brokers, &name)).await?;
+        let count = blocking("ask for the topic", move || partitions(asking.client(), &brokers, &name)).await?;
         consumer.subscribe(&[topic]).map_err(|error| KafkaError::of(format!("subscribe to {topic}"), error))?;
         link.opened();
         watch(&consumer, &link, |consumer, link| link.probe(consumer.client()));
         info!(service = ctx.name(), group, topic, "reading as a member");
-        let pull = Pull::new(consumer, link, topic, Positions::new());
-        Ok(Self { pull: Some(pull), lag: Lag::default() })
+        let stream = Arc::new(Stream::new(topic, usize::try_from(count).unwrap_or(0), committed(&consumer, topic)));
+        follow_partitions(&consumer, &stream, &link);
+        Ok(Self { pull: Some(Pull::new(consumer, link, stream, Positions::new())) })
     }
 
     /// The next records, at most `most`; `None` once the service drains.
@@ -112,15 +115,34 @@ impl Consumer {
         self.pull().consumer().context().assigned().iter().copied().collect()
     }
 
-    /// Records of our partitions that were not handed out yet, to within a second; 0 before an assignment, `None` while
-    /// no broker says.
-    pub async fn lag(&self) -> Option<i64> {
-        self.lag.of(self.pull(), self.partitions()).await
+    /// Where it stands, for a [`Watch`](super::Watch).
+    #[must_use]
+    pub fn stream(&self) -> &Arc<Stream> {
+        self.pull().stream()
     }
 
     fn pull(&self) -> &Pull<Group> {
         self.pull.as_ref().expect("only `drop` takes it")
     }
+}
+
+/// How to ask where the group continues.
+fn committed(consumer: &Arc<StreamConsumer<Group>>, topic: &str) -> Committed {
+    let (consumer, topic) = (Arc::downgrade(consumer), topic.to_owned());
+    Box::new(move |partitions| {
+        let Some(consumer) = consumer.upgrade() else { return Ok(Positions::new()) };
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for partition in partitions {
+            list.add_partition(&topic, *partition);
+        }
+        let failed = |error| KafkaError::of(format!("ask where the group continues on {topic}"), error);
+        let told = consumer.committed_offsets(list, QUESTION).map_err(failed)?;
+        let known = told.elements().into_iter().filter_map(|element| match element.offset() {
+            Offset::Offset(offset) => Some((element.partition(), offset)),
+            _ => None,
+        });
+        Ok(known.collect())
+    })
 }
 
 /// Commits off the async threads; the outer error is the end of the drain's grace.
@@ -167,7 +189,7 @@ impl Drop for Consumer {
         // Leaving the group takes a round trip; the context's `join` waits for it.
         if let Some(pull) = self.pull.take() {
             let ctx = pull.link().ctx().clone();
-            ctx.spawn_thread("kafka-leave", move || drop(pull));
+            ctx.spawn_worker("kafka-leave", move |_| drop(pull));
         }
     }
 }

@@ -17,19 +17,22 @@ pub enum KafkaError {
     MissingTopic { topic: String },
     /// A record was for a partition that the topic does not have.
     #[error(
-        "topic {topic} has no partition for what comes from the same partition of its twin: the topics events and \
-         interactions must have the same number; add partitions to {topic} by `thalweg topics partitions N`"
+        "topic {topic} has no partition for what comes from the same partition of its twin: interactions must have as many \
+         as events; add partitions to {topic} by `thalweg topics partitions N`"
     )]
     MissingPartition { topic: String },
-    /// A topic has other partitions than when it was opened.
-    #[error("topic {topic} had {before} partitions and has {now}; start this service again, and it reads all of them")]
-    Repartitioned { topic: String, before: usize, now: usize },
-    /// Two topics that go partition by partition do not match.
+    /// A topic has fewer partitions than the one that its partitions are written from.
     #[error(
-        "topics {left} and {right} have {left_partitions} and {right_partitions} partitions; they must have the \
-         same number: add partitions to the smaller one by `thalweg topics partitions N` or recreate it"
+        "topics {from} and {to} have {from_partitions} and {to_partitions} partitions; {to} must have as many or more: \
+         add partitions to it by `thalweg topics partitions N` or recreate it"
     )]
-    UnequalPartitions { left: String, left_partitions: usize, right: String, right_partitions: usize },
+    FewerPartitions { from: String, from_partitions: usize, to: String, to_partitions: usize },
+    /// More copies are asked for than there are brokers.
+    #[error(
+        "topic {topic} shall have {copies} copies and there are {brokers} brokers; start more, or ask for fewer by \
+         --replication-factor"
+    )]
+    TooFewBrokers { topic: String, copies: usize, brokers: usize },
     /// Partitions cannot be taken away.
     #[error(
         "topic {topic} has {found} partitions, more than {wanted}; Kafka takes none away: ask for at least {found}"
@@ -77,7 +80,7 @@ impl KafkaError {
 
 impl Outage for KafkaError {
     fn is_outage(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Failed { .. })
+        matches!(self, Self::Unreachable { .. } | Self::Failed { .. } | Self::Draining { .. })
     }
 }
 

@@ -5,14 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance, StreamConsumer};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::topic_partition_list::{TopicPartitionList, TopicPartitionListElem};
 use tokio::sync::Notify;
 use tracing::{debug, info};
 
+use super::growth::Grows;
 use super::link::{Link, log};
 use super::pull::{Change, Changes};
+use super::stream::Stream;
 use crate::context::lock;
 
 /// Hears of rebalances, on the thread that polls.
@@ -75,6 +77,12 @@ impl Changes for Group {
 
     fn changed(&self) -> &Notify {
         &self.changed
+    }
+}
+
+impl Grows for Group {
+    fn grew(_: &StreamConsumer<Self>, _: &Stream, _: usize, _: usize) -> Result<(), String> {
+        Ok(()) // the group's leader sees them, too, and hands them out
     }
 }
 

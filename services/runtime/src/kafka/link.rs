@@ -1,7 +1,7 @@
 //! Whether a client reaches its brokers, as the readiness condition `kafka` and in the log.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rdkafka::client::{Client, ClientContext};
@@ -9,7 +9,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
 use tracing::{debug, warn};
 
-use crate::context::Context;
+use crate::context::{Context, lock};
 
 /// The readiness condition.
 const CONDITION: &str = "kafka";
@@ -24,13 +24,15 @@ pub(super) struct Link {
     ctx: Context,
     id: u64,
     down: AtomicBool,
+    /// What librdkafka said last.
+    last: Mutex<Option<String>>,
 }
 
 impl Link {
     pub(super) fn new(ctx: &Context) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { ctx: ctx.clone(), id, down: AtomicBool::new(false) }
+        Self { ctx: ctx.clone(), id, down: AtomicBool::new(false), last: Mutex::default() }
     }
 
     pub(super) fn ctx(&self) -> &Context {
@@ -81,8 +83,14 @@ impl Link {
         self.ctx.set(CONDITION, state);
     }
 
+    /// What librdkafka said last of its connections, if it said anything.
+    pub(super) fn last_error(&self) -> Option<String> {
+        lock(&self.last).clone()
+    }
+
     /// What librdkafka calls a global error: mostly news of connections, which it mends itself.
     pub(super) fn heard(&self, error: &ClientError, reason: &str) {
+        *lock(&self.last) = Some(reason.to_owned());
         match error.rdkafka_error_code() {
             Some(Code::AllBrokersDown) => self.down(format!("no broker answers: {reason}")),
             Some(Code::SaslAuthenticationFailed | Code::Authentication | Code::SSL) => {

@@ -1,5 +1,6 @@
 //! The log: consumers, readers, producers and topics, with librdkafka underneath and out of sight.
 
+mod acks;
 pub mod admin;
 mod bookmark;
 mod client;
@@ -7,13 +8,15 @@ mod collect;
 mod consumer;
 mod error;
 mod group;
-mod lag;
+mod growth;
 mod link;
 mod producer;
 mod pull;
 mod reader;
+mod stream;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::collections::BTreeMap;
 
@@ -25,6 +28,8 @@ pub use consumer::Consumer;
 pub use error::KafkaError;
 pub use producer::{Outgoing, Producer};
 pub use reader::{From, Reader};
+pub use stream::Stream;
+pub use watch::{Expected, Watch};
 
 /// For each partition the offset to read next.
 pub type Positions = BTreeMap<i32, i64>;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rdkafka::client::ClientContext;
@@ -14,6 +14,7 @@ use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 use tokio::sync::Notify;
 
+use super::acks::{Outstanding, watch_acknowledgements};
 use super::client::{Role, settings};
 use super::error::KafkaError;
 use super::link::{Link, log, watch};
@@ -22,6 +23,8 @@ use crate::context::{Context, lock};
 
 /// Pause when the local queue is full: at 300,000 records/s 600 leave it meanwhile.
 const FULL_PAUSE: Duration = Duration::from_millis(2);
+/// A topic's new partitions may be unknown to us for so long: librdkafka's metadata is refreshed every two seconds.
+const GROWTH: Duration = Duration::from_secs(10);
 /// Records handed over between two yields to the other tasks of the thread, about half a millisecond.
 const HANDFUL: usize = 512;
 
@@ -45,6 +48,7 @@ pub struct Outgoing {
 pub struct Producer {
     client: Arc<ThreadedProducer<Reports>>,
     link: Arc<Link>,
+    outstanding: Arc<Outstanding>,
 }
 
 impl Producer {
@@ -54,16 +58,18 @@ impl Producer {
     /// librdkafka refuses a setting.
     pub fn connect(config: &config::Kafka, ctx: &Context) -> Result<Self, KafkaError> {
         let link = Arc::new(Link::new(ctx));
+        let outstanding = Arc::new(Outstanding::default());
         let client: ThreadedProducer<Reports> = settings(config, ctx.name(), Role::Producer)
-            .create_with_context(Reports { link: Arc::clone(&link) })
+            .create_with_context(Reports { link: Arc::clone(&link), outstanding: Arc::clone(&outstanding) })
             .map_err(KafkaError::Settings)?;
         let client = Arc::new(client);
         watch(&client, &link, |client, link| link.probe(client.client()));
+        watch_acknowledgements(&client, &outstanding, &link);
         // The first contact fetches the id of an idempotent producer, up to a second on a Kafka that has just started:
         // better now than with the first record.
         let (first, contact) = (Arc::clone(&client), Arc::clone(&link));
         tokio::task::spawn_blocking(move || contact.probe(first.client()));
-        Ok(Self { client, link })
+        Ok(Self { client, link, outstanding })
     }
 
     /// Writes records and waits until all are acknowledged; partition and offset of each, in their order.
@@ -83,8 +89,16 @@ impl Producer {
             return Ok(Vec::new());
         }
         let flight = Arc::new(Flight::new(records.len()));
+        let _sent = self.outstanding.begin(topic, records.len());
         for (index, record) in records.iter().enumerate() {
-            while !self.hand_over(topic, record, &flight, index)? {
+            let began = Instant::now();
+            loop {
+                match self.hand_over(topic, record, &flight, index) {
+                    Ok(true) => break,
+                    Ok(false) => {}
+                    Err(KafkaError::MissingPartition { .. }) if began.elapsed() < GROWTH => {}
+                    Err(error) => return Err(error),
+                }
                 self.in_grace(topic, tokio::time::sleep(FULL_PAUSE)).await?;
             }
             if index % HANDFUL == HANDFUL - 1 {
@@ -163,7 +177,7 @@ fn explain(topic: &str, records: &[Outgoing], error: ClientError) -> KafkaError 
 
 /// The records of one `send_all`, on their way.
 #[derive(Debug)]
-struct Flight {
+pub(super) struct Flight {
     /// Records that are not reported yet.
     left: AtomicUsize,
     reports: Mutex<Reported>,
@@ -178,7 +192,7 @@ struct Reported {
 }
 
 /// What librdkafka carries along with a record.
-struct Ticket {
+pub(super) struct Ticket {
     flight: Arc<Flight>,
     index: usize,
 }
@@ -213,8 +227,9 @@ impl Flight {
 }
 
 /// Receives the delivery reports, on librdkafka's polling thread.
-struct Reports {
+pub(super) struct Reports {
     link: Arc<Link>,
+    outstanding: Arc<Outstanding>,
 }
 
 impl ClientContext for Reports {
@@ -234,6 +249,7 @@ impl ProducerContext for Reports {
         let report = match result {
             Ok(message) => {
                 self.link.up();
+                self.outstanding.acknowledged();
                 Ok((message.partition(), message.offset()))
             }
             Err((error, _)) => Err(error.clone()),

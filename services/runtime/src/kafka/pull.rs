@@ -17,6 +17,7 @@ use tracing::{debug, warn};
 use super::collect::Collector;
 use super::error::{KafkaError, is_outage};
 use super::link::Link;
+use super::stream::Stream;
 use super::{Batch, Positions};
 
 /// What happened to the assignment of partitions.
@@ -36,18 +37,29 @@ pub(super) trait Changes: ConsumerContext {
 pub(super) struct Pull<C: Changes + 'static> {
     consumer: Arc<StreamConsumer<C>>,
     link: Arc<Link>,
-    topic: String,
+    stream: Arc<Stream>,
     collector: Collector,
     /// The next offset to hand out, for partitions of which a record or a start is known.
     positions: Positions,
+    /// What was handed out last: applied once its taker comes back.
+    handed: Positions,
     /// When a partition last said that it has no more; gone with its next record.
     ends: BTreeMap<i32, Instant>,
 }
 
 impl<C: Changes + 'static> Pull<C> {
-    pub(super) fn new(consumer: Arc<StreamConsumer<C>>, link: Arc<Link>, topic: &str, positions: Positions) -> Self {
-        let (collector, ends) = (Collector::default(), BTreeMap::new());
-        Self { consumer, link, topic: topic.to_owned(), collector, positions, ends }
+    pub(super) fn new(
+        consumer: Arc<StreamConsumer<C>>,
+        link: Arc<Link>,
+        stream: Arc<Stream>,
+        positions: Positions,
+    ) -> Self {
+        let (collector, handed, ends) = (Collector::default(), Positions::new(), BTreeMap::new());
+        Self { consumer, link, stream, collector, positions, handed, ends }
+    }
+
+    pub(super) fn stream(&self) -> &Arc<Stream> {
+        &self.stream
     }
 
     pub(super) fn consumer(&self) -> &Arc<StreamConsumer<C>> {
@@ -59,7 +71,7 @@ impl<C: Changes + 'static> Pull<C> {
     }
 
     pub(super) fn topic(&self) -> &str {
-        &self.topic
+        self.stream.topic()
     }
 
     pub(super) fn positions(&self) -> &Positions {
@@ -80,6 +92,7 @@ impl<C: Changes + 'static> Pull<C> {
         wait: Duration,
         linger: Duration,
     ) -> Result<Option<Batch>, KafkaError> {
+        self.stream.apply(&mut self.handed);
         let consumer = Arc::clone(&self.consumer);
         let mut deadline = Instant::now() + wait;
         let mut lingering = false;
@@ -143,8 +156,13 @@ impl<C: Changes + 'static> Pull<C> {
     fn apply(&mut self, context: &C) {
         for change in context.changes() {
             match change {
-                Change::Assigned(partitions) => self.collector.assign(&partitions),
+                Change::Assigned(partitions) => {
+                    self.stream.assigned(&partitions);
+                    self.collector.assign(&partitions);
+                }
                 Change::Revoked(partitions) => {
+                    self.stream.revoked(&partitions);
+                    self.handed.retain(|partition, _| !partitions.contains(partition));
                     self.collector.revoke(&partitions);
                     self.positions.retain(|partition, _| !partitions.contains(partition));
                     self.ends.retain(|partition, _| !partitions.contains(partition));
@@ -155,7 +173,7 @@ impl<C: Changes + 'static> Pull<C> {
 
     /// librdkafka mends most of its errors itself; only what it cannot is returned.
     fn judge(&self, error: ClientError) -> Result<(), KafkaError> {
-        let topic = &self.topic;
+        let topic = self.stream.topic();
         let code = error.rdkafka_error_code();
         match (&error, code) {
             (ClientError::MessageConsumptionFatal(_), _)
@@ -184,6 +202,7 @@ impl<C: Changes + 'static> Pull<C> {
         let batch = self.collector.take();
         if !batch.records.is_empty() {
             self.link.up();
+            self.handed = batch.end();
             self.positions.extend(batch.end());
         }
         batch

@@ -8,26 +8,29 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{Consumer as _, ConsumerContext, StreamConsumer};
 use rdkafka::error::KafkaError as ClientError;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::client::{Role, blocking, partitions, patiently, settings};
+use super::client::{NO_GROUP, Role, blocking, partitions, patiently, settings};
 use super::consumer::{commit_list, offsets};
 use super::error::{KafkaError, is_lost_partition};
+use super::growth::{Grows, follow_partitions};
 use super::link::{Link, log, watch};
 use super::pull::{Change, Changes, Pull};
+use super::stream::Stream;
+use super::watch::ask;
 use super::{Batch, Positions};
 use crate::config;
 use crate::context::{Context, lock};
 
-/// The group of readers that commit nothing; librdkafka asks for one. Nobody joins it.
-const NO_GROUP: &str = "thalweg-reader";
-/// The longest single question to a broker.
-const QUESTION: Duration = Duration::from_secs(5);
 /// Nothing came for this long after a partition said that it has no more: then it has no more.
 /// Fifty fetches of 10 ms.
 const QUIET: Duration = Duration::from_millis(500);
+
+/// The longest question for what a group committed.
+const QUESTION: Duration = Duration::from_secs(5);
 
 /// Where to begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,13 +45,12 @@ pub enum From {
 
 /// Reads every partition of a topic, without a group.
 ///
-/// The partitions are those the topic has when it is opened; [`Reader::check_partitions`] says when that changes.
+/// Partitions that are added meanwhile are read from their beginning, and are in the next batch's `assigned`.
 pub struct Reader {
     /// Taken only by `drop`.
     pull: Option<Pull<Alone>>,
     config: config::Kafka,
     group: String,
-    partitions: Vec<i32>,
     /// When [`Reader::end`] was last asked.
     end_asked: Mutex<Option<Instant>>,
 }
@@ -74,7 +76,7 @@ impl Reader {
         ctx: &Context,
     ) -> Result<Self, KafkaError> {
         let link = Arc::new(Link::new(ctx));
-        let context = Alone { link: Arc::clone(&link), never: Notify::new() };
+        let context = Alone::new(&link);
         let consumer: StreamConsumer<Alone> = settings(config, ctx.name(), Role::Reader(group))
             .create_with_context(context)
             .map_err(KafkaError::Settings)?;
@@ -91,9 +93,12 @@ impl Reader {
         link.opened();
         watch(&consumer, &link, |consumer, link| link.probe(consumer.client()));
         info!(service = ctx.name(), topic, positions = ?starts, "reading every partition");
+        let stream = Arc::new(Stream::new(topic, starts.len(), Box::new(|_| Ok(Positions::new()))));
+        stream.assigned(&starts.keys().copied().collect::<Vec<_>>());
+        stream.begins(&starts);
+        follow_partitions(&consumer, &stream, &link);
         Ok(Self {
-            partitions: starts.keys().copied().collect(),
-            pull: Some(Pull::new(consumer, link, topic, starts)),
+            pull: Some(Pull::new(consumer, link, stream, starts)),
             config: config.clone(),
             group: group.to_owned(),
             end_asked: Mutex::default(),
@@ -119,28 +124,7 @@ impl Reader {
     /// Kafka is away.
     pub async fn end(&self) -> Result<Positions, KafkaError> {
         *lock(&self.end_asked) = Some(Instant::now());
-        self.watermarks(|(_, high)| high).await
-    }
-
-    /// Whether the topic still has the partitions that are read.
-    ///
-    /// # Errors
-    /// It has others now, or Kafka is away.
-    pub async fn check_partitions(&self) -> Result<(), KafkaError> {
-        let pull = self.pull();
-        let (consumer, topic, before) = (Arc::clone(pull.consumer()), pull.topic().to_owned(), self.partitions.len());
-        let name = topic.clone();
-        let asked = blocking("ask for the partitions", move || {
-            let metadata = consumer.fetch_metadata(Some(&name), QUESTION);
-            let metadata =
-                metadata.map_err(|error| KafkaError::of(format!("ask for the partitions of {name}"), error))?;
-            Ok(metadata.topics().first().map_or(0, |topic| topic.partitions().len()))
-        });
-        match asked.await? {
-            0 => Ok(()), // being deleted or made: whoever reads hears of it
-            now if now == before => Ok(()),
-            now => Err(KafkaError::Repartitioned { topic, before, now }),
-        }
+        self.watermarks(Offset::End).await
     }
 
     /// For each partition the offset of the oldest record that is still there.
@@ -148,7 +132,7 @@ impl Reader {
     /// # Errors
     /// Kafka is away.
     pub async fn beginning(&self) -> Result<Positions, KafkaError> {
-        self.watermarks(|(low, _)| low).await
+        self.watermarks(Offset::Beginning).await
     }
 
     /// The next offset to be handed out, for each partition.
@@ -173,6 +157,31 @@ impl Reader {
         })
     }
 
+    /// What was committed under the reader's own group; a partition without a commit is not named.
+    ///
+    /// # Errors
+    /// Kafka is away or refuses.
+    pub async fn committed(&self) -> Result<Positions, KafkaError> {
+        let pull = self.pull();
+        let (consumer, topic, partitions) =
+            (Arc::clone(pull.consumer()), pull.topic().to_owned(), pull.stream().ours());
+        blocking("ask for committed offsets", move || {
+            let mut list = TopicPartitionList::new();
+            for partition in partitions {
+                list.add_partition(&topic, partition);
+            }
+            let list = consumer
+                .committed_offsets(list, QUESTION)
+                .map_err(|error| KafkaError::of(format!("ask for committed offsets of {topic}"), error))?;
+            let offset = |element: &TopicPartitionListElem<'_>| match element.offset() {
+                Offset::Offset(offset) => Some((element.partition(), offset)),
+                _ => None,
+            };
+            Ok(list.elements().iter().filter_map(offset).collect())
+        })
+        .await
+    }
+
     /// Commits progress under `group`, for tools that show lag; it is never read back.
     ///
     /// The group must have no members. Under another group than the one it was opened with, it
@@ -189,7 +198,7 @@ impl Reader {
         let outcome = if group == self.group {
             commit_list(pull.consumer(), pull.link(), list).await?
         } else {
-            let context = Alone { link: Arc::clone(pull.link()), never: Notify::new() };
+            let context = Alone::new(pull.link());
             let other: StreamConsumer<Alone> = settings(&self.config, pull.link().ctx().name(), Role::Reader(group))
                 .create_with_context(context)
                 .map_err(KafkaError::Settings)?;
@@ -204,15 +213,16 @@ impl Reader {
         }
     }
 
-    async fn watermarks(&self, pick: fn((i64, i64)) -> i64) -> Result<Positions, KafkaError> {
+    async fn watermarks(&self, which: Offset) -> Result<Positions, KafkaError> {
         let pull = self.pull();
-        let (consumer, topic, partitions) =
-            (Arc::clone(pull.consumer()), pull.topic().to_owned(), self.partitions.clone());
-        blocking("ask for watermarks", move || {
-            let ask = |partition| Ok((partition, pick(watermarks(&consumer, &topic, partition)?)));
-            partitions.into_iter().map(ask).collect()
-        })
-        .await
+        let (consumer, topic, ours) = (Arc::clone(pull.consumer()), pull.topic().to_owned(), pull.stream().ours());
+        blocking("ask for watermarks", move || watermarks(&consumer, &topic, ours, which)).await
+    }
+
+    /// Where it stands, for a [`Watch`](super::Watch).
+    #[must_use]
+    pub fn stream(&self) -> &Arc<Stream> {
+        self.pull().stream()
     }
 
     fn pull(&self) -> &Pull<Alone> {
@@ -220,17 +230,22 @@ impl Reader {
     }
 }
 
-fn watermarks(consumer: &StreamConsumer<Alone>, topic: &str, partition: i32) -> Result<(i64, i64), KafkaError> {
-    consumer
-        .fetch_watermarks(topic, partition, QUESTION)
-        .map_err(|error| KafkaError::of(format!("ask for the watermarks of {topic}/{partition}"), error))
+fn watermarks(
+    consumer: &StreamConsumer<Alone>,
+    topic: &str,
+    partitions: Vec<i32>,
+    which: Offset,
+) -> Result<Positions, KafkaError> {
+    Ok(ask(consumer, &[(topic, partitions)], which)?.remove(0))
 }
 
 /// Turns `from` into offsets; blocks.
 fn starts(consumer: &StreamConsumer<Alone>, topic: &str, count: i32, from: &From) -> Result<Positions, KafkaError> {
     let mut starts = Positions::new();
-    for partition in 0..count {
-        let (low, high) = watermarks(consumer, topic, partition)?;
+    let lows = watermarks(consumer, topic, (0..count).collect(), Offset::Beginning)?;
+    let highs = watermarks(consumer, topic, (0..count).collect(), Offset::End)?;
+    for (partition, low) in lows {
+        let high = highs.get(&partition).copied().unwrap_or(low);
         let start = match from {
             From::Beginning => low,
             From::End => high,
@@ -266,7 +281,7 @@ impl Drop for Reader {
         // Closing takes a round trip; the context's `join` waits for it.
         if let Some(pull) = self.pull.take() {
             let ctx = pull.link().ctx().clone();
-            ctx.spawn_thread("kafka-close", move || drop(pull));
+            ctx.spawn_worker("kafka-close", move |_| drop(pull));
         }
     }
 }
@@ -274,7 +289,14 @@ impl Drop for Reader {
 /// Has every partition, always.
 struct Alone {
     link: Arc<Link>,
-    never: Notify,
+    added: Mutex<Vec<i32>>,
+    grown: Notify,
+}
+
+impl Alone {
+    fn new(link: &Arc<Link>) -> Self {
+        Self { link: Arc::clone(link), added: Mutex::default(), grown: Notify::new() }
+    }
 }
 
 impl ClientContext for Alone {
@@ -291,10 +313,27 @@ impl ConsumerContext for Alone {}
 
 impl Changes for Alone {
     fn changes(&self) -> Vec<Change> {
-        Vec::new()
+        let added = std::mem::take(&mut *lock(&self.added));
+        if added.is_empty() { Vec::new() } else { vec![Change::Assigned(added)] }
     }
 
     fn changed(&self) -> &Notify {
-        &self.never
+        &self.grown
+    }
+}
+
+impl Grows for Alone {
+    fn grew(consumer: &StreamConsumer<Self>, stream: &Stream, before: usize, now: usize) -> Result<(), String> {
+        let number = |partition| i32::try_from(partition).unwrap_or(i32::MAX);
+        let added: Vec<i32> = (before..now).map(number).collect();
+        let mut list = TopicPartitionList::with_capacity(added.len());
+        for partition in &added {
+            let place = list.add_partition_offset(stream.topic(), *partition, Offset::Beginning);
+            place.map_err(|error| error.to_string())?;
+        }
+        consumer.incremental_assign(&list).map_err(|error| error.to_string())?;
+        lock(&consumer.context().added).extend(added);
+        consumer.context().grown.notify_one();
+        Ok(())
     }
 }

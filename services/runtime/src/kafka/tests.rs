@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::*;
 use crate::config;
@@ -66,7 +67,6 @@ async fn what_is_written_is_read_and_continues_where_it_was_committed() {
     let records = read(&mut next, 150).await;
     assert!(records.iter().all(|r| r.partition == 1 && r.offset >= 100), "{records:?}");
     assert_eq!(records.len(), 150);
-    assert_eq!(next.lag().await, Some(0));
     next.commit(&[(7, 1)].into()).await.expect("a partition that is not ours is left out");
 
     ctx.drain();
@@ -211,15 +211,15 @@ async fn a_missing_topic_and_an_unreachable_broker_say_what_to_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn topics_of_different_partition_counts_are_refused() {
+async fn a_topic_with_fewer_partitions_than_the_one_it_is_written_from_is_refused() {
     let (cluster, config) = cluster(4);
     cluster.create_topic("events", 3, 1).expect("a topic");
-    cluster.create_topic("same", 4, 1).expect("a topic");
-    let check = admin::check_equal_partitions(&config, &[TOPIC, "same"]).await;
-    assert_eq!(check.expect("they are equal"), 4);
-    let error = admin::check_equal_partitions(&config, &["events", TOPIC]).await.expect_err("3 is not 4");
-    assert!(error.to_string().starts_with("topics events and interactions have 3 and 4 partitions"), "{error}");
-    let error = admin::check_equal_partitions(&config, &["absent", TOPIC]).await.expect_err("one is missing");
+    cluster.create_topic("many", 5, 1).expect("a topic");
+    let check = admin::check_partitions(&config, &["events", TOPIC]).await;
+    assert_eq!(check.expect("more are there before events has them, while partitions are added"), 4);
+    let error = admin::check_partitions(&config, &["many", TOPIC]).await.expect_err("4 are fewer than 5");
+    assert!(error.to_string().starts_with("topics many and interactions have 5 and 4 partitions"), "{error}");
+    let error = admin::check_partitions(&config, &["absent", TOPIC]).await.expect_err("one is missing");
     assert!(matches!(error, KafkaError::MissingTopic { .. }), "{error}");
 }
 
@@ -242,4 +242,32 @@ async fn a_record_too_big_is_refused_with_its_size() {
     let big = Outgoing { value: Some(vec![0; 2 << 20].into()), ..Outgoing::default() };
     let error = producer.send_all(TOPIC, [big]).await.expect_err("2 MiB is too much");
     assert!(matches!(error, KafkaError::TooBig { bytes, .. } if bytes == 2 << 20), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn endless_retriable_produce_errors_turn_kafka_red_within_15_s_with_the_reason_and_end_by_themselves() {
+    let (cluster, config) = cluster(1);
+    let ctx = Context::new("test");
+    let producer = Producer::connect(&config, &ctx).expect("settings are good");
+    producer.send_all(TOPIC, [record(0, "a", "1")]).await.expect("acknowledged");
+    cluster.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS; 500]);
+    let began = Instant::now();
+    let sending = tokio::spawn(async move { producer.send_all(TOPIC, [record(0, "b", "2")]).await });
+    let kafka = || ctx.readiness().into_iter().find(|(name, _)| *name == "kafka").and_then(|(_, state)| state.err());
+    while kafka().is_none() && began.elapsed() < Duration::from_secs(20) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let took = began.elapsed();
+    let told = kafka().expect("it is red");
+    assert!(took <= Duration::from_secs(15), "red after {took:?}");
+    for word in ["1 records for interactions are not acknowledged", "replicas in sync", "min.insync.replicas"] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+    cluster.clear_request_errors(RDKafkaApiKey::Produce);
+    assert_eq!(sending.await.expect("no panic").expect("it is written").len(), 1);
+    let began = Instant::now();
+    while kafka().is_some() && began.elapsed() < Duration::from_secs(5) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(kafka(), None, "it goes on by itself");
 }

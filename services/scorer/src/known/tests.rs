@@ -18,6 +18,17 @@ fn through(next: i64) -> BTreeMap<i32, Through> {
     BTreeMap::from([(0, Through { next, ..Through::NOTHING })])
 }
 
+/// Takes items out of the catalog, and goes through the lists, three at a time.
+fn delist(known: &mut Known, ids: &[&str]) {
+    let mut keys: Vec<u64> = ids.iter().map(|id| key_of(id)).collect();
+    keys.sort_unstable();
+    known.delist(&keys);
+    let mut from = Some(0);
+    while let Some(at) = from {
+        from = known.delist_shown(&keys, at, 3);
+    }
+}
+
 fn due(known: &mut Known, next: i64, now: i64) -> Vec<String> {
     known.due(10, &through(next), &all(), now).iter().map(ToString::to_string).collect()
 }
@@ -50,7 +61,7 @@ fn a_rush_on_some_items_starves_no_others() {
     for n in 0..50 {
         let id = format!("rush{n}");
         known.touch(&id, 0, n);
-        known.items.get_mut(&key_of(&id)).expect("is kept").written_at = HOUR;
+        known.write(key_of(&id), HOUR);
     }
     let due = due(&mut known, 100, 5 * HOUR / 2);
     assert_eq!(due.len(), 10);
@@ -92,7 +103,7 @@ fn lists_that_show_a_delisted_item_are_due() {
     ["a", "b"].into_iter().for_each(|id| known.learn(id));
     due(&mut known, 0, 5 * HOUR);
     known.wrote("a", ["b"].into_iter(), 0);
-    known.delist(&[key_of("b")]);
+    delist(&mut known, &["b"]);
     assert_eq!(due(&mut known, 0, 5 * HOUR + 1), ["a"]);
     assert_eq!(known.len(), 1);
 }
@@ -144,7 +155,7 @@ fn at_the_bound_the_item_written_longest_ago_goes() {
     assert_eq!(due(&mut known, 0, 5 * HOUR + 9), ["c", "b"]);
     // A flush changes nothing about who goes.
     known.learn("d");
-    assert_eq!((known.len(), known.items.contains(&key_of("b"))), (2, false));
+    assert_eq!((known.len(), known.items.contains_key(&key_of("b"))), (2, false));
 }
 
 #[test]
@@ -169,6 +180,65 @@ fn a_list_that_shows_what_was_delisted_does_not_wait_for_a_refill() {
     known.due(100, &through(0), &all(), 5 * HOUR);
     known.wrote("i3", ["i7"].into_iter(), 0);
     known.forget_writings();
-    known.delist(&[key_of("i7")]);
+    delist(&mut known, &["i7"]);
     assert_eq!(&*known.due(1, &through(0), &all(), 5 * HOUR + 1)[0], "i3");
+}
+
+#[test]
+fn at_the_bound_what_is_new_and_acted_on_gets_its_list() {
+    let mut known = Known::new(100, Duration::from_secs(3_600));
+    (0..100).for_each(|n| known.learn(&format!("i{n}")));
+    assert_eq!(known.due(200, &through(0), &all(), 5 * HOUR).len(), 100);
+    for n in 0..20 {
+        known.touch(&format!("new{n}"), 0, n);
+        (0..50).for_each(|m| known.learn(&format!("listed{n}-{m}")));
+    }
+    let due = known.due(200, &through(20), &all(), 5 * HOUR + 1);
+    let fresh = due.iter().filter(|id| id.starts_with("new")).count();
+    assert_eq!((fresh, known.len()), (20, 100));
+    // Whatever is listed, what people act on stays; of that the one acted on longest ago makes room.
+    (0..1_000).for_each(|n| known.touch(&format!("again{}", n % 100), 0, 100 + n));
+    (0..500).for_each(|n| known.learn(&format!("more{n}")));
+    assert!((0..100).all(|n| known.items.contains_key(&key_of(&format!("again{n}")))));
+    known.touch("last", 0, 2_000);
+    assert!(!known.items.contains_key(&key_of("again0")) && known.items.contains_key(&key_of("last")));
+}
+
+#[test]
+fn while_no_version_comes_each_item_waits_once_and_nothing_grows_beyond_the_bound() {
+    let mut known = Known::new(50, Duration::from_secs(3_600));
+    for n in 0..10_000 {
+        known.touch(&format!("i{}", n % 500), i32::try_from(n % 4).expect("fits"), n);
+    }
+    let waiting: usize = known.touches.values().map(BTreeSet::len).sum();
+    assert_eq!((known.len(), waiting, known.ranks.len(), known.turns.len()), (50, 50, 50, 50));
+    assert_eq!(known.due(100, &through(0), &all(), HOUR).len(), 50, "new ones have no list yet");
+    assert!(known.due(100, &through(0), &all(), HOUR + 1).is_empty(), "and then wait for a version");
+}
+
+#[test]
+fn a_list_of_an_item_that_went_at_the_bound_while_it_was_made_stays_until_it_expires() {
+    let mut known = Known::new(2, Duration::from_secs(3_600));
+    ["a", "b"].into_iter().for_each(|id| known.learn(id));
+    assert_eq!(due(&mut known, 0, 5 * HOUR).len(), 2);
+    known.wrote("a", ["c", "d", "e"].into_iter(), 0);
+    known.wrote("b", ["c"].into_iter(), 0);
+    assert!(known.take_gone().is_empty());
+}
+
+#[test]
+fn lists_of_others_are_passed_over_a_part_at_a_time() {
+    let mut known = known_of(5_000);
+    (0..5_000).for_each(|n| known.learn(&format!("i{n}")));
+    let none = Share::default();
+    let mut calls = 0;
+    while known.has_due(HOUR) {
+        assert!(known.due(100, &through(0), &none, HOUR).is_empty());
+        calls += 1;
+    }
+    assert_eq!(calls, 3);
+}
+
+fn known_of(items: usize) -> Known {
+    Known::new(items, Duration::from_secs(3_600))
 }

@@ -31,6 +31,12 @@ pub(super) struct Made {
     pub(super) hot: usize,
     /// Ids of all items in them.
     pub(super) items: BTreeSet<String>,
+    /// Keys of lists of which no score is a number: what lies there stays.
+    kept: BTreeSet<String>,
+    /// Scores that are no numbers.
+    pub(super) unusable: u64,
+    /// Categories beyond the bound.
+    pub(super) left_out: usize,
     version: Option<VersionId>,
     edition: u64,
 }
@@ -51,8 +57,9 @@ impl Tops {
     pub(super) fn wrote(&mut self, made: &Made) -> Vec<String> {
         self.written = made.version.map(|version| (version, made.edition, Instant::now()));
         let keys: BTreeSet<String> = made.entries.iter().map(|(key, _, _)| key.clone()).collect();
-        let gone = self.keys.difference(&keys).cloned().collect();
-        self.keys = keys;
+        let gone = self.keys.difference(&keys).filter(|key| !made.kept.contains(*key)).cloned().collect();
+        self.keys.retain(|key| made.kept.contains(key));
+        self.keys.extend(keys);
         gone
     }
 
@@ -68,31 +75,50 @@ pub(super) fn make(sources: &Sources, settings: &Scorer, keys: &Keys, now: i64) 
     let live = sources.slot.load(); // I5: one version for all
     let edition = sources.catalog.edition();
     let catalog = sources.catalog.load();
-    let (model, k) = (&live.model, settings.slate_items);
+    let (model, k, most) = (&live.model, settings.slate_items, settings.category_lists);
     let (hot, event_ts) = if live.serves() {
         let event_ts = event_ts(model);
-        (model.hot(&catalog, k, event_ts), event_ts)
+        (model.hot(&catalog, k, most, event_ts), event_ts)
     } else {
         let early = lock(&sources.early);
-        (vec![(None, early.top(&catalog, k))], early.event_ts)
+        let lists = vec![(None, early.top(model, &catalog, k))];
+        (model::Tops { lists, left_out: 0 }, early.event_ts)
     };
-    let hot = hot.into_iter().map(|(of, list)| (keys.hot(of.as_deref()), list));
-    let new = model.new_items(&catalog, k).into_iter().map(|(of, list)| (keys.new_items(of.as_deref()), list));
-    let mut made = Made { entries: Vec::new(), hot: 0, items: BTreeSet::new(), version: model.version(), edition };
-    let mut put = |(key, list): (String, Vec<Entry>)| {
+    let new = model.new_items(&catalog, k, most, now);
+    let mut made = Made {
+        entries: Vec::new(),
+        hot: 0,
+        items: BTreeSet::new(),
+        kept: BTreeSet::new(),
+        unusable: 0,
+        left_out: hot.left_out.max(new.left_out),
+        version: model.version(),
+        edition,
+    };
+    let hot = hot.lists.into_iter().map(|(of, list)| (keys.hot(of.as_deref()), list));
+    let new = new.lists.into_iter().map(|(of, list)| (keys.new_items(of.as_deref()), list));
+    let put = |made: &mut Made, key: String, mut list: Vec<Entry>| {
+        let unusable = drop_unusable(&mut list);
+        made.unusable += unusable;
         if !list.is_empty() {
             made.items.extend(list.iter().map(|entry| entry.id.clone()));
             let value = slate(live.maker(), event_ts, list, now).encode(settings.encoding);
             made.entries.push((key, value, settings.list_ttl));
+        } else if unusable > 0 {
+            made.kept.insert(key);
         }
-        made.entries.len()
     };
-    let count = hot.map(&mut put).last().unwrap_or(0);
-    new.for_each(|list| {
-        put(list);
-    });
-    made.hot = count;
+    hot.for_each(|(key, list)| put(&mut made, key, list));
+    made.hot = made.entries.len();
+    new.for_each(|(key, list)| put(&mut made, key, list));
     made
+}
+
+/// JSON has no other numbers; a reader must never meet one. How many there were.
+fn drop_unusable(list: &mut Vec<Entry>) -> u64 {
+    let before = list.len();
+    list.retain(|entry| entry.score.is_finite());
+    (before - list.len()) as u64
 }
 
 /// The `similar` lists of some items.
@@ -101,6 +127,10 @@ pub(super) struct Similar {
     pub(super) entries: Vec<Value>,
     /// For each item what its list shows; nothing for one that the version does not know.
     pub(super) shows: Vec<(Arc<str>, Vec<String>)>,
+    /// Items of which there is nothing to show, so that what lies there is to go.
+    pub(super) empty: Vec<Arc<str>>,
+    /// Scores that are no numbers.
+    pub(super) unusable: u64,
     /// Processor time, as far as a thread of its own can tell.
     pub(super) took: Duration,
 }
@@ -117,14 +147,19 @@ pub(super) fn similar(
     let started = Instant::now();
     let names: Vec<&str> = ids.iter().map(AsRef::as_ref).collect();
     let lists = live.model.similar(&names, catalog, settings.slate_items);
-    let mut made = Similar { entries: Vec::new(), shows: Vec::new(), took: Duration::ZERO };
+    let mut made =
+        Similar { entries: Vec::new(), shows: Vec::new(), empty: Vec::new(), unusable: 0, took: Duration::ZERO };
     for (id, list) in ids.iter().zip(lists) {
         // Somebody clicked on it although it is gone: an empty list takes its key away again.
-        let list = if catalog.is_delisted(key_of(id)) { Vec::new() } else { list };
+        let mut list = if live.model.shows(catalog, key_of(id)) { list } else { Vec::new() };
+        let unusable = drop_unusable(&mut list);
+        made.unusable += unusable;
         made.shows.push((Arc::clone(id), list.iter().map(|entry| entry.id.clone()).collect()));
         if !list.is_empty() {
             let value = slate(live.maker(), event_ts(&live.model), list, now).encode(settings.encoding);
             made.entries.push((keys.similar(id), value, settings.similar_ttl));
+        } else if unusable == 0 {
+            made.empty.push(Arc::clone(id));
         }
     }
     made.took = started.elapsed();

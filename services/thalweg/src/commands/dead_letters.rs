@@ -1,4 +1,4 @@
-//! `thalweg dead-letters`: shows refused events, and sends them again once the cause is mended.
+//! `thalweg dead-letters`: shows refused events and catalog records, and sends events again once the cause is mended.
 
 mod selection;
 
@@ -19,12 +19,14 @@ use selection::{Position, Selection};
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum What {
-    /// Shows refused events, oldest first.
+    /// Shows refused events and what of catalog records was not taken, oldest first.
     #[command(after_help = "Example: thalweg dead-letters list --reason in_future --all")]
     List(Args),
     /// Sends refused events to `events` again, as they were, to the partition that they came from.
     ///
-    /// One that was too large to be kept whole is left where it is, and said: take it from `events` itself.
+    /// One that was too large to be kept whole is left where it is, and said: take it from `events` itself. So are letters
+    /// about the catalog: their records lie on `items` still and are read again at each start, and a record that was sent
+    /// again would take the place of one that was mended since. Write the item again.
     ///
     /// Nothing remembers what was sent again: the output ends with the --from to give next time. Ingest drops a repeat
     /// only by its `event_id`; an event without one is applied once more each time it is sent.
@@ -113,9 +115,12 @@ async fn replay(args: &Args, config: &Config) -> Result<(), Error> {
     let producer = Producer::connect(&config.kafka, &ctx)?;
     let events = config.topic(Topic::Events);
     let mut selection = args.selection();
-    let (mut sent, mut unmarked, mut cut) = (0_u64, 0_u64, 0_u64);
+    let (mut sent, mut unmarked, mut cut, mut of_items) = (0_u64, 0_u64, 0_u64, 0_u64);
     let outcome = read(config, &mut selection, async |mut letters| {
+        let all = letters.len() as u64;
+        letters.retain(|letter| text(letter.header(headers::TOPIC)) == events);
         let taken = letters.len() as u64;
+        of_items += all - taken;
         letters.retain(|letter| letter.header(headers::CUT).is_none()); // half an event is another event
         let count = letters.len() as u64;
         cut += taken - count;
@@ -135,10 +140,16 @@ async fn replay(args: &Args, config: &Config) -> Result<(), Error> {
     }
     if args.json {
         return output::json(
-            &json!({"sent": sent, "of": selection.total, "without_event_id": unmarked, "cut": cut, "next_from": next}),
+            &json!({"sent": sent, "of": selection.total, "without_event_id": unmarked, "cut": cut, "of_items": of_items,
+                "next_from": next}),
         );
     }
-    output::line(format!("{sent} of {} events sent again", selection.total));
+    output::line(format!("{sent} of {} letters sent again", selection.total));
+    if of_items > 0 {
+        output::note(format!(
+            "{of_items} more are about the catalog and were not sent: write these items again, as they should be"
+        ));
+    }
     if cut > 0 {
         output::note(format!(
             "{cut} more were not sent: only a part of them is kept here; `list` shows where on `events` they lie"

@@ -3,6 +3,7 @@
 pub(crate) mod checkpoints;
 pub(crate) mod dead_letters;
 pub(crate) mod evaluate;
+pub(crate) mod items;
 pub(crate) mod recs;
 pub(crate) mod replay;
 pub(crate) mod topics;

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use runtime::Context;
 use runtime::kafka::{Producer, admin};
-use schemas::Topic;
+use runtime::redis::Redis;
+use schemas::{Topic, Topics};
 use serde_json::json;
 
 use crate::cli::LogArgs;
+use crate::closed_loop::{ClosedLoop, handfuls};
 use crate::config::Config;
 use crate::error::Error;
 use crate::log::by_name;
@@ -46,12 +48,21 @@ pub(crate) async fn run(args: Args, config: &Config) -> Result<(), Error> {
     // A producer waits for a broker as long as it takes: whoever looks on had better be told at once.
     let needed = std::iter::once(&topic).chain((!listings.is_empty()).then_some(&catalog));
     for topic in needed {
-        admin::check_equal_partitions(&config.kafka, &[topic]).await?;
+        admin::check_partitions(&config.kafka, &[topic]).await?;
     }
-    let producer = Producer::connect(&config.kafka, &Context::new("thalweg"))?;
+    let ctx = Context::new("thalweg");
+    let producer = Producer::connect(&config.kafka, &ctx)?;
     let bar = output::bar(log.len() as u64, "sending");
     let (rows, skipped, unread) = (log.rows, by_name(&log.skipped), by_name(&log.unread));
     let started = std::time::Instant::now();
+    let mut closed_loop = match args.pace.closed_loop {
+        true => Some(ClosedLoop::new(
+            Redis::connect(&config.redis, &ctx).await?,
+            config.keys(),
+            &Topics::new(&config.kafka.topic_prefix),
+        )),
+        false => None,
+    };
     let mut pacer = Pacer::new(args.pace.or(Pace::Unbounded));
     let listed = listings.len();
     producer.send_all(&catalog, listings).await?;
@@ -62,19 +73,31 @@ pub(crate) async fn run(args: Args, config: &Config) -> Result<(), Error> {
         if due.is_empty() {
             break;
         }
-        let records: Vec<_> = due.iter().map(traffic::record).collect::<Result<_, _>>()?;
-        producer.send_all(&topic, records).await?;
-        sent += due.len() as u64;
-        bar.set_position(sent);
+        for handful in if closed_loop.is_some() { handfuls(&due) } else { vec![&due[..]] } {
+            if let Some(closed_loop) = &mut closed_loop {
+                closed_loop.wait(handful).await?;
+            }
+            let records: Vec<_> = handful.iter().map(traffic::record).collect::<Result<_, _>>()?;
+            let places = producer.send_all(&topic, records).await?;
+            if let Some(closed_loop) = &mut closed_loop {
+                closed_loop.sent(handful, &places);
+            }
+            sent += handful.len() as u64;
+            bar.set_position(sent);
+        }
     }
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
     if let Some(late) = pacer.late() {
         output::note(late);
     }
+    let unanswered = closed_loop.as_ref().map(ClosedLoop::unanswered);
+    if let Some(unanswered @ 1..) = unanswered {
+        output::note(format!("{unanswered} lists did not come within 10 s: are ingest and a scorer running?"));
+    }
     if args.json {
         return output::json(&json!({"rows": rows, "sent": sent, "items": listed, "seconds": seconds,
-            "behind_seconds": pacer.behind(), "skipped": skipped, "unread": unread}));
+            "behind_seconds": pacer.behind(), "unanswered": unanswered, "skipped": skipped, "unread": unread}));
     }
     #[allow(clippy::cast_precision_loss)] // a count
     let rate = sent as f64 / seconds.max(1e-9);

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use runtime::kafka::admin::{self, Outcome, TopicSpec};
+use runtime::kafka::KafkaError;
+use runtime::kafka::admin::{self, Difference, Outcome, TopicSpec};
 use schemas::{Topic, Topics};
 use serde_json::json;
 
-use crate::config::Config;
+use crate::config::{Config, Settings};
 use crate::error::Error;
 use crate::output;
 
@@ -30,6 +31,10 @@ pub(crate) struct Args {
     /// Partitions of `events` and `interactions`: at most so many ingests and scorers share the work.
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     partitions: i32,
+    /// Copies of each record, each on a broker of its own [default: topics.replication_factor, which is as many as there
+    /// are brokers, up to 3].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    replication_factor: Option<u16>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -45,25 +50,47 @@ pub(crate) struct Growth {
     json: bool,
 }
 
-/// Every topic of the contract as Kafka should have it.
-pub(crate) fn specs(prefix: &str, partitions: i32) -> Vec<TopicSpec> {
+/// Every topic of the contract as Kafka should have it; `settings` are the operator's.
+pub(crate) fn specs(prefix: &str, partitions: i32, settings: Option<&Settings>) -> Vec<TopicSpec> {
     let topics = Topics::new(prefix);
     let spec = |topic: Topic| TopicSpec {
         name: topics.name(topic),
         partitions: topic.partitions(partitions),
         may_grow: topic.grows(),
-        settings: topic.settings().iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+        copies: settings.map(|settings| settings.replication_factor).filter(|copies| *copies > 0),
+        settings: topic
+            .settings()
+            .iter()
+            .map(|(key, value)| ((*key).into(), value_of(topic, key, value, settings)))
+            .collect(),
     };
     Topic::ALL.into_iter().map(spec).collect()
 }
 
+fn value_of(topic: Topic, key: &str, value: &str, settings: Option<&Settings>) -> String {
+    match settings {
+        Some(settings) if key == "retention.ms" && topic.is_kept_for_a_time() => {
+            settings.retention.as_millis().to_string()
+        }
+        _ => value.to_owned(),
+    }
+}
+
+impl Args {
+    fn specs(&self, config: &Config) -> Vec<TopicSpec> {
+        let mut settings = config.topics.clone();
+        settings.replication_factor = self.replication_factor.unwrap_or(settings.replication_factor);
+        specs(&config.kafka.topic_prefix, self.partitions, Some(&settings))
+    }
+}
+
 pub(crate) async fn run(what: What, config: &Config) -> Result<ExitCode, Error> {
-    let prefix = &config.kafka.topic_prefix;
-    let (outcomes, json) = match &what {
-        What::Apply(args) => (admin::apply(&config.kafka, &specs(prefix, args.partitions)).await?, args.json),
+    let (mut outcomes, json) = match &what {
+        What::Apply(args) => (admin::apply(&config.kafka, &args.specs(config)).await?, args.json),
         What::Partitions(growth) => return grow(growth, config).await,
-        What::Check(args) => (admin::compare(&config.kafka, &specs(prefix, args.partitions)).await?, args.json),
+        What::Check(args) => (admin::compare(&config.kafka, &args.specs(config)).await?, args.json),
     };
+    compare_twins(&mut outcomes, config).await?;
     let word = |outcome: &Outcome| match outcome {
         Outcome::Created => "created".to_owned(),
         Outcome::Exists => "as it should be".to_owned(),
@@ -85,11 +112,35 @@ pub(crate) async fn run(what: What, config: &Config) -> Result<ExitCode, Error> 
     if outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Differs(_))) {
         output::note(
             "nothing that was there is altered: name the partitions there are by --partitions, add some by \
-             `thalweg topics partitions N`, or alter a setting with Kafka's own kafka-configs.sh",
+             `thalweg topics partitions N`, say what is wanted in [topics] of the command's configuration, or alter the \
+             topic with Kafka's own kafka-configs.sh and kafka-reassign-partitions.sh",
         );
     }
     let good = outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::Created | Outcome::Exists));
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Partition p of `events` is written to partition p of `interactions`, which must be there.
+async fn compare_twins(outcomes: &mut [(String, Outcome)], config: &Config) -> Result<(), Error> {
+    let twins = [Topic::Events, Topic::Interactions].map(|topic| config.topic(topic));
+    match admin::check_partitions(&config.kafka, &twins.each_ref().map(String::as_str)).await {
+        Err(KafkaError::FewerPartitions { from_partitions, to, to_partitions, .. }) => {
+            let difference = Difference {
+                what: "partitions beside those of events".to_owned(),
+                wanted: from_partitions.to_string(),
+                found: to_partitions.to_string(),
+            };
+            for (_, outcome) in outcomes.iter_mut().filter(|(name, _)| *name == to) {
+                match outcome {
+                    Outcome::Differs(differences) => differences.push(difference.clone()),
+                    other => *other = Outcome::Differs(vec![difference.clone()]),
+                }
+            }
+            Ok(())
+        }
+        Ok(_) | Err(KafkaError::MissingTopic { .. }) => Ok(()), // what is missing is told already
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// `interactions` first: where `events` has a partition that its twin lacks, ingest has nowhere to write.
@@ -109,4 +160,38 @@ async fn grow(growth: &Growth, config: &Config) -> Result<ExitCode, Error> {
         output::table(&names.iter().zip(had).map(told).collect::<Vec<_>>());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn setting(specs: &[TopicSpec], topic: &str, key: &str) -> Option<String> {
+        let spec = specs.iter().find(|spec| spec.name == topic)?;
+        spec.settings.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone())
+    }
+
+    #[test]
+    fn a_longer_retention_is_a_setting_and_the_default_is_the_contracts() {
+        let config = Config::load(None, &[]).expect("the defaults are good");
+        assert_eq!(specs("", 4, Some(&config.topics)), specs("", 4, None));
+        let month = Settings { replication_factor: 3, retention: Duration::from_secs(30 * 86_400) };
+        let given = specs("", 4, Some(&month));
+        for topic in ["events", "interactions", "dead-letters"] {
+            assert_eq!(setting(&given, topic, "retention.ms").as_deref(), Some("2592000000"), "{topic}");
+        }
+        for topic in ["checkpoints", "audit", "items"] {
+            assert_eq!(setting(&given, topic, "retention.ms"), setting(&specs("", 4, None), topic, "retention.ms"));
+        }
+        assert!(given.iter().all(|spec| spec.copies == Some(3)));
+    }
+
+    #[test]
+    fn the_broker_says_when_events_and_interactions_arrived() {
+        for topic in ["events", "interactions"] {
+            let given = specs("", 4, None);
+            assert_eq!(setting(&given, topic, "message.timestamp.type").as_deref(), Some("LogAppendTime"));
+        }
+    }
 }

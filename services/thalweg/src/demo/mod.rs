@@ -19,6 +19,7 @@ use schemas::{Keys, Topic, Topics};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{LogArgs, Place};
+use crate::closed_loop::{ClosedLoop, handfuls};
 use crate::error::Error;
 use crate::output;
 use crate::probe::Probe;
@@ -125,7 +126,8 @@ async fn close_the_loop(
     let producer = Producer::connect(&servers.kafka, &ctx)?;
     producer.send_all(&topics.name(Topic::Items), traffic.catalog()?).await?;
 
-    let services = Services::start(&servers)?;
+    // A log's catalog has records of some of its items; whatever occurs in it may be shown.
+    let services = Services::start(&servers, if args.log.is_some() { "false" } else { "auto" })?;
     let manifests = Manifests::default();
     ctx.spawn("manifests", manifests.clone().follow(servers.kafka.clone(), ctx.clone()));
     let spinner = output::spinner();
@@ -136,7 +138,9 @@ async fn close_the_loop(
     let redis = Redis::connect(&servers.redis, &ctx).await?;
     let mut probe = Probe::new(redis.clone(), Keys::new(&servers.redis.key_prefix));
     let mut sampler = Sampler::new(metrics.clone(), manifests.clone(), &services);
-    let mut run = Run { sent: 0, seconds: 0.0, behind: 0.0, problems: Vec::new() };
+    let keys = Keys::new(&servers.redis.key_prefix);
+    let closed_loop = args.pace.closed_loop.then(|| ClosedLoop::new(redis.clone(), keys, &topics));
+    let mut run = Run { closed_loop, ..Run::default() };
     run.send(args.pace(), &mut traffic, &topics, &producer, &mut probe, &mut sampler, &services).await?;
     let spinner = output::spinner();
     spinner.set_message("waiting until every event is learned from and served");
@@ -149,6 +153,7 @@ async fn close_the_loop(
         made_at: ctx.now(),
         seconds: run.seconds,
         behind_seconds: run.behind,
+        unanswered: run.closed_loop.as_ref().map(ClosedLoop::unanswered),
         problems: run.problems,
         events_sent: run.sent,
         skipped_rows: traffic.skipped.clone(),
@@ -178,7 +183,10 @@ fn write(report: &Report, path: &std::path::Path) -> Result<(), Error> {
 }
 
 /// What was sent, how long it took, and what went wrong meanwhile.
+#[derive(Default)]
 struct Run {
+    /// Whoever waits for the lists of what was done before.
+    closed_loop: Option<ClosedLoop>,
     sent: u64,
     seconds: f64,
     /// Seconds behind the pace.
@@ -210,12 +218,24 @@ impl Run {
             if slice.events.is_empty() {
                 tokio::time::sleep(TICK).await;
             } else {
-                probe.test(&slice.events).await?;
                 producer.send_all(&items, slice.items).await?;
-                let good: Vec<_> = slice.events.iter().map(traffic::record).collect::<Result<_, _>>()?;
-                self.sent += (good.len() + slice.raw.len()) as u64;
-                bar.inc(good.len() as u64);
-                producer.send_all(&events, good.into_iter().chain(slice.raw)).await?;
+                let handfuls =
+                    if self.closed_loop.is_some() { handfuls(&slice.events) } else { vec![&slice.events[..]] };
+                for handful in handfuls {
+                    if let Some(closed_loop) = &mut self.closed_loop {
+                        closed_loop.wait(handful).await?;
+                    }
+                    probe.test(handful).await?;
+                    let records: Vec<_> = handful.iter().map(traffic::record).collect::<Result<_, _>>()?;
+                    let places = producer.send_all(&events, records).await?;
+                    if let Some(closed_loop) = &mut self.closed_loop {
+                        closed_loop.sent(handful, &places);
+                    }
+                    self.sent += handful.len() as u64;
+                    bar.inc(handful.len() as u64);
+                }
+                self.sent += slice.raw.len() as u64;
+                producer.send_all(&events, slice.raw).await?;
             }
             if started.elapsed() >= next_point {
                 next_point += Duration::from_secs(1);

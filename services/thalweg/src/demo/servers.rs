@@ -47,7 +47,7 @@ impl Servers {
         };
         let kafka = Kafka { brokers, topic_prefix: prefix(&place.topic_prefix, '.'), properties: Default::default() };
         let redis = Redis { url, key_prefix: prefix(&place.key_prefix, ':') };
-        admin::apply(&kafka, &topics::specs(&kafka.topic_prefix, partitions)).await?;
+        admin::apply(&kafka, &topics::specs(&kafka.topic_prefix, partitions, None)).await?;
         let kind = if broker.is_some() { "embedded broker" } else { "Kafka" };
         let label = format!("{kind} at {}, Redis at {}", kafka.brokers, runtime::redis::redacted(&redis.url));
         Ok(Self { kafka, redis, label, _broker: broker, _redis: server })

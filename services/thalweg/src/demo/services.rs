@@ -20,7 +20,7 @@ pub(super) struct Services {
 const STARTUP: Duration = Duration::from_secs(60);
 
 impl Services {
-    pub(super) fn start(servers: &Servers) -> Result<Self, Error> {
+    pub(super) fn start(servers: &Servers, only_listed: &str) -> Result<Self, Error> {
         let grace = Duration::from_secs(20);
         let context = |name: &str| Context::with_grace(name, grace);
         let services = Self {
@@ -36,7 +36,9 @@ impl Services {
         let group = |name: &str| format!("{}demo-{name}", servers.kafka.topic_prefix);
         let config = settings(ingest::DEFAULTS, servers, false, &[("ingest.group", group("ingest"))])?;
         services.root.spawn("ingest", ingest::run(config, ingest));
-        let config = settings(trainer::DEFAULTS, servers, false, &[snapshots, ("trainer.group", group("trainer"))])?;
+        let only_listed = ("model.only_listed", only_listed.to_owned());
+        let of_trainer = [snapshots, only_listed, ("trainer.group", group("trainer"))];
+        let config = settings(trainer::DEFAULTS, servers, false, &of_trainer)?;
         services.root.spawn("trainer", trainer::run(config, trainer));
         let config = settings(scorer::DEFAULTS, servers, true, &[("scorer.group", group("scorer"))])?;
         services.root.spawn("scorer", scorer::run(config, scorer));

@@ -90,12 +90,16 @@ impl Sampler {
             since.clear();
         }
         let page = self.metrics.render();
+        // NaN is unknown, which is not 0.
         let lag = ["ingest", "trainer", "scorer"]
-            .map(|name| (name.to_owned(), scrape(&page, &format!("{name}_lag_messages")).max(0.0) as u64));
+            .map(|name| (name.to_owned(), scrape(&page, &format!("{name}_lag_messages"))))
+            .into_iter()
+            .filter(|(_, lag)| lag.is_finite())
+            .map(|(name, lag)| (name, lag.max(0.0) as u64));
         let point = Point {
             at,
             events_per_second: (sent - last_sent) as f64 / (at - last_at).max(1e-3),
-            lag: lag.into(),
+            lag: lag.collect(),
             freshness_ms: freshness(&since),
             served_hit_rate_20: hit_rate,
             prequential: manifests.last().filter(|m| !m.quality.is_empty()).map(|m| prequential(&m.quality)),

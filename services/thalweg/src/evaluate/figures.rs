@@ -25,6 +25,9 @@ pub(crate) struct Tally {
     gain_20: f64,
     recommended: u64,
     new: u64,
+    /// Tests of choices that repeat none, and how many of these were hit.
+    first_tests: u64,
+    first_hits_20: u64,
     /// By item number: whether it was in a list.
     shown: Vec<bool>,
     distinct: u64,
@@ -38,6 +41,8 @@ pub(crate) struct Outcome<'a> {
     pub(crate) list: &'a [u64],
     /// Event time when the list was made.
     pub(crate) ts: i64,
+    /// Whether the user had chosen it before.
+    pub(crate) repeat: bool,
 }
 
 /// 1 for a hit within the first `cut`, and the reciprocal of its place from 1; zeros for a miss.
@@ -48,11 +53,15 @@ pub(crate) fn hit(rank: Rank, cut: usize) -> (u64, f64) {
 
 impl Tally {
     pub(crate) fn record(&mut self, outcome: Outcome<'_>, items: &Items) {
-        let Outcome { rank, list, ts } = outcome;
+        let Outcome { rank, list, ts, repeat } = outcome;
         let ((hit_10, reciprocal_10), (hit_20, reciprocal_20)) = (hit(rank, 10), hit(rank, CUT));
         self.tests += 1;
         self.hits_10 += hit_10;
         self.hits_20 += hit_20;
+        if !repeat {
+            self.first_tests += 1;
+            self.first_hits_20 += hit_20;
+        }
         self.reciprocal_10 += reciprocal_10;
         self.reciprocal_20 += reciprocal_20;
         if hit_20 == 1 {
@@ -84,6 +93,7 @@ impl Tally {
         [
             ("hr_10", self.hits_10 as f64 / n),
             ("hr_20", hr_20),
+            ("first_time_hr_20", self.first_hits_20 as f64 / self.first_tests.max(1) as f64),
             ("mrr_10", self.reciprocal_10 / n),
             ("mrr_20", self.reciprocal_20 / n),
             ("ndcg_20", self.gain_20 / n),
@@ -102,6 +112,7 @@ impl Tally {
         let mut map: Map<String, Value> =
             self.figures(known).into_iter().map(|(name, figure)| (name.to_owned(), json!(figure))).collect();
         map.insert("tests".to_owned(), json!(self.tests));
+        map.insert("first_time_tests".to_owned(), json!(self.first_tests));
         Value::Object(map)
     }
 }
@@ -124,13 +135,14 @@ mod tests {
             .for_each(|((key, ts), offset)| items.meet(key, ts, offset));
         let ts = 2 * super::super::items::DAY_MS;
         let mut tally = Tally::default();
-        for rank in [Some(0), Some(3), Some(12), Some(20), None] {
-            tally.record(Outcome { rank, list: &[1, 2], ts }, &items);
+        for (rank, repeat) in [(Some(0), true), (Some(3), false), (Some(12), true), (Some(20), false), (None, false)] {
+            tally.record(Outcome { rank, list: &[1, 2], ts, repeat }, &items);
         }
         let figures = tally.figures(items.len());
         for (name, expected) in [
             ("hr_10", 2.0 / 5.0),
             ("hr_20", 3.0 / 5.0),
+            ("first_time_hr_20", 1.0 / 3.0),
             ("mrr_10", (1.0 + 0.25) / 5.0),
             ("mrr_20", (1.0 + 0.25 + 1.0 / 13.0) / 5.0),
             ("ndcg_20", (1.0 + 1.0 / 5.0_f64.log2() + 1.0 / 14.0_f64.log2()) / 5.0),
@@ -151,7 +163,7 @@ mod tests {
         (0..30).for_each(|key| items.meet(key, 0, key));
         let list: Vec<u64> = (0..30).collect();
         let mut tally = Tally::default();
-        tally.record(Outcome { rank: None, list: &list, ts: 0 }, &items);
+        tally.record(Outcome { rank: None, list: &list, ts: 0, repeat: false }, &items);
         assert!(close(tally.figures(30)["coverage_20"], 100.0 * 20.0 / 30.0));
     }
 

@@ -112,8 +112,15 @@ pub(crate) struct Judge {
     kept: Vec<Placed>,
 }
 
-/// Where the product placed the choice at a place in the stream.
-pub(crate) type Placed = (u64, Rank);
+/// Where the product placed a tested choice.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Placed {
+    /// The choice's place in the stream.
+    pub(crate) offset: u64,
+    pub(crate) rank: Rank,
+    /// The user had chosen the item before.
+    pub(crate) repeat: bool,
+}
 
 /// Where the first 20 % of a stream end.
 pub(crate) fn split(length: u64) -> u64 {
@@ -203,11 +210,12 @@ impl Judge {
     fn judge<'l>(&mut self, step: &Step, shown: &Shown, lists: impl Iterator<Item = &'l Ranked>) {
         let after = step.offset >= self.split;
         let place = interval::place(step.offset, self.split, self.length);
-        if step.offset >= self.keep_from {
-            self.kept.push((step.offset, shown.rank));
-        }
         let (hit_own, reciprocal_own) = hit(shown.rank, CUT);
         let first = self.items.get(step.key);
+        let repeat = step.history.iter().any(|seen| seen.key == step.key && seen.kind.is_positive());
+        if step.offset >= self.keep_from {
+            self.kept.push(Placed { offset: step.offset, rank: shown.rank, repeat });
+        }
         let mut list = Vec::with_capacity(CUT + 1);
         let mut ranked = lists;
         for (n, method) in self.methods.iter_mut().enumerate() {
@@ -220,7 +228,7 @@ impl Judge {
                 list.extend(ranked.iter().map(|(key, _)| *key));
                 rank_of(step.key, ranked.iter().copied())
             };
-            let outcome = Outcome { rank, list: &list, ts: step.asked_at };
+            let outcome = Outcome { rank, list: &list, ts: step.asked_at, repeat };
             method.overall.record(outcome, &self.items);
             method.window.record(outcome, &self.items);
             if after {
@@ -242,7 +250,7 @@ impl Judge {
                 offset: step.offset,
                 ts: step.ts,
                 earlier: step.earlier,
-                repeat: step.history.iter().any(|seen| seen.key == step.key && seen.kind.is_positive()),
+                repeat,
             });
         }
     }

@@ -32,7 +32,7 @@ pub(crate) struct Args {
     log: LogArgs,
     /// Rivals to compare with, separated by commas; `thalweg` for none. isgd and gru take most of the time.
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = METHODS,
-        default_value = "popularity,covisitation,vsknn,isgd,gru,frozen")]
+        default_value = "popularity,covisitation,itemknn,vsknn,vmisknn,isgd,gru,frozen")]
     methods: Vec<String>,
     /// When the learner gets to know what the log says about an item, if --columns names its title, category, brand or
     /// price.
@@ -44,11 +44,13 @@ pub(crate) struct Args {
     verdict: Verdict,
 }
 
-const METHODS: [&str; 7] = ["thalweg", "popularity", "covisitation", "vsknn", "isgd", "gru", FROZEN];
+const METHODS: [&str; 9] =
+    ["thalweg", "popularity", "covisitation", "itemknn", "vsknn", "vmisknn", "isgd", "gru", FROZEN];
 
 /// What the names of figures do not say.
 const LEGEND: &str = "coverage@20: share of the items known at the end that were in a list. new@20: share of the \
-                      recommended items that were younger than a day. HR@20 of all events: with the first 20 % of the \
+                      recommended items that were younger than a day. First-time HR@20: of choices of what \
+                      the user had not chosen before. HR@20 of all events: with the first 20 % of the \
                       stream.";
 
 /// What a run is, beside its events and settings.
@@ -295,8 +297,19 @@ fn tell(run: &Run, json: &Value) -> Result<(), Error> {
         let again = if is_as_met { ": an item has another one each time that a row adds to it" } else { "" };
         output::line(format!("a catalog of {records} records, {mode}{again}"));
     }
-    const SHOWN: [&str; 7] = ["hr_10", "hr_20", "mrr_10", "mrr_20", "ndcg_20", "coverage_20", "new_share_20"];
-    let heads = ["HR@10", "HR@20", "MRR@10", "MRR@20", "NDCG@20", "coverage@20", "new@20", "HR@20 of all events"];
+    const SHOWN: [&str; 8] =
+        ["hr_10", "hr_20", "first_time_hr_20", "mrr_10", "mrr_20", "ndcg_20", "coverage_20", "new_share_20"];
+    let heads = [
+        "HR@10",
+        "HR@20",
+        "first-time HR@20",
+        "MRR@10",
+        "MRR@20",
+        "NDCG@20",
+        "coverage@20",
+        "new@20",
+        "HR@20 of all events",
+    ];
     let mut table = vec![["method, in %"].into_iter().chain(heads).map(str::to_owned).collect::<Vec<_>>()];
     for (name, _) in judged.after() {
         let after = SHOWN.map(|key| figure(&json["after_20_percent"][name][key], 2));

@@ -67,21 +67,21 @@ fn recorded(folder: &Path, text: &str, columns: &str) -> Stream {
     .expect("opens")
 }
 
-const ALL: [&str; 6] = ["popularity", "covisitation", "vsknn", "isgd", "gru", "frozen"];
+const ALL: [&str; 8] = ["popularity", "covisitation", "itemknn", "vsknn", "vmisknn", "isgd", "gru", "frozen"];
 
 #[test]
 fn a_run_tests_every_method_on_the_same_events() {
     let run = run(stream(2_000), &ALL);
     let tests: Vec<_> = run.judged.after().map(|(name, tally)| (name, tally.tests)).collect();
     // Three of a session's four choices are tested, of the last 1,600 events.
-    let expected = ["thalweg", "popularity", "covisitation", "vsknn", "isgd", "gru", "frozen"];
+    let expected = ["thalweg", "popularity", "covisitation", "itemknn", "vsknn", "vmisknn", "isgd", "gru", "frozen"];
     assert_eq!(tests, expected.map(|name| (name, 1_200)));
     let whole: Vec<_> = run.judged.overall().map(|(name, tally)| (name, tally.tests)).collect();
     // The frozen copy is there only once the first fifth has gone by.
     assert_eq!(whole, expected.map(|name| (name, if name == "frozen" { 1_200 } else { 1_500 })));
     // Kept are the tests of the second half.
     assert_eq!(run.judged.kept.len(), 750);
-    assert!(run.judged.kept.iter().all(|(offset, _)| *offset >= 1_000));
+    assert!(run.judged.kept.iter().all(|placed| placed.offset >= 1_000));
     let hr = |name: &str| run.judged.after().find(|(n, _)| *n == name).map(|(_, t)| t.figures(100)["hr_20"]);
     assert!(hr("thalweg") > Some(90.0) && hr("popularity") < Some(50.0));
 }
@@ -250,6 +250,8 @@ fn the_json_has_the_keys_of_the_contract_and_the_page_stands_alone() {
         "/overall/popularity/mrr_10",
         "/overall/frozen/mrr_10",
         "/after_20_percent/thalweg/hr_20",
+        "/after_20_percent/popularity/first_time_hr_20",
+        "/after_20_percent/frozen/first_time_tests",
         "/after_20_percent/frozen/mrr_20",
         "/after_20_percent/frozen/f1_20",
         "/differences/popularity/hr_20/low",

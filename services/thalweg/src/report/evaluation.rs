@@ -21,7 +21,8 @@ struct Page<'a> {
 }
 
 /// Every method, in the order of legends and tables.
-const METHODS: [&str; 7] = ["thalweg", "covisitation", "popularity", "vsknn", "isgd", "gru", "frozen"];
+const METHODS: [&str; 9] =
+    ["thalweg", "covisitation", "popularity", "vsknn", "isgd", "gru", "frozen", "itemknn", "vmisknn"];
 
 /// The page of a prequential run, from its JSON.
 pub(crate) fn prequential(title: &str, json: &Value) -> Result<String, ReportError> {
@@ -177,9 +178,10 @@ fn drawn(title: &'static str, caption: &'static str, x_name: &str, lines: Vec<Li
 }
 
 fn methods(title: &'static str, part: &Value) -> Table {
-    const KEYS: [&str; 10] = [
+    const KEYS: [&str; 11] = [
         "hr_10",
         "hr_20",
+        "first_time_hr_20",
         "mrr_10",
         "mrr_20",
         "ndcg_20",
@@ -199,6 +201,7 @@ fn methods(title: &'static str, part: &Value) -> Table {
             "method",
             "HR@10",
             "HR@20",
+            "first-time HR@20",
             "MRR@10",
             "MRR@20",
             "NDCG@20",

@@ -30,6 +30,8 @@ pub struct Report {
     pub seconds: f64,
     /// How far sending was behind its pace, in seconds: the machine could not keep it.
     pub behind_seconds: f64,
+    /// In a closed loop, how many lists were waited for in vain; else nothing.
+    pub unanswered: Option<u64>,
     /// Whether events became slates by way of a trained model, with nothing lost. See [`Report::judge`].
     pub closed: bool,
     /// Why the loop did not close; empty when it did.

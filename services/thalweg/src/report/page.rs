@@ -231,7 +231,8 @@ fn distribution(title: &'static str, caption: &'static str, buckets: &[Bucket]) 
 fn tables(r: &Report) -> Vec<Table> {
     let quality = |(name, quality): (&str, schemas::checkpoint::Quality)| {
         let tested = spell::count(quality.tested);
-        vec![name.to_owned(), spell::percent(quality.hr20), spell::percent(quality.mrr20), tested]
+        let figures = [quality.hr20, quality.first_time_hr20, quality.mrr20].map(spell::percent);
+        [name.to_owned()].into_iter().chain(figures).chain([tested]).collect()
     };
     let counts = |counts: &std::collections::BTreeMap<String, u64>| {
         let mut counts: Vec<_> = counts.iter().collect();
@@ -265,7 +266,7 @@ fn tables(r: &Report) -> Vec<Table> {
         },
         Table {
             title: "Tested, then trained",
-            head: vec!["method", "HR@20", "MRR@20", "tested"],
+            head: vec!["method", "HR@20", "first-time HR@20", "MRR@20", "tested"],
             rows: r.prequential.by_name().into_iter().map(quality).collect(),
             empty: "",
         },

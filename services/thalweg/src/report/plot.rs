@@ -24,14 +24,25 @@ pub(super) enum Ink {
     Fifth,
     Sixth,
     Seventh,
+    Eighth,
+    Ninth,
     Text,
     Grid,
 }
 
 impl Ink {
     /// For lines, the most important first.
-    pub(super) const LINES: [Self; 7] =
-        [Self::First, Self::Second, Self::Third, Self::Fourth, Self::Fifth, Self::Sixth, Self::Seventh];
+    pub(super) const LINES: [Self; 9] = [
+        Self::First,
+        Self::Second,
+        Self::Third,
+        Self::Fourth,
+        Self::Fifth,
+        Self::Sixth,
+        Self::Seventh,
+        Self::Eighth,
+        Self::Ninth,
+    ];
 
     /// The page's variable.
     pub(super) const fn variable(self) -> &'static str {
@@ -43,6 +54,8 @@ impl Ink {
             Self::Fifth => "--fifth",
             Self::Sixth => "--sixth",
             Self::Seventh => "--seventh",
+            Self::Eighth => "--eighth",
+            Self::Ninth => "--ninth",
             Self::Text => "--soft",
             Self::Grid => "--grid",
         }

@@ -9,10 +9,15 @@ use crate::shown;
 /// How many items of a slate a terminal shows.
 const SLATE_ITEMS: usize = 5;
 
+/// Services that have a lag.
+const SERVICES: usize = 3;
+
 /// The line shown while it runs; `version` is what scorers serve now, `sent` what was sent so far.
 #[must_use]
 pub fn live(point: &Point, sent: u64, version: Option<&str>) -> String {
-    let lag: u64 = point.lag.values().sum();
+    // A service whose lag is unknown is not in the sum's stead: unknown is not 0.
+    let known = point.lag.len() == SERVICES;
+    let lag = if known { spell::count(point.lag.values().sum()) } else { "?".to_owned() };
     let freshness = point.freshness_ms.map_or("–".to_owned(), |freshness| {
         format!("p50 {} p99 {}", spell::millis(freshness.p50), spell::millis(freshness.p99))
     });
@@ -20,7 +25,7 @@ pub fn live(point: &Point, sent: u64, version: Option<&str>) -> String {
         "{} events  {:>6}/s  lag {:>6}  freshness, last second {freshness}  version {}  recent hit rate@20 {}",
         spell::count(sent),
         spell::count(point.events_per_second.round() as u64),
-        spell::count(lag),
+        lag,
         shown::plain(version.unwrap_or("none yet")),
         point.served_hit_rate_20.map_or("–".to_owned(), spell::percent),
     )
@@ -46,6 +51,9 @@ fn lines(r: &Report, out: &mut String) -> std::fmt::Result {
         &spell::count(r.events_sent),
         &format!("{}/s", spell::count(r.events_per_second.round() as u64)),
     )?;
+    if let Some(unanswered) = r.unanswered {
+        line("closed loop", &spell::count(unanswered), "lists did not come within 10 s; all others were waited for")?;
+    }
     if r.behind_seconds >= 1.0 {
         line("behind the pace", &spell::seconds(r.behind_seconds), "the machine could not keep it")?;
     }
@@ -72,10 +80,14 @@ fn lines(r: &Report, out: &mut String) -> std::fmt::Result {
     });
     let note = format!("of {} events{versus}", spell::count(r.served_tested));
     line("served hit rate@20", &spell::percent(r.served_hit_rate_20), &note)?;
-    writeln!(out, "\n  {:<24}{:>12}{:>12}{:>12}", "tested, then trained", "HR@20", "MRR@20", "tested")?;
+    writeln!(
+        out,
+        "\n  {:<24}{:>12}{:>12}{:>12}{:>12}",
+        "tested, then trained", "HR@20", "first-time", "MRR@20", "tested"
+    )?;
     for (name, quality) in r.prequential.by_name() {
-        let (hr, mrr) = (spell::percent(quality.hr20), spell::percent(quality.mrr20));
-        writeln!(out, "  {name:<24}{hr:>12}{mrr:>12}{:>12}", spell::count(quality.tested))?;
+        let [hr, first, mrr] = [quality.hr20, quality.first_time_hr20, quality.mrr20].map(spell::percent);
+        writeln!(out, "  {name:<24}{hr:>12}{first:>12}{mrr:>12}{:>12}", spell::count(quality.tested))?;
     }
     for slate in &r.slates {
         let recent = if slate.recent.is_empty() { "no history".to_owned() } else { slate.recent.join(" ← ") };

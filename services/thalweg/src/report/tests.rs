@@ -9,7 +9,13 @@ use super::*;
 /// Made-up figures of a minute of traffic.
 fn sample() -> Report {
     let wobble = |n: u32, scale: f64| ((f64::from(n) * 1.7).sin() + 1.0) * scale;
-    let quality = |hr20: f64, mrr20: f64, tested| Quality { hr20, mrr20, tested };
+    let quality = |hr20: f64, mrr20: f64, tested| Quality {
+        hr20,
+        mrr20,
+        tested,
+        first_time_hr20: hr20 * 0.75,
+        first_time_tested: tested / 2,
+    };
     let prequential = |n: u32| {
         let grown = 1.0 - (-f64::from(n) / 18.0).exp();
         let tested = u64::from(n) * 900;
@@ -70,7 +76,7 @@ fn sample() -> Report {
             item(3, "Mimar <b>early</b> lantern & lamp", "new", &[]),
         ],
     };
-    let reasons = Reason::ALL.into_iter().zip([20, 20, 20, 40, 20, 10, 10, 20, 20, 20, 10, 10]);
+    let reasons = Reason::OF_EVENTS.into_iter().zip([20, 20, 20, 40, 20, 10, 10, 20, 20, 20, 10, 10]);
     let mut report = Report {
         source: "synthetic shop, seed 7".into(),
         machine: "2 × Xeon 2.8 GHz, embedded broker".into(),

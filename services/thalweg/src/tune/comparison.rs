@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::ladder::Ladder;
-use super::objective::{self, Score};
+use super::objective::{self, MEASURES, Score};
 use crate::error::Error;
 use crate::evaluate::interval::{self, Paired};
 use crate::evaluate::judge::Placed;
@@ -13,15 +13,12 @@ use crate::evaluate::percent;
 pub(crate) const METHOD: &str = "paired difference tuned - start on the same tests of the held-back part, from one run \
                                  each with one seed; 95 % interval by batch means over 100 consecutive parts of it";
 
-/// What is compared, by the names in the JSON.
-pub(crate) const MEASURES: [&str; 3] = ["hr_20", "mrr_20", "objective"];
-
 /// See the file's first line.
 #[derive(Debug)]
 pub(crate) struct Comparison {
     pub(crate) start: Score,
     pub(crate) tuned: Score,
-    gains: [Paired; 3],
+    gains: [Paired; MEASURES.len()],
 }
 
 impl Comparison {
@@ -30,15 +27,17 @@ impl Comparison {
     /// # Errors
     /// When they are not of the same choices: then the log did not stay the same.
     pub(crate) fn of(start: &[Placed], tuned: &[Placed], ladder: &Ladder) -> Result<Self, Error> {
-        let offsets = |placed: &[Placed]| placed.iter().map(|(offset, _)| *offset).collect::<Vec<_>>();
+        let offsets = |placed: &[Placed]| placed.iter().map(|placed| placed.offset).collect::<Vec<_>>();
         if offsets(start) != offsets(tuned) {
             return Err(Error::Other("the two runs of the comparison tested different choices".to_owned()));
         }
-        let mut gains: [Paired; 3] = Default::default();
-        for ((offset, before), (_, after)) in start.iter().zip(tuned) {
-            let place = interval::place(*offset, ladder.held_back(), ladder.length);
-            for ((gain, after), before) in gains.iter_mut().zip(objective::of(*after)).zip(objective::of(*before)) {
-                gain.record(place, after - before);
+        let mut gains: [Paired; MEASURES.len()] = Default::default();
+        for (before, after) in start.iter().zip(tuned) {
+            let place = interval::place(before.offset, ladder.held_back(), ladder.length);
+            for ((gain, after), before) in gains.iter_mut().zip(objective::of(after)).zip(objective::of(before)) {
+                if let (Some(after), Some(before)) = (after, before) {
+                    gain.record(place, after - before);
+                }
             }
         }
         Ok(Self { start: score(start), tuned: score(tuned), gains })
@@ -46,12 +45,16 @@ impl Comparison {
 
     /// Whether the objective's interval lies above zero.
     pub(crate) fn is_sure(&self) -> bool {
-        self.gains[2].interval().is_some_and(|interval| interval.low > 0.0)
+        self.objective().interval().is_some_and(|interval| interval.low > 0.0)
     }
 
     /// Whether it lies below zero.
     pub(crate) fn is_loss(&self) -> bool {
-        self.gains[2].interval().is_some_and(|interval| interval.high < 0.0)
+        self.objective().interval().is_some_and(|interval| interval.high < 0.0)
+    }
+
+    fn objective(&self) -> &Paired {
+        &self.gains[MEASURES.len() - 1]
     }
 
     /// Each measure with its difference and interval, in per cent; nulls where there are too few tests for one.
@@ -61,7 +64,7 @@ impl Comparison {
 
     /// `+0.80 (95 % interval +0.41 to +1.19)`
     pub(crate) fn spell(&self) -> String {
-        match self.gains[2].interval() {
+        match self.objective().interval() {
             Some(gain) => {
                 let [difference, low, high] = [gain.difference, gain.low, gain.high].map(percent);
                 format!("{difference:+.2} (95 % interval {low:+.2} to {high:+.2})")
@@ -78,12 +81,11 @@ impl Comparison {
 
 #[allow(clippy::cast_precision_loss)] // counts
 fn score(placed: &[Placed]) -> Score {
-    let sum = placed
-        .iter()
-        .map(|(_, rank)| objective::of(*rank))
-        .fold([0.0; 2], |[h, r], [hit, reciprocal, _]| [h + hit, r + reciprocal]);
-    let [hr, mrr] = sum.map(|sum| percent(sum / placed.len().max(1) as f64));
-    Score { hr, mrr, tests: placed.len() as u64 }
+    let mean = |measure: usize| {
+        let of: Vec<f64> = placed.iter().filter_map(|placed| objective::of(placed)[measure]).collect();
+        percent(of.iter().sum::<f64>() / of.len().max(1) as f64)
+    };
+    Score { hr: mean(0), first_time_hr: mean(1), mrr: mean(2), tests: placed.len() as u64 }
 }
 
 #[cfg(test)]
@@ -96,7 +98,7 @@ mod tests {
     }
 
     fn placed(rank: impl Fn(u64) -> Rank) -> Vec<Placed> {
-        (2_000..3_000).map(|offset| (offset, rank(offset))).collect()
+        (2_000..3_000).map(|offset| Placed { offset, rank: rank(offset), repeat: offset % 4 == 1 }).collect()
     }
 
     #[test]
@@ -104,8 +106,8 @@ mod tests {
         let (start, tuned) = (placed(|n| (n % 2 == 0).then_some(3)), placed(|n| (n % 2 == 0).then_some(1)));
         let comparison = Comparison::of(&start, &tuned, &ladder()).expect("the same choices");
         assert!(comparison.is_sure());
-        assert_eq!(comparison.start, Score { hr: 50.0, mrr: 12.5, tests: 1_000 });
-        assert_eq!(comparison.tuned, Score { hr: 50.0, mrr: 25.0, tests: 1_000 });
+        assert_eq!(comparison.start, Score { hr: 50.0, first_time_hr: percent(2.0 / 3.0), mrr: 12.5, tests: 1_000 });
+        assert_eq!(comparison.tuned, Score { hr: 50.0, first_time_hr: percent(2.0 / 3.0), mrr: 25.0, tests: 1_000 });
         let json = comparison.json();
         assert_eq!(json["gain"]["objective"]["difference"], 12.5);
         assert_eq!((&json["gain"]["hr_20"]["low"], &json["gain"]["hr_20"]["high"]), (&json!(0.0), &json!(0.0)));

@@ -1,9 +1,9 @@
 //! What a search maximises, and what a run on part of a log came to.
 
-use model::Rank;
 use serde_json::{Value, json};
 
 use crate::evaluate::figures::{CUT, Tally, hit};
+use crate::evaluate::judge::Placed;
 
 /// The objective's name; the same words stand in `--help`.
 pub(crate) const NAME: &str = "HR@20 + MRR@20";
@@ -12,6 +12,8 @@ pub(crate) const NAME: &str = "HR@20 + MRR@20";
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Score {
     pub(crate) hr: f64,
+    /// Hits of what the user had not chosen before.
+    pub(crate) first_time_hr: f64,
     pub(crate) mrr: f64,
     pub(crate) tests: u64,
 }
@@ -19,7 +21,8 @@ pub(crate) struct Score {
 impl Score {
     pub(crate) fn of(tally: &Tally) -> Self {
         let figures = tally.figures(0);
-        Self { hr: figures["hr_20"], mrr: figures["mrr_20"], tests: tally.tests }
+        let [hr, first_time_hr, mrr] = ["hr_20", "first_time_hr_20", "mrr_20"].map(|name| figures[name]);
+        Self { hr, first_time_hr, mrr, tests: tally.tests }
     }
 
     /// Finding the item and putting it near the top both matter: the sum of the two.
@@ -28,15 +31,20 @@ impl Score {
     }
 
     pub(crate) fn json(&self) -> Value {
-        json!({ "objective": self.objective(), "hr_20": self.hr, "mrr_20": self.mrr, "tests": self.tests })
+        json!({ "objective": self.objective(), "hr_20": self.hr, "first_time_hr_20": self.first_time_hr,
+            "mrr_20": self.mrr, "tests": self.tests })
     }
 }
 
-/// Hit, reciprocal rank and objective of one test, as shares.
+/// What is compared, by the names in the JSON; the objective stands last.
+pub(crate) const MEASURES: [&str; 4] = ["hr_20", "first_time_hr_20", "mrr_20", "objective"];
+
+/// The measures of one test, as shares; of a repeat no first-time hit.
 #[allow(clippy::cast_precision_loss)] // 0 or 1
-pub(crate) fn of(rank: Rank) -> [f64; 3] {
-    let (hit, reciprocal) = hit(rank, CUT);
-    [hit as f64, reciprocal, hit as f64 + reciprocal]
+pub(crate) fn of(placed: &Placed) -> [Option<f64>; 4] {
+    let (hit, reciprocal) = hit(placed.rank, CUT);
+    let hit = hit as f64;
+    [Some(hit), Some(hit).filter(|_| !placed.repeat), Some(reciprocal), Some(hit + reciprocal)]
 }
 
 #[cfg(test)]
@@ -45,8 +53,9 @@ mod tests {
 
     #[test]
     fn a_hit_at_the_top_is_worth_two_and_a_miss_nothing() {
-        assert_eq!(of(Some(0)), [1.0, 1.0, 2.0]);
-        assert_eq!(of(Some(3)), [1.0, 0.25, 1.25]);
-        assert_eq!((of(Some(20)), of(None)), ([0.0; 3], [0.0; 3]));
+        let of = |rank, repeat| of(&Placed { offset: 0, rank, repeat });
+        assert_eq!(of(Some(0), false), [1.0, 1.0, 1.0, 2.0].map(Some));
+        assert_eq!(of(Some(3), true), [Some(1.0), None, Some(0.25), Some(1.25)]);
+        assert_eq!((of(Some(20), false), of(None, false)), ([Some(0.0); 4], [Some(0.0); 4]));
     }
 }

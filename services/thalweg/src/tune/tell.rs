@@ -66,6 +66,7 @@ fn gains(comparison: &Comparison) -> Vec<Vec<String>> {
     let mut table = vec![["in %", "start", "tuned", "gain", "95 %"].map(str::to_owned).to_vec()];
     let of = |name: &str, score: &objective::Score| match name {
         "hr_20" => ("HR@20", score.hr),
+        "first_time_hr_20" => ("first-time HR@20", score.first_time_hr),
         "mrr_20" => ("MRR@20", score.mrr),
         _ => (objective::NAME, score.objective()),
     };

@@ -95,8 +95,8 @@ fn attempt(version: &Version, payload: &[u8]) -> Result<(), String> {
     let catalog = Catalog::default();
     let history: Vec<crate::Seen> = (0..5).map(|n| seen(&format!("i{n}"))).collect();
     let user = crate::UserView { user: 1, history: &history, ts: 1_700_000_200_000 };
-    let hot = model.hot(&catalog, 20, 1_700_000_200_000).into_iter().map(|(_, list)| list);
-    let new = model.new_items(&catalog, 20).into_iter().map(|(_, list)| list);
+    let hot = model.hot(&catalog, 20, 100, user.ts).lists.into_iter().map(|(_, list)| list);
+    let new = model.new_items(&catalog, 20, 100, user.ts).lists.into_iter().map(|(_, list)| list);
     let similar = model.similar(&["i1", "i4"], &catalog, 20);
     let lists = hot.chain(new).chain(similar).chain(model.slates(&[user], &catalog, 20));
     for entry in lists.flatten() {

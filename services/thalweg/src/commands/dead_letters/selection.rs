@@ -42,8 +42,8 @@ pub(super) struct Selection {
     limit: u64,
     /// Where the letters that were not taken begin.
     pub(super) next: Positions,
-    /// Places on `events` of what was refused: a letter that ingest wrote twice (I2) is one.
-    seen: HashSet<(i64, i64)>,
+    /// Topics and places of what was refused: a letter that was written twice (I2) is one.
+    seen: HashSet<(String, i64, i64)>,
     /// Letters meant, taken or not.
     pub(super) total: u64,
     pub(super) taken: u64,
@@ -58,7 +58,9 @@ impl Selection {
     /// Whether to take the next record of the topic. Those before the start count as seen: a copy may lie after it.
     pub(super) fn takes(&mut self, letter: &Record) -> bool {
         let number = |name| text(letter.header(name)).parse::<i64>().ok();
-        let source = number(headers::PARTITION).zip(number(headers::OFFSET));
+        let topic = || text(letter.header(headers::TOPIC));
+        let place = number(headers::PARTITION).zip(number(headers::OFFSET));
+        let source = place.map(|(partition, offset)| (topic(), partition, offset));
         let is_first = source.is_none_or(|source| self.seen.insert(source));
         let is_before = self.next.get(&letter.partition).is_some_and(|next| letter.offset < *next);
         let is_meant = self.reason.is_none_or(|reason| text(letter.header(headers::REASON)) == reason.as_str());

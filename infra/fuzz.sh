@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Arbitrary bytes for every pure reader: infra/fuzz.sh [--seconds N] [TARGET…]; N is for each target, 60 unless said, and all targets if none is named.
+# What a target breaks on stays in target/fuzz/TARGET/, and its name is printed; what it learned stays beside it, for the next run.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+root=$PWD
+
+fail() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+mapfile -t all < <(sed -n 's/^name = "fuzz_\(.*\)"$/\1/p' tests/fuzz/Cargo.toml)
+seconds=60
+targets=()
+while (($#)); do
+    case $1 in
+    --seconds)
+        seconds=${2-}
+        [[ $seconds =~ ^[1-9][0-9]*$ ]] || fail "--seconds wants a whole number of seconds, such as --seconds 3600."
+        shift
+        ;;
+    -*) fail "$1 is not known: infra/fuzz.sh [--seconds N] [TARGET…]; targets are ${all[*]}." ;;
+    *)
+        [[ " ${all[*]} " == *" $1 "* ]] || fail "there is no target $1; targets are ${all[*]}."
+        targets+=("$1")
+        ;;
+    esac
+    shift
+done
+((${#targets[@]})) || targets=("${all[@]}")
+
+built=${CARGO_TARGET_DIR:-target}/debug
+# Only our own crates are instrumented, so that their dependencies stay as the tests have built them.
+cargo build --workspace --locked --bin fuzz-seeds
+RUSTC_WORKSPACE_WRAPPER=$root/infra/instrument.sh \
+    cargo build --workspace --locked --features fuzz/libfuzzer "${targets[@]/#/--bin=fuzz_}"
+
+kept=${CARGO_TARGET_DIR:-target}/fuzz
+seeds=$(mktemp -d)
+trap 'rm -rf "$seeds"' EXIT
+"$built/fuzz-seeds" "$seeds"
+broken=()
+for target in "${targets[@]}"; do
+    mkdir -p "$kept/$target/corpus"
+    if ! "$built/fuzz_$target" -max_total_time="$seconds" -timeout=20 -print_final_stats=1 -verbosity=0 -close_fd_mask=1 \
+        -artifact_prefix="$kept/$target/" "$kept/$target/corpus" "$seeds/$target" >"$kept/$target/log" 2>&1; then
+        tail -n 40 "$kept/$target/log"
+        broken+=("$target")
+    fi
+    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$kept/$target/log")
+    printf '%-12s %s runs in %d s, %s\n' "$target" "${runs:-?}" "$seconds" \
+        "$([[ " ${broken[*]-} " == *" $target "* ]] && echo "BROKEN: see $kept/$target" || echo "nothing found")"
+done
+((${#broken[@]} == 0)) || fail "run one again on the input that broke it: $built/fuzz_${broken[0]} $kept/${broken[0]}/crash-…"

@@ -1,0 +1,135 @@
+//! Puts an item together from its records: the whole one, and parts of it under keys of their own.
+//!
+//! Compaction keeps the last record of each key and the order of the log. So what holds is told from just that: of each
+//! field what was said last, by the last record under each of the item's keys. Whoever starts later and reads a compacted
+//! log comes to the same. Only an update under the item's own key is of another kind: it changes what is known, and
+//! compaction takes away the record that it changed.
+
+use std::collections::HashMap;
+
+use super::{Fields, Item, MAX_PARTS, PART, Reading, Says};
+use crate::{DeadLetter, Reason, key_of};
+
+/// An item whose state a record changed; `None` delists it.
+pub type Change = (String, Option<Item>);
+
+/// The last record under one key, and its place in the order of reading.
+#[derive(Debug, Clone)]
+struct Layer {
+    at: u64,
+    fields: Fields,
+}
+
+/// Everything said of one item.
+#[derive(Debug, Clone, Default)]
+struct Said {
+    whole: Option<Layer>,
+    /// By name; the empty name is updates under the item's own key, one over the other.
+    parts: Vec<(Box<str>, Layer)>,
+}
+
+impl Said {
+    /// What holds, if the whole item was ever described.
+    fn fields(&self) -> Fields {
+        let mut layers: Vec<&Layer> = self.whole.iter().chain(self.parts.iter().map(|(_, layer)| layer)).collect();
+        layers.sort_unstable_by_key(|layer| layer.at);
+        let mut fields = Fields::default();
+        layers.into_iter().for_each(|layer| fields.overlay(&layer.fields));
+        fields
+    }
+
+    fn part(&mut self, name: &str) -> Option<&mut Layer> {
+        self.parts.iter_mut().find(|(known, _)| **known == *name).map(|(_, layer)| layer)
+    }
+}
+
+/// What the log said of each item so far. Its size is the catalog's.
+#[derive(Debug, Default)]
+pub struct Fold {
+    items: HashMap<u64, Said>,
+    records: u64,
+}
+
+impl Fold {
+    /// Whether nothing was said of any item.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Takes a record in, in the order of the log; what it changes, and what more is wrong with it now that the records
+    /// before it are known.
+    pub fn take(&mut self, reading: Reading) -> (Option<Change>, Option<DeadLetter>) {
+        self.records += 1;
+        let Reading { item_id, says, .. } = reading;
+        match says {
+            Says::Nothing => (None, None),
+            Says::Gone => (Some(self.gone(item_id)), None),
+            Says::Whole(fields) => {
+                let said = self.items.entry(key_of(&item_id)).or_default();
+                said.parts.retain(|(name, _)| !name.is_empty());
+                said.whole = Some(Layer { at: self.records, fields });
+                (Some((item_id.clone(), Some(said.fields().item(item_id)))), None)
+            }
+            Says::Part(name, fields) => self.update(item_id, &name, fields),
+        }
+    }
+
+    fn update(&mut self, item_id: String, name: &str, fields: Fields) -> (Option<Change>, Option<DeadLetter>) {
+        let at = self.records;
+        let said = self.items.entry(key_of(&item_id)).or_default();
+        let (is_own, has_base) = (name.is_empty(), said.whole.is_some());
+        if let Some(layer) = said.part(name) {
+            let said_before = if is_own { std::mem::take(&mut layer.fields) } else { Fields::default() };
+            *layer = Layer { at, fields: said_before };
+            layer.fields.overlay(&fields);
+        } else if said.parts.len() < MAX_PARTS {
+            said.parts.push((name.into(), Layer { at, fields }));
+        } else {
+            let detail = format!("an item has at most {MAX_PARTS} parts; write this one under the key of another");
+            return (None, Some(DeadLetter { reason: Reason::TooMany, detail }));
+        }
+        let merged = said.fields();
+        let fault = is_own.then(|| DeadLetter {
+            reason: Reason::UpdateKey,
+            detail: format!(
+                "an update under the item's own key: {}; write the whole record again, and updates under a key of their \
+                 own, the item's id, `#` and a name",
+                if has_base {
+                    "it was taken, but compaction will take away the record that it changes"
+                } else {
+                    "the record that it changes is not there"
+                }
+            ),
+        });
+        let change = match (has_base, merged.available) {
+            (true, _) => Some((item_id.clone(), Some(merged.item(item_id)))),
+            (false, Some(false)) => Some((item_id, None)), // it binds
+            (false, _) => None,                            // it waits for the whole record
+        };
+        (change, fault)
+    }
+
+    /// A key's record is gone: a part's, or the item's own.
+    fn gone(&mut self, key: String) -> Change {
+        for (at, _) in key.match_indices(PART) {
+            let (item_id, part) = (&key[..at], &key[at + PART.len_utf8()..]);
+            if let Some(said) = self.items.get_mut(&key_of(item_id))
+                && !part.is_empty()
+                && said.part(part).is_some()
+            {
+                said.parts.retain(|(name, _)| **name != *part);
+                let item = said.whole.is_some().then(|| said.fields().item(item_id.to_owned()));
+                return (item_id.to_owned(), item);
+            }
+        }
+        if let Some(said) = self.items.get_mut(&key_of(&key)) {
+            said.whole = None;
+            said.parts.retain(|(name, _)| !name.is_empty());
+            if said.parts.is_empty() {
+                self.items.remove(&key_of(&key));
+            }
+        }
+        (key, None)
+    }
+}

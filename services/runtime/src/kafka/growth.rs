@@ -1,0 +1,61 @@
+//! Notices within seconds that a topic has more partitions than before.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::{Consumer as _, ConsumerContext, StreamConsumer};
+use tracing::{debug, info, warn};
+
+use super::link::Link;
+use super::stream::Stream;
+
+/// Between two looks: added partitions are read within ten seconds, the refresh of librdkafka's metadata included.
+const EVERY: Duration = Duration::from_secs(2);
+/// The longest single question to a broker.
+const QUESTION: Duration = Duration::from_secs(2);
+
+/// Who reads explicit partitions takes the new ones in; a member of a group is given them by its group.
+pub(super) trait Grows: ConsumerContext + Sized {
+    /// Partitions from `before` on, up to `now`, are there.
+    fn grew(consumer: &StreamConsumer<Self>, stream: &Stream, before: usize, now: usize) -> Result<(), String>;
+}
+
+/// Asks every two seconds, until the client is dropped or the service drains.
+pub(super) fn follow_partitions<C: Grows + 'static>(
+    consumer: &Arc<StreamConsumer<C>>,
+    stream: &Arc<Stream>,
+    link: &Arc<Link>,
+) {
+    let (consumer, stream, link) = (Arc::downgrade(consumer), Arc::downgrade(stream), Arc::clone(link));
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                () = link.ctx().drained() => return,
+                () = tokio::time::sleep(EVERY) => {}
+            }
+            let (Some(consumer), Some(stream)) = (consumer.upgrade(), stream.upgrade()) else { return };
+            let _ = tokio::task::spawn_blocking(move || look(&consumer, &stream)).await; // fails only at the end
+        }
+    });
+}
+
+fn look<C: Grows + 'static>(consumer: &StreamConsumer<C>, stream: &Stream) {
+    let before = stream.partitions();
+    let now = match consumer.fetch_metadata(Some(stream.topic()), QUESTION) {
+        Ok(metadata) => metadata.topics().first().map_or(0, |topic| topic.partitions().len()),
+        Err(error) => return debug!(topic = stream.topic(), %error, "cannot ask for the partitions"),
+    };
+    // Fewer: the topic is being deleted or made again; whoever reads hears of it.
+    if now <= before {
+        return;
+    }
+    match C::grew(consumer, stream, before, now) {
+        Ok(()) => {
+            info!(topic = stream.topic(), before, now, "partitions were added");
+            stream.grew(now);
+        }
+        Err(error) => {
+            warn!(topic = stream.topic(), before, now, error, "added partitions are not read yet; trying again");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Where a reader stands, for whoever watches it from beside its loop.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Mutex;
+
+use super::Positions;
+use super::error::KafkaError;
+use crate::context::lock;
+
+/// Asks where a group continues on these partitions; blocks. Partitions of which nothing was committed are left out.
+pub(super) type Committed = Box<dyn Fn(&[i32]) -> Result<Positions, KafkaError> + Send + Sync>;
+
+/// The partitions of a topic that one reader has, and what of them was applied.
+pub struct Stream {
+    topic: String,
+    committed: Committed,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    ours: BTreeSet<i32>,
+    /// The next offset to be applied, where it is known.
+    applied: Positions,
+    /// How many partitions the topic has.
+    count: usize,
+}
+
+impl Stream {
+    pub(super) fn new(topic: &str, count: usize, committed: Committed) -> Self {
+        let state = State { count, ..State::default() };
+        Self { topic: topic.to_owned(), committed, state: Mutex::new(state) }
+    }
+
+    /// The topic's full name.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// How many partitions the topic has, to within seconds of a change.
+    #[must_use]
+    pub fn partitions(&self) -> usize {
+        lock(&self.state).count
+    }
+
+    /// The next offset to be applied, for each partition that is ours and of which it is known.
+    #[must_use]
+    pub fn applied(&self) -> Positions {
+        lock(&self.state).applied.clone()
+    }
+
+    pub(super) fn grew(&self, count: usize) {
+        lock(&self.state).count = count;
+    }
+
+    pub(super) fn assigned(&self, partitions: &[i32]) {
+        lock(&self.state).ours.extend(partitions);
+    }
+
+    pub(super) fn revoked(&self, partitions: &[i32]) {
+        let mut state = lock(&self.state);
+        state.ours.retain(|partition| !partitions.contains(partition));
+        state.applied.retain(|partition, _| !partitions.contains(partition));
+    }
+
+    /// Whoever took records came back for more: those are applied.
+    pub(super) fn apply(&self, through: &mut Positions) {
+        let mut state = lock(&self.state);
+        for (partition, next) in std::mem::take(through) {
+            if state.ours.contains(&partition) {
+                state.applied.insert(partition, next);
+            }
+        }
+    }
+
+    /// Where reading begins, unless something was applied or the partition left meanwhile.
+    pub(super) fn begins(&self, starts: &Positions) {
+        let mut state = lock(&self.state);
+        for (partition, start) in starts {
+            if state.ours.contains(partition) {
+                state.applied.entry(*partition).or_insert(*start);
+            }
+        }
+    }
+
+    pub(super) fn ours(&self) -> Vec<i32> {
+        lock(&self.state).ours.iter().copied().collect()
+    }
+
+    /// Partitions of ours of which it is not known where they stand.
+    pub(super) fn unknown(&self) -> Vec<i32> {
+        let state = lock(&self.state);
+        state.ours.iter().copied().filter(|partition| !state.applied.contains_key(partition)).collect()
+    }
+
+    pub(super) fn committed(&self, partitions: &[i32]) -> Result<Positions, KafkaError> {
+        (self.committed)(partitions)
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("topic", &self.topic).field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_instance_has_now_is_not_ours_to_count() {
+        let stream = Stream::new("events", 4, Box::new(|_| Ok(Positions::new())));
+        stream.assigned(&[0, 1]);
+        assert_eq!((stream.ours(), stream.unknown()), (vec![0, 1], vec![0, 1]));
+        stream.apply(&mut Positions::from([(0, 7), (3, 9)]));
+        stream.begins(&Positions::from([(0, 1), (1, 2), (2, 3)]));
+        assert_eq!(stream.applied(), Positions::from([(0, 7), (1, 2)]), "what was applied counts more");
+        stream.revoked(&[0]);
+        stream.apply(&mut Positions::from([(0, 8)]));
+        assert_eq!((stream.applied(), stream.unknown()), (Positions::from([(1, 2)]), vec![]));
+    }
+}

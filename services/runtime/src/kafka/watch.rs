@@ -1,0 +1,340 @@
+//! Watches, beside the loops, how far a service's streams are behind the real end of the log, and whether they move.
+//!
+//! The ends are asked for by clients of their own, for all partitions in one call, once a second: so a hung broker shows
+//! whatever the loops wait for, and no loop waits for an answer. The real end (the high watermark) is told only to a client
+//! that reads uncommitted records, what may be read (the last stable offset) to one that reads committed ones; a
+//! transaction left open is the difference. The first record that was not applied is looked at for its time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use metrics::gauge;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
+use rdkafka::message::Message;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tokio::time::MissedTickBehavior;
+use tracing::debug;
+
+use super::Positions;
+use super::client::{Role, blocking, settings};
+use super::consumer::offsets;
+use super::error::KafkaError;
+use super::link::{Link, Quiet};
+use super::stream::Stream;
+use crate::caught_up::CaughtUp;
+use crate::config;
+use crate::context::{Context, lock};
+use crate::progress::{Look, Progress, STILL};
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_secs(1);
+/// The longest single question to the brokers.
+const QUESTION: Duration = Duration::from_secs(2);
+/// No answer for so long is an outage: `/readyz` is red within 15 s, the questions included.
+const SILENT: Duration = Duration::from_secs(9);
+/// The conditions that this sets.
+const CAUGHT_UP: &str = "caught-up";
+const PROGRESS: &str = "progress";
+
+/// What is expected of a stream, and how it is shown.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    /// What people call the topic.
+    pub topic: &'static str,
+    /// Sets the condition `caught-up`: ready at so many messages behind, no longer when so long behind (zero: for good).
+    pub caught_up: Option<(i64, Duration)>,
+    /// Names of the gauges for messages and seconds behind; `NaN` while unknown.
+    pub gauges: Option<[&'static str; 2]>,
+}
+
+/// Watches the streams of one service until it drains.
+#[derive(Debug, Clone)]
+pub struct Watch {
+    followed: Arc<Mutex<Vec<Followed>>>,
+}
+
+#[derive(Debug)]
+struct Followed {
+    stream: Weak<Stream>,
+    gauges: Option<[&'static str; 2]>,
+    caught_up: Option<CaughtUp>,
+    progress: Progress,
+    /// Since when the end is told and no record can be looked at.
+    blind: Option<Instant>,
+}
+
+impl Watch {
+    /// Starts the watch. Call it within a tokio runtime.
+    ///
+    /// # Errors
+    /// librdkafka refuses a setting.
+    pub fn start(config: &config::Kafka, ctx: &Context) -> Result<Self, KafkaError> {
+        let client = |role| settings(config, ctx.name(), role).create_with_context(Quiet).map_err(KafkaError::Settings);
+        let eyes = Eyes {
+            real: client(Role::Watcher { committed: false })?,
+            readable: client(Role::Watcher { committed: true })?,
+        };
+        let watch = Self { followed: Arc::default() };
+        ctx.set(PROGRESS, Ok(()));
+        ctx.spawn("watch", watch.clone().run(Arc::new(eyes), ctx.clone()));
+        Ok(watch)
+    }
+
+    /// Follows a stream for as long as its reader is there.
+    pub fn follow(&self, stream: &Arc<Stream>, expected: Expected) {
+        let Expected { topic, caught_up, gauges } = expected;
+        let caught_up = caught_up.map(|(ready, most)| CaughtUp::new(topic, ready, most, Instant::now()));
+        show(gauges, None);
+        let (stream, progress) = (Arc::downgrade(stream), Progress::new(stream.topic()));
+        lock(&self.followed).push(Followed { stream, gauges, caught_up, progress, blind: None });
+    }
+
+    async fn run(self, eyes: Arc<Eyes>, ctx: Context) -> Result<(), KafkaError> {
+        let link = Link::new(&ctx);
+        let mut tick = tokio::time::interval(EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut answered = Instant::now();
+        loop {
+            tokio::select! {
+                () = ctx.drained() => break,
+                _ = tick.tick() => {}
+            }
+            let streams: Vec<Arc<Stream>> = {
+                let mut followed = lock(&self.followed);
+                followed.retain(|followed| followed.stream.strong_count() > 0);
+                followed.iter().filter_map(|followed| followed.stream.upgrade()).collect()
+            };
+            let looking = Arc::clone(&eyes);
+            let looked = tokio::select! {
+                () = ctx.drained() => break,
+                looked = blocking("look at the ends of the topics", move || looking.look(&streams)) => looked,
+            };
+            match looked {
+                Ok(looks) => {
+                    answered = Instant::now();
+                    link.up();
+                    self.judge(&looks, &ctx);
+                }
+                Err(error) => {
+                    debug!(%error, "it is not known how far behind we are");
+                    let silent = answered.elapsed();
+                    if silent >= SILENT {
+                        let why = crate::context::chain(&error);
+                        link.down(format!("no answer for {} s, a broker may hang: {why}", silent.as_secs()));
+                    }
+                    self.unknown(&ctx);
+                }
+            }
+        }
+        ctx.spawn_worker("kafka-close", move |_| drop(eyes)); // closing takes a round trip
+        Ok(())
+    }
+
+    fn judge(&self, looks: &BTreeMap<String, Option<Look>>, ctx: &Context) {
+        let (now, clock) = (Instant::now(), ctx.now());
+        let mut reasons = Vec::new();
+        for followed in lock(&self.followed).iter_mut() {
+            let Some(stream) = followed.stream.upgrade() else { continue };
+            let Some(look) = looks.get(stream.topic()) else { continue };
+            let Some(look) = look else {
+                let silent = now.duration_since(*followed.blind.get_or_insert(now));
+                if silent >= SILENT {
+                    let (topic, silent) = (stream.topic(), silent.as_secs());
+                    reasons
+                        .push(format!("Kafka tells the end of {topic} and for {silent} s gives none of its records"));
+                }
+                followed.unknown(ctx);
+                continue;
+            };
+            followed.blind = None;
+            show(followed.gauges, Some((look.messages(), age(look, clock))));
+            if let Some(caught_up) = &mut followed.caught_up {
+                ctx.set(CAUGHT_UP, caught_up.state(look.messages(), &look.reached, &look.ends, now));
+            }
+            let (told, still) = followed.progress.judge(look, ctx.patience(STILL), now);
+            // Whoever waits for Redis or for Kafka to take a record is not helped by a restart.
+            let stuck = still > ctx.patience(ctx.stall()) && ctx.reaches_its_neighbours();
+            let reason = || format!("nothing of {} was applied for {} s", stream.topic(), still.as_secs());
+            ctx.stands_still(stream.topic(), stuck.then(reason));
+            reasons.extend(told);
+        }
+        ctx.set(PROGRESS, if reasons.is_empty() { Ok(()) } else { Err(reasons.join("; ")) });
+    }
+
+    /// Nobody answers.
+    fn unknown(&self, ctx: &Context) {
+        lock(&self.followed).iter_mut().for_each(|followed| followed.unknown(ctx));
+    }
+}
+
+impl Followed {
+    /// Unknown is never shown as 0.
+    fn unknown(&mut self, ctx: &Context) {
+        show(self.gauges, None);
+        self.progress.unknown();
+        if let Some(reason) = self.caught_up.as_ref().and_then(CaughtUp::unknown) {
+            ctx.set(CAUGHT_UP, Err(reason));
+        }
+        if let Some(stream) = self.stream.upgrade() {
+            ctx.stands_still(stream.topic(), None);
+        }
+    }
+}
+
+/// Seconds since the oldest record was written that is not applied; 0 if there is none, `NaN` if it has no time.
+fn age(look: &Look, clock: i64) -> f64 {
+    match look.oldest {
+        Some(written) => clock.saturating_sub(written).max(0) as f64 / 1_000.0,
+        None if look.messages() == 0 => 0.0,
+        None => f64::NAN,
+    }
+}
+
+fn show(gauges: Option<[&'static str; 2]>, lag: Option<(i64, f64)>) {
+    let Some([messages, seconds]) = gauges else { return };
+    gauge!(messages).set(lag.map_or(f64::NAN, |(messages, _)| messages as f64));
+    gauge!(seconds).set(lag.map_or(f64::NAN, |(_, seconds)| seconds));
+}
+
+/// Two clients that only look.
+struct Eyes {
+    /// Is told the high watermarks.
+    real: BaseConsumer<Quiet>,
+    /// Is told the last stable offsets.
+    readable: BaseConsumer<Quiet>,
+}
+
+impl Eyes {
+    /// Looks at every stream, by its topic; `None` where the ends are told and no record. Blocks.
+    fn look(&self, streams: &[Arc<Stream>]) -> Result<BTreeMap<String, Option<Look>>, KafkaError> {
+        let wanted: Vec<(&str, Vec<i32>)> = streams.iter().map(|stream| (stream.topic(), stream.ours())).collect();
+        if wanted.iter().all(|(_, ours)| ours.is_empty()) {
+            self.asks_for_nothing()?;
+        }
+        let ends = ask(&self.real, &wanted, Offset::End)?;
+        let stable = ask(&self.readable, &wanted, Offset::End)?;
+        let mut looks = BTreeMap::new();
+        for ((stream, ends), stable) in streams.iter().zip(ends).zip(stable) {
+            self.learn_starts(stream)?;
+            let applied = stream.applied();
+            // Partitions that left since then are another's; those that came are looked at next time.
+            let ours = |all: Positions| all.into_iter().filter(|(p, _)| applied.contains_key(p)).collect::<Positions>();
+            let (ends, stable) = (ours(ends), ours(stable));
+            let applied: Positions = applied.into_iter().filter(|(p, _)| ends.contains_key(p)).collect();
+            let look = self
+                .look_closer(stream.topic(), applied, stable, ends)
+                .inspect_err(|error| debug!(%error, topic = stream.topic(), "no record can be looked at"))
+                .ok();
+            looks.insert(stream.topic().to_owned(), look);
+        }
+        Ok(looks)
+    }
+
+    /// Where there is something beyond what was applied: is it a record, and of when?
+    fn look_closer(
+        &self,
+        topic: &str,
+        applied: Positions,
+        stable: Positions,
+        ends: Positions,
+    ) -> Result<Look, KafkaError> {
+        let (mut reached, mut waits, mut held) = (Positions::new(), Positions::new(), Positions::new());
+        for (&partition, &next) in &applied {
+            let end_of_readable = stable.get(&partition).copied().unwrap_or(next);
+            reached.insert(partition, next.max(end_of_readable));
+            if next < end_of_readable {
+                waits.insert(partition, next);
+            }
+            if end_of_readable < ends.get(&partition).copied().unwrap_or(end_of_readable) {
+                held.insert(partition, next.max(end_of_readable));
+            }
+        }
+        let mut oldest: Vec<i64> = Vec::new();
+        for (partition, (offset, written)) in first(&self.readable, topic, &waits)? {
+            reached.insert(partition, offset);
+            oldest.push(written);
+        }
+        oldest.extend(first(&self.real, topic, &held)?.into_values().map(|(_, written)| written));
+        let oldest = oldest.into_iter().filter(|written| *written >= 0).min();
+        Ok(Look { applied, reached, stable, ends, oldest })
+    }
+
+    /// Of a partition of which nothing was read yet: where the group continues, else its beginning.
+    fn learn_starts(&self, stream: &Stream) -> Result<(), KafkaError> {
+        let unknown = stream.unknown();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let mut starts = stream.committed(&unknown)?;
+        let fresh: Vec<i32> = unknown.into_iter().filter(|partition| !starts.contains_key(partition)).collect();
+        starts.extend(ask(&self.readable, &[(stream.topic(), fresh)], Offset::Beginning)?.remove(0));
+        stream.begins(&starts);
+        Ok(())
+    }
+
+    /// A standby has no partition to ask for, and wants to know of a hung broker all the same.
+    fn asks_for_nothing(&self) -> Result<(), KafkaError> {
+        let asked = self.real.fetch_metadata(None, QUESTION); // all topics: asking for one by name could create it
+        asked.map(|_| ()).map_err(|error| KafkaError::of("ask for the topics", error))
+    }
+}
+
+/// Beginnings or ends of all partitions, one question to each broker; in the order asked for. Blocks.
+pub(super) fn ask<C: ConsumerContext>(
+    client: &impl Consumer<C>,
+    wanted: &[(&str, Vec<i32>)],
+    which: Offset,
+) -> Result<Vec<Positions>, KafkaError> {
+    let failed = |error| KafkaError::of("ask where the topics begin and end", error);
+    let mut list = TopicPartitionList::new();
+    for (topic, partitions) in wanted {
+        for partition in partitions {
+            list.add_partition_offset(topic, *partition, which).map_err(failed)?;
+        }
+    }
+    let mut answers = vec![Positions::new(); wanted.len()];
+    if list.count() == 0 {
+        return Ok(answers);
+    }
+    let told = client.offsets_for_times(list, QUESTION).map_err(failed)?;
+    for element in told.elements() {
+        element.error().map_err(failed)?;
+        let Some(asked) = wanted.iter().position(|(topic, _)| *topic == element.topic()) else { continue };
+        if let Offset::Offset(offset) = element.offset() {
+            answers[asked].insert(element.partition(), offset);
+        }
+    }
+    Ok(answers)
+}
+
+/// The first record at or behind each position, if there is one: its offset, and when it was written. Blocks.
+fn first(client: &BaseConsumer<Quiet>, topic: &str, from: &Positions) -> Result<BTreeMap<i32, (i64, i64)>, KafkaError> {
+    let mut found = BTreeMap::new();
+    if from.is_empty() {
+        return Ok(found);
+    }
+    let failed = |error| KafkaError::of(format!("look at the records of {topic}"), error);
+    client.assign(&offsets(topic, from.iter())?).map_err(failed)?;
+    let mut open: BTreeSet<i32> = from.keys().copied().collect();
+    let began = Instant::now();
+    while !open.is_empty() && began.elapsed() < QUESTION {
+        match client.poll(QUESTION.saturating_sub(began.elapsed())) {
+            Some(Ok(message)) if open.remove(&message.partition()) => {
+                let written = message.timestamp().to_millis().unwrap_or(-1);
+                found.insert(message.partition(), (message.offset(), written));
+            }
+            Some(Ok(_)) | None => {}
+            Some(Err(ClientError::PartitionEOF(partition))) => {
+                open.remove(&partition);
+            }
+            Some(Err(error)) => debug!(%error, topic, "looking goes on after an error"),
+        }
+    }
+    client.unassign().map_err(failed)?;
+    if !open.is_empty() {
+        return Err(failed(ClientError::MessageConsumption(Code::OperationTimedOut)));
+    }
+    Ok(found)
+}

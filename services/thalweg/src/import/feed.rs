@@ -1,0 +1,107 @@
+//! Product feeds: RSS and Atom with Google's names, or any XML whose `item`, `entry` or `product` elements hold fields.
+
+use std::io::BufRead;
+
+use quick_xml::Reader;
+use quick_xml::escape::resolve_predefined_entity;
+use quick_xml::events::{BytesStart, Event};
+use serde_json::Value;
+
+use super::{Row, Take, plain_name};
+
+/// Elements that are items.
+const ITEMS: [&[u8]; 3] = [b"item", b"entry", b"product"];
+/// Fields that an item may have several of.
+const LISTS: [&str; 3] = ["category", "product_type", "google_product_category"];
+/// A field's text beyond it is left out.
+const MAX_TEXT: usize = 64 * 1024;
+
+/// An item under way: its fields, and the one that is open.
+#[derive(Default)]
+struct Open {
+    row: Row,
+    /// Elements below the item that are open.
+    depth: usize,
+    name: String,
+    text: String,
+}
+
+/// Reads every item.
+pub(super) fn read(text: Box<dyn BufRead>, take: Take<'_>) -> Result<(), String> {
+    let mut reader = Reader::from_reader(text);
+    let (mut buffer, mut open, mut items) = (Vec::new(), None::<Open>, 0_u64);
+    loop {
+        buffer.clear();
+        let event = reader.read_event_into(&mut buffer);
+        let event = event.map_err(|error| format!("its XML breaks behind item {items}: {error}"))?;
+        match (event, &mut open) {
+            (Event::Eof, None) => break,
+            (Event::Eof, Some(_)) => return Err(format!("it breaks off in item {}", items + 1)),
+            (Event::Start(start), None) if ITEMS.contains(&start.local_name().as_ref()) => open = Some(Open::default()),
+            (Event::Start(start), Some(item)) => item.start(&start),
+            (Event::Empty(empty), Some(item)) => {
+                item.start(&empty);
+                item.end();
+            }
+            (Event::End(_), Some(item)) if item.depth > 0 => item.end(),
+            (Event::End(_), Some(item)) => {
+                items += 1;
+                take(Ok(std::mem::take(&mut item.row)));
+                open = None;
+            }
+            (Event::Text(text), Some(item)) => item.add(&text.decode().map_err(|error| error.to_string())?),
+            (Event::CData(text), Some(item)) => item.add(&text.decode().map_err(|error| error.to_string())?),
+            (Event::GeneralRef(reference), Some(item)) => {
+                let character = reference.resolve_char_ref().ok().flatten();
+                let name = reference.decode().unwrap_or_default();
+                match character {
+                    Some(character) => item.add(character.encode_utf8(&mut [0; 4])),
+                    None => item.add(resolve_predefined_entity(&name).unwrap_or(" ")),
+                }
+            }
+            _ => {}
+        }
+    }
+    if items == 0 {
+        return Err("it holds no item: no element is called item, entry or product".to_owned());
+    }
+    Ok(())
+}
+
+impl Open {
+    fn start(&mut self, start: &BytesStart<'_>) {
+        self.depth += 1;
+        if self.depth > 1 {
+            return; // what is deeper belongs to something else: the price of a shipping
+        }
+        self.name = plain_name(&String::from_utf8_lossy(start.local_name().as_ref()));
+        self.text.clear();
+        // Atom's categories say it in an attribute.
+        let term = start.try_get_attribute("term").ok().flatten();
+        if let Some(term) = term {
+            self.text = String::from_utf8_lossy(&term.value).into_owned();
+        }
+    }
+
+    fn add(&mut self, text: &str) {
+        if self.depth == 1 && self.text.len() + text.len() <= MAX_TEXT {
+            self.text.push_str(text);
+        }
+    }
+
+    fn end(&mut self) {
+        self.depth -= 1;
+        let text = self.text.trim();
+        if self.depth > 0 || text.is_empty() {
+            return;
+        }
+        let value = Value::String(text.to_owned());
+        if !LISTS.contains(&self.name.as_str()) {
+            self.row.insert(self.name.clone(), value);
+        } else if let Value::Array(list) = self.row.entry(self.name.clone()).or_insert_with(|| Value::Array(Vec::new()))
+        {
+            list.push(value);
+        }
+        self.text.clear();
+    }
+}

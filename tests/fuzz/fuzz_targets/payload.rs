@@ -1,0 +1,21 @@
+//! A version's payload: it is refused, or it serves lists whose scores are numbers.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use model::{Catalog, Model, RowEncoding, UserView};
+use schemas::Manifest;
+use schemas::checkpoint::PayloadKind;
+
+static NOTHING: LazyLock<Model> = LazyLock::new(|| Model::serving("cpu", RowEncoding::Int8).expect("a CPU opens"));
+
+fuzz_target!(|bytes: &[u8]| {
+    let manifest = Manifest { kind: PayloadKind::Snapshot, bytes: bytes.len() as u64, ..fuzz::manifest() };
+    let Ok(version) = NOTHING.apply(&manifest, bytes) else { return };
+    let stranger = UserView { user: 0, history: &[], ts: 1_700_000_000_000 };
+    let catalog = Catalog::default();
+    for entry in version.slates(&[stranger], &catalog, 20).into_iter().flatten() {
+        assert!(entry.score.is_finite(), "a score is a number");
+    }
+});

@@ -1,0 +1,105 @@
+//! Writes what fuzzing begins with: `fuzz-seeds FOLDER` makes a folder in it for each target. Seeds are made and not
+//! kept, so that they are always in the formats of today.
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use model::checkpoint::{Record, manifest_record, split};
+use model::{Learner, Positioned, Settings};
+use schemas::checkpoint::PayloadKind;
+use schemas::{Interaction, Kind, Source, VersionId};
+
+const NOW: i64 = 1_700_000_000_000;
+
+const LOGS: [(&str, &str); 4] = [
+    ("csv", "user,item,time,type,value\nu1,i1,2023-11-14 22:13:20,click,\nu2,\"i,2\",1700000001,Purchase,19.9\n"),
+    ("tsv", "user\titem\ttime\nu1\ti1\t20231114221320\n\\N\ti2\t1700000000123\n"),
+    ("json", "{\"user\":7,\"item\":7.0,\"time\":\"2023-11-14T22:13:20Z\",\"type\":\"view\"}\n{\"user\":null}\n"),
+    ("semicolons", "user;item;time\r\n\"u\"\"1\";i1;14.11.2023 22:13\r\n"),
+];
+const TIMES: [&str; 6] = [
+    "2023-11-14T22:13:20.123+02:00",
+    "20231114221320",
+    "1700000000",
+    "14/11/2023 10:13 PM",
+    "%d.%m.%Y %H:%M",
+    "2023-11-14 22:13:20 UTC",
+];
+const CONFIGS: [&str; 3] = [
+    "[frame]\ngrace = \"10s\"\n[frame.admin]\nlisten = \"127.0.0.1:0\"\n[kafka.properties]\n\"linger.ms\" = \"5\"\n",
+    "[model]\ndim = 64\nnegatives = 256\n[trainer]\ngroup = \"trainer\"\n",
+    "[scorer]\nslate = 20\n[redis]\nurl = \"redis://user:secret@127.0.0.1:6379/0\"\n",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let folder = std::env::args_os().nth(1).map(PathBuf::from).ok_or("say into which folder: fuzz-seeds FOLDER")?;
+    let write = |target: &str, name: &str, bytes: &[u8]| -> Result<(), Box<dyn Error>> {
+        let folder = folder.join(target);
+        fs::create_dir_all(&folder)?;
+        Ok(fs::write(folder.join(name), bytes)?)
+    };
+    let golden = |name: &str| fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas/golden").join(name));
+
+    write("event", "event", &golden("event.json")?)?;
+    write("item", "item", &[b"i9\t".as_slice(), &golden("item.json")?].concat())?;
+    write("interaction", "interaction", &golden("interaction.pb")?)?;
+    for name in ["profile.bin", "slate.json", "slate.packed"] {
+        write("redis_value", name, &golden(name)?)?;
+    }
+    for (name, text) in LOGS {
+        write("log", name, text.as_bytes())?;
+    }
+    for (n, text) in TIMES.into_iter().enumerate() {
+        write("time", &n.to_string(), text.as_bytes())?;
+    }
+    for (n, text) in CONFIGS.into_iter().enumerate() {
+        write("config", &n.to_string(), text.as_bytes())?;
+    }
+    let mut log = Vec::new();
+    for (sequence, (kind, payload, records)) in (1..).zip(versions()?) {
+        write("payload", &format!("{sequence}-{kind:?}"), &payload)?;
+        // A chunk may hold the bytes that part lines; what is cut there is a torn version, which is a seed, too.
+        for record in records {
+            log.extend([b"!", record.key.as_bytes(), b"\t", &record.value, b"\n"].concat());
+        }
+    }
+    write("checkpoint", "claim", &[b"!000003/claim\t".as_slice(), &golden("claim.json")?].concat())?;
+    write("checkpoint", "versions", &log)
+}
+
+/// What kind, its payload, and its records.
+type Version = (PayloadKind, Vec<u8>, Vec<Record>);
+
+/// A snapshot and a delta of a small learner, as payload and as records.
+fn versions() -> Result<Vec<Version>, Box<dyn Error>> {
+    let settings = Settings { dim: 8, negatives: 8, ..Settings::default() };
+    let mut learner = Learner::new(settings)?;
+    let mut made = Vec::new();
+    let mut parent = None;
+    for (sequence, kind) in [(1, PayloadKind::Snapshot), (2, PayloadKind::Delta)] {
+        let batch: Vec<_> = (0..40).map(|n| view(i64::from(sequence) * 40 + n)).collect();
+        learner.observe(&batch);
+        let frozen = learner.freeze(kind)?;
+        let payload = frozen.encode()?;
+        let version = VersionId { epoch: 1, sequence };
+        let (mut records, manifest) = split(version, parent.replace(version), &frozen, &payload, NOW);
+        records.push(manifest_record(&manifest));
+        made.push((kind, payload, records));
+    }
+    Ok(made)
+}
+
+fn view(offset: i64) -> Positioned {
+    let ts = NOW + offset * 1_000;
+    let interaction = Interaction {
+        user_id: format!("u{}", offset % 5),
+        item_id: format!("i{}", offset % 7),
+        kind: Kind::View.into(),
+        ts,
+        arrived_at: ts,
+        source: Some(Source { offset, ..Source::default() }),
+        ..Interaction::default()
+    };
+    Positioned { partition: 0, offset, interaction }
+}
