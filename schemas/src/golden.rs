@@ -76,9 +76,13 @@ fn a_profile_keeps_its_encoding() {
             first_ts: 1_700_000_000_123,
             last_ts: 1_700_000_000_123,
             slate: vec!["i4".into()],
+            elsewhere: Vec::new(),
         },
     };
     holds("profile.bin", &stored.encode());
+    let before = std::fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden/profile.1.bin"));
+    let before = before.expect("the golden file of before is there");
+    assert_eq!(StoredProfile::decode(&before).expect("it is read"), stored, "what lies in a Redis of before is read");
 }
 
 #[test]

@@ -3,18 +3,25 @@
 use prost::Message;
 
 use crate::event::OLDEST_TS;
+use crate::position::began_at;
 use crate::proto::{Interaction, Kind, Source};
 use crate::{MAX_ID_BYTES, Timestamp};
 
 /// No interaction is newer than its record by more: a producer's clock and a reader's may differ, but not by a day.
 const MOST_AHEAD_MS: i64 = 86_400_000;
 
+/// No partition ever holds so many records: at a million a second that takes nine years. What claims more would silence
+/// everything behind it.
+const MOST_RECORDS: i64 = 1 << 48;
+
 /// 2200-01-01T00:00:00Z in milliseconds: what is later is no time, and sums of such times would overflow.
-const LATEST_TS: i64 = 7_258_118_400_000;
+pub const LATEST_TS: i64 = 7_258_118_400_000;
 
 /// When a record was written to `interactions`, and by whose clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
+    /// The partition that it was written to: that of its event.
+    pub partition: i32,
     /// The record's time, milliseconds since 1970; below 0 where it has none.
     pub at: i64,
     /// Whether the broker gave it (`LogAppendTime`), and not the writer.
@@ -30,6 +37,9 @@ pub enum Malformed {
     /// Without it an interaction could not be told from its repetition (I2).
     #[error("it names no place on `events` that it comes from")]
     NoSource,
+    /// Ingest writes partition p of `events` to partition p of `interactions`, in a life of the topic that has begun.
+    #[error("it says that it comes from {0:?}, which is no place that ingest could have read it from")]
+    Foreign(Source),
     /// Nobody, or longer than any id that ingest lets through.
     #[error("its `{0}` is empty or over {MAX_ID_BYTES} bytes")]
     Id(&'static str),
@@ -39,6 +49,16 @@ pub enum Malformed {
     /// Before the year 2000, or in the future of its own record.
     #[error("its time {0} cannot be")]
     Time(Timestamp),
+}
+
+impl Written {
+    /// Whether ingest could have read what it wrote here from `source`.
+    #[must_use]
+    pub fn could_come_from(&self, source: &Source) -> bool {
+        let began = i64::from(began_at(source.incarnation)).saturating_mul(1_000);
+        let begun = self.at <= 0 || began <= self.at.saturating_add(MOST_AHEAD_MS);
+        source.topic == 0 && source.partition == self.partition && (0..MOST_RECORDS).contains(&source.offset) && begun
+    }
 }
 
 impl Interaction {
@@ -59,6 +79,9 @@ impl Interaction {
         let mut interaction = value.and_then(|value| Self::decode(value).ok()).ok_or(Malformed::Undecodable)?;
         let source = interaction.source.filter(|source| source.partition >= 0 && source.offset >= 0);
         let source = source.ok_or(Malformed::NoSource)?;
+        if !written.could_come_from(&source) {
+            return Err(Malformed::Foreign(source));
+        }
         for (name, id) in [("user_id", &interaction.user_id), ("item_id", &interaction.item_id)] {
             if id.is_empty() || id.len() > MAX_ID_BYTES {
                 return Err(Malformed::Id(name));
@@ -93,8 +116,8 @@ mod tests {
     use super::*;
 
     const NOW: i64 = 1_700_000_000_000;
-    const BY_BROKER: Written = Written { at: NOW, by_broker: true };
-    const BY_WRITER: Written = Written { at: NOW, by_broker: false };
+    const BY_BROKER: Written = Written { partition: 3, at: NOW, by_broker: true };
+    const BY_WRITER: Written = Written { partition: 3, at: NOW, by_broker: false };
 
     fn view(ts: i64, arrived_at: i64) -> Interaction {
         Interaction {
@@ -121,8 +144,33 @@ mod tests {
     }
 
     #[test]
+    fn a_place_that_ingest_could_not_have_read_from_is_foreign() {
+        let life = |seconds| crate::position::incarnation(seconds, 7);
+        let ours = Source { partition: 3, offset: 7, topic: 0, incarnation: life(1_699_999_000) };
+        let foreign = [
+            Source { offset: 1 << 62, ..ours },
+            Source { offset: i64::MAX, ..ours },
+            Source { partition: 2, ..ours },
+            Source { topic: 1, ..ours },
+            Source { incarnation: u64::MAX, ..ours },
+            Source { incarnation: life(1_700_200_000), ..ours },
+        ];
+        for source in foreign {
+            let interaction = Interaction { source: Some(source), ..view(NOW, NOW) };
+            assert_eq!(read(&interaction, BY_BROKER), Err(Malformed::Foreign(source)));
+        }
+        for source in
+            [Source { offset: -1, ..ours }, Source { offset: i64::MIN, ..ours }, Source { partition: -1, ..ours }]
+        {
+            let interaction = Interaction { source: Some(source), ..view(NOW, NOW) };
+            assert_eq!(read(&interaction, BY_BROKER), Err(Malformed::NoSource));
+        }
+        assert!(read(&Interaction { source: Some(ours), ..view(NOW, NOW) }, BY_BROKER).is_ok());
+    }
+
+    #[test]
     fn what_ingest_writes_is_read_as_it_was_written() {
-        for written in [BY_BROKER, BY_WRITER, Written { at: -1, by_broker: false }] {
+        for written in [BY_BROKER, BY_WRITER, Written { partition: 3, at: -1, by_broker: false }] {
             let interaction = view(NOW - 10, NOW - 5);
             assert_eq!(read(&interaction, written), Ok(interaction));
         }
@@ -135,7 +183,7 @@ mod tests {
         // A writer's clock is no proof, but bounds what it may say; an arrival that cannot be is the record's.
         assert_eq!(read(&forged, BY_WRITER).expect("is read").effective_ts(), NOW);
         assert_eq!(read(&forged, BY_WRITER).expect("is read").ts, NOW + MOST_AHEAD_MS, "sums of it do not overflow");
-        let without = Written { at: -1, by_broker: false };
+        let without = Written { partition: 3, at: -1, by_broker: false };
         assert_eq!(read(&forged, without), Err(Malformed::Time(Timestamp(i64::MAX))));
         assert_eq!(read(&view(NOW, i64::MIN), BY_WRITER).expect("is read").arrived_at, NOW);
     }

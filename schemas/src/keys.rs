@@ -61,6 +61,12 @@ impl Keys {
         format!("{}model", self.prefix)
     }
 
+    /// `applied:{group/partition}`: how far a group of scorers has applied a partition to the profiles beside this key.
+    #[must_use]
+    pub fn applied(&self, group: &str, partition: i32) -> String {
+        format!("{}applied:{{{group}/{partition}}}", self.prefix)
+    }
+
     fn list(&self, name: &str, category: Option<&str>) -> String {
         match category {
             Some(category) => format!("{}{name}:{{{category}}}", self.prefix),
@@ -99,5 +105,6 @@ mod tests {
         assert_eq!(keys.hot(Some("shoes")), "hot:{shoes}");
         assert_eq!(keys.new_items(Some("shoes")), "new:{shoes}");
         assert_eq!(Keys::new("shop:").model(), "shop:model");
+        assert_eq!(keys.applied("scorer", 3), "applied:{scorer/3}");
     }
 }

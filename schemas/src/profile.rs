@@ -1,22 +1,30 @@
 //! The packed value of `user:{user}`: a fixed header that a Redis script can compare, then a Protobuf message.
 //!
 //! ```text
-//! 0        4                12
-//! ┌────────┬────────────────┬──────────────────┐
-//! │ source │ source offset  │ Profile          │
-//! │ part.  │ applied last   │ (Protobuf)       │
-//! │ u32 BE │ u64 BE         │                  │
-//! └────────┴────────────────┴──────────────────┘
+//! 0        1          9        13            21       25               33
+//! ┌────────┬──────────┬────────┬─────────────┬────────┬────────────────┬──────────────────┐
+//! │ format │ checksum │ source │ source      │ source │ source offset  │ Profile          │
+//! │ 2      │ XXH3     │ topic  │ incarnation │ part.  │ applied last   │ (Protobuf)       │
+//! │ u8     │ u64 BE   │ u32 BE │ u64 BE      │ u32 BE │ u64 BE         │                  │
+//! └────────┴──────────┴────────┴─────────────┴────────┴────────────────┴──────────────────┘
 //! ```
-//! The header is what keeps an old owner of a partition from overwriting a newer slate.
+//! The checksum is of all that follows it. So the header names the value, and who writes says which value it saw: nobody
+//! overwrites what somebody else has written since. Values of before, whose header is partition and offset alone, are read.
 
 use bytes::{Buf, BufMut};
 use prost::Message;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::proto::{Profile, Source};
 
-/// Bytes before the Protobuf message.
-pub const HEADER_BYTES: usize = 12;
+/// Bytes before the Protobuf message: what tells one value from another.
+pub const HEADER_BYTES: usize = 33;
+/// The first byte. Values of before begin with the highest byte of a partition's number, which is 0.
+const FORMAT: u8 = 2;
+/// Where the checksum ends and what it is of begins.
+const CHECKED: usize = 9;
+/// Bytes before the message in a value of before.
+const OLD_HEADER_BYTES: usize = 12;
 
 /// A user's feature cache with the position on `events` that it has applied last.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -31,8 +39,17 @@ pub struct StoredProfile {
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
     /// Shorter than the header.
-    #[error("a stored profile has {0} bytes, fewer than its header's {HEADER_BYTES}")]
+    #[error("a stored profile has {0} bytes, fewer than its header")]
     Short(usize),
+    /// Longer than any that we write.
+    #[error("it is longer than any stored profile")]
+    Long,
+    /// The first byte is none of ours.
+    #[error("no stored profile begins with the byte {0}")]
+    Format(u8),
+    /// The bytes are not those that were written.
+    #[error("a stored profile has another checksum than its bytes")]
+    Checksum,
     /// The message behind the header does not decode.
     #[error("a stored profile does not decode: {0}")]
     Decode(#[from] prost::DecodeError),
@@ -43,39 +60,113 @@ impl StoredProfile {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(HEADER_BYTES + self.profile.encoded_len());
+        out.put_u8(FORMAT);
+        out.put_u64(0);
+        out.put_u32(self.source.topic);
+        out.put_u64(self.source.incarnation);
         out.put_u32(self.source.partition.cast_unsigned());
         out.put_u64(self.source.offset.cast_unsigned());
         self.profile.encode_raw(&mut out);
+        let checksum = xxh3_64(&out[CHECKED..]);
+        out[1..CHECKED].copy_from_slice(&checksum.to_be_bytes());
         out
     }
 
-    /// Unpacks what [`Self::encode`] packed.
+    /// Unpacks what [`Self::encode`] packed, or what it packed before it had a checksum.
     ///
     /// # Errors
-    /// When the bytes are too short or are no `Profile`.
-    pub fn decode(mut bytes: &[u8]) -> Result<Self, ProfileError> {
-        if bytes.len() < HEADER_BYTES {
-            return Err(ProfileError::Short(bytes.len()));
+    /// When the bytes are too short, are others than were written, or are no `Profile`.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ProfileError> {
+        match bytes.first().copied() {
+            Some(0) if bytes.len() >= OLD_HEADER_BYTES => Self::decode_old(bytes),
+            Some(FORMAT) if bytes.len() >= HEADER_BYTES => Self::decode_checked(bytes),
+            Some(0 | FORMAT) | None => Err(ProfileError::Short(bytes.len())),
+            Some(format) => Err(ProfileError::Format(format)),
         }
-        let partition = bytes.get_u32().cast_signed();
-        let offset = bytes.get_u64().cast_signed();
+    }
+
+    fn decode_checked(bytes: &[u8]) -> Result<Self, ProfileError> {
+        let (mut head, checked) = (&bytes[1..CHECKED], &bytes[CHECKED..]);
+        if head.get_u64() != xxh3_64(checked) {
+            return Err(ProfileError::Checksum);
+        }
+        let mut rest = checked;
+        let (topic, incarnation) = (rest.get_u32(), rest.get_u64());
+        let (partition, offset) = (rest.get_u32().cast_signed(), rest.get_u64().cast_signed());
+        Ok(Self { source: Source { partition, offset, topic, incarnation }, profile: Profile::decode(rest)? })
+    }
+
+    fn decode_old(mut bytes: &[u8]) -> Result<Self, ProfileError> {
+        let (partition, offset) = (bytes.get_u32().cast_signed(), bytes.get_u64().cast_signed());
         Ok(Self { source: Source { partition, offset, ..Source::default() }, profile: Profile::decode(bytes)? })
+    }
+
+    /// What tells this value from any other: the first bytes of the value.
+    #[must_use]
+    pub fn header(value: &[u8]) -> &[u8] {
+        &value[..value.len().min(HEADER_BYTES)]
+    }
+
+    /// Where the user's events were applied through: of each partition the last, that of the last of all first.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        std::iter::once(&self.source).chain(&self.profile.elsewhere)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn stored() -> StoredProfile {
+        StoredProfile {
+            source: Source { partition: 3, offset: 918_273, topic: 1, incarnation: 5 },
+            profile: Profile { last_ts: 7, ..Profile::default() },
+        }
+    }
 
     #[test]
     fn a_profile_survives_packing_and_its_header_is_big_endian() {
-        let stored = StoredProfile {
-            source: Source { partition: 3, offset: 918_273, ..Source::default() },
-            profile: Profile { last_ts: 7, ..Profile::default() },
-        };
-        let bytes = stored.encode();
-        assert_eq!(&bytes[..HEADER_BYTES], [0, 0, 0, 3, 0, 0, 0, 0, 0, 14, 3, 1]);
-        assert_eq!(StoredProfile::decode(&bytes).expect("decodes"), stored);
-        assert!(StoredProfile::decode(&bytes[..5]).is_err());
+        let bytes = stored().encode();
+        let source = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 3, 0, 0, 0, 0, 0, 14, 3, 1];
+        assert_eq!((bytes[0], &bytes[CHECKED..HEADER_BYTES]), (FORMAT, &source[..]));
+        assert_eq!(StoredProfile::decode(&bytes).expect("decodes"), stored());
+    }
+
+    #[test]
+    fn a_profile_of_before_there_was_a_checksum_is_read() {
+        let mut old = vec![0, 0, 0, 3, 0, 0, 0, 0, 0, 14, 3, 1];
+        stored().profile.encode_raw(&mut old);
+        let read = StoredProfile::decode(&old).expect("decodes");
+        assert_eq!(read.source, Source { partition: 3, offset: 918_273, ..Source::default() });
+        assert_eq!(read.profile, stored().profile);
+    }
+
+    #[test]
+    fn a_profile_that_is_cut_or_of_which_a_byte_changed_is_refused() {
+        let bytes = stored().encode();
+        for cut in 0..bytes.len() {
+            assert!(StoredProfile::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        for changed in 1..bytes.len() {
+            let mut bytes = bytes.clone();
+            bytes[changed] ^= 1;
+            assert!(StoredProfile::decode(&bytes).is_err(), "changed at {changed}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_as_a_stored_profile_are_read_or_refused_and_never_panic(
+            start in 0_u8..4, bytes in proptest::collection::vec(any::<u8>(), 0..200)
+        ) {
+            let _ = StoredProfile::decode(&bytes);
+            let bytes = [&[start][..], &bytes].concat();
+            if let Ok(stored) = StoredProfile::decode(&bytes) {
+                prop_assert_eq!(StoredProfile::decode(&stored.encode()).expect("decodes"), stored);
+            }
+            let _ = (crate::Mark::decode(&bytes), crate::Slate::decode(&bytes));
+        }
     }
 }

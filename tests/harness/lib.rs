@@ -32,4 +32,4 @@ pub use tail::{Tail, interactions, latest_manifest, manifests};
 pub use traffic::{Traffic, click};
 pub use transaction::Transaction;
 pub use waiting::{SOON, eventually, outage};
-pub use world::{PARTITIONS, Servers, World};
+pub use world::{PARTITIONS, Servers, World, kafka_is_given};

@@ -113,6 +113,15 @@ impl World {
         }
     }
 
+    /// Deletes a topic and makes it again, empty.
+    ///
+    /// # Panics
+    /// When Kafka does not.
+    pub async fn make_again(&self, topic: Topic) {
+        admin::delete(&self.kafka, &[&self.topics.name(topic)]).await.expect("it is deleted");
+        admin::apply(&self.kafka, &[spec(&self.topics, topic)]).await.expect("it is made");
+    }
+
     /// Starts a service with `section.key` settings over those that lead it into this world; it listens when this returns.
     pub async fn start(&self, name: Name, settings: &[(&str, &str)]) -> Service {
         self.spawn(name, settings).listening().await
@@ -309,7 +318,8 @@ fn given(variable: &str) -> Option<String> {
 }
 
 /// Whether Kafka is one that runs already, not the embedded broker.
-fn kafka_is_given() -> bool {
+#[must_use]
+pub fn kafka_is_given() -> bool {
     given("KAFKA_BROKERS").is_some()
 }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use runtime::kafka::{Outgoing, Record};
 use schemas::{DeadLetter, Interaction, Message, Reason, dead_letter};
 
+use crate::life::mark;
 use crate::progress::Progress;
 use crate::validator::{Origin, Validator};
 
@@ -73,7 +74,7 @@ impl Judge {
             let origin = Origin {
                 partition: record.partition,
                 offset: record.offset,
-                incarnation: 0,
+                incarnation: progress.incarnation(record.partition),
                 arrived_at: arrival(record, now),
             };
             // Our clock may be behind: what was possible when it was written is not in the future.
@@ -91,6 +92,13 @@ impl Judge {
             }
         }
         verdict
+    }
+
+    /// What tells a record of `events` from another at the same offset; `None` for one that is refused.
+    pub(crate) fn mark(&self, record: &Record, now: i64) -> Option<u64> {
+        let origin = Origin { partition: record.partition, offset: record.offset, incarnation: 0, arrived_at: 0 };
+        let judged = self.validator.judge(record.value.as_deref(), origin, now.max(record.timestamp));
+        judged.ok().map(|interaction| mark(&interaction))
     }
 
     fn refused(&self, record: &Record, letter: DeadLetter) -> Outgoing {

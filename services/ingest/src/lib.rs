@@ -8,13 +8,16 @@ mod commits;
 pub mod config;
 pub mod error;
 pub mod judge;
+mod life;
 pub mod metrics;
+mod partitioner;
 pub mod progress;
 mod tail;
 pub mod validator;
 pub mod window;
 mod wire;
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use runtime::Context;
@@ -26,6 +29,7 @@ use commits::Commits;
 pub use config::Config;
 pub use error::Error;
 use judge::Judge;
+use partitioner::Placement;
 use progress::Progress;
 use validator::Validator;
 
@@ -62,15 +66,28 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
     let latency = ctx.latency(metrics::BATCH);
     let mut told = false;
 
-    while let Some(batch) = input.next_batch(config.ingest.batch, config.ingest.linger).await? {
+    let mut placement = Placement::default();
+
+    while let Some(mut batch) = input.next_batch(config.ingest.batch, config.ingest.linger).await? {
         let started = Instant::now();
         for partition in &batch.revoked {
             progress.forget(*partition);
             commits.forget(*partition);
         }
-        if !tail::restore(&mut progress, &batch.assigned, &config, &ctx).await? {
-            break;
+        batch.reborn.iter().for_each(|partition| commits.forget(*partition));
+        ::metrics::counter!(metrics::MISSED).increment(batch.missed);
+        let again: BTreeSet<i32> = batch.assigned.iter().chain(&batch.reborn).copied().collect();
+        let again: Vec<i32> = again.into_iter().collect();
+        let Some(begun) = tail::restore(&mut progress, &again, &judge, &config, &ctx).await? else { break };
+        if !begun.is_empty() {
+            // What is in hand of these comes again. Committed at once: a death must not skip the beginning of a life.
+            batch.records.retain(|record| !begun.contains_key(&record.partition));
+            begun.keys().for_each(|partition| commits.forget(*partition));
+            let begun = input.seek(&begun).await?;
+            input.commit(&begun).await?;
         }
+        let ours = batch.records.iter().filter(|record| progress.owns(record.partition) && !record.key.is_empty());
+        placement.place(ours.map(|record| (&*record.key, record.partition)), input.stream().partitions());
         let verdict = judge.judge(&batch.records, &mut progress, ctx.now());
         let refused = !verdict.dead_letters.is_empty();
         // First the dead letters: so an interaction in the log vouches for every event before it (see `Progress::is_done`).

@@ -4,6 +4,7 @@ use metrics::{counter, describe_counter, describe_gauge, gauge};
 use schemas::Reason;
 
 use crate::judge::Counts;
+use crate::partitioner::Placed;
 
 /// Records read from `events`, whatever became of them.
 pub const EVENTS: &str = "ingest_events_total";
@@ -18,6 +19,15 @@ pub const ALREADY_WRITTEN: &str = "ingest_already_written_total";
 /// Interactions whose event did not have its user id for a key: such a user's events may lie on several partitions, in
 /// no order and, after a crash, applied twice.
 pub const UNKEYED: &str = "ingest_unkeyed_total";
+/// Records on `interactions` that ingest did not write: passed over when it reads back what it wrote.
+pub const FOREIGN: &str = "ingest_foreign_total";
+/// Lives of partitions of `events` begun: the topic was deleted and made again, lost its end, or was read for the first time.
+pub const LIVES: &str = "ingest_lives_total";
+/// Events that were deleted before they were read.
+pub const MISSED: &str = "ingest_missed_total";
+/// Events that lie where the partitioner of most would not have put their key, by the `partitioner` that would: a user of
+/// both is split over two partitions.
+pub const MISPLACED: &str = "ingest_misplaced_total";
 /// Event ids remembered.
 pub const WINDOW_ENTRIES: &str = "ingest_window_entries";
 /// Messages of `events` not yet applied, on the partitions of this instance, up to the real end of the log.
@@ -35,6 +45,12 @@ pub(crate) fn describe() {
     describe_counter!(DUPLICATES_DROPPED, "Events dropped because their event id was seen before.");
     describe_counter!(ALREADY_WRITTEN, "Events read again after a restart, whose effect was already written.");
     describe_counter!(UNKEYED, "Interactions whose event did not have its user id for a key.");
+    describe_counter!(FOREIGN, "Records on interactions that ingest did not write.");
+    describe_counter!(LIVES, "Lives of partitions of events begun.");
+    describe_counter!(MISSED, "Events that were deleted before they were read.");
+    describe_counter!(MISPLACED, "Events that lie where the partitioner of most would not put them, by partitioner.");
+    [FOREIGN, LIVES, MISSED].into_iter().for_each(|name| counter!(name).increment(0));
+    Placed::NAMES.into_iter().for_each(|name| counter!(MISPLACED, "partitioner" => name).increment(0));
     describe_gauge!(WINDOW_ENTRIES, "Event ids remembered.");
     describe_gauge!(LAG, "Messages of events not yet applied, on the partitions of this instance.");
     describe_gauge!(LAG_SECONDS, "Seconds since the oldest of them was written.");

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use schemas::Interaction;
+use schemas::{Interaction, Position};
 
 use crate::window::Window;
 
@@ -18,14 +18,16 @@ pub struct Progress {
 
 #[derive(Debug)]
 struct Partition {
-    /// The highest offset of `events` that needs no more work; -1 for none.
+    /// The life of `events` that is worked on.
+    incarnation: u64,
+    /// The highest offset in it that needs no more work; -1 for none.
     done_through: i64,
     window: Window,
 }
 
 impl Partition {
     fn new(window: usize) -> Self {
-        Self { done_through: -1, window: Window::new(window) }
+        Self { incarnation: 0, done_through: -1, window: Window::new(window) }
     }
 }
 
@@ -57,11 +59,26 @@ impl Progress {
     pub fn remember(&mut self, partition: i32, written: &Interaction) {
         let Some(state) = self.partitions.get_mut(&partition) else { return };
         if let Some(source) = written.source.as_ref().filter(|source| source.partition == partition) {
-            state.done_through = state.done_through.max(source.offset);
+            let done = Position { incarnation: state.incarnation, offset: state.done_through };
+            let done = done.max(source.position());
+            (state.incarnation, state.done_through) = (done.incarnation, done.offset);
         }
         if !written.event_id.is_empty() {
             state.window.insert(&written.user_id, &written.event_id);
         }
+    }
+
+    /// Goes on in this life of `events`, behind this offset.
+    pub fn go_on(&mut self, partition: i32, incarnation: u64, through: i64) {
+        if let Some(state) = self.partitions.get_mut(&partition) {
+            (state.incarnation, state.done_through) = (incarnation, through);
+        }
+    }
+
+    /// The life of `events` that is worked on.
+    #[must_use]
+    pub fn incarnation(&self, partition: i32) -> u64 {
+        self.partitions.get(&partition).map_or(0, |state| state.incarnation)
     }
 
     /// Whether the event at `offset` was judged before: in this run, or before a restart and had its effect.
@@ -142,6 +159,17 @@ mod tests {
         progress.remember(3, &interaction(9, "b"));
         progress.remember(3, &interaction(7, "a"));
         assert_eq!(progress.done_through(3), 9);
+    }
+
+    #[test]
+    fn a_new_life_of_events_begins_before_its_first_event() {
+        let mut progress = owning(&[3]);
+        progress.remember(3, &interaction(900, "a"));
+        progress.go_on(3, 7, -1);
+        assert!(!progress.is_done(3, 0) && progress.incarnation(3) == 7);
+        assert!(!progress.is_first(3, &interaction(0, "a")), "an event id is known over all lives");
+        progress.advance(3, 0);
+        assert!(progress.is_done(3, 0) && !progress.is_done(3, 1));
     }
 
     #[test]

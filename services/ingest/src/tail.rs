@@ -1,75 +1,160 @@
 //! Reads back, from the tail of `interactions`, what was already written (I1, I2).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use metrics::counter;
 use runtime::Context;
-use runtime::kafka::{From, KafkaError, Positions, Reader};
-use schemas::{Interaction, Message, Topic, Topics};
+use runtime::kafka::{From, KafkaError, Positions, Reader, Record};
+use schemas::{Interaction, Topic, Topics};
 use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::judge::Judge;
+use crate::life::{Log, Marks, Written};
+use crate::metrics::{FOREIGN, LIVES};
 use crate::progress::Progress;
 
 /// Records per poll of the tail.
 const BATCH: usize = 10_000;
 
-/// Renews what is known of the partitions in `assigned`; false when asked to drain before it was whole.
+/// Renews what is known of `partitions`, which are new to us or lie in another log than before; where to read those in
+/// which a new life of `events` begins. `None` when asked to drain before it was whole.
 ///
 /// The tail is as long as the window of event ids. It may end with the records of an owner that does not know yet that
 /// it lost the partition, and such a zombie may go on writing behind it. Both are harmless: it judges the same events in
-/// the same order, and every consumer drops what is not beyond the source offset it applied last.
+/// the same order, and every consumer drops what is not beyond the source that it applied last.
 pub(crate) async fn restore(
     progress: &mut Progress,
-    assigned: &[i32],
+    partitions: &[i32],
+    judge: &Judge,
     config: &Config,
     ctx: &Context,
-) -> Result<bool, Error> {
-    if assigned.is_empty() {
-        return Ok(true);
+) -> Result<Option<Positions>, Error> {
+    if partitions.is_empty() {
+        return Ok(Some(Positions::new()));
     }
     let pulse = ctx.pulse("taking over partitions");
     let _busy = pulse.long_work("reading back what was written");
     let topics = Topics::new(&config.kafka.topic_prefix);
     let [events, interactions] = [Topic::Events, Topic::Interactions].map(|topic| topics.name(topic));
     let span = span(config, &interactions, ctx).await?;
-    let starts = span.starts(assigned, config.ingest.window);
-    let at = || Reader::open(&config.kafka, &interactions, From::At(starts.clone()), ctx);
-    let mut tail = ctx.retry("kafka", at).await?;
-
-    for partition in assigned {
+    let starts = span.starts(partitions, config.ingest.window);
+    for partition in partitions {
         progress.begin(*partition);
     }
-    let ends = span.ends_of(assigned);
-    let mut unreadable = 0_u64;
-    while !tail.is_at(&ends) {
-        let Some(batch) = tail.next_batch(BATCH, Duration::from_millis(100)).await? else { return Ok(false) };
-        for record in batch.records.into_iter().filter(|record| assigned.contains(&record.partition)) {
-            match record.value.map(Interaction::decode) {
-                Some(Ok(written)) => progress.remember(record.partition, &written),
-                Some(Err(_)) | None => unreadable += 1,
+    let mut written: BTreeMap<i32, Written> = BTreeMap::new();
+    let mut foreign = 0_u64;
+    let mut take = |record: Record| {
+        let place = schemas::Written { partition: record.partition, at: record.timestamp, by_broker: record.by_broker };
+        match Interaction::read(record.value.as_deref(), place) {
+            Ok((interaction, source)) => {
+                progress.remember(record.partition, &interaction);
+                written.entry(record.partition).or_default().note(&source, &interaction);
             }
+            Err(_) => foreign += 1,
         }
+    };
+    if !read(config, &interactions, &starts, &span.ends_of(partitions), ctx, &mut take).await? {
+        return Ok(None);
     }
-    if unreadable > 0 {
-        warn!(records = unreadable, topic = interactions, "skipped what is no interaction: somebody else writes here");
+    if foreign > 0 {
+        counter!(FOREIGN).increment(foreign);
+        warn!(records = foreign, topic = interactions, "skipped what ingest did not write: somebody else writes here");
     }
 
-    // A topic that was deleted and made again counts its offsets from 0, and its events would look old.
-    let ends = self::span(config, &events, ctx).await?.ends;
-    for &partition in assigned {
-        let written = progress.done_through(partition);
-        let end = ends.get(&partition).copied().unwrap_or(0);
-        if written >= end {
-            return Err(Error::Recreated { events, interactions, partition, written, end });
+    let span = self::span(config, &events, ctx).await?;
+    let Some(there) = events_behind(&written, partitions, &span, judge, config, ctx).await? else { return Ok(None) };
+    let (none, nothing) = (Marks::new(), Written::default());
+    let mut begun = Positions::new();
+    for partition in partitions {
+        let (written, there) = (written.get(partition).unwrap_or(&nothing), there.get(partition).unwrap_or(&none));
+        let log = span.log(*partition);
+        let course = written.course(&log, there, ctx.now());
+        progress.go_on(*partition, course.incarnation, course.through);
+        if let Some(from) = course.from {
+            counter!(LIVES).increment(1);
+            warn!(
+                topic = events,
+                partition,
+                from,
+                end = log.high,
+                incarnation = course.incarnation,
+                "a new life of the topic begins: it was deleted and made again, lost records, or is read by this release \
+                 for the first time"
+            );
+            begun.insert(*partition, from);
         }
     }
-    info!(partitions = ?assigned, event_ids = progress.window_len(), "took over partitions");
+    info!(?partitions, event_ids = progress.window_len(), "took over partitions");
+    Ok(Some(begun))
+}
+
+/// The events that now lie where `interactions` says it came from: of each partition the last, and all of them if that
+/// differs. `None` when asked to drain before.
+async fn events_behind(
+    written: &BTreeMap<i32, Written>,
+    partitions: &[i32],
+    span: &Span,
+    judge: &Judge,
+    config: &Config,
+    ctx: &Context,
+) -> Result<Option<BTreeMap<i32, Marks>>, Error> {
+    let events = Topics::new(&config.kafka.topic_prefix).name(Topic::Events);
+    let mut there: BTreeMap<i32, Marks> = BTreeMap::new();
+    let mut open = partitions.to_vec();
+    for all in [false, true] {
+        let to_check =
+            |partition: &i32| Some((*partition, written.get(partition)?.to_check(&span.log(*partition), all)?));
+        let ranges: BTreeMap<i32, (i64, i64)> = open.iter().filter_map(to_check).collect();
+        if ranges.is_empty() {
+            break;
+        }
+        // The other partitions are not read.
+        let mut starts = span.ends.clone();
+        starts.extend(ranges.iter().map(|(partition, (from, _))| (*partition, *from)));
+        let ends = ranges.iter().map(|(partition, (_, to))| (*partition, *to)).collect();
+        there.retain(|partition, _| !ranges.contains_key(partition));
+        let mut take = |record: Record| {
+            let wanted = ranges.get(&record.partition).is_some_and(|(_, to)| record.offset < *to);
+            if let Some(mark) = judge.mark(&record, ctx.now()).filter(|_| wanted) {
+                there.entry(record.partition).or_default().insert(record.offset, mark);
+            }
+        };
+        if !read(config, &events, &starts, &ends, ctx, &mut take).await? {
+            return Ok(None);
+        }
+        let differs = |partition: &i32| {
+            let found = there.get(partition);
+            found.is_some_and(|there| written.get(partition).is_some_and(|w| w.differs(&span.log(*partition), there)))
+        };
+        open = ranges.into_keys().filter(differs).collect();
+    }
+    Ok(Some(there))
+}
+
+/// Hands every record of the partitions in `ends` from `starts` up to there to `take`; false when asked to drain before.
+async fn read(
+    config: &Config,
+    topic: &str,
+    starts: &Positions,
+    ends: &Positions,
+    ctx: &Context,
+    take: &mut (dyn FnMut(Record) + Send),
+) -> Result<bool, KafkaError> {
+    let mut reader = ctx.retry("kafka", || Reader::open(&config.kafka, topic, From::At(starts.clone()), ctx)).await?;
+    while !reader.is_at(ends) {
+        let Some(batch) = reader.next_batch(BATCH, Duration::from_millis(100)).await? else { return Ok(false) };
+        batch.records.into_iter().filter(|record| ends.contains_key(&record.partition)).for_each(&mut *take);
+    }
     Ok(true)
 }
 
 /// Which offsets a topic holds: from the beginnings up to, but without, the ends.
 struct Span {
+    /// Which life of the topic; 0 where the broker does not say.
+    life: u32,
     beginnings: Positions,
     ends: Positions,
 }
@@ -77,7 +162,7 @@ struct Span {
 async fn span(config: &Config, topic: &str, ctx: &Context) -> Result<Span, KafkaError> {
     let ask = || async {
         let reader = Reader::open(&config.kafka, topic, From::End, ctx).await?;
-        Ok(Span { beginnings: reader.beginning().await?, ends: reader.end().await? })
+        Ok(Span { life: reader.life(), beginnings: reader.beginning().await?, ends: reader.end().await? })
     };
     ctx.retry("kafka", ask).await
 }
@@ -94,6 +179,11 @@ impl Span {
         self.ends.iter().map(start).collect()
     }
 
+    fn log(&self, partition: i32) -> Log {
+        let of = |positions: &Positions| positions.get(&partition).copied().unwrap_or(0);
+        Log { life: self.life, low: of(&self.beginnings), high: of(&self.ends) }
+    }
+
     fn ends_of(&self, assigned: &[i32]) -> Positions {
         let ours = self.ends.iter().filter(|(partition, _)| assigned.contains(partition));
         ours.map(|(partition, end)| (*partition, *end)).collect()
@@ -107,6 +197,7 @@ mod tests {
     #[test]
     fn the_tail_is_as_long_as_the_window_and_other_partitions_are_not_read() {
         let span = Span {
+            life: 0,
             beginnings: Positions::from([(0, 0), (1, 0), (2, 0), (3, 45)]),
             ends: Positions::from([(0, 1000), (1, 1000), (2, 5), (3, 50)]),
         };
@@ -116,7 +207,7 @@ mod tests {
 
     #[test]
     fn without_a_window_the_last_record_still_tells_how_far_it_was_written() {
-        let span = Span { beginnings: Positions::from([(0, 0)]), ends: Positions::from([(0, 1000)]) };
+        let span = Span { life: 0, beginnings: Positions::from([(0, 0)]), ends: Positions::from([(0, 1000)]) };
         assert_eq!(span.starts(&[0], 0), Positions::from([(0, 999)]));
     }
 }

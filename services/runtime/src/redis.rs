@@ -119,6 +119,23 @@ impl Redis {
         Ok(values)
     }
 
+    /// The first `most` bytes of the values under `keys`, in their order; empty where there is none. Nobody's value, however
+    /// long, takes more memory here.
+    ///
+    /// # Errors
+    /// Redis is away or refuses.
+    pub async fn heads(&self, keys: &[String], most: usize) -> Result<Vec<Answer<Vec<u8>>>, RedisError> {
+        let mut values = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(PIPELINE) {
+            let mut pipeline = Pipeline::with_capacity(keys.len());
+            for key in keys {
+                pipeline.cmd("GETRANGE").arg(key).arg(0).arg(most.saturating_sub(1));
+            }
+            values.extend(self.link.pipeline(&mut pipeline).await?);
+        }
+        Ok(values)
+    }
+
     /// Writes `(key, value, time to live)`; a time to live of zero means for ever. What became of each.
     ///
     /// # Errors

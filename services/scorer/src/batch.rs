@@ -14,6 +14,8 @@ pub(crate) struct Positioned {
     pub(crate) interaction: Interaction,
     /// Its event's position on `events`: the identity by which it is applied once.
     pub(crate) source: Source,
+    /// Its own partition of `interactions`.
+    pub(crate) partition: i32,
     /// Its own offset on `interactions`: what a version is trained through.
     pub(crate) offset: i64,
 }
@@ -32,7 +34,7 @@ pub(crate) fn sort(records: &[Record]) -> Sorted {
     let mut sorted = Sorted::default();
     let mut places: HashMap<Arc<str>, usize> = HashMap::new();
     for record in records {
-        let written = Written { at: record.timestamp, by_broker: record.by_broker };
+        let written = Written { partition: record.partition, at: record.timestamp, by_broker: record.by_broker };
         let Ok((interaction, source)) = Interaction::read(record.value.as_deref(), written) else {
             sorted.unreadable += 1;
             continue;
@@ -45,7 +47,12 @@ pub(crate) fn sort(records: &[Record]) -> Sorted {
                 *vacant.insert(sorted.users.len() - 1)
             }
         };
-        sorted.users[place].1.push(Positioned { interaction, source, offset: record.offset });
+        sorted.users[place].1.push(Positioned {
+            interaction,
+            source,
+            partition: record.partition,
+            offset: record.offset,
+        });
     }
     sorted
 }

@@ -108,7 +108,7 @@ pub(crate) async fn follow(
     news: News,
     ctx: Context,
 ) -> Result<(), Error> {
-    let end = reader.end().await?;
+    let Some(end) = reader.wait_for_end().await? else { return Ok(()) };
     let (mut writer, mut records) = (Writer::new(Arc::clone(&shared)), Records::default());
     let mut loaded = Some(news.loaded);
     while let Some(batch) = reader.next_batch(BATCH, Duration::from_millis(200)).await? {

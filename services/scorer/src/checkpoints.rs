@@ -67,7 +67,7 @@ pub(crate) async fn follow(
     let mut in_the_middle = behind.is_some();
     let assembler = behind.map_or_else(Assembler::default, Assembler::behind);
     let mut follower = Follower::new(Arc::clone(&slot), assembler, ctx.clone());
-    let mut end = reader.end().await?;
+    let Some(mut end) = reader.wait_for_end().await? else { return Ok(()) };
     let mut loaded = Some(loaded);
     while let Some(batch) = reader.next_batch(BATCH, Duration::from_millis(200)).await? {
         for record in batch.records {
@@ -78,7 +78,8 @@ pub(crate) async fn follow(
                 warn!(topic, "nothing is usable from the newest snapshots on; reading from the beginning");
                 reader = Reader::open(&kafka, &topic, From::Beginning, &ctx).await?;
                 follow(&reader);
-                end = reader.end().await?;
+                let Some(again) = reader.wait_for_end().await? else { return Ok(()) };
+                end = again;
                 follower = Follower::new(Arc::clone(&slot), Assembler::default(), ctx.clone());
                 continue;
             }

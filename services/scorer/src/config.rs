@@ -8,6 +8,8 @@ use runtime::config::{Frame, Kafka, Redis};
 use schemas::slate::Encoding;
 use serde::Deserialize;
 
+use crate::profile::MOST_BYTES;
+
 /// Everything the scorer can be told.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
@@ -110,7 +112,7 @@ impl Validate for Config {
             ),
             (s.users < s.max_batch, "scorer.users: at least scorer.max_batch"),
             // An empty slate and a history of one interaction with the longest ids take about 1 kB.
-            (s.max_user_bytes < 2_048, "scorer.max_user_bytes: at least 2048"),
+            (!(2_048..=MOST_BYTES).contains(&s.max_user_bytes), "scorer.max_user_bytes: between 2048 and 262144"),
             (s.renew_per_second == 0, "scorer.renew_per_second: at least 1, or delisted items stay in slates"),
             (s.sweep_per_second == 0, "scorer.sweep_per_second: at least 1, or delisted items stay in slates"),
             (s.recs_ttl < minute, "scorer.recs_ttl: at least 60s"),

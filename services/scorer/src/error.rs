@@ -21,6 +21,13 @@ pub enum Error {
     Stopped(&'static str),
 }
 
+impl Error {
+    /// Whether a server was away when the service had to end.
+    pub(crate) fn is_absence(&self) -> bool {
+        matches!(self, Self::Redis(_) | Self::Kafka(KafkaError::Draining { .. }))
+    }
+}
+
 impl Outage for Error {
     fn is_outage(&self) -> bool {
         match self {

@@ -16,8 +16,10 @@ mod fit;
 mod foreign;
 mod known;
 mod lists;
+mod marks;
 pub mod metrics;
 mod profile;
+mod progress;
 mod renewals;
 mod script;
 mod share;
@@ -29,12 +31,12 @@ mod users;
 mod worker;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use model::Model;
 use runtime::Context;
-use runtime::kafka::{Consumer, Expected, From, Positions, Reader, Watch, admin};
+use runtime::kafka::{Batch, Consumer, Expected, From, Reader, Watch, admin};
 use runtime::redis::Redis;
 use schemas::{Keys, Topic, Topics};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -47,8 +49,10 @@ pub use error::Error;
 use foreign::Foreign;
 use known::Known;
 use lists::Lists;
+use marks::Marks;
+use progress::Progress;
 use share::Share;
-use slates::Slates;
+use slates::{Slates, Step};
 use slot::Slot;
 use sweep::Sweep;
 
@@ -121,7 +125,7 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
     let lists = Lists::new(Arc::clone(&sources), settings.clone(), redis.clone(), keys.clone(), ctx.clone());
     ctx.spawn("lists", lists.run());
 
-    let mut input = Consumer::subscribe(&kafka, &settings.group, &interactions, &ctx).await?;
+    let input = Consumer::subscribe(&kafka, &settings.group, &interactions, &ctx).await?;
     let (wanted, (sender, mut found)) = (Arc::new(Notify::new()), mpsc::channel(FOUND));
     let sweep = Sweep {
         sources: Arc::clone(&sources),
@@ -133,8 +137,11 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
         ctx: ctx.clone(),
     };
     ctx.spawn("sweep", sweep.run());
+    let (named, ttl) = ((keys.clone(), settings.group.clone()), settings.user_ttl);
+    let marks = Marks::new(redis.clone(), named, ttl, Arc::clone(&sources), ctx.clone());
+    let mut progress = Progress::new(input, marks);
     let mut slates = Slates::new(Arc::clone(&sources), settings.clone(), redis, keys, events, ctx.clone());
-    let stream = Arc::clone(input.stream());
+    let stream = Arc::clone(progress.input.stream());
     watch.follow(
         &stream,
         Expected {
@@ -146,19 +153,17 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
     let age = age::watch(Arc::clone(&sources.slot), Arc::clone(&stream), settings.max_model_age, ctx.clone());
     ctx.spawn("version-age", age);
     let latency = ctx.latency(metrics::BATCH);
-    let (mut acknowledged, mut committed) = (Positions::new(), Instant::now());
 
-    while let Some(batch) = input.next_batch(settings.max_batch, settings.linger).await? {
+    while let Some(batch) = progress.next_batch(&settings).await? {
         let started = Instant::now();
         let grown = stream.partitions() != partitions;
         if grown || !(batch.assigned.is_empty() && batch.revoked.is_empty()) {
             partitions = stream.partitions();
             slates.forget(&batch.revoked);
-            acknowledged.retain(|partition, _| !batch.revoked.contains(partition));
-            sources.share.store(Arc::new(Share::new(partitions, input.partitions())));
+            sources.share.store(Arc::new(Share::new(partitions, progress.input.partitions())));
             // What became ours was written by nobody since its owner left, and what it shows may be delisted.
             lock(&sources.known).forget_writings();
-            info!(partitions = ?input.partitions(), "sharing the load anew");
+            info!(partitions = ?progress.input.partitions(), "sharing the load anew");
             wanted.notify_one();
         }
         while let Ok(keys) = delistings.try_recv() {
@@ -170,23 +175,48 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
         {
             slates.found(users);
         }
-        match slates.step(&batch.records).await {
-            Err(Error::Redis(error)) if ctx.draining() => {
-                warn!(%error, "ended without Redis; the last interactions stay uncommitted and are applied after the restart");
-                break;
+        let worked = !batch.records.is_empty();
+        match turn(&mut progress, &mut slates, batch, settings.commit_every).await {
+            Err(error) if ctx.draining() && error.is_absence() => {
+                warn!(%error, "ended while a server was away; the last interactions stay uncommitted and are applied after the restart");
+                return Ok(());
             }
             outcome => outcome?,
         }
-        acknowledged.extend(batch.end());
-        if committed.elapsed() >= settings.commit_every && !acknowledged.is_empty() {
-            input.commit(&std::mem::take(&mut acknowledged)).await?;
-            committed = Instant::now();
-        }
-        if !batch.records.is_empty() {
+        if worked {
             latency.record(started.elapsed());
         }
     }
-    input.commit(&acknowledged).await?;
+    match progress.tell_now().await {
+        Err(Error::Redis(error)) => {
+            warn!(%error, "ended without Redis; what was not committed is recognised after the restart");
+        }
+        told => {
+            told?;
+        }
+    }
+    Ok(())
+}
+
+/// One micro-batch, from the log to Redis and back to the group.
+async fn turn(
+    progress: &mut Progress,
+    slates: &mut Slates,
+    mut batch: Batch,
+    commit_every: Duration,
+) -> Result<(), Error> {
+    progress.rebalance(&mut batch).await?;
+    let known = match slates.step(&batch.records, &mut progress.marks).await? {
+        Step::Done => {
+            progress.acknowledge(batch.end());
+            progress.tell(commit_every).await?
+        }
+        Step::Again => false,
+    };
+    if !known {
+        slates.clear(); // what we hold is of a Redis that is no more
+        progress.go_back().await?;
+    }
     Ok(())
 }
 

@@ -6,15 +6,19 @@ use metrics::{counter, describe_counter, describe_gauge};
 pub const INTERACTIONS: &str = "scorer_interactions_total";
 /// Interactions dropped because they had been applied already (I2).
 pub const DUPLICATES_DROPPED: &str = "scorer_duplicates_dropped_total";
-/// Interactions kept out by a profile that was written through other topics; dropped, and counted there as well.
-pub const FOREIGN_PROFILES: &str = "scorer_foreign_profiles_total";
+/// Users whose events came through one more partition, beside those that they came through before.
+pub const SPLIT_USERS: &str = "scorer_split_users_total";
+/// Times that partitions were read again, because Redis had forgotten what was applied or somebody else had written it.
+pub const WENT_BACK: &str = "scorer_went_back_total";
 /// Keys in Redis that held what is not ours, each time they were passed over.
 pub const FOREIGN: &str = "scorer_foreign_keys_total";
 /// Records of `interactions`, `items` or `user:{user}` that do not decode, by `from`.
 pub const UNREADABLE: &str = "scorer_unreadable_total";
+/// Interactions that were deleted before they were read, or before they could be read again for Redis had forgotten them.
+pub const MISSED: &str = "scorer_missed_total";
 /// Slates written.
 pub const SLATES: &str = "scorer_slates_total";
-/// Slates that Redis refused because a newer one was there: another instance owns the partition now.
+/// Slates that Redis refused because another instance had written the user since; those users are read again.
 pub const SLATES_REFUSED: &str = "scorer_slates_refused_total";
 /// Slates or profiles cut to `max_user_bytes`.
 pub const SLATES_TRIMMED: &str = "scorer_slates_trimmed_total";
@@ -70,12 +74,14 @@ pub(crate) fn describe() {
     for (name, help) in [
         (INTERACTIONS, "Interactions applied."),
         (DUPLICATES_DROPPED, "Interactions dropped because they had been applied already."),
-        (FOREIGN_PROFILES, "Interactions kept out by a profile that was written through other topics."),
+        (SPLIT_USERS, "Users whose events came through one more partition than before."),
+        (WENT_BACK, "Times that partitions were read again, because Redis had forgotten what was applied."),
+        (MISSED, "Interactions that were deleted before they were read, or read again."),
         (FOREIGN, "Keys in Redis that held what is not ours, each time they were passed over."),
         (UNREADABLE, "Records that do not decode, by where they are from."),
         (SWEPT, "Profiles in Redis looked at for slates that show what is delisted."),
         (SLATES, "Slates written."),
-        (SLATES_REFUSED, "Slates that Redis refused because a newer one was there."),
+        (SLATES_REFUSED, "Slates that Redis refused because another instance had written the user since."),
         (SLATES_TRIMMED, "Slates or profiles cut to max_user_bytes."),
         (SLATES_RENEWED, "Slates made anew without an interaction."),
         (LISTS, "Lists written, by list."),
@@ -90,7 +96,7 @@ pub(crate) fn describe() {
         counter!(name).increment(0);
     }
     counter!(UNREADABLE, "from" => "items").increment(0);
-    for name in [VERSIONS_SWAPPED, REFILLS, FOREIGN, FOREIGN_PROFILES, UNUSABLE_SCORES] {
+    for name in [VERSIONS_SWAPPED, REFILLS, FOREIGN, SPLIT_USERS, WENT_BACK, MISSED, UNUSABLE_SCORES] {
         counter!(name).increment(0);
     }
     for reason in REFUSALS {

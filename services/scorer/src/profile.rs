@@ -1,22 +1,58 @@
 //! What one interaction does to a user's profile, and how the model sees it. Pure.
 
 use model::Seen;
-use schemas::{Interaction, Kind, Profile, Source, StoredProfile, key_of, proto};
+use schemas::interaction::LATEST_TS;
+use schemas::profile::ProfileError;
+use schemas::{Interaction, Kind, MAX_ID_BYTES, Profile, Source, StoredProfile, key_of, proto};
 
 /// A user of whom nothing is known.
 pub(crate) fn unknown() -> StoredProfile {
     StoredProfile { source: Source { partition: -1, offset: -1, ..Source::default() }, profile: Profile::default() }
 }
 
+/// A longer value is no profile: whoever put it there would have the memory of each scorer that reads it.
+pub(crate) const MOST_BYTES: usize = 256 << 10;
+
+/// Reads the value of a user's key, of which `MOST_BYTES` and one more are enough. Anybody may have written it: what it
+/// holds beyond what we write is left out.
+pub(crate) fn read(value: &[u8], history: usize) -> Result<StoredProfile, ProfileError> {
+    if value.len() > MOST_BYTES {
+        return Err(ProfileError::Long);
+    }
+    let mut stored = StoredProfile::decode(value)?;
+    let is_id = |id: &str| !id.is_empty() && id.len() <= MAX_ID_BYTES;
+    let is_time = |ts: &i64| (0..=LATEST_TS).contains(ts);
+    let Profile { recent, counts, first_ts, last_ts, slate, elsewhere } = &mut stored.profile;
+    recent.retain(|seen| is_id(&seen.item_id) && is_time(&seen.ts));
+    recent.drain(..recent.len().saturating_sub(history));
+    slate.retain(|id| is_id(id));
+    counts.truncate(KINDS);
+    elsewhere.truncate(ELSEWHERE);
+    for ts in [first_ts, last_ts] {
+        *ts = (*ts).clamp(0, LATEST_TS);
+    }
+    recent.shrink_to_fit();
+    slate.shrink_to_fit();
+    Ok(stored)
+}
+
+/// Numbers of kinds.
+const KINDS: usize = Kind::Undislike as usize + 1;
+
+/// Partitions, besides that of the event applied last, whose place a profile keeps. A user has one, unless two applications
+/// key events by different partitioners, or partitions were added. Beyond it the one longest not met goes: were its
+/// records read again, they would count again.
+const ELSEWHERE: usize = 31;
+
 /// What became of an interaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// It is in the profile now.
     Applied,
+    /// It is in the profile now, and the first that came through its partition, while others came through another.
+    Split,
     /// It was in the profile before (I2).
     Repeat,
-    /// The profile claims to hold it, but is older than it: it was written through other topics than these.
-    Foreign,
 }
 
 /// Applies an interaction.
@@ -24,11 +60,7 @@ pub(crate) enum Outcome {
 /// An impression is only counted: the trainer's histories hold none either. A dislike is remembered, and
 /// keeps the item out of the user's slates for as long as it is.
 pub(crate) fn apply(stored: &mut StoredProfile, interaction: &Interaction, source: Source, history: usize) -> Outcome {
-    if source.partition == stored.source.partition && source.offset <= stored.source.offset {
-        // What was applied is never newer than the newest applied.
-        return if interaction.ts <= stored.profile.last_ts { Outcome::Repeat } else { Outcome::Foreign };
-    }
-    stored.source = source;
+    let Some(outcome) = move_on(stored, source) else { return Outcome::Repeat };
     let profile = &mut stored.profile;
     count(&mut profile.counts, interaction.kind());
     if profile.first_ts == 0 {
@@ -40,7 +72,39 @@ pub(crate) fn apply(stored: &mut StoredProfile, interaction: &Interaction, sourc
         let seen = proto::Seen { item_id, kind: interaction.kind, ts: interaction.effective_ts() };
         remember(&mut profile.recent, seen, history);
     }
-    Outcome::Applied
+    outcome
+}
+
+/// Moves a profile's place in the partition of `source` on to it; `None` where it is there or beyond it already. Each
+/// partition of each source topic counts on its own.
+fn move_on(stored: &mut StoredProfile, source: Source) -> Option<Outcome> {
+    let same = |other: &Source| (other.topic, other.partition) == (source.topic, source.partition);
+    let elsewhere = &mut stored.profile.elsewhere;
+    let mut outcome = Outcome::Applied;
+    if same(&stored.source) {
+        if source.position() <= stored.source.position() {
+            return None;
+        }
+    } else {
+        match elsewhere.iter().position(same) {
+            Some(place) if source.position() <= elsewhere[place].position() => return None,
+            Some(place) => {
+                elsewhere.remove(place);
+            }
+            None => {
+                let mut others = elsewhere.iter().chain(Some(&stored.source)).filter(|other| other.partition >= 0);
+                if others.any(|other| other.topic == source.topic) {
+                    outcome = Outcome::Split;
+                }
+            }
+        }
+        if stored.source.partition >= 0 {
+            elsewhere.insert(0, stored.source);
+            elsewhere.truncate(ELSEWHERE);
+        }
+    }
+    stored.source = source;
+    Some(outcome)
 }
 
 /// Puts an interaction into its place by event time, as the trainer's histories do (`model::remember`): of equal times, the
@@ -56,7 +120,7 @@ fn count(counts: &mut Vec<u64>, kind: Kind) {
     if counts.len() <= number {
         counts.resize(number + 1, 0);
     }
-    counts[number] += 1;
+    counts[number] = counts[number].saturating_add(1);
 }
 
 /// Whether one event is all that is known of the user.
@@ -90,8 +154,8 @@ mod tests {
         for (item, partition, offset) in [("a", 0, 0), ("a", 0, 0), ("b", 0, 5), ("c", 0, 4), ("d", 1, 3)] {
             outcomes.push(apply(&mut stored, &view(item, 7), at(partition, offset), 16));
         }
-        use Outcome::{Applied, Repeat};
-        assert_eq!(outcomes, [Applied, Repeat, Applied, Repeat, Applied], "each partition counts on its own");
+        use Outcome::{Applied, Repeat, Split};
+        assert_eq!(outcomes, [Applied, Repeat, Applied, Repeat, Split], "each partition counts on its own");
         assert_eq!(stored.profile.recent.len(), 3);
         assert_eq!(stored.profile.counts[Kind::View as usize], 3);
     }
@@ -114,6 +178,28 @@ mod tests {
     }
 
     #[test]
+    fn what_anybody_put_under_a_users_key_takes_no_more_memory_and_time_than_a_profile() {
+        let seen = |id: &str, ts| proto::Seen { item_id: id.into(), kind: Kind::View.into(), ts };
+        let mut forged = unknown();
+        forged.source = at(0, 5);
+        forged.profile = Profile {
+            recent: vec![proto::Seen::default(); 10_000],
+            counts: vec![u64::MAX; 1_000],
+            first_ts: i64::MIN,
+            last_ts: i64::MAX,
+            slate: vec![String::new(); 10_000],
+            elsewhere: vec![at(1, 7); 1_000],
+        };
+        forged.profile.recent.extend([seen("a", i64::MAX), seen("b", 7), seen(&"x".repeat(257), 8), seen("c", 9)]);
+        let Profile { recent, counts, first_ts, last_ts, slate, elsewhere } =
+            read(&forged.encode(), 16).expect("it is read").profile;
+        let ids: Vec<&str> = recent.iter().map(|seen| seen.item_id.as_str()).collect();
+        assert_eq!((ids, slate.len(), recent.capacity()), (vec!["b", "c"], 0, 2));
+        assert_eq!((counts.len(), elsewhere.len(), first_ts, last_ts), (KINDS, ELSEWHERE, 0, LATEST_TS));
+        assert!(read(&vec![0; MOST_BYTES + 1], 16).is_err());
+    }
+
+    #[test]
     fn a_user_of_one_event_is_told_from_one_who_came_again() {
         let mut stored = unknown();
         apply(&mut stored, &view("a", 1), at(0, 0), 16);
@@ -123,11 +209,42 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_of_topics_that_were_recreated_is_recognised() {
+    fn what_came_through_another_partition_is_known_there_however_the_two_alternate() {
         let mut stored = unknown();
-        assert_eq!(apply(&mut stored, &view("a", 100), at(0, 900), 16), Outcome::Applied);
-        assert_eq!(apply(&mut stored, &view("b", 200), at(0, 3), 16), Outcome::Foreign);
-        assert_eq!((stored.profile.recent.len(), stored.source.offset), (1, 900), "and left alone");
+        for offset in 0..20 {
+            for partition in [0, 3] {
+                assert_ne!(apply(&mut stored, &view("a", offset), at(partition, offset), 64), Outcome::Repeat);
+            }
+        }
+        for offset in 0..20 {
+            for partition in [0, 3] {
+                assert_eq!(apply(&mut stored, &view("a", 99), at(partition, offset), 64), Outcome::Repeat);
+            }
+        }
+        assert_eq!(stored.profile.recent.len(), 40);
+        let partitions: Vec<i32> = stored.sources().map(|source| source.partition).collect();
+        assert_eq!(partitions, [3, 0], "the last first");
+    }
+
+    #[test]
+    fn at_the_bound_of_partitions_the_one_longest_not_met_goes() {
+        let mut stored = unknown();
+        for partition in 0..100 {
+            apply(&mut stored, &view("a", 1), at(partition, 7), 4);
+        }
+        assert_eq!(stored.sources().count(), 1 + ELSEWHERE);
+        assert_eq!(apply(&mut stored, &view("a", 1), at(99 - 31, 7), 4), Outcome::Repeat);
+        assert_ne!(apply(&mut stored, &view("a", 1), at(99 - 32, 7), 4), Outcome::Repeat);
+    }
+
+    #[test]
+    fn topics_that_were_made_again_go_on_where_their_life_says_and_a_clock_that_was_ahead_harms_nobody() {
+        let mut stored = unknown();
+        let life = |incarnation, offset| Source { incarnation, ..at(0, offset) };
+        assert_eq!(apply(&mut stored, &view("a", 600_000), life(7, 900), 16), Outcome::Applied, "ten minutes ahead");
+        assert_eq!(apply(&mut stored, &view("b", 100), life(8, 3), 16), Outcome::Applied, "a later life");
+        assert_eq!(apply(&mut stored, &view("a", 600_001), life(7, 901), 16), Outcome::Repeat, "an earlier one");
+        assert_eq!((stored.profile.recent.len(), stored.source), (2, life(8, 3)));
     }
 
     #[test]

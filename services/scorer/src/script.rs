@@ -1,17 +1,19 @@
-//! The one write of a user's slate and profile: both or neither, and never over a newer one.
+//! The one write of a user's slate and profile: both or neither, and never over what somebody else has written since. Marks
+//! ([`crate::marks`]) are written by the same script.
 
 use std::time::Duration;
 
 use runtime::redis::Script;
 use schemas::Keys;
+use schemas::mark::MARK_BYTES;
+use schemas::profile::HEADER_BYTES;
 
 use crate::fit::Fitted;
 
-/// Both keys have the hash tag `{user}`, so a cluster keeps them on one node.
+/// Both keys have the hash tag `{user}`, so a cluster keeps them on one node. A mark is one key.
 ///
-/// A stored profile's header is its source: partition (u32) and offset (u64, in halves: a number of Lua is exact to 53
-/// bits only), big-endian. Of the same partition, the higher offset has seen everything that the lower one has. Equal
-/// offsets are the same write again, or a slate made anew.
+/// The first bytes of a value tell it from every other (`schemas::profile`, `schemas::mark`). What lies there must be what
+/// was read, or nothing where nothing was; or the very value that is being written, for a call may run twice.
 const WRITE: &str = r"
 local function is_ours(key)
   local held = redis.call('TYPE', key).ok
@@ -20,20 +22,16 @@ end
 if not is_ours(KEYS[1]) then
   return redis.error_reply('WRONGTYPE a profile cannot be kept where somebody keeps something else')
 end
-local stored = redis.call('GETRANGE', KEYS[1], 0, 11)
-if #stored == 12 then
-  local partition, high, low = struct.unpack('>I4I4I4', stored)
-  local our_partition, our_high, our_low = struct.unpack('>I4I4I4', ARGV[1])
-  if partition == our_partition and (high > our_high or (high == our_high and low > our_low)) then
-    return 0
-  end
+local lies = redis.call('GETRANGE', KEYS[1], 0, ARGV[4] - 1)
+if lies ~= ARGV[1] and lies ~= string.sub(ARGV[2], 1, ARGV[4]) then
+  return 0
 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-if #ARGV[3] > 0 then
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+if KEYS[2] and #ARGV[5] > 0 then
   if not is_ours(KEYS[2]) then
     return 2
   end
-  redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[4])
+  redis.call('SET', KEYS[2], ARGV[5], 'PX', ARGV[6])
 end
 return 1
 ";
@@ -51,10 +49,23 @@ pub(crate) fn write() -> Script {
     Script::new(WRITE)
 }
 
-/// The call that writes what was fitted for `user`.
-pub(crate) fn call(keys: &Keys, user: &str, fitted: Fitted, user_ttl: Duration, recs_ttl: Duration) -> Call {
-    let ms = |ttl: Duration| ttl.as_millis().to_string().into_bytes();
-    (vec![keys.user(user), keys.recs(user)], vec![fitted.profile, ms(user_ttl), fitted.slate, ms(recs_ttl)])
+/// The call that writes what was fitted for `user`, over the profile with the header `read`; empty: over none.
+pub(crate) fn call(keys: &Keys, user: &str, read: &[u8], fitted: Fitted, ttl: (Duration, Duration)) -> Call {
+    let arguments = vec![read.to_vec(), fitted.profile, ms(ttl.0), decimal(HEADER_BYTES), fitted.slate, ms(ttl.1)];
+    (vec![keys.user(user), keys.recs(user)], arguments)
+}
+
+/// The call that writes a mark over the one that was `read`; empty: over none.
+pub(crate) fn mark(key: String, read: &[u8], value: Vec<u8>, ttl: Duration) -> Call {
+    (vec![key], vec![read.to_vec(), value, ms(ttl), decimal(MARK_BYTES)])
+}
+
+fn ms(ttl: Duration) -> Vec<u8> {
+    ttl.as_millis().to_string().into_bytes()
+}
+
+fn decimal(bytes: usize) -> Vec<u8> {
+    bytes.to_string().into_bytes()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! From a micro-batch of interactions to slates in Redis: one scoring for each user, one version for all.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,21 +9,25 @@ use model::{Seen, UserView};
 use runtime::kafka::Record;
 use runtime::redis::{Answer, Redis, Script};
 use runtime::{Context, Latency};
-use schemas::{Entry, Keys, Slate, Source, key_of};
+use schemas::{Entry, Keys, Slate, StoredProfile, key_of};
 use tracing::{debug, warn};
 
 use crate::batch::{self, Positioned};
 use crate::config::Scorer;
 use crate::error::Error;
-use crate::fit::fit;
+use crate::fit::{Fitted, fit};
+use crate::marks::{Marks, Renewal};
 use crate::profile::Outcome;
 use crate::renewals::Renewals;
-use crate::users::{User, Users};
+use crate::users::{Taken, User, Users};
 use crate::worker::Worker;
 use crate::{Sources, lock, metrics as names, profile, script};
 
 /// Users found in Redis wait in the sweep, not here, beyond so many in line.
 const FOUND: usize = 10_000;
+
+/// How often a batch is tried whose users others write at the same time; then all of it is read again.
+const ROUNDS: usize = 8;
 
 /// Besides the item of an interaction, so many chosen before it have another `similar` list: the strongest new pairs.
 const PAIRED: usize = 2;
@@ -43,21 +47,39 @@ pub(crate) struct Slates {
     worker: Worker,
     /// Whether a version is live that knows an item; until then slates show what is popular.
     serving: bool,
+    /// Whether it was said that users' events come through several partitions.
+    told_split: bool,
     freshness: Latency,
     ranking: Latency,
     ctx: Context,
 }
+
+/// What became of a micro-batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Redis has acknowledged everything (I3).
+    Done,
+    /// Redis has forgotten what it knew, or others write the same users without end: it is to be read again.
+    Again,
+}
+
+/// Users, each once, with what they did; nothing for a slate made anew without an interaction.
+type Acting = Vec<(Arc<str>, Vec<Positioned>)>;
 
 /// A user of a micro-batch, on the way from the log to Redis.
 #[derive(Debug)]
 struct Work {
     name: Arc<str>,
     user: User,
+    interactions: Vec<Positioned>,
     /// When the applied interactions had arrived; empty for a slate made anew without one.
     arrived: Vec<i64>,
+    /// Everything was applied once before Redis forgot it: a slate comes later, at the rate of those made anew.
+    past: bool,
+    split: bool,
 }
 
-/// Lists for a batch, and the one version that made them, by name.
+/// Lists for who gets one, in their order, and the one version that made them, by name.
 type Ranked = (String, Vec<Vec<Entry>>);
 
 impl Slates {
@@ -70,11 +92,12 @@ impl Slates {
         ctx: Context,
     ) -> Self {
         Self {
-            users: Users::new(settings.users, redis.clone(), keys.clone(), Arc::clone(&sources), ctx.clone()),
+            users: Users::new(&settings, redis.clone(), keys.clone(), Arc::clone(&sources), ctx.clone()),
             renewals: Renewals::new(settings.renew_per_second, Instant::now()),
             worker: Worker::start("scorer-ranking", &ctx),
             script: script::write(),
             serving: false,
+            told_split: false,
             freshness: ctx.latency(names::FRESHNESS),
             ranking: ctx.latency(names::RANKING),
             sources,
@@ -93,6 +116,11 @@ impl Slates {
         }
     }
 
+    /// Forgets everybody: Redis is not what it was.
+    pub(crate) fn clear(&mut self) {
+        self.users.clear();
+    }
+
     /// Whether users found in Redis may be put in line, too.
     pub(crate) fn has_room(&self) -> bool {
         self.renewals.len() < FOUND
@@ -108,74 +136,93 @@ impl Slates {
         self.renewals.extend(self.users.showing(keys));
     }
 
-    /// Applies a micro-batch; when it returns, Redis has acknowledged everything (I3).
+    /// Applies a micro-batch of partitions whose marks are known.
     ///
     /// # Errors
     /// Redis is away and the service drains, or a thread is gone: the batch stays uncommitted.
-    pub(crate) async fn step(&mut self, records: &[Record]) -> Result<(), Error> {
+    pub(crate) async fn step(&mut self, records: &[Record], marks: &mut Marks) -> Result<Step, Error> {
         if !self.serving && self.sources.slot.load().serves() {
             self.serving = true;
             self.renewals.extend(self.users.all()); // who acted before a version knew an item
         }
-        let works = self.hydrate(records).await?;
-        if works.is_empty() {
-            return Ok(());
+        let partitions: BTreeSet<i32> = records.iter().map(|record| record.partition).collect();
+        let mut acting = self.gather(records);
+        for _ in 0..ROUNDS {
+            let names: Vec<Arc<str>> = acting.iter().map(|(name, _)| Arc::clone(name)).collect();
+            let taken = self.users.take(&names, marks.keys(partitions.iter().copied())).await?;
+            // Who is nowhere is new only where Redis still knows what it was told.
+            if taken.unknown && !marks.are_known(partitions.iter().copied(), &taken.behind) {
+                return Ok(Step::Again);
+            }
+            let works = self.hydrate(acting, taken, marks);
+            if works.is_empty() {
+                return Ok(Step::Done);
+            }
+            let ranked = self.rank(&works).await?;
+            let renewals = marks.renew(partitions.iter().copied());
+            let (refused, answers) = self.write(works, ranked, &renewals).await?;
+            if !marks.renewed(renewals, &answers) {
+                return Ok(Step::Again);
+            }
+            if refused.is_empty() {
+                return Ok(Step::Done);
+            }
+            acting = refused;
         }
-        let ranked = self.rank(&works).await?;
-        self.write(works, ranked).await
+        Ok(Step::Again)
     }
 
-    /// Reads the users, applies their interactions, and leaves out who needs no new slate.
-    async fn hydrate(&mut self, records: &[Record]) -> Result<Vec<Work>, Error> {
+    /// Who acted, and whose slate is to be made anew.
+    fn gather(&mut self, records: &[Record]) -> Acting {
         let sorted = batch::sort(records);
-        let (mut names, mut interactions): (Vec<Arc<str>>, Vec<Vec<Positioned>>) = sorted.users.into_iter().unzip();
-        let acting: HashSet<Arc<str>> = names.iter().cloned().collect();
-        let renewed = self.renewals.take(self.settings.max_batch, Instant::now());
-        names.extend(renewed.into_iter().filter(|name| !acting.contains(name)));
-        interactions.resize_with(names.len(), Vec::new);
-        gauge!(names::RENEWALS).set(self.renewals.len() as f64);
         if sorted.unreadable > 0 {
             counter!(names::UNREADABLE, "from" => "interactions").increment(sorted.unreadable);
             warn!(records = sorted.unreadable, "skipped what is no interaction: somebody else writes to the topic");
         }
+        let mut acting = sorted.users;
+        let names: HashSet<Arc<str>> = acting.iter().map(|(name, _)| Arc::clone(name)).collect();
+        let renewed = self.renewals.take(self.settings.max_batch, Instant::now());
+        acting.extend(renewed.into_iter().filter(|name| !names.contains(name)).map(|name| (name, Vec::new())));
+        gauge!(names::RENEWALS).set(self.renewals.len() as f64);
+        acting
+    }
 
-        let users = self.users.take(&names).await?;
-        let mut works = Vec::with_capacity(names.len());
-        let (mut applied, mut dropped) = (0, 0);
-        for ((name, user), interactions) in names.into_iter().zip(users).zip(interactions) {
+    /// Applies the users' interactions, and leaves out who needs no new slate.
+    fn hydrate(&mut self, acting: Acting, taken: Taken, marks: &Marks) -> Vec<Work> {
+        let mut works = Vec::with_capacity(acting.len());
+        let mut dropped = 0;
+        for ((name, interactions), user) in acting.into_iter().zip(taken.users) {
             let Some(mut user) = user else { continue }; // the key is somebody else's
-            let arrived = self.apply(&name, &mut user, &interactions);
-            applied += arrived.len();
-            dropped += interactions.len() - arrived.len();
+            let (arrived, split) = self.apply(&mut user, &interactions);
             let renewed = interactions.is_empty();
             if renewed && !self.sources.share.load().holds(user.stored.source.partition) {
-                continue; // another's by now, or expired while it waited
+                continue; // another's by now, or gone while it waited
             }
             // A repeat may be of a time when there was nothing to show.
             let unserved = user.stored.profile.slate.is_empty();
             if renewed || unserved || !arrived.is_empty() {
-                works.push(Work { name, user, arrived });
+                let is_past = |it: &Positioned| marks.is_past(it.partition, it.offset);
+                // I7: nobody waits for a slate where the line is full.
+                let past = !renewed && interactions.iter().all(is_past) && self.renewals.len() < self.settings.users;
+                works.push(Work { name, user, interactions, arrived, past, split });
             } else {
+                dropped += interactions.len();
                 self.users.put(name, user);
             }
         }
-        counter!(names::INTERACTIONS).increment(applied as u64);
         counter!(names::DUPLICATES_DROPPED).increment(dropped as u64);
-        Ok(works)
+        works
     }
 
-    /// Applies what is new to a user (I2); returns when each of it had arrived.
-    fn apply(&self, name: &str, user: &mut User, interactions: &[Positioned]) -> Vec<i64> {
-        let mut arrived = Vec::with_capacity(interactions.len());
+    /// Applies what is new to a user (I2); when each of it had arrived, and whether it came through another partition.
+    fn apply(&self, user: &mut User, interactions: &[Positioned]) -> (Vec<i64>, bool) {
+        let (mut arrived, mut split) = (Vec::with_capacity(interactions.len()), false);
         let (live, catalog) = (self.sources.slot.load(), self.sources.catalog.load());
-        for Positioned { interaction, source, offset } in interactions {
+        for Positioned { interaction, source, partition, offset } in interactions {
             match profile::apply(&mut user.stored, interaction, *source, self.settings.history) {
                 Outcome::Applied => {}
+                Outcome::Split => split = true,
                 Outcome::Repeat => continue,
-                Outcome::Foreign => {
-                    self.found_foreign(name, user.stored.source);
-                    continue;
-                }
             }
             arrived.push(interaction.arrived_at);
             if interaction.kind().is_positive() {
@@ -187,21 +234,24 @@ impl Slates {
                 let chosen = newest_first.filter(|seen| seen.kind().is_positive()).take(1 + PAIRED);
                 // What must not be shown has no list, and takes no place of one that has.
                 for seen in chosen.filter(|seen| live.model.shows(&catalog, key_of(&seen.item_id))) {
-                    known.touch(&seen.item_id, source.partition, *offset);
+                    known.touch(&seen.item_id, *partition, *offset);
                 }
             }
         }
-        arrived
+        (arrived, split)
     }
 
-    /// I6: an interaction that a profile of other topics keeps out is not dropped in silence.
-    fn found_foreign(&self, user: &str, through: Source) {
-        counter!(names::FOREIGN_PROFILES).increment(1);
-        let (key, source) = (self.keys.user(user), Slate::source_of(&self.events, through.partition, through.offset));
-        debug!(key, source, "a profile from before the topics were recreated");
-        let advice = "Redis holds profiles that are ahead of the topics, which were deleted and made again: \
-                      delete the keys user:* or choose another redis.key_prefix, then restart the scorers";
-        self.ctx.set("profiles", Err(advice.to_owned()));
+    /// Two applications key events by different partitioners, or partitions were added: nothing is lost, but it is told.
+    fn found_split(&mut self, users: u64) {
+        counter!(names::SPLIT_USERS).increment(users);
+        if users > 0 && !std::mem::replace(&mut self.told_split, true) {
+            warn!(
+                users,
+                "events of one user come through several partitions: partitions were added, or applications key events by \
+                 different partitioners (librdkafka: partitioner=murmur2_random places a key as Java's clients do); each \
+                 event counts once, but not always in order"
+            );
+        }
     }
 
     /// Makes the lists, on the ranking thread, by one version and one edition of the catalog (I5).
@@ -213,7 +263,7 @@ impl Slates {
             let ts = seen.last().map_or(profile.last_ts, |seen| seen.ts);
             (key_of(&work.name), seen, ts)
         };
-        let views: Vec<(u64, Vec<Seen>, i64)> = works.iter().map(view).collect();
+        let views: Vec<(u64, Vec<Seen>, i64)> = works.iter().filter(|work| !work.past).map(view).collect();
         let (sources, k, ranking) = (Arc::clone(&self.sources), self.settings.slate_items, self.ranking.clone());
         let make = move || {
             let started = Instant::now();
@@ -232,27 +282,41 @@ impl Slates {
         self.worker.run(make).await
     }
 
-    async fn write(&mut self, mut works: Vec<Work>, (model, lists): Ranked) -> Result<(), Error> {
-        let now = self.ctx.now();
-        let mut calls = Vec::with_capacity(works.len());
+    /// Writes profiles and slates, and marks behind them: whom somebody else has written since they were read, and what
+    /// became of the marks.
+    async fn write(
+        &mut self,
+        mut works: Vec<Work>,
+        (model, lists): Ranked,
+        marks: &[Renewal],
+    ) -> Result<(Acting, Vec<Answer<i64>>), Error> {
+        let (now, mut lists) = (self.ctx.now(), lists.into_iter());
+        let mut calls = Vec::with_capacity(works.len() + marks.len());
         let (mut trimmed, mut slates) = (0, Vec::with_capacity(works.len()));
-        for (work, items) in works.iter_mut().zip(lists) {
+        for work in &mut works {
+            let items = if work.past { None } else { lists.next() };
             // An empty list takes the place of one whose items are all gone, not of nothing.
-            let worth = !items.is_empty() || !work.user.stored.profile.slate.is_empty();
-            let mut slate = worth.then(|| self.slate(&work.user, model.clone(), items, now));
-            let stored = &mut work.user.stored;
-            let fitted = fit(stored, slate.as_mut(), self.settings.encoding, self.settings.max_user_bytes);
+            let items = items.filter(|items| !items.is_empty() || !work.user.stored.profile.slate.is_empty());
+            let mut slate = items.map(|items| self.slate(&work.user, model.clone(), items, now));
+            let user = &mut work.user;
+            let fitted = fit(&mut user.stored, slate.as_mut(), self.settings.encoding, self.settings.max_user_bytes);
             trimmed += u64::from(fitted.trimmed);
             slates.push(slate.is_some());
-            let longest =
-                if profile::is_first(&work.user.stored.profile) { self.settings.first_ttl } else { Duration::MAX };
-            let (user_ttl, recs_ttl) = (self.settings.user_ttl.min(longest), self.settings.recs_ttl.min(longest));
-            calls.push(script::call(&self.keys, &work.name, fitted, user_ttl, recs_ttl));
+            let read = std::mem::replace(&mut user.lies, StoredProfile::header(&fitted.profile).into());
+            calls.push(self.call(&work.name, user, &read, fitted));
         }
-        let answers = self.ctx.retry("redis", || self.redis.eval_many(&self.script, calls.clone())).await?;
+        calls.extend(marks.iter().map(|renewal| renewal.call.clone()));
+        let mut answers = self.ctx.retry("redis", || self.redis.eval_many(&self.script, calls.clone())).await?;
         counter!(names::SLATES_TRIMMED).increment(trimmed);
-        self.settle(works, &answers, &slates);
-        Ok(())
+        let marks = answers.split_off(works.len().min(answers.len()));
+        Ok((self.settle(works, &answers, &slates), marks))
+    }
+
+    fn call(&self, name: &str, user: &User, read: &[u8], fitted: Fitted) -> script::Call {
+        let first = profile::is_first(&user.stored.profile);
+        let longest = if first { self.settings.first_ttl } else { Duration::MAX };
+        let ttl = (self.settings.user_ttl.min(longest), self.settings.recs_ttl.min(longest));
+        script::call(&self.keys, name, read, fitted, ttl)
     }
 
     fn slate(&self, user: &User, model: String, items: Vec<Entry>, now: i64) -> Slate {
@@ -267,37 +331,49 @@ impl Slates {
         }
     }
 
-    /// Redis has answered: what it took is readable from now on; whom it refused, another instance knows better.
-    fn settle(&mut self, works: Vec<Work>, answers: &[Answer<i64>], slates: &[bool]) {
+    /// Redis has answered: what it took is readable from now on. Who was written by somebody else since is returned, to be
+    /// read again: that instance may have applied the same, or what came through another partition.
+    fn settle(&mut self, works: Vec<Work>, answers: &[Answer<i64>], slates: &[bool]) -> Acting {
         let now = self.ctx.now();
-        let (mut written, mut renewed, mut refused) = (0, 0, 0);
+        let (mut written, mut renewed, mut applied, mut dropped, mut split) = (0, 0, 0, 0, 0);
+        let (mut refused, mut later) = (Acting::new(), Vec::new());
         for ((work, answer), slate) in works.into_iter().zip(answers).zip(slates) {
             let taken = match answer {
+                Ok(script::REFUSED) => {
+                    debug!(user = &*work.name, "another instance has written this user since it was read");
+                    refused.push((work.name, work.interactions));
+                    continue; // forgotten: read again
+                }
                 Ok(taken) => *taken,
                 Err(wrong) => {
                     self.sources.foreign.found(self.keys.user(&work.name), wrong);
                     continue;
                 }
             };
-            if taken == script::REFUSED {
-                refused += 1;
-                debug!(user = &*work.name, "Redis has a newer slate; another instance owns the partition now");
-                continue; // forgotten: read again when seen again
-            }
+            applied += work.arrived.len();
+            dropped += work.interactions.len() - work.arrived.len();
+            split += u64::from(work.split);
             if taken == script::WITHOUT_SLATE {
                 self.sources.foreign.found(self.keys.recs(&work.name), "it holds no string");
             } else if *slate {
                 written += 1;
                 renewed += u64::from(work.arrived.is_empty());
                 for arrived_at in &work.arrived {
-                    let age = u64::try_from(now - arrived_at).unwrap_or(0); // clocks of two machines may differ
+                    let age = u64::try_from(now.saturating_sub(*arrived_at)).unwrap_or(0); // clocks of two machines may differ
                     self.freshness.record(Duration::from_millis(age));
                 }
+            } else if work.past {
+                later.push(Arc::clone(&work.name));
             }
-            self.users.put(work.name, User::new(work.user.stored));
+            self.users.put(work.name, work.user.shown_anew());
         }
+        self.renewals.extend(later);
+        self.found_split(split);
+        counter!(names::INTERACTIONS).increment(applied as u64);
+        counter!(names::DUPLICATES_DROPPED).increment(dropped as u64);
         counter!(names::SLATES).increment(written);
         counter!(names::SLATES_RENEWED).increment(renewed);
-        counter!(names::SLATES_REFUSED).increment(refused);
+        counter!(names::SLATES_REFUSED).increment(refused.len() as u64);
+        refused
     }
 }

@@ -11,13 +11,14 @@ use std::time::Duration;
 use metrics::counter;
 use runtime::Context;
 use runtime::redis::{Answer, Redis};
-use schemas::{Keys, StoredProfile, key_of};
+use schemas::{Keys, key_of};
 use tokio::sync::{Notify, mpsc};
 use tracing::debug;
 
 use crate::Sources;
 use crate::error::Error;
 use crate::metrics::SWEPT;
+use crate::profile::{self, MOST_BYTES};
 
 /// The readiness condition of the sweep's own questions.
 const REDIS: &str = "redis-sweep";
@@ -61,7 +62,7 @@ impl Sweep {
             let (next, found) = self.ctx.retry(REDIS, page).await?;
             let pause = self.pause(found.len());
             let keys = self.readable(found);
-            let values = self.ctx.retry(REDIS, || self.redis.get_many(&keys)).await?;
+            let values = self.ctx.retry(REDIS, || self.redis.heads(&keys, 1 + MOST_BYTES)).await?;
             let users: Vec<Arc<str>> =
                 keys.iter().zip(values).filter_map(|(key, value)| self.shows_delisted(key, value)).collect();
             counter!(SWEPT).increment(keys.len() as u64);
@@ -96,9 +97,9 @@ impl Sweep {
         keys.into_iter().filter_map(text).collect()
     }
 
-    fn shows_delisted(&self, key: &str, value: Answer<Option<Vec<u8>>>) -> Option<Arc<str>> {
-        let value = value.map_err(|wrong| self.sources.foreign.found(key, wrong)).ok()??;
-        let stored = StoredProfile::decode(&value).ok()?; // counted when its user acts
+    fn shows_delisted(&self, key: &str, value: Answer<Vec<u8>>) -> Option<Arc<str>> {
+        let value = value.map_err(|wrong| self.sources.foreign.found(key, wrong)).ok()?;
+        let stored = profile::read(&value, 0).ok()?; // counted when its user acts
         let (live, catalog) = (self.sources.slot.load(), self.sources.catalog.load());
         let stale = stored.profile.slate.iter().any(|id| !live.model.shows(&catalog, key_of(id)));
         let ours = self.sources.share.load().holds(stored.source.partition);

@@ -9,31 +9,54 @@ use runtime::Context;
 use runtime::redis::{Answer, Redis};
 use schemas::{Keys, StoredProfile, key_of};
 
+use crate::Sources;
+use crate::config::Scorer;
 use crate::error::Error;
 use crate::metrics::{UNREADABLE, USERS};
-use crate::{Sources, profile};
+use crate::profile::{self, MOST_BYTES};
 
 /// What is held of a user.
 #[derive(Debug, Clone)]
 pub(crate) struct User {
     /// As it lies in Redis, or will.
     pub(crate) stored: StoredProfile,
+    /// The header of what lies in Redis; empty: nothing does.
+    pub(crate) lies: Box<[u8]>,
     /// Keys of the items in the slate written last.
     shown: Box<[u64]>,
 }
 
 impl User {
-    /// A user with this profile.
-    pub(crate) fn new(stored: StoredProfile) -> Self {
+    /// A user with this profile, of which this value lies in Redis.
+    pub(crate) fn new(stored: StoredProfile, value: &[u8]) -> Self {
         let shown = stored.profile.slate.iter().map(|id| key_of(id)).collect();
-        Self { stored, shown }
+        Self { stored, lies: StoredProfile::header(value).into(), shown }
     }
+
+    /// The same, of whom another slate was written.
+    pub(crate) fn shown_anew(mut self) -> Self {
+        self.shown = self.stored.profile.slate.iter().map(|id| key_of(id)).collect();
+        self
+    }
+}
+
+/// What [`Users::take`] found.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    /// In the order of the names; nobody where the user's key is somebody else's.
+    pub(crate) users: Vec<Option<User>>,
+    /// Whether somebody is nowhere, neither here nor in Redis.
+    pub(crate) unknown: bool,
+    /// The other keys, read behind all users.
+    pub(crate) behind: Vec<Answer<Vec<u8>>>,
 }
 
 /// Users by id; at the bound the one not seen for longest goes and is read from Redis when seen again.
 #[derive(Debug)]
 pub(crate) struct Users {
     held: LruCache<Arc<str>, User>,
+    /// Interactions of a history, at most.
+    history: usize,
     redis: Redis,
     keys: Keys,
     sources: Arc<Sources>,
@@ -41,35 +64,35 @@ pub(crate) struct Users {
 }
 
 impl Users {
-    /// Holds at most `most` users.
-    pub(crate) fn new(most: usize, redis: Redis, keys: Keys, sources: Arc<Sources>, ctx: Context) -> Self {
-        let most = NonZeroUsize::new(most).unwrap_or(NonZeroUsize::MIN);
-        Self { held: LruCache::new(most), redis, keys, sources, ctx }
+    /// Holds as many users, and of each as long a history, as the settings say.
+    pub(crate) fn new(settings: &Scorer, redis: Redis, keys: Keys, sources: Arc<Sources>, ctx: Context) -> Self {
+        let most = NonZeroUsize::new(settings.users).unwrap_or(NonZeroUsize::MIN);
+        Self { held: LruCache::new(most), history: settings.history, redis, keys, sources, ctx }
     }
 
-    /// Takes users out, each once, in the order of `names`. Who is nowhere comes as unknown, and nobody comes where the
-    /// user's key is somebody else's.
+    /// Takes users out, each once, and reads other keys behind those who are not held. Who is nowhere comes as unknown.
     ///
     /// # Errors
     /// Redis is away and the service drains.
-    pub(crate) async fn take(&mut self, names: &[Arc<str>]) -> Result<Vec<Option<User>>, Error> {
+    pub(crate) async fn take(&mut self, names: &[Arc<str>], behind: Vec<String>) -> Result<Taken, Error> {
         let mut users: Vec<Option<User>> = names.iter().map(|name| self.held.pop(name)).collect();
-        let missing = || names.iter().zip(&users).filter(|(_, user)| user.is_none());
-        let keys: Vec<String> = missing().map(|(name, _)| self.keys.user(name)).collect();
-        let mut values = Vec::new();
-        if !keys.is_empty() {
-            values = self.ctx.retry("redis", || self.redis.get_many(&keys)).await?;
+        let missing: Vec<usize> = (0..names.len()).filter(|place| users[*place].is_none()).collect();
+        if missing.is_empty() {
+            return Ok(Taken { users, unknown: false, behind: Vec::new() });
         }
-        let mut loaded = keys.iter().zip(values).map(|(key, value)| self.decode(key, value));
-        for user in users.iter_mut().filter(|user| user.is_none()) {
-            *user = loaded.next().flatten();
+        let mut keys: Vec<String> = missing.iter().map(|place| self.keys.user(&names[*place])).collect();
+        keys.extend(behind);
+        let mut values = self.ctx.retry("redis", || self.redis.heads(&keys, 1 + MOST_BYTES)).await?;
+        let behind = values.split_off(missing.len());
+        let unknown = values.iter().any(|value| value.as_ref().is_ok_and(Vec::is_empty));
+        for ((place, key), value) in missing.into_iter().zip(&keys).zip(values) {
+            users[place] = self.decode(key, value);
         }
-        drop(loaded);
-        Ok(users)
+        Ok(Taken { users, unknown, behind })
     }
 
     /// What a key holds; `None` where it is not ours to read.
-    fn decode(&self, key: &str, value: Answer<Option<Vec<u8>>>) -> Option<User> {
+    fn decode(&self, key: &str, value: Answer<Vec<u8>>) -> Option<User> {
         let value = match value {
             Ok(value) => value,
             Err(wrong) => {
@@ -77,13 +100,15 @@ impl Users {
                 return None;
             }
         };
-        let Some(bytes) = value else { return Some(User::new(profile::unknown())) };
-        let stored = StoredProfile::decode(&bytes).unwrap_or_else(|error| {
+        if value.is_empty() {
+            return Some(User::new(profile::unknown(), &value));
+        }
+        let stored = profile::read(&value, self.history).unwrap_or_else(|error| {
             counter!(UNREADABLE, "from" => "redis").increment(1);
             self.sources.foreign.found(key, format_args!("{error}; the profile begins anew"));
             profile::unknown()
         });
-        Some(User::new(stored))
+        Some(User::new(stored, &value))
     }
 
     /// Holds a user as Redis has them now.
@@ -94,8 +119,14 @@ impl Users {
 
     /// Forgets the users of partitions that are another's now: it writes their profiles from here on.
     pub(crate) fn forget(&mut self, partitions: &[i32]) {
-        self.held.retain(|_, user| !partitions.contains(&user.stored.source.partition));
+        self.held.retain(|_, user| !user.stored.sources().any(|source| partitions.contains(&source.partition)));
         gauge!(USERS).set(self.held.len() as f64);
+    }
+
+    /// Forgets everybody.
+    pub(crate) fn clear(&mut self) {
+        self.held.clear();
+        gauge!(USERS).set(0.0);
     }
 
     /// Users whose slate shows one of these items. `keys` is sorted.

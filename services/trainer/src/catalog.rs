@@ -77,7 +77,7 @@ impl Catalog {
 
     /// Hands everything there is to the learner; false when asked to drain before the end.
     pub(crate) async fn read_whole(&mut self, learning: &Learning, producer: &Producer) -> Result<bool, Error> {
-        let end = self.reader.end().await?;
+        let Some(end) = self.reader.wait_for_end().await? else { return Ok(false) };
         // Made anew, and shorter than what was judged: its records are others.
         self.judge.judged.retain(|partition, judged| end.get(partition).is_some_and(|end| *judged <= *end));
         let mut records = 0;

@@ -38,22 +38,6 @@ pub enum Error {
         /// How many it has.
         partitions: usize,
     },
-    /// `interactions` is shorter than what the model was trained on.
-    #[error(
-        "the model was trained through offset {next} of partition {partition} of {topic}, which ends at {end}: the topic \
-         was deleted and made again. Its interactions would be taken for old ones. Choose another kafka.topic_prefix, or \
-         recreate the topic checkpoints as well to start anew"
-    )]
-    Recreated {
-        /// Name of the topic `interactions`.
-        topic: String,
-        /// The partition.
-        partition: i32,
-        /// The next offset to train on, by the version.
-        next: i64,
-        /// The next offset of the topic.
-        end: i64,
-    },
     /// A version would be refused by everyone.
     #[error("a version has {bytes} bytes, more than the {most} that are accepted; lower model.max_items or model.dim")]
     TooLarge {

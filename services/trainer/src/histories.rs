@@ -7,9 +7,11 @@
 use std::collections::BTreeMap;
 
 use model::Positioned;
+use runtime::kafka::admin::Ends;
 use runtime::kafka::{Positions, Record};
 use schemas::checkpoint::Through;
-use schemas::{Interaction, Written};
+use schemas::position::life_of;
+use schemas::{Interaction, Position, Written};
 
 /// Where to start reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,30 +20,33 @@ pub(crate) struct Start {
     pub(crate) positions: Positions,
     /// Interactions that retention deleted before they were trained on.
     pub(crate) missed: i64,
+    /// Partitions that are not what the version was trained on: the topic was deleted and made again, or lost its end.
+    /// They are read from their beginning; what was applied before is known by its source.
+    pub(crate) reborn: Vec<i32>,
 }
 
-/// A partition that ends before where the version stands: `(partition, next, end)`.
-pub(crate) type Shorter = (i32, i64, i64);
-
-/// Finds where to start for a version that stands at `through`; a partition it does not know starts at its beginning.
+/// Finds where to start for a version that stands at `through`, in the life `life` of the topic (0: not known). A partition
+/// that the version does not know starts at its beginning.
 pub(crate) fn start(
     through: &BTreeMap<i32, Through>,
     beginnings: &Positions,
     ends: &Positions,
+    life: u32,
     window: u64,
-) -> Result<Start, Shorter> {
+) -> Start {
     let window = i64::try_from(window).unwrap_or(i64::MAX);
     let of = |positions: &Positions, partition: &i32| positions.get(partition).copied().unwrap_or(0);
-    let mut start = Start { positions: beginnings.clone(), missed: 0 };
-    for (partition, &Through { next, .. }) in through {
+    let mut start = Start { positions: beginnings.clone(), missed: 0, reborn: Vec::new() };
+    for (partition, &Through { next, log, .. }) in through {
         let (beginning, end) = (of(beginnings, partition), of(ends, partition));
-        if next > end {
-            return Err((*partition, next, end));
+        if next > end || (log != 0 && life != 0 && log != life) {
+            start.reborn.push(*partition);
+            continue;
         }
-        start.missed += (beginning - next).max(0);
+        start.missed = start.missed.saturating_add(beginning.saturating_sub(next).max(0));
         start.positions.insert(*partition, next.saturating_sub(window).max(beginning));
     }
-    Ok(start)
+    start
 }
 
 /// A batch of `interactions`, told apart.
@@ -51,53 +56,90 @@ pub(crate) struct Sorted {
     pub(crate) remember: Vec<Interaction>,
     /// These are new.
     pub(crate) train: Vec<Positioned>,
-    /// Where records lie that are no interaction.
+    /// Where records lie that are no interaction, or none that ingest wrote.
     pub(crate) undecodable: Vec<(i32, i64)>,
+    /// How many records were told apart: behind them is one whose source is to be held against where `events` ends.
+    pub(crate) records: usize,
 }
+
+/// Source offsets grow by one, and by some more where events were refused. A larger step is looked into.
+const STEP: i64 = 1_000;
 
 /// Tells batches apart for a version that stands at `through`.
 #[derive(Debug, Default)]
 pub(crate) struct Sorter {
     through: BTreeMap<i32, Through>,
-    /// The source offset remembered last, by partition.
-    remembered: Positions,
+    /// The source of the last interaction that was taken, by partition.
+    last: BTreeMap<i32, Position>,
+    /// Where `events` ended when that was asked last.
+    events: Option<Ends>,
 }
 
 impl Sorter {
     /// Nothing is remembered yet.
     pub(crate) fn new(through: BTreeMap<i32, Through>) -> Self {
-        Self { through, remembered: Positions::new() }
+        Self { through, ..Self::default() }
     }
 
-    /// Tells a batch apart.
-    pub(crate) fn sort(&mut self, records: &[Record]) -> Sorted {
+    /// Partitions of another log than the version was trained on: all their interactions are to be trained on.
+    pub(crate) fn begin_anew(&mut self, partitions: &[i32]) {
+        self.through.retain(|partition, _| !partitions.contains(partition));
+        self.last.retain(|partition, _| !partitions.contains(partition));
+    }
+
+    /// Tells a batch apart, up to a record whose source could lie behind the end of `events`. Ask for that end and call
+    /// this again with it and the rest of the batch.
+    pub(crate) fn sort(&mut self, records: &[Record], events: Option<Ends>) -> Sorted {
         let mut sorted = Sorted::default();
+        let mut fresh = events.is_some(); // for the first such record; the next one may be newer than the answer
+        self.events = events.or(self.events.take());
         for record in records {
             let (partition, offset) = (record.partition, record.offset);
-            let Some((interaction, source)) = decode(record) else {
-                sorted.undecodable.push((partition, offset));
-                continue;
-            };
-            if self.through.get(&partition).is_none_or(|stands| offset >= stands.next) {
-                sorted.train.push(Positioned { partition, offset, interaction });
-                continue;
+            let stands = self.through.get(&partition).filter(|stands| offset < stands.next);
+            match decode(record) {
+                None => sorted.undecodable.push((partition, offset)),
+                Some((_, place)) if self.is_too_far(partition, place) => {
+                    if !std::mem::take(&mut fresh) {
+                        return sorted;
+                    }
+                    sorted.undecodable.push((partition, offset));
+                }
+                Some((interaction, place)) => {
+                    // I2: the log may hold an interaction twice; the history it went into held it once.
+                    let last = self.last.entry(partition).or_insert(Position::START);
+                    let new = place > *last;
+                    *last = place.max(*last);
+                    if stands.is_none() {
+                        sorted.train.push(Positioned { partition, offset, interaction });
+                    } else if new {
+                        sorted.remember.push(interaction);
+                    }
+                }
             }
-            // I2: the log may hold an interaction twice; the history it went into held it once.
-            let last = self.remembered.entry(partition).or_insert(-1);
-            if source > *last {
-                *last = source;
-                sorted.remember.push(interaction);
-            }
+            sorted.records += 1;
         }
         sorted
     }
+
+    /// One record from nowhere would silence its partition: what is far ahead must have been on `events`. Of earlier lives
+    /// of that topic nobody knows where they ended.
+    fn is_too_far(&self, partition: i32, place: Position) -> bool {
+        let last = self.last.get(&partition).filter(|last| last.incarnation == place.incarnation);
+        let step = place.offset.saturating_sub(last.map_or(-1, |last| last.offset));
+        match &self.events {
+            _ if step <= STEP => false,
+            None => true, // until somebody has asked
+            Some(events) if events.life != life_of(place.incarnation) => false,
+            Some(events) => events.ends.get(&partition).is_some_and(|end| place.offset >= *end),
+        }
+    }
 }
 
-/// An interaction and its offset on `events`. Without it, it could not be told from its repetition (I2).
-fn decode(record: &Record) -> Option<(Interaction, i64)> {
-    let written = Written { at: record.timestamp, by_broker: record.by_broker };
+/// An interaction and its place on `events`. Without it, it could not be told from its repetition (I2).
+fn decode(record: &Record) -> Option<(Interaction, Position)> {
+    let written = Written { partition: record.partition, at: record.timestamp, by_broker: record.by_broker };
     let (interaction, source) = Interaction::read(record.value.as_deref(), written).ok()?;
-    Some((interaction, source.offset))
+    Some((interaction, source.position()))
 }
 
 #[cfg(test)]
@@ -114,31 +156,71 @@ mod tests {
         let through = BTreeMap::from([(0, stands(1_000)), (1, stands(30))]);
         let beginnings = Positions::from([(0, 0), (1, 5), (2, 7)]);
         let ends = Positions::from([(0, 1_000), (1, 90), (2, 9)]);
-        let start = start(&through, &beginnings, &ends, 100).expect("starts");
-        assert_eq!(start, Start { positions: Positions::from([(0, 900), (1, 5), (2, 7)]), missed: 0 });
+        let start = start(&through, &beginnings, &ends, 0, 100);
+        let positions = Positions::from([(0, 900), (1, 5), (2, 7)]);
+        assert_eq!(start, Start { positions, missed: 0, reborn: Vec::new() });
     }
 
     #[test]
     fn interactions_that_retention_took_are_counted() {
         let (through, ends) = (BTreeMap::from([(0, stands(10))]), Positions::from([(0, 90)]));
-        let start = start(&through, &Positions::from([(0, 25)]), &ends, 100).expect("starts");
-        assert_eq!(start, Start { positions: Positions::from([(0, 25)]), missed: 15 });
+        let start = start(&through, &Positions::from([(0, 25)]), &ends, 0, 100);
+        assert_eq!(start, Start { positions: Positions::from([(0, 25)]), missed: 15, reborn: Vec::new() });
     }
 
     #[test]
-    fn a_topic_shorter_than_what_was_trained_on_is_refused() {
-        let through = BTreeMap::from([(0, stands(10))]);
-        assert_eq!(start(&through, &Positions::from([(0, 0)]), &Positions::from([(0, 4)]), 100), Err((0, 10, 4)));
-        assert_eq!(start(&through, &Positions::new(), &Positions::new(), 100), Err((0, 10, 0)));
+    fn another_log_than_was_trained_on_is_read_from_its_beginning() {
+        let positions = Positions::from([(0, 2)]);
+        let anew =
+            |through, end, life| start(&BTreeMap::from([(0, through)]), &positions, &[(0, end)].into(), life, 100);
+        let shorter = anew(stands(10), 4, 0);
+        assert_eq!(shorter, Start { positions: positions.clone(), missed: 0, reborn: vec![0] });
+        let remade = anew(Through { log: 7, ..stands(10) }, 500, 8);
+        assert_eq!(remade, Start { positions: positions.clone(), missed: 0, reborn: vec![0] });
+        for (log, life) in [(7, 7), (0, 8), (7, 0)] {
+            assert!(
+                anew(Through { log, ..stands(10) }, 500, life).reborn.is_empty(),
+                "it is the same, or nobody knows"
+            );
+        }
+
+        let mut sorter = Sorter::new(BTreeMap::from([(0, stands(10))]));
+        sorter.begin_anew(&[0]);
+        assert_eq!(sorter.sort(&[testing::interaction(0, 3)], None).train.len(), 1, "the learner knows what it has");
+    }
+
+    #[test]
+    fn a_source_beyond_the_end_of_events_is_foreign_and_silences_nobody() {
+        let at = |offset: i64, source: i64| {
+            let value = testing::viewed_at(0, source, schemas::position::incarnation(1_600_000_000, 7));
+            Record { offset, value: Some(value), ..testing::interaction(0, 0) }
+        };
+        let records = [at(0, 0), at(1, 5_000_000), at(2, 1), at(3, 4_000), at(4, 4_001)];
+        let mut sorter = Sorter::default();
+        let first = sorter.sort(&records, None);
+        assert_eq!((first.records, first.train.len()), (1, 1), "it stops where it has to ask");
+        let ends = |end| Ends { life: 7, ends: [(0, end)].into() };
+        let rest = sorter.sort(&records[1..], Some(ends(3_000)));
+        assert_eq!((rest.records, rest.undecodable), (2, vec![(0, 1)]), "and asks again for one that may be newer");
+        let rest = sorter.sort(&records[3..], Some(ends(4_002)));
+        assert_eq!((rest.records, rest.train.len(), rest.undecodable.len()), (2, 2, 0));
+        // Where an earlier life ended, nobody knows.
+        let mut sorter = Sorter::default();
+        let rest = sorter.sort(&records[1..2], Some(Ends { life: 8, ends: [(0, 10)].into() }));
+        assert_eq!((rest.records, rest.train.len()), (1, 1));
     }
 
     #[test]
     fn what_the_version_knows_is_remembered_and_the_rest_is_trained_on() {
         let records: Vec<Record> = (8..12).map(|offset| testing::interaction(0, offset)).collect();
-        let sorted = Sorter::new(BTreeMap::from([(0, stands(10))])).sort(&records);
+        let sorted = Sorter::new(BTreeMap::from([(0, stands(10))])).sort(&records, None);
         assert_eq!(sorted.remember.len(), 2);
         assert_eq!(sorted.train.iter().map(|p| p.offset).collect::<Vec<_>>(), [10, 11]);
-        assert_eq!(Sorter::new(BTreeMap::from([(1, stands(10))])).sort(&records).train.len(), 4, "another partition");
+        assert_eq!(
+            Sorter::new(BTreeMap::from([(1, stands(10))])).sort(&records, None).train.len(),
+            4,
+            "another partition"
+        );
     }
 
     #[test]
@@ -146,14 +228,14 @@ mod tests {
         let (mut garbage, mut deleted) = (testing::interaction(0, 5), testing::interaction(0, 6));
         garbage.value = Some(b"{}".as_slice().into());
         deleted.value = None;
-        assert_eq!(Sorter::default().sort(&[garbage, deleted]).undecodable, [(0, 5), (0, 6)]);
+        assert_eq!(Sorter::default().sort(&[garbage, deleted], None).undecodable, [(0, 5), (0, 6)]);
     }
 
     #[test]
     fn an_interaction_that_the_log_holds_twice_is_remembered_once() {
         let again = Record { offset: 9, ..testing::interaction(0, 7) };
         let records = [testing::interaction(0, 7), testing::interaction(0, 8), again];
-        let sorted = Sorter::new(BTreeMap::from([(0, stands(10))])).sort(&records);
+        let sorted = Sorter::new(BTreeMap::from([(0, stands(10))])).sort(&records, None);
         assert_eq!(sorted.remember.len(), 2);
     }
 }

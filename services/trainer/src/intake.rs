@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use metrics::counter;
 use runtime::Context;
-use runtime::kafka::{From, Positions, Reader, Record, Stream};
+use runtime::kafka::{Batch, From, Positions, Reader, Record, Stream};
 use schemas::checkpoint::Through;
 use schemas::{Topic, Topics};
 use tracing::{debug, warn};
@@ -32,17 +32,44 @@ pub(crate) struct Intake {
     first: Option<Instant>,
     /// Where the topic ended at our start.
     start: Positions,
+    /// What `pending` is to tell.
+    reborn: Vec<i32>,
+    /// The first batch of another log, which waits until `pending` was taken.
+    held: Option<Batch>,
+}
+
+/// A micro-batch, and before which partitions' records the log changed.
+#[derive(Debug, Default)]
+pub(crate) struct Handful {
+    /// These partitions are read from the beginning of another log: the topic was deleted and made again, or lost its end.
+    pub(crate) reborn: Vec<i32>,
+    /// The records.
+    pub(crate) records: Vec<Record>,
 }
 
 impl Intake {
-    /// Opens `interactions` a window before where the version stands.
-    pub(crate) async fn open(config: &Config, through: &BTreeMap<i32, Through>, ctx: &Context) -> Result<Self, Error> {
+    /// Opens `interactions` a window before where the version stands; `None` when asked to drain meanwhile.
+    pub(crate) async fn open(
+        config: &Config,
+        through: &BTreeMap<i32, Through>,
+        ctx: &Context,
+    ) -> Result<Option<Self>, Error> {
         let topic = Topics::new(&config.kafka.topic_prefix).name(Topic::Interactions);
         let probe = Reader::open(&config.kafka, &topic, From::End, ctx).await?;
-        let (beginnings, ends) = (probe.beginning().await?, probe.end().await?);
+        let Some(beginnings) = probe.wait_for_beginning().await? else { return Ok(None) };
+        let Some(ends) = probe.wait_for_end().await? else { return Ok(None) };
+        let life = probe.life();
         drop(probe);
-        let start = histories::start(through, &beginnings, &ends, config.trainer.history_window)
-            .map_err(|(partition, next, end)| Error::Recreated { topic: topic.clone(), partition, next, end })?;
+        let start = histories::start(through, &beginnings, &ends, life, config.trainer.history_window);
+        if !start.reborn.is_empty() {
+            let partitions = &start.reborn;
+            warn!(
+                topic,
+                ?partitions,
+                "the topic is another than the model was trained on: reading it from its beginning; what the model has of it \
+                 already is not learned twice"
+            );
+        }
         if start.missed > 0 {
             counter!(MISSED).increment(start.missed.unsigned_abs());
             warn!(
@@ -53,7 +80,7 @@ impl Intake {
         }
         let trainer = &config.trainer;
         let reader = Reader::open_as(&config.kafka, &trainer.group, &topic, From::At(start.positions), ctx).await?;
-        Ok(Self {
+        Ok(Some(Self {
             reader,
             group: trainer.group.clone(),
             most: trainer.max_batch,
@@ -61,36 +88,50 @@ impl Intake {
             pending: Vec::new(),
             first: None,
             start: ends,
-        })
+            reborn: start.reborn,
+            held: None,
+        }))
     }
 
     /// The next micro-batch: full, or as large as it became while lingering. `None` once draining and empty.
-    pub(crate) async fn next(&mut self) -> Result<Option<Vec<Record>>, Error> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Handful>, Error> {
         loop {
+            if self.pending.is_empty()
+                && let Some(batch) = self.held.take()
+            {
+                (self.reborn, self.pending, self.first) = (batch.reborn, batch.records, Some(Instant::now()));
+            }
             let wait = self.first.map_or(IDLE, |first| self.linger.saturating_sub(first.elapsed()));
-            if self.pending.len() >= self.most || (self.first.is_some() && wait.is_zero()) {
+            let whole = self.pending.len() >= self.most || self.held.is_some();
+            if whole || (self.first.is_some() && wait.is_zero()) {
                 return Ok(Some(self.take()));
             }
-            match self.reader.next_batch(self.most - self.pending.len(), wait).await? {
-                Some(batch) if batch.records.is_empty() => {}
-                Some(batch) => {
-                    self.first.get_or_insert_with(Instant::now);
-                    self.pending.extend(batch.records);
-                }
-                None if self.pending.is_empty() => return Ok(None),
-                None => return Ok(Some(self.take())),
+            let Some(batch) = self.reader.next_batch(self.most - self.pending.len(), wait).await? else {
+                return Ok(if self.pending.is_empty() { None } else { Some(self.take()) });
+            };
+            counter!(MISSED).increment(batch.missed);
+            if !batch.reborn.is_empty() {
+                self.held = Some(batch);
+            } else if !batch.records.is_empty() {
+                self.first.get_or_insert_with(Instant::now);
+                self.pending.extend(batch.records);
             }
         }
     }
 
-    fn take(&mut self) -> Vec<Record> {
+    fn take(&mut self) -> Handful {
         self.first = None;
-        std::mem::take(&mut self.pending)
+        Handful { reborn: std::mem::take(&mut self.reborn), records: std::mem::take(&mut self.pending) }
+    }
+
+    /// Which life of the topic is read; 0 where it is not known.
+    pub(crate) fn life(&self) -> u32 {
+        self.reader.life()
     }
 
     /// Whether all that was there at our start was handed out.
     pub(crate) fn is_past_start(&self) -> bool {
-        self.pending.is_empty() && self.reader.is_at(&self.start)
+        self.pending.is_empty() && self.held.is_none() && self.reader.is_at(&self.start)
     }
 
     /// Where it stands, for a watch. Partitions that are added are read by and by, like any others.

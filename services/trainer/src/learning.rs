@@ -23,6 +23,7 @@ pub(crate) type Freezing = oneshot::Receiver<Result<Frozen, model::Error>>;
 enum Work {
     Catalog(Vec<Listing>),
     CatalogIsWhole,
+    Follow(u32),
     Remember(Vec<Interaction>),
     Observe(Vec<Positioned>),
     Freeze(PayloadKind, oneshot::Sender<Result<Frozen, model::Error>>),
@@ -79,6 +80,11 @@ impl Learning {
         self.hand_over(Work::CatalogIsWhole).await
     }
 
+    /// From now on interactions come from this life of their topic.
+    pub(crate) async fn follow(&self, log: u32) -> Result<(), Error> {
+        self.hand_over(Work::Follow(log)).await
+    }
+
     /// Rebuilds histories.
     pub(crate) async fn remember(&self, interactions: Vec<Interaction>) -> Result<(), Error> {
         self.hand_over(Work::Remember(interactions)).await
@@ -112,7 +118,7 @@ fn attend(mut learner: Learner, mut queue: mpsc::Receiver<Work>, rush: &mut Rush
     while let Some(work) = queue.blocking_recv() {
         let _busy = match &work {
             Work::Observe(_) => pulse.work("a step"),
-            Work::Catalog(_) | Work::CatalogIsWhole | Work::Remember(_) | Work::Freeze(..) => {
+            Work::Catalog(_) | Work::CatalogIsWhole | Work::Follow(_) | Work::Remember(_) | Work::Freeze(..) => {
                 pulse.long_work("what it was handed")
             }
         };
@@ -123,6 +129,7 @@ fn attend(mut learner: Learner, mut queue: mpsc::Receiver<Work>, rush: &mut Rush
                 }
             }
             Work::CatalogIsWhole => learner.catalog_is_whole(),
+            Work::Follow(log) => learner.follow(log),
             Work::Remember(interactions) => {
                 interactions.iter().for_each(|interaction| learner.remember(interaction));
                 counter!(REMEMBERED).increment(interactions.len() as u64);

@@ -94,7 +94,7 @@ impl Candidate {
             None => (From::Beginning, None),
         };
         let log = Reader::open(&config.kafka, &topic, from, ctx).await?;
-        let end = log.end().await?;
+        let Some(end) = log.wait_for_end().await? else { return Ok(None) };
         if end.len() != 1 {
             return Err(Error::Partitions { topic, partitions: end.len() });
         }

@@ -36,12 +36,18 @@ pub(crate) fn interaction(partition: i32, offset: i64) -> Record {
     Record { partition, offset, ..record("u", Some(value)) }
 }
 
+/// The value of an interaction that comes from another life of `events`.
+pub(crate) fn viewed_at(partition: i32, offset: i64, incarnation: u64) -> Bytes {
+    let source = Some(Source { partition, offset, topic: 0, incarnation });
+    Interaction { source, ..viewed(partition, offset) }.encode_to_vec().into()
+}
+
 fn viewed(partition: i32, offset: i64) -> Interaction {
     Interaction {
         user_id: format!("u{}", offset % 3),
         item_id: format!("i{}", offset % 5),
         kind: Kind::View.into(),
-        ts: 1_700_000_000_000 + offset * 1_000,
+        ts: 1_700_000_000_000 + offset.min(100_000) * 1_000,
         source: Some(Source { partition, offset, ..Source::default() }),
         ..Interaction::default()
     }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use metrics::{counter, gauge};
 use model::Model;
 use runtime::Context;
-use runtime::kafka::{Expected, KafkaError, Positions, Producer, Reader, Record, Watch, admin};
+use runtime::kafka::admin::{self, Ends};
+use runtime::kafka::{Expected, KafkaError, Positions, Producer, Reader, Record, Watch};
 use schemas::checkpoint::{Claim, LAST, PayloadKind, Through};
 use schemas::{Topic, Topics};
 use tokio::task::{JoinError, JoinSet};
@@ -17,8 +18,8 @@ use crate::bookmarks::Bookmarks;
 use crate::catalog::{Catalog, News};
 use crate::config::{self, Config};
 use crate::error::Error;
-use crate::histories::Sorter;
-use crate::intake::Intake;
+use crate::histories::{Sorted, Sorter};
+use crate::intake::{Handful, Intake};
 use crate::learning::Learning;
 use crate::ledger::Ledger;
 use crate::metrics::{CLAIMED_AGAIN, EPOCH, LAG, LAG_SECONDS, PUBLISH, UNDECODABLE};
@@ -47,6 +48,9 @@ pub(crate) struct Trainer {
     /// We began with nothing: no version before all is learned that was there at our start, or an empty one would go live.
     learning_the_past: bool,
     config: config::Trainer,
+    kafka: runtime::config::Kafka,
+    /// Name of the topic `events`.
+    events: String,
     /// Knows where the version stands that we continued from.
     sorter: Sorter,
     intake: Intake,
@@ -81,7 +85,7 @@ impl Trainer {
             warn!(%error, "trainer.anew: the newest version cannot be gone on from; learning anew from the oldest interaction");
             candidate.begin_anew(config)?;
         }
-        let intake = Intake::open(config, &through(candidate.model()), ctx).await?;
+        let Some(intake) = Intake::open(config, &through(candidate.model()), ctx).await? else { return Ok(None) };
         let mut catalog = Catalog::open(config, ctx).await?;
         let producer = Producer::connect(&config.kafka, ctx)?;
 
@@ -94,6 +98,7 @@ impl Trainer {
         let sorter = Sorter::new(through(&model));
         let rush = Rush::new(config.trainer.max_batch, config.trainer.train_at_least);
         let learning = Learning::start(config.model.clone(), model, rush, ctx).await?;
+        learning.follow(intake.life()).await?;
         if !catalog.read_whole(&learning, &producer).await? {
             return Ok(None);
         }
@@ -108,6 +113,8 @@ impl Trainer {
             footing: (Footing::default(), Instant::now()),
             learning_the_past,
             config: config.trainer.clone(),
+            kafka: config.kafka.clone(),
+            events,
             sorter,
             intake,
             catalog,
@@ -132,7 +139,7 @@ impl Trainer {
             // Every branch can be dropped while it waits and loses nothing.
             tokio::select! {
                 batch = self.intake.next() => match batch? {
-                    Some(records) => self.learn(&records).await?,
+                    Some(handful) => self.learn(handful).await?,
                     None => break,
                 },
                 news = self.catalog.next(IDLE) => match news? {
@@ -161,8 +168,8 @@ impl Trainer {
 
     /// Finishes the batch in hand, publishes the last version and commits it.
     async fn drain(mut self) -> Result<(), Error> {
-        while let Some(records) = self.intake.next().await? {
-            self.learn(&records).await?;
+        while let Some(handful) = self.intake.next().await? {
+            self.learn(handful).await?;
         }
         while let Some(outcome) = self.publications.join_next().await {
             self.finish(outcome).await?;
@@ -178,12 +185,28 @@ impl Trainer {
         self.learning.end().await
     }
 
-    async fn learn(&mut self, records: &[Record]) -> Result<(), Error> {
-        let sorted = self.sorter.sort(records);
+    async fn learn(&mut self, Handful { reborn, records }: Handful) -> Result<(), Error> {
+        if !reborn.is_empty() {
+            self.sorter.begin_anew(&reborn);
+            self.learning.follow(self.intake.life()).await?;
+        }
+        let (mut rest, mut events) = (&*records, None);
+        while !rest.is_empty() {
+            let sorted = self.sorter.sort(rest, events.take());
+            rest = &rest[sorted.records..];
+            self.take(sorted).await?;
+            if !rest.is_empty() {
+                events = Some(self.ends_of_events().await?);
+            }
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, sorted: Sorted) -> Result<(), Error> {
         if let Some((partition, offset)) = sorted.undecodable.first() {
             counter!(UNDECODABLE).increment(sorted.undecodable.len() as u64);
             let records = sorted.undecodable.len();
-            warn!(records, partition, offset, "skipped what is no interaction: somebody else writes to the topic");
+            warn!(records, partition, offset, "skipped what ingest did not write: somebody else writes to the topic");
         }
         if !sorted.remember.is_empty() {
             self.learning.remember(sorted.remember).await?;
@@ -194,6 +217,14 @@ impl Trainer {
             self.unpublished.changed(Instant::now());
         }
         Ok(())
+    }
+
+    /// Where `events` ends; says nothing of it where there is no such topic now.
+    async fn ends_of_events(&self) -> Result<Ends, Error> {
+        match self.ctx.retry("kafka", || admin::ends(&self.kafka, &self.events)).await {
+            Err(KafkaError::MissingTopic { .. }) => Ok(Ends::default()),
+            ends => Ok(ends?),
+        }
     }
 
     async fn list(&mut self, news: News) -> Result<(), Error> {

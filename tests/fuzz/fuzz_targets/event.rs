@@ -20,7 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
     match VALIDATOR.judge(Some(bytes), origin, NOW) {
         Ok(interaction) => {
             let value = interaction.encode_to_vec();
-            let written = Written { at: NOW, by_broker: true };
+            let written = Written { partition: origin.partition, at: NOW, by_broker: true };
             Interaction::read(Some(&value), written).expect("what ingest lets through, everybody reads");
         }
         Err(letter) => assert!(letter.detail.len() < 2_000, "a detail is short"),

@@ -350,7 +350,7 @@ fn holds_to_the_contract(bytes: &[u8], now: i64) {
             }
             assert!(interaction.kind() != Kind::Unspecified && interaction.shown.len() <= 3);
             // What ingest writes, every reader reads.
-            let written = schemas::Written { at: ORIGIN.arrived_at, by_broker: true };
+            let written = schemas::Written { partition: ORIGIN.partition, at: ORIGIN.arrived_at, by_broker: true };
             let read = Interaction::read(Some(&schemas::Message::encode_to_vec(&interaction)), written);
             assert!(read.is_ok_and(|(read, _)| read.effective_ts() <= ORIGIN.arrived_at));
         }

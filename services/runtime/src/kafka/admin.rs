@@ -8,9 +8,11 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, Resourc
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
 use tracing::debug;
 
+use super::Positions;
 use super::client::{NEW_TOPIC, PAUSE, Role, blocking, settings, unreachable_or};
 use super::error::KafkaError;
 use super::link::Quiet;
+use super::topic::describe;
 use crate::config;
 
 /// How long one request may take.
@@ -106,6 +108,23 @@ pub async fn grow(config: &config::Kafka, names: &[&str], partitions: usize) -> 
     Ok(had)
 }
 
+/// Deletes topics, with everything that is on them, and waits until no broker knows of them.
+///
+/// # Errors
+/// No broker answers, or it refuses.
+pub async fn delete(config: &config::Kafka, names: &[&str]) -> Result<(), KafkaError> {
+    let admin = client(config)?;
+    let failed = |error| KafkaError::of("delete topics", error);
+    let options = AdminOptions::new().request_timeout(Some(REQUEST)).operation_timeout(Some(REQUEST));
+    for result in admin.delete_topics(names, &options).await.map_err(failed)? {
+        result.map_err(|(_, code)| failed(ClientError::Global(code)))?;
+    }
+    while cluster(config, &admin).await?.topics.keys().any(|name| names.contains(&name.as_str())) {
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
+}
+
 /// Compares topics with what they should be.
 ///
 /// # Errors
@@ -135,6 +154,34 @@ pub async fn check_partitions(config: &config::Kafka, names: &[&str]) -> Result<
         }
     }
     Ok(counts.last().copied().unwrap_or(0))
+}
+
+/// Where a topic ends, in one of its lives.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// Which life: another number after the topic was deleted and made again; 0 where the broker does not say.
+    pub life: u32,
+    /// For each partition the offset of the next record to be written.
+    pub ends: Positions,
+}
+
+/// Asks where a topic ends.
+///
+/// # Errors
+/// No broker answers, or the topic is missing.
+pub async fn ends(config: &config::Kafka, topic: &str) -> Result<Ends, KafkaError> {
+    let (admin, name, brokers) = (client(config)?, topic.to_owned(), config.brokers.clone());
+    blocking("ask where a topic ends", move || {
+        let failed = |error| unreachable_or(KafkaError::of(format!("ask where topic {name} ends"), error), &brokers);
+        let described = describe(admin.inner(), &name, REQUEST)?;
+        let described = described.ok_or_else(|| KafkaError::MissingTopic { topic: name.clone() })?;
+        let end = |partition| {
+            let watermarks = admin.inner().fetch_watermarks(&name, partition, REQUEST);
+            Ok((partition, watermarks.map_err(failed)?.1))
+        };
+        Ok(Ends { life: described.life, ends: (0..described.partitions).map(end).collect::<Result<_, KafkaError>>()? })
+    })
+    .await
 }
 
 type Admin = Arc<AdminClient<Quiet>>;

@@ -82,11 +82,21 @@ impl Collector {
         }
     }
 
+    /// Forgets the records of a partition that is read from elsewhere.
+    pub(super) fn drop_records(&mut self, partition: i32) {
+        self.rows.retain(|row| row.partition != partition);
+    }
+
     /// Hands the batch out and starts the next one.
     pub(super) fn take(&mut self) -> Batch {
         let block = self.block.split().freeze();
         let records = self.rows.drain(..).map(|row| row.finish(&block)).collect();
-        Batch { records, assigned: std::mem::take(&mut self.assigned), revoked: std::mem::take(&mut self.revoked) }
+        Batch {
+            records,
+            assigned: std::mem::take(&mut self.assigned),
+            revoked: std::mem::take(&mut self.revoked),
+            ..Batch::default()
+        }
     }
 
     fn copy(&mut self, bytes: &[u8]) -> Range<usize> {

@@ -13,10 +13,10 @@ use super::client::{Role, blocking, partitions, settings};
 use super::error::{KafkaError, is_lost_partition, is_outage};
 use super::group::Group;
 use super::growth::follow_partitions;
-use super::link::{Link, watch};
+use super::link::{self, Link};
 use super::pull::Pull;
 use super::stream::{Committed, Stream};
-use super::{Batch, Positions};
+use super::{Batch, Positions, settle};
 use crate::config;
 use crate::context::Context;
 
@@ -33,6 +33,10 @@ const COMMIT_PAUSE: Duration = Duration::from_millis(200);
 pub struct Consumer {
     /// Taken only by `drop`.
     pull: Option<Pull<Group>>,
+    /// A batch with new partitions, until it is known where they begin.
+    settling: Option<Batch>,
+    /// Where the group went on with our partitions.
+    committed: Positions,
 }
 
 impl Consumer {
@@ -56,11 +60,12 @@ impl Consumer {
         let count = blocking("ask for the topic", move || partitions(asking.client(), &brokers, &name)).await?;
         consumer.subscribe(&[topic]).map_err(|error| KafkaError::of(format!("subscribe to {topic}"), error))?;
         link.opened();
-        watch(&consumer, &link, |consumer, link| link.probe(consumer.client()));
+        link::watch(&consumer, &link, |consumer, link| link.probe(consumer.client()));
         info!(service = ctx.name(), group, topic, "reading as a member");
         let stream = Arc::new(Stream::new(topic, usize::try_from(count).unwrap_or(0), committed(&consumer, topic)));
         follow_partitions(&consumer, &stream, &link);
-        Ok(Self { pull: Some(Pull::new(consumer, link, stream, Positions::new())) })
+        let pull = Pull::new(consumer, link, stream, Positions::new());
+        Ok(Self { pull: Some(pull), settling: None, committed: Positions::new() })
     }
 
     /// The next records, at most `most`; `None` once the service drains.
@@ -71,10 +76,32 @@ impl Consumer {
     /// # Errors
     /// Only what waiting does not mend: lost rights, a fatal state of the client.
     pub async fn next_batch(&mut self, most: usize, linger: Duration) -> Result<Option<Batch>, KafkaError> {
-        match &mut self.pull {
-            Some(pull) => pull.next(most, IDLE, linger).await,
-            None => Ok(None),
+        let Some(pull) = &mut self.pull else { return Ok(None) };
+        if self.settling.is_none() {
+            let Some(batch) = pull.next(most, IDLE, linger).await? else { return Ok(None) };
+            if batch.assigned.is_empty() {
+                return Ok(Some(batch));
+            }
+            self.settling = Some(batch);
         }
+        let assigned = self.settling.as_ref().map(|batch| batch.assigned.clone()).unwrap_or_default();
+        let Some(committed) = settle::settle(pull, &assigned).await? else { return Ok(None) };
+        self.committed.retain(|partition, _| !assigned.contains(partition));
+        self.committed.extend(committed);
+        let Some(mut batch) = self.settling.take() else { return Ok(None) };
+        // What came along of a partition that is read from elsewhere comes again.
+        batch.records.retain(|record| !assigned.contains(&record.partition) || !pull.was_reborn(record.partition));
+        for record in &batch.records {
+            pull.begin(record.partition, record.offset.saturating_add(1));
+        }
+        Ok(Some(batch))
+    }
+
+    /// Tells the lives of the topic apart: another number after it was deleted and made again; 0 where the broker does not
+    /// say.
+    #[must_use]
+    pub fn life(&self) -> u32 {
+        self.pull().life()
     }
 
     /// Commits where the group continues; waits while Kafka is away.
@@ -89,7 +116,7 @@ impl Consumer {
             let list = {
                 let assigned = pull.consumer().context().assigned();
                 let ours = positions.iter().filter(|(partition, _)| assigned.contains(partition));
-                offsets(pull.topic(), ours)?
+                settle::noted(offsets(pull.topic(), ours)?, pull.life())
             };
             if list.count() == 0 {
                 return Ok(());
@@ -106,6 +133,25 @@ impl Consumer {
                 }
                 Err(error) => return Err(KafkaError::of(format!("commit offsets of {}", pull.topic()), error)),
             }
+        }
+    }
+
+    /// Where the group went on with a partition when it became ours; `None` where it had committed nothing of this topic.
+    #[must_use]
+    pub fn committed(&self, partition: i32) -> Option<i64> {
+        self.committed.get(&partition).copied()
+    }
+
+    /// Goes on at other offsets, earlier or later; where each partition really goes on: with the oldest record where the
+    /// offset is deleted, or beyond the end. Records in hand are not affected. Partitions that are no longer ours are left
+    /// out.
+    ///
+    /// # Errors
+    /// The service drains before Kafka answers, or Kafka refuses for good.
+    pub async fn seek(&mut self, to: &Positions) -> Result<Positions, KafkaError> {
+        match &mut self.pull {
+            Some(pull) => settle::seek(pull, to).await,
+            None => Ok(Positions::new()),
         }
     }
 

@@ -9,13 +9,17 @@ mod consumer;
 mod error;
 mod group;
 mod growth;
+mod identity;
+mod life;
 mod link;
 mod producer;
 mod pull;
 mod reader;
+mod settle;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod topic;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -73,6 +77,11 @@ pub struct Batch {
     pub assigned: Vec<i32>,
     /// Partitions that are no longer ours.
     pub revoked: Vec<i32>,
+    /// Partitions whose log is another than before: the topic was deleted and made again, or lost its end. They are read
+    /// from the beginning, from the records of this batch on.
+    pub reborn: Vec<i32>,
+    /// Records that were deleted before they were read.
+    pub missed: u64,
 }
 
 impl Batch {
@@ -85,6 +94,10 @@ impl Batch {
     /// Whether there is neither a record nor a change of the assignment.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.assigned.is_empty() && self.revoked.is_empty()
+        self.records.is_empty()
+            && self.assigned.is_empty()
+            && self.revoked.is_empty()
+            && self.reborn.is_empty()
+            && self.missed == 0
     }
 }

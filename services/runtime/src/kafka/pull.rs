@@ -10,15 +10,24 @@ use std::time::Duration;
 use rdkafka::consumer::{Consumer as _, ConsumerContext, StreamConsumer};
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::topic_partition_list::Offset;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::collect::Collector;
 use super::error::{KafkaError, is_outage};
+use super::identity::{Answer, Identity};
+use super::life::{Gaps, Step, step};
 use super::link::Link;
 use super::stream::Stream;
 use super::{Batch, Positions};
+
+/// How long librdkafka may take to go elsewhere.
+const SEEK: Duration = Duration::from_secs(2);
+/// Pause between two tries.
+const SEEK_PAUSE: Duration = Duration::from_millis(50);
 
 /// What happened to the assignment of partitions.
 #[derive(Debug)]
@@ -45,6 +54,16 @@ pub(super) struct Pull<C: Changes + 'static> {
     handed: Positions,
     /// When a partition last said that it has no more; gone with its next record.
     ends: BTreeMap<i32, Instant>,
+    /// Whether the topic is still the one that is read.
+    identity: Identity,
+    gaps: Gaps,
+    /// Partitions that are read from the beginning again, until a batch tells it.
+    reborn: Vec<i32>,
+    /// Where partitions are to be read from that librdkafka was not told yet, or was not ready for.
+    unsought: Positions,
+    /// It is being told. Nothing is taken from it meanwhile: what came might be of before or of after.
+    seeking: Option<JoinHandle<Vec<(i32, i64)>>>,
+    missed: u64,
 }
 
 impl<C: Changes + 'static> Pull<C> {
@@ -54,12 +73,77 @@ impl<C: Changes + 'static> Pull<C> {
         stream: Arc<Stream>,
         positions: Positions,
     ) -> Self {
-        let (collector, handed, ends) = (Collector::default(), Positions::new(), BTreeMap::new());
-        Self { consumer, link, stream, collector, positions, handed, ends }
+        Self {
+            consumer,
+            link,
+            stream,
+            collector: Collector::default(),
+            positions,
+            handed: Positions::new(),
+            ends: BTreeMap::new(),
+            identity: Identity::default(),
+            gaps: Gaps::default(),
+            reborn: Vec::new(),
+            unsought: Positions::new(),
+            seeking: None,
+            missed: 0,
+        }
     }
 
     pub(super) fn stream(&self) -> &Arc<Stream> {
         &self.stream
+    }
+
+    /// Which life of the topic is read; 0 where it is not known.
+    pub(super) fn life(&self) -> u32 {
+        self.identity.life()
+    }
+
+    /// Takes note of an answer that somebody else got.
+    pub(super) fn heard(&mut self, answer: Answer, asked: Instant) {
+        self.hear(Ok(answer), asked);
+    }
+
+    /// Where a partition begins of which nothing was read yet.
+    pub(super) fn begin(&mut self, partition: i32, next: i64) {
+        self.positions.insert(partition, next);
+    }
+
+    /// Whether the next batch will tell that a partition is read anew.
+    pub(super) fn was_reborn(&self, partition: i32) -> bool {
+        self.reborn.contains(&partition)
+    }
+
+    /// Adds records that are gone to what the next batch tells.
+    pub(super) fn miss(&mut self, records: u64) {
+        self.missed = self.missed.saturating_add(records);
+    }
+
+    /// Reads a partition from `next` on, whatever was read or gathered of it, and tells it with the next batch if `reborn`.
+    pub(super) fn seek(&mut self, partition: i32, next: i64, reborn: bool) {
+        self.collector.drop_records(partition);
+        self.ends.remove(&partition);
+        self.gaps.forget(partition);
+        self.handed.remove(&partition);
+        self.stream.sought(partition, next);
+        self.positions.insert(partition, next);
+        self.unsought.insert(partition, next);
+        if reborn && !self.reborn.contains(&partition) {
+            self.reborn.push(partition);
+        }
+    }
+
+    /// Tells librdkafka where to read. It refuses before it fetches a partition, and right after a topic was made again:
+    /// what is left is tried again, and what comes of it meanwhile is not taken.
+    async fn seek_now(&mut self) {
+        let seeking = self.seeking.get_or_insert_with(|| {
+            let (consumer, stream, to) = (Arc::clone(&self.consumer), Arc::clone(&self.stream), self.unsought.clone());
+            let sought = move || to.into_iter().filter(|to| seek(&consumer, stream.topic(), *to)).collect();
+            tokio::task::spawn_blocking(sought)
+        });
+        let sought = seeking.await.unwrap_or_default(); // interrupted: tried again
+        self.seeking = None;
+        self.unsought.retain(|partition, next| !sought.contains(&(*partition, *next)));
     }
 
     pub(super) fn consumer(&self) -> &Arc<StreamConsumer<C>> {
@@ -95,31 +179,69 @@ impl<C: Changes + 'static> Pull<C> {
         self.stream.apply(&mut self.handed);
         let consumer = Arc::clone(&self.consumer);
         let mut deadline = Instant::now() + wait;
-        let mut lingering = false;
+        let (mut lingering, mut whole) = (false, false);
         loop {
             if self.link.ctx().draining() {
                 return Ok(None);
             }
-            self.gather(&consumer, most)?;
-            if self.collector.has_changes() || self.collector.is_full(most) {
-                break;
+            if !self.unsought.is_empty() {
+                let ctx = self.link.ctx().clone();
+                tokio::select! {
+                    () = ctx.drained() => return Ok(None),
+                    () = self.seek_now() => {}
+                }
+            }
+            if !whole {
+                self.gather(&consumer, most)?;
             }
             if self.collector.has_records() && !lingering {
                 lingering = true;
                 deadline = Instant::now() + linger;
             }
-            if Instant::now() >= deadline {
+            let told = self.collector.has_changes() || !self.reborn.is_empty() || self.missed > 0;
+            whole = told || self.collector.is_full(most) || Instant::now() >= deadline;
+            let unconfirmed = self.collector.has_records() && self.identity.is_behind();
+            if whole && !unconfirmed {
                 break;
             }
+            self.identity.ask(&consumer, self.stream.topic(), unconfirmed, || self.gaps.partitions());
             tokio::select! {
                 biased;
                 () = self.link.ctx().drained() => {}
-                () = consumer.context().changed().notified() => {}
-                received = consumer.recv() => self.accept(&consumer, received)?,
-                () = tokio::time::sleep_until(deadline) => {}
+                () = consumer.context().changed().notified(), if !whole => {}
+                answered = self.identity.answered() => if let Some((answer, asked)) = answered {
+                    self.hear(answer, asked);
+                },
+                received = consumer.recv(), if !whole => self.accept(&consumer, received)?,
+                () = tokio::time::sleep_until(deadline), if !whole => {}
+                () = tokio::time::sleep(SEEK_PAUSE), if !self.unsought.is_empty() => {}
             }
         }
         Ok(Some(self.take()))
+    }
+
+    /// Takes in what a broker says of the topic.
+    fn hear(&mut self, answer: Result<Answer, KafkaError>, asked: Instant) {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return self.identity.failed(self.stream.topic(), &error),
+        };
+        for (partition, low) in &answer.lows {
+            let missed = self.gaps.settle(*partition, *low);
+            if missed > 0 {
+                let topic = self.stream.topic();
+                warn!(topic, partition, missed, low, "records that were not read yet are gone; raise retention.ms");
+                self.miss(missed);
+            }
+        }
+        if self.identity.heard(&answer, asked) {
+            let topic = self.stream.topic();
+            warn!(
+                topic,
+                "the topic was deleted and made again: reading it from its beginning; what was not read before is gone"
+            );
+            self.stream.ours().into_iter().for_each(|partition| self.seek(partition, 0, true));
+        }
     }
 
     /// Takes what is there without waiting.
@@ -139,8 +261,10 @@ impl<C: Changes + 'static> Pull<C> {
     ) -> Result<(), KafkaError> {
         self.apply(consumer.context()); // what changed, changed before this record
         match received {
+            Ok(message) if self.unsought.contains_key(&message.partition()) => Ok(()),
             Ok(message) => {
                 self.ends.remove(&message.partition());
+                self.identity.read();
                 self.collector.push(&message);
                 Ok(())
             }
@@ -165,6 +289,9 @@ impl<C: Changes + 'static> Pull<C> {
                     self.handed.retain(|partition, _| !partitions.contains(partition));
                     self.collector.revoke(&partitions);
                     self.positions.retain(|partition, _| !partitions.contains(partition));
+                    self.unsought.retain(|partition, _| !partitions.contains(partition));
+                    self.reborn.retain(|partition| !partitions.contains(partition));
+                    partitions.iter().for_each(|partition| self.gaps.forget(*partition));
                     self.ends.retain(|partition, _| !partitions.contains(partition));
                 }
             }
@@ -199,14 +326,42 @@ impl<C: Changes + 'static> Pull<C> {
     }
 
     fn take(&mut self) -> Batch {
-        let batch = self.collector.take();
+        let mut batch = self.collector.take();
+        for record in &batch.records {
+            let (partition, offset) = (record.partition, record.offset);
+            let next = self.positions.entry(partition).or_insert(offset);
+            match step(*next, offset) {
+                Step::Next => {}
+                Step::Gap => self.gaps.note(partition, *next, offset),
+                Step::Back => {
+                    let topic = self.stream.topic();
+                    warn!(topic, partition, read = *next, offset, "the log was cut off: reading it from its beginning");
+                    if !self.reborn.contains(&partition) {
+                        self.reborn.push(partition);
+                    }
+                }
+            }
+            *next = offset.saturating_add(1);
+        }
         if !batch.records.is_empty() {
             self.link.up();
             self.handed = batch.end();
-            self.positions.extend(batch.end());
+        }
+        (batch.reborn, batch.missed) = (std::mem::take(&mut self.reborn), std::mem::take(&mut self.missed));
+        if !batch.reborn.is_empty() {
+            info!(topic = self.stream.topic(), partitions = ?batch.reborn, "another log under the same name");
         }
         batch
     }
+}
+
+/// Tells librdkafka where to read a partition; whether it does. Blocks.
+fn seek<C: ConsumerContext>(consumer: &StreamConsumer<C>, topic: &str, (partition, next): (i32, i64)) -> bool {
+    let sought = consumer.seek(topic, partition, Offset::Offset(next), SEEK);
+    if let Err(error) = &sought {
+        debug!(topic, partition, next, %error, "seeking again in a moment");
+    }
+    sought.is_ok()
 }
 
 /// The output of a future that is ready at once.

@@ -17,13 +17,13 @@ use super::client::{NO_GROUP, Role, blocking, partitions, patiently, settings};
 use super::consumer::{commit_list, offsets};
 use super::error::{KafkaError, is_lost_partition};
 use super::growth::{Grows, follow_partitions};
-use super::link::{Link, log, watch};
+use super::link::{self, Link, log};
 use super::pull::{Change, Changes, Pull};
 use super::stream::Stream;
 use super::watch::ask;
-use super::{Batch, Positions};
+use super::{Batch, Positions, identity};
 use crate::config;
-use crate::context::{Context, lock};
+use crate::context::{Context, Outage, lock};
 
 /// Nothing came for this long after a partition said that it has no more: then it has no more.
 /// Fifty fetches of 10 ms.
@@ -82,27 +82,29 @@ impl Reader {
             .map_err(KafkaError::Settings)?;
         let consumer = Arc::new(consumer);
         let (asking, brokers, name) = (Arc::clone(&consumer), config.brokers.clone(), topic.to_owned());
-        let starts = blocking("ask for the topic", move || {
+        let asked = Instant::now();
+        let (starts, answer) = blocking("ask for the topic", move || {
             let count = partitions(asking.client(), &brokers, &name)?;
-            patiently(&brokers, || starts(&asking, &name, count, &from))
+            let starts = patiently(&brokers, || starts(&asking, &name, count, &from))?;
+            Ok((starts, identity::ask(&asking, &name, &[])))
         })
         .await?;
         consumer
             .assign(&offsets(topic, starts.iter())?)
             .map_err(|error| KafkaError::of(format!("read topic {topic}"), error))?;
         link.opened();
-        watch(&consumer, &link, |consumer, link| link.probe(consumer.client()));
+        link::watch(&consumer, &link, |consumer, link| link.probe(consumer.client()));
         info!(service = ctx.name(), topic, positions = ?starts, "reading every partition");
         let stream = Arc::new(Stream::new(topic, starts.len(), Box::new(|_| Ok(Positions::new()))));
         stream.assigned(&starts.keys().copied().collect::<Vec<_>>());
         stream.begins(&starts);
         follow_partitions(&consumer, &stream, &link);
-        Ok(Self {
-            pull: Some(Pull::new(consumer, link, stream, starts)),
-            config: config.clone(),
-            group: group.to_owned(),
-            end_asked: Mutex::default(),
-        })
+        let mut pull = Pull::new(consumer, link, stream, starts);
+        // An answer that did not come is asked for again with the first record.
+        if let Ok(answer) = answer {
+            pull.heard(answer, asked);
+        }
+        Ok(Self { pull: Some(pull), config: config.clone(), group: group.to_owned(), end_asked: Mutex::default() })
     }
 
     /// The next records, at most `most`, waiting up to `wait` for the first; `None` once the service drains.
@@ -116,6 +118,13 @@ impl Reader {
             Some(pull) => pull.next(most, wait, Duration::ZERO).await,
             None => Ok(None),
         }
+    }
+
+    /// Tells the lives of the topic apart: another number after it was deleted and made again; 0 where the broker does not
+    /// say.
+    #[must_use]
+    pub fn life(&self) -> u32 {
+        self.pull().life()
     }
 
     /// For each partition the offset of the next record to be written.
@@ -133,6 +142,29 @@ impl Reader {
     /// Kafka is away.
     pub async fn beginning(&self) -> Result<Positions, KafkaError> {
         self.watermarks(Offset::Beginning).await
+    }
+
+    /// As [`end`](Self::end), but waits while Kafka is away, which shows as the condition `kafka`; `None` once draining.
+    ///
+    /// # Errors
+    /// What waiting does not mend.
+    pub async fn wait_for_end(&self) -> Result<Option<Positions>, KafkaError> {
+        self.unless_draining(self.pull().link().ctx().retry("kafka", || self.end()).await)
+    }
+
+    /// As [`beginning`](Self::beginning), but waits as [`wait_for_end`](Self::wait_for_end) does.
+    ///
+    /// # Errors
+    /// What waiting does not mend.
+    pub async fn wait_for_beginning(&self) -> Result<Option<Positions>, KafkaError> {
+        self.unless_draining(self.pull().link().ctx().retry("kafka", || self.beginning()).await)
+    }
+
+    fn unless_draining<T>(&self, answer: Result<T, KafkaError>) -> Result<Option<T>, KafkaError> {
+        match answer {
+            Err(error) if error.is_outage() && self.pull().link().ctx().draining() => Ok(None),
+            answer => answer.map(Some),
+        }
     }
 
     /// The next offset to be handed out, for each partition.

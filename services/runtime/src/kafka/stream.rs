@@ -75,6 +75,14 @@ impl Stream {
         }
     }
 
+    /// Reading goes on elsewhere: what lies behind is to be applied, again or for the first time.
+    pub(super) fn sought(&self, partition: i32, next: i64) {
+        let mut state = lock(&self.state);
+        if state.ours.contains(&partition) {
+            state.applied.insert(partition, next);
+        }
+    }
+
     /// Where reading begins, unless something was applied or the partition left meanwhile.
     pub(super) fn begins(&self, starts: &Positions) {
         let mut state = lock(&self.state);

@@ -191,6 +191,35 @@ async fn a_bookmark_is_found_where_it_was_left_and_not_outside_of_the_topic() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_asks_where_a_topic_ends_waits_for_a_broker_that_is_away_and_says_so() {
+    let (cluster, config) = cluster(2);
+    let ctx = Context::new("test");
+    let reader = Reader::open(&config, TOPIC, From::Beginning, &ctx).await.expect("the topic is there");
+    let turns_red = async || {
+        let deadline = Instant::now() + Duration::from_secs(15);
+        while ctx.is_ready() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(!ctx.is_ready(), "it says so within 15 s");
+    };
+    assert!(ctx.is_ready());
+    cluster.broker_down(-1).expect("it goes down");
+    let (end, ()) = tokio::join!(reader.wait_for_end(), async {
+        turns_red().await;
+        cluster.broker_up(-1).expect("it comes back");
+    });
+    assert_eq!(end.expect("it waited"), Some(Positions::from([(0, 0), (1, 0)])));
+    assert!(ctx.is_ready());
+
+    cluster.broker_down(-1).expect("it goes down");
+    let (beginning, ()) = tokio::join!(reader.wait_for_beginning(), async {
+        turns_red().await;
+        ctx.drain();
+    });
+    assert_eq!(beginning.expect("no failure"), None, "a drain ends the waiting");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_missing_topic_and_an_unreachable_broker_say_what_to_change() {
     let (_cluster, config) = cluster(1);
     let ctx = Context::new("test");

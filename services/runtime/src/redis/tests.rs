@@ -72,6 +72,20 @@ async fn an_unreachable_redis_says_what_to_change() {
 }
 
 #[tokio::test]
+async fn of_a_value_that_somebody_made_huge_only_the_head_is_read() {
+    let Some(server) = Server::start(None) else { return };
+    let redis = server.connect().await;
+    redis.command(&["SETRANGE", "huge", "1000000", "x"]).await.expect("written");
+    redis.command(&["SET", "small", "ab"]).await.expect("written");
+    redis.command(&["LPUSH", "list", "theirs"]).await.expect("written");
+    let keys: Vec<String> = ["huge", "small", "none", "list"].map(str::to_owned).into();
+    let heads = redis.heads(&keys, 100).await.expect("read");
+    assert_eq!(heads[0].as_ref().map(Vec::len), Ok(100));
+    assert_eq!((heads[1].as_deref(), heads[2].as_deref()), (Ok(&b"ab"[..]), Ok(&b""[..])));
+    assert!(heads[3].is_err(), "a list is no value");
+}
+
+#[tokio::test]
 async fn what_is_written_in_many_pipelines_is_read_back() {
     let Some(server) = Server::start(None) else { return };
     let redis = server.connect().await;

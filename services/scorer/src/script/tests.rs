@@ -40,15 +40,15 @@ impl Server {
         Some(Self { child, redis, _folder: folder })
     }
 
-    /// Writes `slate` as made through `partition` and `offset`; whether it was taken.
-    async fn write(&self, partition: i32, offset: i64, slate: &str) -> bool {
+    /// Writes `slate` as made through `partition` and `offset`, over the profile `read`; the profile, if it was taken.
+    async fn write(&self, read: &[u8], partition: i32, offset: i64, slate: &str) -> Option<Vec<u8>> {
         let stored = StoredProfile { source: Source { partition, offset, ..Source::default() }, ..unknown() };
-        let fitted = Fitted { profile: stored.encode(), slate: slate.into(), trimmed: false };
+        let profile = stored.encode();
+        let fitted = Fitted { profile: profile.clone(), slate: slate.into(), trimmed: false };
         let minute = Duration::from_secs(60);
-        let call = call(&Keys::default(), "u1", fitted, 2 * minute, minute);
+        let call = call(&Keys::default(), "u1", StoredProfile::header(read), fitted, (2 * minute, minute));
         let answers = self.redis.eval_many(&write(), vec![call]).await.expect("the script runs");
-        assert_eq!(answers.len(), 1);
-        answers[0] == Ok(1)
+        (answers == [Ok(1)]).then_some(profile)
     }
 
     /// What lies there: the source of the profile and the slate.
@@ -69,44 +69,41 @@ impl Drop for Server {
 }
 
 #[tokio::test]
-async fn an_older_source_never_overwrites_a_newer_slate() {
+async fn nobody_overwrites_what_was_written_since_it_was_read() {
     let Some(server) = Server::start().await else { return };
-    assert!(server.write(3, 10, "first").await);
-    assert!(server.write(3, 300, "newer").await);
-    assert!(!server.write(3, 299, "older").await, "299 as a number and as text are before 300");
-    assert!(!server.write(3, 40, "older").await, "40 is before 300 only as a number");
-    assert_eq!(server.read().await, (Source { partition: 3, offset: 300, ..Source::default() }, Some("newer".into())));
-    assert!(server.write(3, 300, "anew").await, "the same source may write again");
-    assert_eq!(server.read().await.1, Some("anew".into()));
+    let first = server.write(b"", 3, 10, "first").await.expect("nothing lies there");
+    assert!(server.write(b"", 3, 11, "who saw none").await.is_none());
+    let newer = server.write(&first, 3, 300, "newer").await.expect("over what was read");
+    assert!(server.write(&first, 3, 299, "an old owner").await.is_none());
+    assert!(server.write(&first, 1, 7, "another partition").await.is_none());
+    assert_eq!(server.read().await.1, Some("newer".into()));
+    assert!(server.write(&newer, 3, 300, "anew").await.is_some(), "the same profile with another slate");
+    assert!(server.write(&first, 3, 300, "again").await.is_some(), "the same write again");
+    let split = server.write(&newer, 1, 7, "split").await.expect("another partition that read it");
+    assert_eq!(server.read().await.0.partition, 1);
+    server.redis.delete(&[Keys::default().user("u1")]).await.expect("deleted");
+    assert!(server.write(&split, 1, 8, "forgotten").await.is_none(), "what was deleted does not come back");
 }
 
 #[tokio::test]
-async fn offsets_are_compared_beyond_32_and_53_bits() {
+async fn a_profile_of_before_there_was_a_checksum_is_written_over_by_who_read_it() {
     let Some(server) = Server::start().await else { return };
-    let far = 1_i64 << 60;
-    assert!(server.write(0, (1 << 32) + 1, "a").await);
-    assert!(!server.write(0, u32::MAX.into(), "b").await);
-    assert!(server.write(0, far + 1, "c").await);
-    assert!(!server.write(0, far, "d").await, "as doubles they would be equal");
-    assert!(server.write(0, far + 2, "e").await);
-}
-
-#[tokio::test]
-async fn another_partition_overwrites() {
-    let Some(server) = Server::start().await else { return };
-    assert!(server.write(3, 300, "three").await);
-    assert!(server.write(1, 5, "one").await);
-    assert_eq!(server.read().await, (Source { partition: 1, offset: 5, ..Source::default() }, Some("one".into())));
+    let old = [0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 7];
+    let keys = Keys::default();
+    let put = Script::new("redis.call('SET', KEYS[1], ARGV[1]) return 1");
+    server.redis.eval_many(&put, vec![(vec![keys.user("u1")], vec![old.to_vec()])]).await.expect("run");
+    assert!(server.write(b"", 3, 8, "x").await.is_none());
+    assert!(server.write(&old, 3, 8, "x").await.is_some());
 }
 
 #[tokio::test]
 async fn without_a_slate_only_the_profile_is_written_and_both_have_their_own_time_to_live() {
     let Some(server) = Server::start().await else { return };
-    assert!(server.write(0, 1, "").await);
+    let one = server.write(b"", 0, 1, "").await.expect("written");
     assert_eq!(server.read().await.1, None);
-    assert!(server.write(0, 2, "slate").await);
-    assert!(server.write(0, 3, "").await);
-    assert_eq!(server.read().await, (Source { partition: 0, offset: 3, ..Source::default() }, Some("slate".into())));
+    let two = server.write(&one, 0, 2, "slate").await.expect("written");
+    server.write(&two, 0, 3, "").await.expect("written");
+    assert_eq!(server.read().await.1, Some("slate".into()));
     let keys = Keys::default();
     let ttl = async |key: String| server.redis.ttl(&key).await.expect("read").expect("has one").as_secs();
     assert!((100..=120).contains(&ttl(keys.user("u1")).await));
@@ -121,7 +118,7 @@ async fn a_key_of_another_type_is_left_alone_and_the_other_is_written() {
     let minute = Duration::from_secs(60);
     let fitted = || Fitted { profile: unknown().encode(), slate: b"slate".to_vec(), trimmed: false };
     let write_now = async || {
-        let call = call(&keys, "u1", fitted(), minute, minute);
+        let call = call(&keys, "u1", b"", fitted(), (minute, minute));
         server.redis.eval_many(&write(), vec![call]).await.expect("the script runs").remove(0)
     };
     assert_eq!(write_now().await, Ok(WITHOUT_SLATE));

@@ -1,0 +1,145 @@
+//! Sees to it that the records handed out are of the topic that is read, not of one made again under its name.
+//!
+//! librdkafka goes on at the old position where a topic was deleted and made again: it skips the new one's beginning, and
+//! says nothing. So a batch is handed out only when the topic's id was asked for after its records came.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::{Consumer as _, ConsumerContext, StreamConsumer};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::error::{KafkaError, is_outage};
+use super::topic::{Described, describe};
+
+/// The longest single question to a broker.
+const QUESTION: Duration = Duration::from_secs(3);
+/// A topic is not deleted, made again and read within this: one question serves all records of such a while, so there
+/// are 20 a second at most. Deleting, making and librdkafka's own backoff took 200 ms and more.
+const FRESH: Duration = Duration::from_millis(50);
+/// An idle topic is asked for this often, too.
+const IDLE: Duration = Duration::from_secs(2);
+/// Pause after a question that was not answered.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Pause after one that was refused.
+const LATER: Duration = Duration::from_secs(30);
+
+/// What a broker says of a topic.
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    /// `None`: there is no such topic now.
+    pub(super) topic: Option<Described>,
+    /// The oldest offset of the partitions that were asked about.
+    pub(super) lows: Vec<(i32, i64)>,
+}
+
+type Question = JoinHandle<Result<Answer, KafkaError>>;
+
+/// What is known of the topic, and the question that is under way. It outlives the future that asked: a reader that is
+/// polled in turn with others drops its futures every few milliseconds.
+#[derive(Debug, Default)]
+pub(super) struct Identity {
+    known: Option<Described>,
+    /// When the last answered question was asked.
+    asked: Option<Instant>,
+    /// When the last record came.
+    read: Option<Instant>,
+    question: Option<(Instant, Question)>,
+    not_before: Option<Instant>,
+    /// The broker does not say: then nothing waits for it, until it does.
+    silent: bool,
+}
+
+impl Identity {
+    pub(super) fn life(&self) -> u32 {
+        self.known.map_or(0, |known| known.life)
+    }
+
+    /// Takes note of a record.
+    pub(super) fn read(&mut self) {
+        self.read = Some(Instant::now());
+    }
+
+    /// Whether records came since the topic was last asked for.
+    pub(super) fn is_behind(&self) -> bool {
+        let fresh = |asked: Instant| self.read.is_none_or(|read| read <= asked + FRESH);
+        !self.silent && !self.asked.is_some_and(fresh)
+    }
+
+    /// Asks for the topic, if it is time: `now`, or because nothing was asked for long.
+    pub(super) fn ask<C: ConsumerContext + 'static>(
+        &mut self,
+        consumer: &Arc<StreamConsumer<C>>,
+        topic: &str,
+        now: bool,
+        gaps: impl FnOnce() -> Vec<i32>,
+    ) {
+        let due = now || self.asked.is_none_or(|asked| asked.elapsed() >= IDLE);
+        let may = self.question.is_none() && self.not_before.is_none_or(|at| Instant::now() >= at);
+        if !due || !may {
+            return;
+        }
+        let (consumer, topic, gaps, asked) = (Arc::clone(consumer), topic.to_owned(), gaps(), Instant::now());
+        self.question = Some((asked, tokio::task::spawn_blocking(move || ask(&consumer, &topic, &gaps))));
+    }
+
+    /// Waits for the answer to the question under way; `None` when it is time to ask again. Dropping the future loses
+    /// nothing.
+    pub(super) async fn answered(&mut self) -> Option<(Result<Answer, KafkaError>, Instant)> {
+        if let Some((asked, question)) = &mut self.question {
+            let (asked, answer) = (*asked, question.await);
+            self.question = None;
+            return Some((answer.unwrap_or_else(|_| Err(KafkaError::interrupted("ask for the topic"))), asked));
+        }
+        match self.not_before {
+            Some(at) if Instant::now() < at => {
+                tokio::time::sleep_until(at).await;
+                None
+            }
+            _ => pending().await,
+        }
+    }
+
+    /// Takes an answer in; whether the topic is another than before.
+    pub(super) fn heard(&mut self, answer: &Answer, asked: Instant) -> bool {
+        (self.asked, self.silent) = (Some(asked), false);
+        // One that is gone was not made again yet: what was read is still of the old one.
+        let Some(now) = answer.topic else { return false };
+        let before = self.known.replace(now);
+        before.is_some_and(|before| before.life != 0 && now.life != 0 && before.life != now.life)
+    }
+
+    /// Takes note that nobody answered.
+    pub(super) fn failed(&mut self, topic: &str, error: &KafkaError) {
+        let refused = is_refusal(error);
+        self.not_before = Some(Instant::now() + if refused { LATER } else { PAUSE });
+        if refused && !std::mem::replace(&mut self.silent, true) {
+            warn!(topic, %error, "the broker does not describe topics: one that is deleted and made again may go unnoticed");
+        }
+    }
+}
+
+/// Whether a broker answers and does not describe topics: it is too old, or may not tell.
+pub(super) fn is_refusal(error: &KafkaError) -> bool {
+    !matches!(error, KafkaError::Failed { source, .. } if is_outage(source))
+}
+
+/// Asks; blocks.
+pub(super) fn ask<C: ConsumerContext>(
+    consumer: &StreamConsumer<C>,
+    topic: &str,
+    gaps: &[i32],
+) -> Result<Answer, KafkaError> {
+    let described = describe(consumer.client(), topic, QUESTION)?;
+    let mut lows = Vec::with_capacity(gaps.len());
+    if described.is_some() {
+        for partition in gaps {
+            let watermarks = consumer.fetch_watermarks(topic, *partition, QUESTION);
+            lows.push((*partition, watermarks.map_err(|error| KafkaError::of("ask for the oldest record", error))?.0));
+        }
+    }
+    Ok(Answer { topic: described, lows })
+}

@@ -1,0 +1,121 @@
+//! What was applied, as Redis and the group are told of it (I3), and the way back where Redis has forgotten it.
+
+use std::time::{Duration, Instant};
+
+use metrics::counter;
+use runtime::kafka::{Batch, Consumer, Positions};
+use tracing::warn;
+
+use crate::config::Scorer;
+use crate::error::Error;
+use crate::marks::Marks;
+use crate::metrics::{MISSED, WENT_BACK};
+
+/// How often the marks are looked at and written anew while nothing flows: how late a flush may be noticed, and a Redis
+/// that takes no writes.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Records read at once on the way to where a partition was before: profiles are written and no slates are made.
+const REPLAY_BATCH: usize = 4_096;
+
+/// This instance's place in its partitions of `interactions`.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    pub(crate) input: Consumer,
+    pub(crate) marks: Marks,
+    /// Acknowledged by Redis and not committed yet.
+    acknowledged: Positions,
+    told: Instant,
+}
+
+impl Progress {
+    pub(crate) fn new(input: Consumer, marks: Marks) -> Self {
+        Self { input, marks, acknowledged: Positions::new(), told: Instant::now() }
+    }
+
+    /// The next records; `None` once the service drains.
+    ///
+    /// # Errors
+    /// What waiting does not mend.
+    pub(crate) async fn next_batch(&mut self, settings: &Scorer) -> Result<Option<Batch>, Error> {
+        let most = if self.marks.is_replaying() { REPLAY_BATCH.max(settings.max_batch) } else { settings.max_batch };
+        Ok(self.input.next_batch(most, settings.linger).await?)
+    }
+
+    /// Partitions changed hands: ours go on where both Redis and the group say that everything before was applied.
+    ///
+    /// # Errors
+    /// The service drains before Redis and Kafka have said so.
+    pub(crate) async fn rebalance(&mut self, batch: &mut Batch) -> Result<(), Error> {
+        counter!(MISSED).increment(batch.missed);
+        self.marks.follow(self.input.life());
+        self.marks.forget(&batch.revoked);
+        self.marks.begin_anew(&batch.reborn);
+        let gone = |partition: &i32| batch.revoked.contains(partition) || batch.reborn.contains(partition);
+        self.acknowledged.retain(|partition, _| !gone(partition));
+        if batch.assigned.is_empty() {
+            return Ok(());
+        }
+        let back = self.marks.take_over(&batch.assigned, |partition| self.input.committed(partition)).await?;
+        if !back.is_empty() {
+            batch.records.retain(|record| !back.contains_key(&record.partition));
+            self.seek(&back).await?;
+        }
+        // From here on a flush is noticed; whoever wrote a mark meanwhile is met at the next telling.
+        self.marks.advance(&Positions::new()).await?;
+        Ok(())
+    }
+
+    /// Redis is not what we thought: our partitions are read again from where it stands.
+    ///
+    /// # Errors
+    /// The service drains before Redis and Kafka have answered.
+    pub(crate) async fn go_back(&mut self) -> Result<(), Error> {
+        self.acknowledged.clear();
+        let back = self.marks.go_back().await?;
+        self.seek(&back).await?;
+        // Before anything is applied: where there is no mark, nothing shows that Redis forgets once more.
+        self.marks.advance(&Positions::new()).await?;
+        Ok(())
+    }
+
+    /// The records of a batch were acknowledged.
+    pub(crate) fn acknowledge(&mut self, end: Positions) {
+        self.acknowledged.extend(end);
+    }
+
+    /// Tells Redis and the group, if it is time to; false: Redis has forgotten.
+    ///
+    /// # Errors
+    /// Redis or Kafka is away and the service drains.
+    pub(crate) async fn tell(&mut self, every: Duration) -> Result<bool, Error> {
+        let every = if self.acknowledged.is_empty() { LOOK } else { every };
+        if self.told.elapsed() < every { Ok(true) } else { self.tell_now().await }
+    }
+
+    /// Tells Redis, and only then the group.
+    ///
+    /// # Errors
+    /// As [`tell`](Self::tell).
+    pub(crate) async fn tell_now(&mut self) -> Result<bool, Error> {
+        self.told = Instant::now();
+        if !self.marks.advance(&self.acknowledged).await? {
+            return Ok(false);
+        }
+        self.input.commit(&std::mem::take(&mut self.acknowledged)).await?;
+        Ok(true)
+    }
+
+    async fn seek(&mut self, back: &Positions) -> Result<(), Error> {
+        let went = self.input.seek(back).await?;
+        warn!(wanted = ?back, ?went, "Redis has not what was applied: reading interactions again; what profiles hold counts once");
+        counter!(WENT_BACK).increment(1);
+        for (partition, next) in &went {
+            let missed =
+                back.get(partition).filter(|wanted| **wanted > 0).map_or(0, |wanted| next.saturating_sub(*wanted));
+            counter!(MISSED).increment(u64::try_from(missed).unwrap_or(0));
+        }
+        self.marks.went_back(back, &went);
+        Ok(())
+    }
+}

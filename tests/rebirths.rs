@@ -1,0 +1,149 @@
+//! Topics that are deleted and made again, that grow, and that somebody else writes to: no event vanishes, none counts
+//! twice.
+
+use runtime::kafka::Outgoing;
+use schemas::{EventType, Interaction, Kind, Message, Source, Topic};
+use tests::{
+    Name, PARTITIONS, SOON, Sent, Tail, Traffic, World, click, eventually, ingested_once, kafka_is_given,
+    latest_manifest, learned_once, served_once,
+};
+
+/// Waits until the newest version was trained on so many events, and on each once.
+async fn trained_on(world: &World, events: usize) {
+    let mut checkpoints = Tail::open(world, Topic::Checkpoints).await;
+    eventually("the newest version was trained on every event", SOON, async || {
+        match latest_manifest(&mut checkpoints).await {
+            Some(manifest) if manifest.interactions == events as u64 => Ok(()),
+            manifest => Err(format!("{:?} of {events}", manifest.map(|manifest| manifest.interactions))),
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_deleted_and_made_again_under_a_running_ingest_and_no_event_vanishes() {
+    let world = World::new().await;
+    let mut traffic = Traffic::new(51, world.ctx.now()).with_users(20);
+    let mut ingest = world.start(Name::Ingest, &[]).await;
+    let _trainer = world.start(Name::Trainer, &[]).await;
+    let _scorer = world.start(Name::Scorer, &[]).await;
+    let mut sent = world.send(&traffic.take(200)).await;
+    served_once(&world, &sent).await;
+    // The new one grows beyond the old one's end, and stays behind it.
+    for events in [400, 100] {
+        world.make_again(Topic::Events).await;
+        sent.extend(world.send(&traffic.take(events)).await);
+        ingested_once(&world, &sent).await;
+        served_once(&world, &sent).await;
+    }
+    trained_on(&world, sent.len()).await;
+    ingest.assert_alive();
+    assert!(ingest.metric("ingest_lives_total").await.expect("it answers") >= 2.0, "it is told");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_deleted_and_made_again_in_a_restart_and_no_event_vanishes() {
+    let world = World::new().await;
+    let mut traffic = Traffic::new(52, world.ctx.now()).with_users(20);
+    let _scorer = world.start(Name::Scorer, &[]).await;
+    let mut sent = Vec::new();
+    for events in [200, 300, 100] {
+        if !sent.is_empty() {
+            world.make_again(Topic::Events).await;
+        }
+        sent.extend(world.send(&traffic.take(events)).await);
+        let mut ingest = world.start(Name::Ingest, &[]).await;
+        ingested_once(&world, &sent).await;
+        served_once(&world, &sent).await;
+        assert!(ingest.terminate().await.success(), "a clean shutdown");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn interactions_deleted_and_made_again_under_running_services_and_they_go_on() {
+    let world = World::new().await;
+    let mut traffic = Traffic::new(53, world.ctx.now()).with_users(20);
+    let _ingest = world.start(Name::Ingest, &[]).await;
+    let mut trainer = world.start(Name::Trainer, &[]).await;
+    let mut scorer = world.start(Name::Scorer, &[]).await;
+    let mut sent = world.send(&traffic.take(300)).await;
+    served_once(&world, &sent).await;
+    learned_once(&world, &sent).await;
+    world.make_again(Topic::Interactions).await;
+    sent.extend(world.send(&traffic.take(200)).await);
+    served_once(&world, &sent).await;
+    trained_on(&world, sent.len()).await;
+    trainer.assert_alive();
+    scorer.assert_alive();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_record_on_interactions_with_a_source_offset_of_2_62_silences_nobody_and_ends_nothing() {
+    let world = World::new().await;
+    let mut traffic = Traffic::new(54, world.ctx.now()).with_users(20);
+    let mut ingest = world.start(Name::Ingest, &[]).await;
+    let mut trainer = world.start(Name::Trainer, &[]).await;
+    let _scorer = world.start(Name::Scorer, &[]).await;
+    let mut sent = world.send(&traffic.take(200)).await;
+    served_once(&world, &sent).await;
+    let forged = |partition: i32, offset: i64| {
+        let interaction = Interaction {
+            user_id: "nobody".into(),
+            item_id: "i1".into(),
+            kind: Kind::View.into(),
+            ts: world.ctx.now(),
+            arrived_at: world.ctx.now(),
+            source: Some(Source { partition, offset, ..Source::default() }),
+            ..Interaction::default()
+        };
+        let value = Some(interaction.encode_to_vec().into());
+        Outgoing { partition: Some(partition), key: "nobody".into(), value, ..Outgoing::default() }
+    };
+    let offsets = [1 << 62, i64::MAX, 1 << 50, -1, i64::MIN];
+    let all = (0..PARTITIONS).flat_map(|partition| offsets.map(|offset| forged(partition, offset)));
+    world.write(Topic::Interactions, all.collect()).await;
+    sent.extend(world.send(&traffic.take(200)).await);
+    served_once(&world, &sent).await;
+    assert!(ingest.terminate().await.success(), "a clean shutdown");
+    world.write(Topic::Interactions, (0..PARTITIONS).map(|partition| forged(partition, 1 << 62)).collect()).await;
+    let mut ingest = world.start(Name::Ingest, &[]).await;
+    sent.extend(world.send(&traffic.take(200)).await);
+    served_once(&world, &sent).await;
+    trained_on(&world, sent.len()).await;
+    ingest.assert_alive();
+    trainer.assert_alive();
+    assert!(ingest.metric("ingest_foreign_total").await.expect("it answers") > 0.0, "it is counted");
+}
+
+/// On a real Kafka: the embedded broker adds no partitions.
+#[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::print_stdout, reason = "says why it proves nothing here")]
+async fn partitions_added_under_running_services_are_read_and_no_event_vanishes() {
+    if !kafka_is_given() {
+        println!("skipped: set KAFKA_BROKERS to run this test");
+        return;
+    }
+    let world = World::new().await;
+    let _ingest = world.start(Name::Ingest, &[]).await;
+    let mut trainer = world.start(Name::Trainer, &[]).await;
+    let _scorer = world.start(Name::Scorer, &[]).await;
+    let mut sent = world.send(&Traffic::new(55, world.ctx.now()).with_users(20).take(200)).await;
+    served_once(&world, &sent).await;
+    world.operate(&["topics", "partitions", &(2 * PARTITIONS).to_string()]).await;
+    // Users of whom nothing came before, in every partition.
+    let at = |partition: i32| {
+        click(&format!("new{partition}"), "i1", EventType::View, world.ctx.now(), format!("new-{partition}"))
+    };
+    let events: Vec<_> = (0..2 * PARTITIONS).map(at).collect();
+    let placed = (0..).zip(&events).map(|(partition, event)| {
+        let value = serde_json::to_vec(event).expect("an event is JSON");
+        let key = event.user_id.clone().into();
+        Outgoing { partition: Some(partition), key, value: Some(value.into()), ..Outgoing::default() }
+    });
+    let places = world.write(Topic::Events, placed.collect()).await;
+    sent.extend(events.into_iter().zip(places).map(|(event, (partition, offset))| Sent { event, partition, offset }));
+    ingested_once(&world, &sent).await;
+    served_once(&world, &sent).await;
+    learned_once(&world, &sent).await;
+    trainer.assert_alive();
+}
