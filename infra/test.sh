@@ -20,6 +20,10 @@ env -u KAFKA_BROKERS cargo test --workspace --locked
 
 infra/quality.sh
 
+# Long campaigns are commands of their own: just fuzz, just chaos, just soak.
+step "arbitrary bytes for every pure reader, 5 s each"
+infra/fuzz.sh --seconds 5
+
 # `--workspace --test e2e`, not `-p tests`: another set of packages would be another set of features, compiled anew.
 if [[ -n ${KAFKA_BROKERS:-} ]]; then
     step "end to end on the Kafka at $KAFKA_BROKERS"
@@ -31,4 +35,7 @@ fi
 # Here outages last the 30 s that are promised; on the embedded broker above, 8 s.
 THALWEG_LONG_TESTS=1 KAFKA_BROKERS=$KAFKA_BROKERS cargo test --workspace --locked --test e2e
 
-step "every check passed: format, licences, advisories (unless said above), lints, unit tests, end to end on the embedded broker and on a real Kafka"
+step "60 faults drawn by a seed, on a Kafka and a Redis of their own"
+"${CARGO_TARGET_DIR:-target}/debug/chaos" --seed 7 --faults 60
+
+step "every check passed: format, licences, advisories (unless said above), lints, unit tests, end to end on the embedded broker and on a real Kafka, fuzzing, faults"

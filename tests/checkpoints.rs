@@ -208,7 +208,7 @@ async fn a_trainer_that_starts_takes_over_and_the_one_before_ends() {
 /// Where a service began to read `checkpoints`, each time.
 fn begun(service: &Service) -> Vec<i64> {
     let offset = |line: &str| {
-        let digits = line.split("positions={0: ").nth(1)?.split('}').next()?;
+        let digits = line.split(r#""positions":"{0: "#).nth(1)?.split('}').next()?;
         line.contains("checkpoints").then(|| digits.parse().expect("an offset"))
     };
     service.log().lines().filter_map(offset).collect()

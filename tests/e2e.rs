@@ -4,7 +4,7 @@ mod bad_input;
 mod bounds;
 mod catalog;
 mod checkpoints;
-mod clocks;
+mod cluster;
 mod crashes;
 mod influence;
 mod listing;

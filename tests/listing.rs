@@ -67,7 +67,9 @@ async fn holds(world: &World) -> Result<(), String> {
     for pattern in ["recs:*", "similar:*", "hot*", "new*"] {
         for key in keys(world, pattern).await {
             let shown = ids(world, &key).await?;
-            if let Some(id) = shown.iter().find(|id| gone.contains(&id.as_str()) || id.starts_with("i1")) {
+            // What comes in a month may be looked for already; it is not new.
+            let hidden = |id: &String| id != "coming" && gone.contains(&id.as_str());
+            if let Some(id) = shown.iter().find(|id| hidden(id) || id.starts_with("i1")) {
                 problems.push(format!("{key} shows {id}"));
             }
         }

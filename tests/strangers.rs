@@ -25,13 +25,15 @@ fn version(epoch: u32, sequence: u32) -> VersionId {
 async fn a_trainer_that_finds_no_usable_version_refuses_to_start_unless_told_anew_and_deletes_none_of_them() {
     let world = World::new().await;
     let _ingest = world.start(Name::Ingest, &[]).await;
-    let sent = world.send(&Traffic::new(31, world.ctx.now()).take(300)).await;
+    let mut traffic = Traffic::new(31, world.ctx.now());
+    let sent = world.send(&traffic.take(300)).await;
     let there = ingested_once(&world, &sent).await;
     let unread = key(version(1, 1), Part::Manifest);
     world
         .write(
             Topic::Checkpoints,
             vec![
+                record(key(version(1, 0), Part::Claim), r#"{"epoch":1,"trainer":"another","claimed_at":0}"#),
                 record(key(version(1, 1), Part::Chunk(0)), "of another program"),
                 record(unread.clone(), r#"{"v":2}"#),
             ],
@@ -47,7 +49,6 @@ async fn a_trainer_that_finds_no_usable_version_refuses_to_start_unless_told_ane
 
     let settings = [("trainer.anew", "true"), ("trainer.snapshot_every", "1s"), ("trainer.keep_snapshots", "1")];
     let _trainer = world.start(Name::Trainer, &settings).await;
-    let mut traffic = Traffic::new(32, world.ctx.now());
     let mut all = sent;
     for _ in 0..4 {
         all.extend(world.send(&traffic.take(50)).await);
@@ -84,6 +85,7 @@ async fn what_strangers_write_to_checkpoints_ends_nothing_and_locks_nobody_out()
     world.write(Topic::Checkpoints, strange()[..5].to_vec()).await;
     let mut trainer = world.start(Name::Trainer, &[]).await;
     let mut sent = world.send(&traffic.take(300)).await;
+    learned_once(&world, &sent).await;
     world.write(Topic::Checkpoints, strange()).await;
     sent.extend(world.send(&traffic.take(100)).await);
     let manifest = learned_once(&world, &sent).await;

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use runtime::kafka::Outgoing;
 use schemas::{EventType, Topic};
-use tests::{Name, SOON, Sent, Servers, Traffic, World, click, eventually, learned_once, served_once};
+use tests::{
+    Name, SOON, Sent, Servers, Traffic, Transaction, World, click, eventually, ingested_once, learned_once, served_once,
+};
 
 use crate::outages::turns_red;
 
@@ -49,6 +51,45 @@ async fn a_broker_that_hangs_with_its_sockets_open_turns_every_service_red_withi
     sent.extend(world.send(&traffic.take(300)).await);
     served_once(&world, &sent).await;
     learned_once(&world, &sent).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hanging_transaction_counts_as_lag_to_the_end_of_the_log_and_turns_readyz_red_within_15_s() {
+    if std::env::var("KAFKA_BROKERS").is_ok_and(|brokers| !brokers.is_empty()) {
+        hanging_transaction().await;
+    } else {
+        println!("not tested here: the embedded broker has no transactions; KAFKA_BROKERS names one that does");
+    }
+}
+
+async fn hanging_transaction() {
+    let world = World::new().await;
+    let mut ingest = world.start(Name::Ingest, &[]).await;
+    let mut traffic = Traffic::new(25, world.ctx.now());
+    let mut sent = world.send(&traffic.take(100)).await;
+    ingest.ready().await;
+    ingested_once(&world, &sent).await;
+
+    let open = Transaction::begin(&world, "hanging").await;
+    // Every partition has some, so that it hides what comes after in each.
+    sent.extend(open.send(&traffic.take(200)).await);
+    let began = Instant::now();
+    sent.extend(world.send(&traffic.take(300)).await);
+    eventually("what the transaction hides is lag", SOON, async || {
+        let lag = ingest.metric("ingest_lag_messages").await?;
+        if (lag - 500.0).abs() < 0.5 { Ok(()) } else { Err(format!("{lag} messages")) }
+    })
+    .await;
+    turns_red(&mut ingest, "progress").await;
+    assert!(began.elapsed() <= RED_WITHIN, "red after {:?}", began.elapsed());
+    let why = ingest.missing().await.expect("it answers");
+    assert!(why["progress"].contains("a transaction that another producer left open holds back"), "{why:?}");
+    let seconds = ingest.metric("ingest_lag_seconds").await.expect("it answers");
+    assert!((5.0..60.0).contains(&seconds), "{seconds} s since the oldest hidden record was written");
+
+    open.commit().await;
+    ingest.ready().await;
+    ingested_once(&world, &sent).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

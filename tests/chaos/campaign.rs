@@ -77,11 +77,11 @@ impl fmt::Display for Summary {
 }
 
 /// Runs a campaign of these faults; without any, a soak.
-pub(crate) async fn run(seed: u64, limits: Limits, rate: usize, chosen: &[Fault]) -> Summary {
+pub(crate) async fn run(seed: u64, limits: Limits, rate: usize, cluster: bool, chosen: &[Fault]) -> Summary {
     let began = Instant::now();
     let mut summary = Summary { seed, ..Summary::default() };
     note("starting Kafka, Redis and the services …");
-    let field = Field::open().await;
+    let field = Field::open(cluster).await;
     let mut chance = ChaCha8Rng::seed_from_u64(seed);
     let mut traffic = Traffic::new(seed, field.world.ctx.now()).with_users(USERS);
     let mut oracle = Oracle::default();

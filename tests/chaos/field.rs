@@ -29,8 +29,8 @@ pub(crate) struct Field {
 
 impl Field {
     /// Starts everything and waits until it is ready.
-    pub(crate) async fn open() -> Self {
-        let world = World::on(Servers { own_broker: true, own_redis: true, real_kafka: true }).await;
+    pub(crate) async fn open(cluster: bool) -> Self {
+        let world = World::on(Servers { own_broker: true, own_redis: true, real_kafka: true, cluster }).await;
         let mut services = Vec::new();
         for name in SERVICES {
             services.push(Mutex::new(world.start(name, &settings(name)).await));

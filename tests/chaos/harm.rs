@@ -57,8 +57,13 @@ pub(crate) async fn redis(field: &Field, fault: Fault, chance: &mut ChaCha8Rng, 
     let (world, server) = (&field.world, field.world.server());
     let mut wrong = Vec::new();
     let mut tell = async |words: &[&str]| {
-        if let Err(error) = world.client().command(words).await {
-            wrong.push(format!("{}: {error}", words.join(" ")));
+        // After an outage a client needs a moment to find Redis again, the campaign's own as well.
+        for tries in (0..5).rev() {
+            match world.client().command(words).await {
+                Ok(_) => break,
+                Err(error) if tries == 0 => wrong.push(format!("{}: {error}", words.join(" "))),
+                Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+            }
         }
     };
     let mut struck = Struck::default();
@@ -134,7 +139,7 @@ pub(crate) async fn transaction(field: &Field, commit: bool, chance: &mut ChaCha
     let world = &field.world;
     let name = format!("transaction-{}", chance.random::<u32>());
     let open = Transaction::begin(world, &name).await;
-    let user = |n| format!("{name}-{}", n % 4);
+    let user = |n| format!("{name}-{n}"); // some in every partition
     let event = |n| click(&user(n), "i00", EventType::View, world.ctx.now() + n, format!("{name}-{n}"));
     let sent = open.send(&(0..20).map(event).collect::<Vec<_>>()).await;
     if !commit {

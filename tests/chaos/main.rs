@@ -42,6 +42,9 @@ struct Cli {
     /// Draw only faults whose name holds this word; `--list` shows them.
     #[arg(long, value_name = "WORD")]
     only: Option<String>,
+    /// Three Kafka nodes: what befalls the broker befalls one of them.
+    #[arg(long)]
+    cluster: bool,
     /// No faults: a soak, after which no service may have grown.
     #[arg(long, conflicts_with_all = ["faults", "only"])]
     calm: bool,
@@ -65,7 +68,7 @@ async fn main() -> ExitCode {
         output::note("no fault has that name; --list shows them");
         return ExitCode::FAILURE;
     }
-    let summary = run(cli.seed, limits, cli.rate, &chosen).await;
+    let summary = run(cli.seed, limits, cli.rate, cli.cluster, &chosen).await;
     output::line(&summary);
     if summary.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -11,8 +11,9 @@ use broker::Broker;
 pub enum OwnBroker {
     /// In this process.
     Embedded(Box<Broker>),
-    /// A node that `infra/kafka/kafka.sh` runs.
-    Kafka(Node),
+    /// Nodes that `infra/kafka/kafka.sh` runs: one, or three that hold every record three times. Harm befalls the last,
+    /// which leads a third of the partitions then, and controls nothing.
+    Kafka(Vec<Node>),
 }
 
 /// A broker that keeps its sockets and answers nothing; it goes on when this is dropped.
@@ -37,30 +38,46 @@ impl Drop for Hung<'_> {
 pub struct Node {
     name: String,
     brokers: String,
+    /// What the script is told by its environment.
+    place: Place,
+}
+
+/// A node's place among its kind.
+#[derive(Debug, Clone, Default)]
+struct Place {
+    /// Number and copies, where there are several.
+    of: Option<(u32, u32)>,
+    /// The first node, which has the controller.
+    first: Option<String>,
+    port: Option<String>,
 }
 
 impl OwnBroker {
-    /// Starts one; a real Kafka when the tests run on one.
+    /// Starts the embedded one, or so many nodes of a real Kafka.
     ///
     /// # Panics
     /// When it does not start.
-    pub(crate) fn start(kafka: bool) -> Self {
-        if !kafka {
+    pub(crate) fn start(kafka: Option<u32>) -> Self {
+        let Some(nodes) = kafka else {
             return Self::Embedded(Box::new(Broker::start().expect("the broker starts")));
-        }
+        };
         // A node of its own for each test that asks for one.
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("outage-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let said = script(&["start", &name], None);
-        let brokers = said.trim().trim_start_matches("KAFKA_BROKERS=").to_owned();
-        Self::Kafka(Node { name, brokers })
+        let node = |number: u32| {
+            let several = nodes > 1;
+            let first = (number > 1).then(|| format!("{name}-1"));
+            let place = Place { of: several.then_some((number, nodes)), first, port: None };
+            Node::start(if several { format!("{name}-{number}") } else { name.clone() }, place)
+        };
+        Self::Kafka((1..=nodes).map(node).collect())
     }
 
     /// `host:port`.
     pub(crate) fn brokers(&self) -> String {
         match self {
             Self::Embedded(broker) => broker.brokers(),
-            Self::Kafka(node) => node.brokers.clone(),
+            Self::Kafka(nodes) => nodes.iter().map(|node| node.brokers.as_str()).collect::<Vec<_>>().join(","),
         }
     }
 
@@ -68,7 +85,7 @@ impl OwnBroker {
     pub async fn go_away(&self) {
         match self {
             Self::Embedded(broker) => broker.go_away(),
-            Self::Kafka(node) => node.tell("stop").await,
+            Self::Kafka(nodes) => last(nodes).tell("stop").await,
         }
     }
 
@@ -89,7 +106,8 @@ impl OwnBroker {
     /// # Panics
     /// When the broker is the embedded one.
     pub fn signal(&self, signal: &str) {
-        let Self::Kafka(node) = self else { panic!("the embedded broker is no process of its own") };
+        let Self::Kafka(nodes) = self else { panic!("the embedded broker is no process of its own") };
+        let node = last(nodes);
         let sent = Command::new("sh").args(["-c", &format!("kill -s {signal} {}", node.pid())]).status();
         assert!(sent.is_ok_and(|status| status.success()), "the node {} is gone", node.name);
     }
@@ -101,12 +119,23 @@ impl OwnBroker {
     pub async fn come_back(&self) {
         match self {
             Self::Embedded(broker) => broker.come_back().expect("its port is free"),
-            Self::Kafka(node) => node.tell("start").await,
+            Self::Kafka(nodes) => last(nodes).tell("start").await,
         }
     }
 }
 
+fn last(nodes: &[Node]) -> &Node {
+    nodes.last().expect("there is one at least")
+}
+
 impl Node {
+    fn start(name: String, mut place: Place) -> Self {
+        let said = script(&["start", &name], &place);
+        let brokers = said.trim().trim_start_matches("KAFKA_BROKERS=").to_owned();
+        place.port = brokers.rsplit(':').next().map(str::to_owned);
+        Self { name, brokers, place }
+    }
+
     fn pid(&self) -> String {
         let state = format!("kafka-{}", self.name);
         let file: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", ".thalweg", "run", &state, "pid"].iter().collect();
@@ -114,28 +143,31 @@ impl Node {
     }
 
     async fn tell(&self, word: &'static str) {
-        let (name, brokers) = (self.name.clone(), self.brokers.clone());
-        let port = brokers.rsplit(':').next().map(str::to_owned);
-        let told = tokio::task::spawn_blocking(move || script(&[word, &name], port.as_deref()));
+        let (name, place) = (self.name.clone(), self.place.clone());
+        let told = tokio::task::spawn_blocking(move || script(&[word, &name], &place));
         told.await.expect("the script succeeds");
     }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
-        let _ = command(&["wipe", &self.name], None).output(); // an unused folder is no reason to fail
+        let _ = command(&["wipe", &self.name], &self.place).output(); // an unused folder is no reason to fail
     }
 }
 
-fn command(words: &[&str], port: Option<&str>) -> Command {
+fn command(words: &[&str], place: &Place) -> Command {
     let script: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "infra", "kafka", "kafka.sh"].iter().collect();
     let mut command = Command::new(script);
-    command.args(words).envs(port.map(|port| ("KAFKA_PORT", port)));
+    command.args(words).envs(place.port.iter().map(|port| ("KAFKA_PORT", port)));
+    command.envs(place.first.iter().map(|first| ("KAFKA_JOINS", first)));
+    if let Some((number, copies)) = place.of {
+        command.env("KAFKA_NODE", number.to_string()).env("KAFKA_COPIES", copies.to_string());
+    }
     command
 }
 
-fn script(words: &[&str], port: Option<&str>) -> String {
-    let output = command(words, port).output().expect("infra/kafka/kafka.sh runs");
+fn script(words: &[&str], place: &Place) -> String {
+    let output = command(words, place).output().expect("infra/kafka/kafka.sh runs");
     assert!(output.status.success(), "kafka.sh {words:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

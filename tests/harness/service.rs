@@ -29,20 +29,11 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts the process, under the right clock or one that is off by so much; its output goes to `log`. Settings are
-    /// `section.key` and value.
-    pub(crate) fn spawn(name: Name, settings: &[(String, String)], clock: Option<&str>, log: PathBuf) -> Self {
+    /// Starts the process; its output goes to `log`. Settings are `section.key` and value.
+    pub(crate) fn spawn(name: Name, settings: &[(String, String)], log: PathBuf) -> Self {
         let out = fs::File::create(&log).expect("the log can be written");
         let err = out.try_clone().expect("a file has more than one handle");
-        let mut command = match clock {
-            None => Command::new(binary(name)),
-            Some(offset) => {
-                // It becomes the service: the child is still the service itself.
-                let mut command = Command::new("faketime");
-                command.args(["--exclude-monotonic", "-f", offset]).arg(binary(name));
-                command
-            }
-        };
+        let mut command = Command::new(binary(name));
         for (variable, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("THALWEG__")) {
             command.env_remove(variable);
         }

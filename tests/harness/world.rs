@@ -48,6 +48,8 @@ pub struct Servers {
     pub own_redis: bool,
     /// A real Kafka as the broker of its own, wherever the tests run.
     pub real_kafka: bool,
+    /// Three nodes of it, and every record on each.
+    pub cluster: bool,
 }
 
 /// A test's world.
@@ -85,7 +87,9 @@ impl World {
     pub async fn on(servers: Servers) -> Self {
         let turn = TURNS.acquire().await.expect("never closed");
         let name = unique_name();
-        let own = servers.own_broker.then(|| OwnBroker::start(servers.real_kafka || kafka_is_given()));
+        let nodes =
+            (servers.real_kafka || servers.cluster || kafka_is_given()).then_some(if servers.cluster { 3 } else { 1 });
+        let own = (servers.own_broker || servers.cluster).then(|| OwnBroker::start(nodes));
         let brokers = own.as_ref().map_or_else(shared_brokers, OwnBroker::brokers);
         let given = given("REDIS_URL").filter(|_| !servers.own_redis);
         let server = given.is_none().then(RedisServer::start);
@@ -127,11 +131,6 @@ impl World {
         self.spawn(name, settings).listening().await
     }
 
-    /// The same, under a clock that is off: `-1h`, `+90s`; wants `faketime`.
-    pub async fn start_with_clock(&self, name: Name, offset: &str, settings: &[(&str, &str)]) -> Service {
-        self.spawn_under(name, settings, Some(offset)).listening().await
-    }
-
     /// Starts a service while servers may be away: one that refuses to start for that is started again.
     ///
     /// # Panics
@@ -148,10 +147,6 @@ impl World {
 
     /// Starts a service that may refuse to.
     pub fn spawn(&self, name: Name, settings: &[(&str, &str)]) -> Service {
-        self.spawn_under(name, settings, None)
-    }
-
-    fn spawn_under(&self, name: Name, settings: &[(&str, &str)], clock: Option<&str>) -> Service {
         let group = format!("{}{name}", self.kafka.topic_prefix);
         let mut all: Vec<(String, String)> = [
             ("frame.admin.listen", "127.0.0.1:0"),
@@ -168,7 +163,7 @@ impl World {
         .into();
         all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let number = self.started.fetch_add(1, Ordering::Relaxed);
-        Service::spawn(name, &all, clock, self.logs.path().join(format!("{number:02}-{name}.log")))
+        Service::spawn(name, &all, self.logs.path().join(format!("{number:02}-{name}.log")))
     }
 
     /// Runs the operator's command, which must succeed; what it printed.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use schemas::checkpoint::{PayloadKind, Quality, Through};
+use schemas::checkpoint::{PayloadKind, Quality, TIMES, Through};
 use schemas::{Interaction, Kind, Position, Source, key_of};
 
 use crate::candidates::{self, Candidate, Query};
@@ -264,14 +264,14 @@ impl Learner {
             (through.source, through.incarnation) = (place.offset, place.incarnation);
             observed.applied += 1;
             // No clock that is fast makes a choice weigh more, or moves the model's own.
-            let ts = interaction.effective_ts();
+            let ts = within(interaction.effective_ts());
             if !self.started {
                 self.started = true;
                 self.knowledge.clock.origin = ts;
             }
             self.knowledge.interactions += 1;
             self.knowledge.now = self.knowledge.now.max(ts);
-            self.arrived(interaction.arrived_at);
+            self.arrived(within(interaction.arrived_at));
             let (kind, key) = (interaction.kind(), key_of(&interaction.item_id));
             if kind.is_positive() {
                 // One that comes late is tested, and then trained on, in its place: against what had happened by then.
@@ -433,6 +433,11 @@ impl Learner {
             )
             .collect()
     }
+}
+
+/// The nearest time that a version may hold: with another it would be refused by everyone.
+fn within(ms: i64) -> i64 {
+    ms.clamp(*TIMES.start(), *TIMES.end())
 }
 
 #[cfg(test)]

@@ -369,7 +369,7 @@ mod tests {
             Settings { quality_window: huge, ..Settings::default() },
         ];
         for settings in all {
-            assert_eq!(settings.rules().len(), 1, "{settings:?}");
+            assert!(!settings.rules().is_empty(), "{settings:?}");
         }
     }
 

@@ -74,8 +74,11 @@ impl CaughtUp {
     /// For how long something has lain there that is not applied.
     fn behind(&mut self, reached: &Positions, ends: &Positions, now: Instant) -> Duration {
         let there = |mark: &Positions| {
-            // A partition that went to another instance is that one's.
-            mark.iter().all(|(partition, end)| reached.get(partition).is_none_or(|reached| reached >= end))
+            mark.iter().all(|(partition, end)| {
+                // A partition that went to another instance is that one's; a log that is shorter now was made again.
+                reached.get(partition).is_none_or(|reached| reached >= end)
+                    || ends.get(partition).is_some_and(|now| now < end)
+            })
         };
         let way = match &self.mark {
             Some((set, mark)) if !there(mark) => now.duration_since(*set),
@@ -154,6 +157,17 @@ mod tests {
         let first = states.iter().position(|red| *red).expect("it turns red");
         assert!((119..=122).contains(&first), "{first}");
         assert!(states[first..].iter().all(|red| *red), "and does not flap");
+    }
+
+    #[test]
+    fn the_end_of_a_log_that_was_made_again_is_not_waited_for() {
+        let now = Instant::now();
+        let mut caught_up = caught_up(now);
+        assert_eq!(caught_up.state(9_000, &at(1_000), &at(10_000), now + SECOND), Ok(()), "the mark is at 10,000");
+        for after in 2..1_000 {
+            let end = i64::from(after);
+            assert_eq!(caught_up.state(0, &at(end), &at(end), now + after * SECOND), Ok(()), "{after}");
+        }
     }
 
     #[test]

@@ -53,7 +53,7 @@ mod tests {
         assert_eq!((fields["published_at"].as_str(), fields["swapped_at"].as_str()), ("4", "6"));
         assert_eq!(
             fields["quality"],
-            r#"{"model":{"hr20":0.5,"mrr20":0.25,"tested":4,"first_time_hr20":0.0,"first_time_tested":0}}"#
+            r#"{"model":{"first_time_hr20":0.0,"first_time_tested":0,"hr20":0.5,"mrr20":0.25,"tested":4}}"#
         );
     }
 }

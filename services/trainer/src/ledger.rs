@@ -62,9 +62,10 @@ impl Ledger {
         }
     }
 
-    /// The newest version that has a manifest.
-    pub(crate) fn newest(&self) -> Option<VersionId> {
-        self.versions.iter().rev().find(|(_, records)| records.manifest).map(|(version, _)| *version)
+    /// The newest version that has a manifest and is of an epoch up to this one.
+    pub(crate) fn newest(&self, epoch: u32) -> Option<VersionId> {
+        let versions = self.versions.iter().rev().filter(|(version, _)| version.epoch <= epoch);
+        versions.filter(|(_, records)| records.manifest).map(|(version, _)| *version).next()
     }
 
     /// Forgets what is older than the newest `keep` snapshots and gives the keys to delete: of each version first the
@@ -151,7 +152,8 @@ mod tests {
             ledger.note(id(1, n), Part::Manifest, false);
         }
         ledger.superseded(id(1, 3));
-        assert_eq!(ledger.newest(), Some(id(1, 3)));
+        assert_eq!(ledger.newest(1), Some(id(1, 3)));
+        assert_eq!(ledger.newest(0), None, "nobody claimed it");
         (1..4).for_each(|n| ledger.whole(id(2, n), PayloadKind::Snapshot, 1));
         let gone = ledger.retire(2);
         assert!(!gone.iter().any(|key| key.starts_with("000001-00000002")), "{gone:?}");

@@ -108,9 +108,10 @@ impl Restorer {
         Some(next).filter(|next| *next > self.assembler.epoch())
     }
 
-    /// The newest version on the topic, where there are some and none is usable.
+    /// The newest version on the topic, where there are some and none is usable. What is of an epoch that no trainer claimed
+    /// is no version: a stranger may have written it, and locks nobody out.
     pub(crate) fn unusable(&self) -> Option<VersionId> {
-        self.ledger.newest().filter(|_| self.model.manifest().is_none())
+        self.ledger.newest(self.assembler.epoch()).filter(|_| self.model.manifest().is_none())
     }
 
     /// Lets go of the model: the next one knows nothing.
@@ -168,6 +169,7 @@ mod tests {
             log.publish(PayloadKind::Snapshot, n);
             log.publish(PayloadKind::Delta, n);
         }
+        (0..).zip(&mut log.records).for_each(|(offset, record)| record.offset = offset);
         let whole = restored(&log.records);
         let (at, claim) = whole.snapshot().expect("there is one").clone();
         let from = log.records.iter().position(|record| record.offset == at).expect("it is there");

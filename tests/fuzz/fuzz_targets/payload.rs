@@ -8,7 +8,8 @@ use model::{Catalog, Model, RowEncoding, UserView};
 use schemas::Manifest;
 use schemas::checkpoint::PayloadKind;
 
-static NOTHING: LazyLock<Model> = LazyLock::new(|| Model::serving("cpu", RowEncoding::Int8).expect("a CPU opens"));
+static NOTHING: LazyLock<Model> =
+    LazyLock::new(|| Model::serving("flex", RowEncoding::Int8).expect("the processor opens"));
 
 fuzz_target!(|bytes: &[u8]| {
     let manifest = Manifest { kind: PayloadKind::Snapshot, bytes: bytes.len() as u64, ..fuzz::manifest() };

@@ -287,7 +287,10 @@ fn an_older_version_sees_a_users_newer_choices_as_one_that_counted_them() {
         // A version's own time bounds the ages that it tells: of items, and of choices that were not the user's.
         let own = |key: u64| history.iter().any(|seen| seen.key == key);
         let aged = |key: u64, feature: usize| feature == 32 || (feature == 33 && !own(key));
-        let compared = |key: u64, feature: usize| feature != 24 && (others_first || !aged(key, feature));
+        // Whoever chooses an item as the second one makes it new for everybody: that is the version's to tell.
+        let new = 34;
+        let compared =
+            |key: u64, feature: usize| feature != 24 && feature != new && (others_first || !aged(key, feature));
         for (n, older) in versions.iter().enumerate() {
             let added = looked_at(older, user, &history);
             let (difference, feature) = farthest(&added, &counted, compared);

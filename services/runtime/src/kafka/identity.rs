@@ -63,10 +63,11 @@ impl Identity {
         self.read = Some(Instant::now());
     }
 
-    /// Whether records came since the topic was last asked for.
+    /// Whether records came since the topic was last asked for. Before the first answer there is nothing that the topic
+    /// could differ from.
     pub(super) fn is_behind(&self) -> bool {
         let fresh = |asked: Instant| self.read.is_none_or(|read| read <= asked + FRESH);
-        !self.silent && !self.asked.is_some_and(fresh)
+        self.known.is_some() && !self.silent && !self.asked.is_some_and(fresh)
     }
 
     /// Asks for the topic, if it is time: `now`, or because nothing was asked for long.

@@ -80,10 +80,8 @@ fn starts(
 ) -> Result<(Answer, Vec<Start>), KafkaError> {
     let failed = |error| KafkaError::of(format!("ask where to continue in {topic}"), error);
     let silent = Answer { topic: None, lows: Vec::new() };
-    let answer = match identity::ask(consumer, topic, &[]) {
-        Err(error) if identity::is_refusal(&error) => silent,
-        answer => answer?,
-    };
+    // Who is away does not answer the next questions either; who answers those goes on without telling a topic's lives.
+    let answer = identity::ask(consumer, topic, &[]).unwrap_or(silent);
     let life = answer.topic.map_or(0, |topic| topic.life);
     let mut list = TopicPartitionList::with_capacity(partitions.len());
     for partition in partitions {

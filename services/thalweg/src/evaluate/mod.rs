@@ -42,9 +42,9 @@ pub(crate) struct Common {
 #[derive(clap::Args, Debug, Clone)]
 pub(crate) struct Verdict {
     /// End with an error when a figure of the product is below this many per cent; may be given several times. The
-    /// figures of `prequential` are those after the first 20 % of the stream: hr_10, hr_20, mrr_10, mrr_20, ndcg_20,
-    /// recall_20, precision_20, f1_20, coverage_20, new_share_20. Those of `ader` are means over the blocks: recall_10,
-    /// recall_20, mrr_10, mrr_20.
+    /// figures of `prequential` are those after the first 20 % of the stream: hr_10, hr_20, first_time_hr_20,
+    /// mrr_10, mrr_20, ndcg_20, recall_20, precision_20, f1_20, coverage_20, new_share_20. Those of `ader` are means over
+    /// the blocks: recall_10, recall_20, mrr_10, mrr_20.
     #[arg(long = "floor", value_name = "FIGURE=PERCENT")]
     pub(crate) floors: Vec<floor::Floor>,
     /// Write a page with plots.
