@@ -71,14 +71,10 @@ impl Watch {
     /// # Errors
     /// librdkafka refuses a setting.
     pub fn start(config: &config::Kafka, ctx: &Context) -> Result<Self, KafkaError> {
-        let client = |role| settings(config, ctx.name(), role).create_with_context(Quiet).map_err(KafkaError::Settings);
-        let eyes = Eyes {
-            real: client(Role::Watcher { committed: false })?,
-            readable: client(Role::Watcher { committed: true })?,
-        };
+        let eyes = Eyes::open(config, ctx)?;
         let watch = Self { followed: Arc::default() };
         ctx.set(PROGRESS, Ok(()));
-        ctx.spawn("watch", watch.clone().run(Arc::new(eyes), ctx.clone()));
+        ctx.spawn("watch", watch.clone().run(Arc::new(eyes), config.clone(), ctx.clone()));
         Ok(watch)
     }
 
@@ -91,11 +87,11 @@ impl Watch {
         lock(&self.followed).push(Followed { stream, gauges, caught_up, progress, blind: None });
     }
 
-    async fn run(self, eyes: Arc<Eyes>, ctx: Context) -> Result<(), KafkaError> {
+    async fn run(self, mut eyes: Arc<Eyes>, kafka: config::Kafka, ctx: Context) -> Result<(), KafkaError> {
         let link = Link::new(&ctx);
         let mut tick = tokio::time::interval(EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut answered = Instant::now();
+        let (mut answered, mut opened) = (Instant::now(), Instant::now());
         loop {
             tokio::select! {
                 () = ctx.drained() => break,
@@ -125,6 +121,12 @@ impl Watch {
                         link.down(format!("no answer for {} s, a broker may hang: {why}", silent.as_secs()));
                     }
                     self.unknown(&ctx);
+                    // Now and then a client does not find brokers again that were all away; a new one does.
+                    if silent >= SILENT && opened.elapsed() >= SILENT {
+                        opened = Instant::now();
+                        let before = std::mem::replace(&mut eyes, Arc::new(Eyes::open(&kafka, &ctx)?));
+                        ctx.spawn_worker("kafka-close", move |_| drop(before)); // closing takes a round trip
+                    }
                 }
             }
         }
@@ -207,6 +209,14 @@ struct Eyes {
 }
 
 impl Eyes {
+    fn open(config: &config::Kafka, ctx: &Context) -> Result<Self, KafkaError> {
+        let client = |role| settings(config, ctx.name(), role).create_with_context(Quiet).map_err(KafkaError::Settings);
+        Ok(Self {
+            real: client(Role::Watcher { committed: false })?,
+            readable: client(Role::Watcher { committed: true })?,
+        })
+    }
+
     /// Looks at every stream, by its topic; `None` where the ends are told and no record. Blocks.
     fn look(&self, streams: &[Arc<Stream>]) -> Result<BTreeMap<String, Option<Look>>, KafkaError> {
         let wanted: Vec<(&str, Vec<i32>)> = streams.iter().map(|stream| (stream.topic(), stream.ours())).collect();
