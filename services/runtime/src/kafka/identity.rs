@@ -124,7 +124,7 @@ impl Identity {
 }
 
 /// Whether a broker answers and does not describe topics: it is too old, or may not tell.
-pub(super) fn is_refusal(error: &KafkaError) -> bool {
+fn is_refusal(error: &KafkaError) -> bool {
     !matches!(error, KafkaError::Failed { source, .. } if is_outage(source))
 }
 

@@ -81,7 +81,10 @@ fn starts(
     let failed = |error| KafkaError::of(format!("ask where to continue in {topic}"), error);
     let silent = Answer { topic: None, lows: Vec::new() };
     // Who is away does not answer the next questions either; who answers those goes on without telling a topic's lives.
-    let answer = identity::ask(consumer, topic, &[]).unwrap_or(silent);
+    let answer = identity::ask(consumer, topic, &[]).unwrap_or_else(|error| {
+        debug!(topic, %error, "the broker does not tell which life of the topic this is");
+        silent
+    });
     let life = answer.topic.map_or(0, |topic| topic.life);
     let mut list = TopicPartitionList::with_capacity(partitions.len());
     for partition in partitions {
