@@ -177,18 +177,28 @@ fn committed(consumer: &Arc<StreamConsumer<Group>>, topic: &str) -> Committed {
     let (consumer, topic) = (Arc::downgrade(consumer), topic.to_owned());
     Box::new(move |partitions| {
         let Some(consumer) = consumer.upgrade() else { return Ok(Positions::new()) };
-        let mut list = TopicPartitionList::with_capacity(partitions.len());
-        for partition in partitions {
-            list.add_partition(&topic, *partition);
-        }
-        let failed = |error| KafkaError::of(format!("ask where the group continues on {topic}"), error);
-        let told = consumer.committed_offsets(list, QUESTION).map_err(failed)?;
-        let known = told.elements().into_iter().filter_map(|element| match element.offset() {
-            Offset::Offset(offset) => Some((element.partition(), offset)),
-            _ => None,
-        });
-        Ok(known.collect())
+        committed_offsets(&consumer, &topic, partitions, QUESTION)
     })
+}
+
+/// Where the client's group continues; partitions of which nothing was committed are left out. Blocks for up to `wait`.
+pub(super) fn committed_offsets<C: ConsumerContext>(
+    consumer: &StreamConsumer<C>,
+    topic: &str,
+    partitions: &[i32],
+    wait: Duration,
+) -> Result<Positions, KafkaError> {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for partition in partitions {
+        list.add_partition(topic, *partition);
+    }
+    let failed = |error| KafkaError::of(format!("ask where the group continues on {topic}"), error);
+    let told = consumer.committed_offsets(list, wait).map_err(failed)?;
+    let known = told.elements().into_iter().filter_map(|element| match element.offset() {
+        Offset::Offset(offset) => Some((element.partition(), offset)),
+        _ => None,
+    });
+    Ok(known.collect())
 }
 
 /// Commits off the async threads; the outer error is the end of the drain's grace.

@@ -8,13 +8,13 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{Consumer as _, ConsumerContext, StreamConsumer};
 use rdkafka::error::KafkaError as ClientError;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::client::{NO_GROUP, Role, blocking, partitions, patiently, settings};
-use super::consumer::{commit_list, offsets};
+use super::consumer::{commit_list, committed_offsets, offsets};
 use super::error::{KafkaError, is_lost_partition};
 use super::growth::{Grows, follow_partitions};
 use super::link::{self, Link, log};
@@ -197,21 +197,7 @@ impl Reader {
         let pull = self.pull();
         let (consumer, topic, partitions) =
             (Arc::clone(pull.consumer()), pull.topic().to_owned(), pull.stream().ours());
-        blocking("ask for committed offsets", move || {
-            let mut list = TopicPartitionList::new();
-            for partition in partitions {
-                list.add_partition(&topic, partition);
-            }
-            let list = consumer
-                .committed_offsets(list, QUESTION)
-                .map_err(|error| KafkaError::of(format!("ask for committed offsets of {topic}"), error))?;
-            let offset = |element: &TopicPartitionListElem<'_>| match element.offset() {
-                Offset::Offset(offset) => Some((element.partition(), offset)),
-                _ => None,
-            };
-            Ok(list.elements().iter().filter_map(offset).collect())
-        })
-        .await
+        blocking("ask for committed offsets", move || committed_offsets(&consumer, &topic, &partitions, QUESTION)).await
     }
 
     /// Commits progress under `group`, for tools that show lag; it is never read back.
