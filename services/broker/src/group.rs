@@ -1,13 +1,13 @@
 //! One consumer group of the classic protocol: who is in it, which round it is in. No I/O; time is passed in.
-//!
-//! Ours because `tansu-broker` 0.6 leaves a group without an assignment for ever after some of its members were killed.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use tansu_sans_io::ErrorCode;
-use tansu_sans_io::join_group_request::JoinGroupRequestProtocol as Protocol;
-use tansu_sans_io::{HeartbeatRequest, JoinGroupRequest, SyncGroupRequest};
+use bytes::Bytes;
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol as Protocol;
+use kafka_protocol::messages::{HeartbeatRequest, JoinGroupRequest, SyncGroupRequest};
+use kafka_protocol::protocol::StrBytes;
 
 /// An empty group waits for more members before its first round, so that those who start together share it.
 const FIRST_ROUND: Duration = Duration::from_millis(100);
@@ -33,22 +33,32 @@ enum Phase {
     Syncing,
 }
 
+/// Who is behind a member.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Client {
+    /// What it calls itself.
+    pub(crate) id: String,
+    /// Its address.
+    pub(crate) host: String,
+}
+
 /// A member of a group.
 #[derive(Debug)]
 pub(crate) struct Member {
-    pub(crate) instance: Option<String>,
+    pub(crate) client: Client,
+    pub(crate) instance: Option<StrBytes>,
     session: Duration,
     patience: Duration,
     protocols: Vec<Protocol>,
     seen: Instant,
     joined: bool,
-    pub(crate) assignment: bytes::Bytes,
+    pub(crate) assignment: Bytes,
 }
 
 impl Member {
     /// What it told under `protocol`.
-    pub(crate) fn metadata(&self, protocol: &str) -> bytes::Bytes {
-        let told = self.protocols.iter().find(|known| known.name == protocol);
+    pub(crate) fn metadata(&self, protocol: &str) -> Bytes {
+        let told = self.protocols.iter().find(|known| *known.name == *protocol);
         told.map(|known| known.metadata.clone()).unwrap_or_default()
     }
 }
@@ -68,19 +78,21 @@ impl Default for Group {
 
 impl Group {
     /// Takes `id` into the round, starting one if there is none. The round is over when the generation is a newer one.
-    pub(crate) fn join(&mut self, id: &str, request: JoinGroupRequest, now: Instant) {
+    pub(crate) fn join(&mut self, id: &str, request: JoinGroupRequest, client: Client, now: Instant) {
         let first = self.members.is_empty();
         let session = millis(request.session_timeout_ms);
         let member = Member {
+            client,
             instance: request.group_instance_id,
             session,
-            patience: request.rebalance_timeout_ms.map_or(session, millis),
-            protocols: request.protocols.unwrap_or_default(),
+            // Told since version 1.
+            patience: if request.rebalance_timeout_ms < 0 { session } else { millis(request.rebalance_timeout_ms) },
+            protocols: request.protocols,
             seen: now,
             joined: true,
-            assignment: bytes::Bytes::new(),
+            assignment: Bytes::new(),
         };
-        self.protocol_type = request.protocol_type;
+        self.protocol_type = request.protocol_type.to_string();
         if !matches!(self.phase, Phase::Joining { .. }) {
             self.begin(if first { now + FIRST_ROUND } else { now }, now);
         }
@@ -107,44 +119,44 @@ impl Group {
     }
 
     /// Takes the leader's assignments; the member's own when they are there, `None` while they are not.
-    pub(crate) fn sync(&mut self, request: &SyncGroupRequest, now: Instant) -> Result<Option<bytes::Bytes>, ErrorCode> {
+    pub(crate) fn sync(&mut self, request: &SyncGroupRequest, now: Instant) -> Result<Option<Bytes>, ResponseError> {
         self.contact(&request.member_id, request.generation_id, now)?;
-        if self.phase == Phase::Syncing && request.member_id == self.leader {
-            for given in request.assignments.iter().flatten() {
-                if let Some(member) = self.members.get_mut(&given.member_id) {
+        if self.phase == Phase::Syncing && *request.member_id == *self.leader {
+            for given in &request.assignments {
+                if let Some(member) = self.members.get_mut(given.member_id.as_str()) {
                     member.assignment = given.assignment.clone();
                 }
             }
             self.phase = Phase::Stable;
         }
         match self.phase {
-            Phase::Stable => Ok(self.members.get(&request.member_id).map(|member| member.assignment.clone())),
+            Phase::Stable => Ok(self.members.get(request.member_id.as_str()).map(|member| member.assignment.clone())),
             Phase::Syncing => Ok(None),
-            Phase::Joining { .. } => Err(ErrorCode::RebalanceInProgress),
+            Phase::Joining { .. } => Err(ResponseError::RebalanceInProgress),
         }
     }
 
     /// Hears that a member is alive.
-    pub(crate) fn heartbeat(&mut self, request: &HeartbeatRequest, now: Instant) -> Result<(), ErrorCode> {
+    pub(crate) fn heartbeat(&mut self, request: &HeartbeatRequest, now: Instant) -> Result<(), ResponseError> {
         self.contact(&request.member_id, request.generation_id, now)?;
         match self.phase {
-            Phase::Joining { .. } => Err(ErrorCode::RebalanceInProgress),
+            Phase::Joining { .. } => Err(ResponseError::RebalanceInProgress),
             Phase::Stable | Phase::Syncing => Ok(()),
         }
     }
 
     /// Whether `id` may commit; a generation below 0 commits from outside, to a group without members.
-    pub(crate) fn may_commit(&mut self, id: &str, generation: i32, now: Instant) -> Result<(), ErrorCode> {
+    pub(crate) fn may_commit(&mut self, id: &str, generation: i32, now: Instant) -> Result<(), ResponseError> {
         match generation {
             ..0 if self.members.is_empty() => Ok(()),
-            ..0 => Err(ErrorCode::UnknownMemberId),
+            ..0 => Err(ResponseError::UnknownMemberId),
             _ => self.contact(id, generation, now),
         }
     }
 
     /// Lets a member go.
-    pub(crate) fn leave(&mut self, id: &str, now: Instant) -> Result<(), ErrorCode> {
-        self.members.remove(id).ok_or(ErrorCode::UnknownMemberId)?;
+    pub(crate) fn leave(&mut self, id: &str, now: Instant) -> Result<(), ResponseError> {
+        self.members.remove(id).ok_or(ResponseError::UnknownMemberId)?;
         if !matches!(self.phase, Phase::Joining { .. }) {
             self.begin(now, now);
         }
@@ -152,12 +164,22 @@ impl Group {
         Ok(())
     }
 
-    fn contact(&mut self, id: &str, generation: i32, now: Instant) -> Result<(), ErrorCode> {
+    /// What Kafka calls the group's state.
+    pub(crate) fn state(&self) -> &'static str {
+        match self.phase {
+            Phase::Stable if self.members.is_empty() => "Empty",
+            Phase::Stable => "Stable",
+            Phase::Joining { .. } => "PreparingRebalance",
+            Phase::Syncing => "CompletingRebalance",
+        }
+    }
+
+    fn contact(&mut self, id: &str, generation: i32, now: Instant) -> Result<(), ResponseError> {
         self.tick(now);
         let current = self.generation;
-        let member = self.members.get_mut(id).ok_or(ErrorCode::UnknownMemberId)?;
+        let member = self.members.get_mut(id).ok_or(ResponseError::UnknownMemberId)?;
         if generation != current {
-            return Err(ErrorCode::IllegalGeneration);
+            return Err(ResponseError::IllegalGeneration);
         }
         member.seen = now;
         Ok(())
@@ -178,13 +200,13 @@ impl Group {
             self.leader = self.members.keys().next().cloned().unwrap_or_default();
         }
         let everybody_knows =
-            |name: &str| self.members.values().all(|member| member.protocols.iter().any(|known| known.name == name));
+            |name: &str| self.members.values().all(|member| member.protocols.iter().any(|known| *known.name == *name));
         let wishes = self.members.get(&self.leader).map_or(&[][..], |leader| &leader.protocols[..]);
         let chosen = wishes.iter().find(|wish| everybody_knows(&wish.name)).or(wishes.first());
-        self.protocol = chosen.map(|wish| wish.name.clone()).unwrap_or_default();
+        self.protocol = chosen.map(|wish| wish.name.to_string()).unwrap_or_default();
         for member in self.members.values_mut() {
             member.seen = now;
-            member.assignment = bytes::Bytes::new();
+            member.assignment = Bytes::new();
         }
     }
 }

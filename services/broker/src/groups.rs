@@ -2,21 +2,22 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rama::{Context, Service};
-use tansu_sans_io::join_group_response::JoinGroupResponseMember;
-use tansu_sans_io::leave_group_response::MemberResponse;
-use tansu_sans_io::{
-    ErrorCode, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
-    LeaveGroupResponse, SyncGroupRequest, SyncGroupResponse,
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
+use kafka_protocol::messages::leave_group_response::MemberResponse;
+use kafka_protocol::messages::{
+    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse,
+    SyncGroupRequest, SyncGroupResponse,
 };
-use tansu_storage::Error;
+use kafka_protocol::protocol::StrBytes;
 use tokio::sync::Notify;
 
 use crate::group::Group;
 use crate::offsets::Offsets;
+use crate::routes::{Call, Engine, Serve, code};
 
 /// How often who waits looks for members that fell silent; changes wake it at once.
 const LOOK: Duration = Duration::from_millis(50);
@@ -33,7 +34,7 @@ pub(crate) struct Groups {
 impl Groups {
     /// Does something to a group, and wakes who waits for a change.
     pub(crate) fn with<T>(&self, id: &str, act: impl FnOnce(&mut Group) -> T) -> T {
-        let outcome = act(self.lock().entry(id.to_owned()).or_default());
+        let outcome = self.at(id, act);
         self.changed.notify_waiters();
         outcome
     }
@@ -43,8 +44,7 @@ impl Groups {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
-            let answer = look(self.lock().entry(id.to_owned()).or_default());
-            if let Some(answer) = answer {
+            if let Some(answer) = self.at(id, &mut look) {
                 self.changed.notify_waiters();
                 return answer;
             }
@@ -53,126 +53,120 @@ impl Groups {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Group>> {
+    /// A question about a group that never was leaves nothing behind.
+    fn at<T>(&self, id: &str, act: impl FnOnce(&mut Group) -> T) -> T {
+        let mut groups = self.lock();
+        let group = groups.entry(id.to_owned()).or_default();
+        let outcome = act(group);
+        if group.generation == 0 && group.members.is_empty() {
+            groups.remove(id);
+        }
+        outcome
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<String, Group>> {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Answers the group's requests.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Membership;
-
-impl Service<Arc<Groups>, JoinGroupRequest> for Membership {
+impl Serve for JoinGroupRequest {
     type Response = JoinGroupResponse;
-    type Error = Error;
 
-    async fn serve(&self, ctx: Context<Arc<Groups>>, request: JoinGroupRequest) -> Result<JoinGroupResponse, Error> {
-        let (groups, group) = (ctx.state(), request.group_id.clone());
-        let mut id = request.member_id.clone();
+    async fn serve(self, engine: &Engine, call: &Call) -> JoinGroupResponse {
+        let (groups, group, known) = (&engine.groups, self.group_id.to_string(), self.member_id.to_string());
+        if group.is_empty() {
+            return refused(&known, ResponseError::InvalidGroupId);
+        }
+        let mut id = known.clone();
         if id.is_empty() {
             id = format!("member-{}", groups.members.fetch_add(1, Ordering::Relaxed));
         }
         let joined = groups.with(&group, |group| {
             group.tick(Instant::now());
-            if !request.member_id.is_empty() && !group.members.contains_key(&id) {
-                return Err(ErrorCode::UnknownMemberId);
+            if !known.is_empty() && !group.members.contains_key(&id) {
+                return Err(ResponseError::UnknownMemberId);
             }
             let generation = group.generation;
-            group.join(&id, request, Instant::now());
+            group.join(&id, self, call.client.clone(), Instant::now());
             Ok(generation)
         });
         let before = match joined {
             Ok(generation) => generation,
-            Err(error) => return Ok(refused(&id, error)),
+            Err(error) => return refused(&id, error),
         };
         let look = |group: &mut Group| {
             group.tick(Instant::now());
             if !group.members.contains_key(&id) {
-                return Some(refused(&id, ErrorCode::UnknownMemberId));
+                return Some(refused(&id, ResponseError::UnknownMemberId));
             }
             (group.generation > before).then(|| welcome(group, &id))
         };
-        Ok(groups.until(&group, look).await)
+        groups.until(&group, look).await
     }
 }
 
 fn welcome(group: &Group, id: &str) -> JoinGroupResponse {
     let described = group.members.iter().filter(|_| group.leader == id).map(|(member_id, member)| {
         JoinGroupResponseMember::default()
-            .member_id(member_id.clone())
-            .group_instance_id(member.instance.clone())
-            .metadata(member.metadata(&group.protocol))
+            .with_member_id(member_id.clone().into())
+            .with_group_instance_id(member.instance.clone())
+            .with_metadata(member.metadata(&group.protocol))
     });
     JoinGroupResponse::default()
-        .throttle_time_ms(Some(0))
-        .error_code(ErrorCode::None.into())
-        .generation_id(group.generation)
-        .protocol_type(Some(group.protocol_type.clone()))
-        .protocol_name(Some(group.protocol.clone()))
-        .leader(group.leader.clone())
-        .skip_assignment(Some(false))
-        .member_id(id.to_owned())
-        .members(Some(described.collect()))
+        .with_generation_id(group.generation)
+        .with_protocol_type(Some(group.protocol_type.clone().into()))
+        .with_protocol_name(Some(group.protocol.clone().into()))
+        .with_leader(group.leader.clone().into())
+        .with_member_id(id.to_owned().into())
+        .with_members(described.collect())
 }
 
-fn refused(id: &str, error: ErrorCode) -> JoinGroupResponse {
+fn refused(id: &str, error: ResponseError) -> JoinGroupResponse {
     JoinGroupResponse::default()
-        .throttle_time_ms(Some(0))
-        .error_code(error.into())
-        .generation_id(-1)
-        .protocol_type(Some(String::new()))
-        .protocol_name(Some(String::new()))
-        .skip_assignment(Some(false))
-        .member_id(id.to_owned())
-        .members(Some(Vec::new()))
+        .with_error_code(error.code())
+        .with_generation_id(-1)
+        .with_protocol_type(Some(StrBytes::new()))
+        .with_protocol_name(Some(StrBytes::new()))
+        .with_member_id(id.to_owned().into())
 }
 
-impl Service<Arc<Groups>, SyncGroupRequest> for Membership {
+impl Serve for SyncGroupRequest {
     type Response = SyncGroupResponse;
-    type Error = Error;
 
-    async fn serve(&self, ctx: Context<Arc<Groups>>, request: SyncGroupRequest) -> Result<SyncGroupResponse, Error> {
-        let outcome =
-            ctx.state().until(&request.group_id, |group| group.sync(&request, Instant::now()).transpose()).await;
-        let (assignment, error) =
-            outcome.map_or_else(|error| (bytes::Bytes::new(), error), |assignment| (assignment, ErrorCode::None));
-        Ok(SyncGroupResponse::default()
-            .throttle_time_ms(Some(0))
-            .error_code(error.into())
-            .protocol_type(request.protocol_type.or(Some(String::new())))
-            .protocol_name(request.protocol_name.or(Some(String::new())))
-            .assignment(assignment))
+    async fn serve(self, engine: &Engine, _: &Call) -> SyncGroupResponse {
+        let look = |group: &mut Group| group.sync(&self, Instant::now()).transpose();
+        let outcome = engine.groups.until(&self.group_id, look).await;
+        SyncGroupResponse::default()
+            .with_error_code(code(&outcome))
+            .with_assignment(outcome.unwrap_or_default())
+            .with_protocol_type(self.protocol_type.or(Some(StrBytes::new())))
+            .with_protocol_name(self.protocol_name.or(Some(StrBytes::new())))
     }
 }
 
-impl Service<Arc<Groups>, HeartbeatRequest> for Membership {
+impl Serve for HeartbeatRequest {
     type Response = HeartbeatResponse;
-    type Error = Error;
 
-    async fn serve(&self, ctx: Context<Arc<Groups>>, request: HeartbeatRequest) -> Result<HeartbeatResponse, Error> {
-        let outcome = ctx.state().with(&request.group_id, |group| group.heartbeat(&request, Instant::now()));
-        let error = outcome.err().unwrap_or(ErrorCode::None);
-        Ok(HeartbeatResponse::default().throttle_time_ms(Some(0)).error_code(error.into()))
+    async fn serve(self, engine: &Engine, _: &Call) -> HeartbeatResponse {
+        let outcome = engine.groups.with(&self.group_id, |group| group.heartbeat(&self, Instant::now()));
+        HeartbeatResponse::default().with_error_code(code(&outcome))
     }
 }
 
-impl Service<Arc<Groups>, LeaveGroupRequest> for Membership {
+impl Serve for LeaveGroupRequest {
     type Response = LeaveGroupResponse;
-    type Error = Error;
 
-    async fn serve(&self, ctx: Context<Arc<Groups>>, request: LeaveGroupRequest) -> Result<LeaveGroupResponse, Error> {
-        let leave = |id: &str| {
-            let outcome = ctx.state().with(&request.group_id, |group| group.leave(id, Instant::now()));
-            i16::from(outcome.err().unwrap_or(ErrorCode::None))
-        };
-        let error = request.member_id.as_deref().map_or(i16::from(ErrorCode::None), leave);
-        let members = request.members.iter().flatten().map(|member| {
+    async fn serve(self, engine: &Engine, call: &Call) -> LeaveGroupResponse {
+        let leave = |id: &str| code(&engine.groups.with(&self.group_id, |group| group.leave(id, Instant::now())));
+        if call.version < 3 {
+            return LeaveGroupResponse::default().with_error_code(leave(&self.member_id));
+        }
+        let members = self.members.iter().map(|member| {
             MemberResponse::default()
-                .member_id(member.member_id.clone())
-                .group_instance_id(member.group_instance_id.clone())
-                .error_code(leave(&member.member_id))
+                .with_member_id(member.member_id.clone())
+                .with_group_instance_id(member.group_instance_id.clone())
+                .with_error_code(leave(&member.member_id))
         });
-        let members = members.collect();
-        Ok(LeaveGroupResponse::default().throttle_time_ms(Some(0)).error_code(error).members(Some(members)))
+        LeaveGroupResponse::default().with_members(members.collect())
     }
 }

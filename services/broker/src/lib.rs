@@ -1,33 +1,40 @@
 //! The embedded Kafka-compatible broker of the demo and the tests.
 //!
-//! A `tansu-broker` in this process, on its own threads, on a free loopback port, with everything in memory and
-//! nothing ever deleted: it is for minutes, not for production. The protocol and the topics are tansu's; the records
-//! (`log.rs`) and the consumer groups (`group.rs`) are our own, which say why. What it cannot do: transactions, `DeleteRecords`, retention, compaction.
+//! In this process, on its own threads, on a free loopback port, with everything in memory and nothing ever deleted unless
+//! a client says so: it is for minutes, not for production. Bytes of the protocol become values and back in
+//! `kafka-protocol`; what they do is here, one file for each concern, from `listener.rs` by way of `routes.rs`, which lists
+//! the requests that are answered, to the records (`log.rs`), topics (`topics.rs`) and groups (`group.rs`).
+//!
+//! What it cannot do: transactions; retention and compaction, for settings of topics are kept and told but not obeyed;
+//! more than one broker or copy; the consumer groups of KIP-848 and share groups; encryption, passwords and ACLs; topics
+//! that make themselves. A committed offset outlives its topic.
 
+mod admin;
+mod batch;
 mod group;
 mod groups;
 mod listener;
+mod listing;
 mod log;
+mod metadata;
 mod offsets;
+mod probe;
+mod records;
 mod routes;
-mod services;
+mod settings;
+mod topics;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::{fmt, io};
 
-use tansu_storage::StorageContainer;
 use tokio::runtime::Runtime;
-use url::Url;
 
 use listener::Listening;
 use routes::Engine;
 
 /// Two threads: a slow request does not stop the others, and the demo has two cores for everything.
 const THREADS: usize = 2;
-
-const NODE: i32 = 111;
-const CLUSTER: &str = "thalweg";
 
 /// Why the broker is not there.
 #[derive(Debug, thiserror::Error)]
@@ -46,9 +53,6 @@ pub enum Error {
     /// Its threads cannot be started.
     #[error("the embedded broker cannot start its threads: {0}; raise the limit on processes (`ulimit -u`)")]
     Threads(io::Error),
-    /// `tansu-broker` refused its own storage: a defect of ours or of theirs.
-    #[error("the embedded broker cannot open its storage in memory: {0}")]
-    Storage(String),
 }
 
 /// A broker that hangs; it goes on when this is dropped.
@@ -68,7 +72,7 @@ impl Drop for Hung {
 /// A running broker. Dropping it stops it and forgets its topics.
 pub struct Broker {
     addr: SocketAddr,
-    engine: Engine,
+    engine: Arc<Engine>,
     listening: Mutex<Option<Listening>>,
     /// Taken by `Drop` only: a runtime may not be dropped where blocking is not allowed.
     runtime: Option<Runtime>,
@@ -81,13 +85,12 @@ impl Broker {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(THREADS)
             .thread_name("broker")
-            .on_thread_start(silence)
             .enable_all()
             .build()
             .map_err(Error::Threads)?;
-        let engine = engine(&runtime, addr)?;
-        let listening =
-            Listening::start(&runtime, listener, engine.clone()).map_err(|source| Error::Listen { addr, source })?;
+        let engine = Arc::new(Engine::new(addr));
+        let listening = Listening::start(&runtime, listener, Arc::clone(&engine))
+            .map_err(|source| Error::Listen { addr, source })?;
         Ok(Self { addr, engine, listening: Mutex::new(Some(listening)), runtime: Some(runtime) })
     }
 
@@ -117,7 +120,7 @@ impl Broker {
         let mut listening = self.listening();
         if let (None, Some(runtime)) = (&*listening, &self.runtime) {
             let (listener, addr) = bind(self.addr)?;
-            let back = Listening::start(runtime, listener, self.engine.clone())
+            let back = Listening::start(runtime, listener, Arc::clone(&self.engine))
                 .map_err(|source| Error::Listen { addr, source })?;
             *listening = Some(back);
         }
@@ -187,38 +190,6 @@ fn bind(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
         Ok((listener, addr))
     };
     bound().map_err(|source| Error::Listen { addr, source })
-}
-
-/// Builds storage and groups on the broker's own threads: `block_on` would panic inside another runtime.
-fn engine(runtime: &Runtime, addr: SocketAddr) -> Result<Engine, Error> {
-    let (answer, built) = mpsc::sync_channel(1);
-    runtime.spawn(async move {
-        // The receiver waits below, so the send fails only if `start` panicked.
-        let _ = answer.send(open(addr).await);
-    });
-    built.recv().unwrap_or_else(|_| Err("it panicked while starting".to_owned())).map_err(Error::Storage)
-}
-
-async fn open(addr: SocketAddr) -> Result<Engine, String> {
-    let url = |text: &str| Url::parse(text).map_err(|error| format!("{text}: {error}"));
-    let storage = StorageContainer::builder()
-        .cluster_id(CLUSTER)
-        .node_id(NODE)
-        .advertised_listener(url(&format!("tcp://{addr}"))?)
-        .storage(url("memory://thalweg/")?)
-        .silent(true)
-        .build()
-        .await
-        .map_err(|error| error.to_string())?;
-    Ok(Engine { cluster: CLUSTER, storage, groups: Arc::default(), log: Arc::default() })
-}
-
-/// Keeps tansu's spans and events (some at `error` for what is normal) away from the program's subscriber: no
-/// filter has to know its crates.
-fn silence() {
-    let nobody = tracing::subscriber::NoSubscriber::new();
-    // For the thread's whole life, so the guard is never dropped.
-    std::mem::forget(tracing::subscriber::set_default(nobody));
 }
 
 #[cfg(test)]

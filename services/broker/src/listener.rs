@@ -1,20 +1,25 @@
 //! The open port: accepts connections, and can cut them all without interrupting a request.
 //!
-//! `tansu_broker::Broker::serve` can only be aborted in the middle of its work, which no real broker's clients see. So the
-//! sockets are shut down here, and the requests that were read run to their end.
+//! A request that was read is carried out whole, as by a real broker whose network fails: to close the port the sockets are
+//! shut down, and the tasks behind them run to their end.
 
 use std::collections::HashMap;
 use std::io;
 use std::net::{Shutdown, TcpListener as StdListener, TcpStream as StdStream};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
-use rama::{Context, Service};
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::{Id, JoinSet};
+use tracing::warn;
 
-use crate::routes::{Engine, connection};
+use crate::routes::{Engine, answer};
+
+/// A longer request is none. Clients send 1 MiB at most unless told otherwise; Kafka takes 100.
+const LONGEST: u32 = 32 << 20;
 
 /// An open port.
 pub(crate) struct Listening {
@@ -24,7 +29,7 @@ pub(crate) struct Listening {
 
 impl Listening {
     /// Serves `listener`, a non-blocking one, on the threads of `runtime`.
-    pub(crate) fn start(runtime: &Runtime, listener: StdListener, engine: Engine) -> io::Result<Self> {
+    pub(crate) fn start(runtime: &Runtime, listener: StdListener, engine: Arc<Engine>) -> io::Result<Self> {
         let (close, asked) = oneshot::channel();
         let (done, closed) = mpsc::sync_channel(1);
         let _guard = runtime.enter();
@@ -46,7 +51,7 @@ impl Listening {
 }
 
 /// Accepts until asked to close. Bounded by the connections of this process and its children.
-async fn accept(listener: TcpListener, engine: Engine, mut asked: oneshot::Receiver<()>) {
+async fn accept(listener: TcpListener, engine: Arc<Engine>, mut asked: oneshot::Receiver<()>) {
     let mut connections = JoinSet::new();
     let mut lines: HashMap<Id, StdStream> = HashMap::new();
     loop {
@@ -86,9 +91,35 @@ fn duplicate(stream: TcpStream) -> io::Result<(TcpStream, StdStream)> {
     Ok((TcpStream::from_std(stream)?, line))
 }
 
-/// Answers one client until it leaves. Its errors are the client's leaving: there is nobody to tell.
-async fn serve(engine: Engine, stream: TcpStream) {
-    if let Ok(service) = connection(engine) {
-        let _ = service.serve(Context::default(), stream).await;
+/// Answers one client, one request after another, until it leaves or sends what is no request.
+async fn serve(engine: Arc<Engine>, mut stream: TcpStream) {
+    let Ok(client) = stream.peer_addr() else { return };
+    let host = client.ip().to_string();
+    // An error of the socket is the client's leaving: there is nobody to tell.
+    while let Ok(length) = stream.read_u32().await {
+        if length > LONGEST {
+            warn!(%client, length, "closed a connection: what came is no request of Kafka's protocol, it is too long");
+            return;
+        }
+        let Ok(frame) = read(&mut stream, length).await else { return };
+        match answer(&engine, &host, frame).await {
+            Ok(None) => {}
+            Ok(Some(answer)) => {
+                if stream.write_all(&answer).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                warn!(%client, %error, "closed a connection");
+                return;
+            }
+        }
     }
+}
+
+/// Memory grows with what comes, not with what was announced.
+async fn read(stream: &mut TcpStream, length: u32) -> io::Result<Bytes> {
+    let mut frame = Vec::new();
+    stream.take(length.into()).read_to_end(&mut frame).await?;
+    if frame.len() as u64 == u64::from(length) { Ok(frame.into()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }

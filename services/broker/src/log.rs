@@ -1,23 +1,17 @@
 //! The records: batches in memory, found by offset, with what makes a producer's retries harmless.
-//!
-//! `tansu-broker` has a store in memory, and three things it does (0.6) made ours necessary: a fetch from the middle of a
-//! batch goes on with the next batch, so whoever resumes at a committed offset loses records; the end of a partition is
-//! told as the last batch's first offset + 1; and every fetch lists all batches of a partition.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tansu_sans_io::ErrorCode;
-use tansu_sans_io::record::deflated::Batch;
-use tansu_sans_io::record::inflated;
+use kafka_protocol::ResponseError;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
+use uuid::Uuid;
+
+use crate::batch::Batch;
 
 /// A topic by its id, so that a topic made again starts empty, and a partition.
-pub(crate) type Place = ([u8; 16], i32);
-
-/// Bytes of a batch besides its records.
-const HEADER_BYTES: usize = 61;
+pub(crate) type Place = (Uuid, i32);
 
 /// As many batches of a producer are under way at most (`max.in.flight.requests.per.connection`).
 const IN_FLIGHT: usize = 5;
@@ -32,9 +26,20 @@ pub(crate) struct Log {
 #[derive(Debug, Default)]
 struct Partition {
     /// By base offset, without gaps.
-    batches: Vec<Batch>,
+    batches: VecDeque<Batch>,
+    /// Records before it were deleted.
+    start: i64,
     end: i64,
     producers: HashMap<i64, Written>,
+}
+
+/// Where a partition begins and ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// The offset of the first record.
+    pub(crate) start: i64,
+    /// The offset of the next record.
+    pub(crate) end: i64,
 }
 
 /// What an idempotent producer wrote last.
@@ -47,55 +52,92 @@ struct Written {
 }
 
 impl Log {
-    /// Appends a batch; returns its offset, the old one if it is a retry of a batch that is there already.
-    pub(crate) fn append(&self, place: Place, mut batch: Batch) -> Result<i64, ErrorCode> {
+    /// Appends a batch; tells its offset, the old one if it is a retry of a batch that is there already.
+    pub(crate) fn append(&self, place: Place, batch: Batch) -> Result<i64, ResponseError> {
         let mut partitions = self.lock();
         let partition = partitions.entry(place).or_default();
-        if batch.is_idempotent()
+        if batch.producer_id >= 0
             && let Some(offset) = partition.retried(&batch)?
         {
             return Ok(offset);
         }
         let offset = partition.end;
-        batch.base_offset = offset;
-        partition.end = last_offset(&batch) + 1;
-        partition.batches.push(batch);
+        let batch = batch.at(offset);
+        partition.end = batch.last_offset() + 1;
+        partition.batches.push_back(batch);
         drop(partitions);
         self.grown.notify_waiters();
         Ok(offset)
     }
 
     /// The batches from the one that holds offset `from` on, at most `max_bytes` of them but at least one if there is any
-    /// and `max_bytes` is not 0; and the end of the partition.
-    pub(crate) fn read(&self, place: Place, from: i64, max_bytes: usize) -> Result<(Vec<Batch>, i64), ErrorCode> {
+    /// and `max_bytes` is not 0; and the bounds of the partition.
+    pub(crate) fn read(
+        &self,
+        place: Place,
+        from: i64,
+        max_bytes: usize,
+    ) -> Result<(Vec<Batch>, Bounds), ResponseError> {
         let partitions = self.lock();
-        let (batches, end) = partitions.get(&place).map_or((&[][..], 0), |found| (&found.batches[..], found.end));
-        if !(0..=end).contains(&from) {
-            return Err(ErrorCode::OffsetOutOfRange);
+        let Some(partition) = partitions.get(&place) else {
+            return if from == 0 { Ok((Vec::new(), Bounds::default())) } else { Err(ResponseError::OffsetOutOfRange) };
+        };
+        if !(partition.start..=partition.end).contains(&from) {
+            return Err(ResponseError::OffsetOutOfRange);
         }
-        let first = batches.partition_point(|batch| last_offset(batch) < from);
+        let first = partition.batches.partition_point(|batch| batch.last_offset() < from);
         let mut bytes = 0;
-        let fitting = batches[first..].iter().take_while(|batch| {
-            let fits = bytes < max_bytes && (bytes == 0 || bytes + size(batch) <= max_bytes);
-            bytes += size(batch);
+        let fitting = partition.batches.range(first..).take_while(|batch| {
+            let size = batch.bytes().len();
+            let fits = bytes < max_bytes && (bytes == 0 || bytes + size <= max_bytes);
+            bytes += size;
             fits
         });
-        Ok((fitting.cloned().collect(), end))
+        Ok((fitting.cloned().collect(), partition.bounds()))
     }
 
-    /// The offset of the next record.
-    pub(crate) fn end(&self, place: Place) -> i64 {
-        self.lock().get(&place).map_or(0, |partition| partition.end)
+    /// The offsets of the first record and of the next one to be written.
+    pub(crate) fn bounds(&self, place: Place) -> Bounds {
+        self.lock().get(&place).map(Partition::bounds).unwrap_or_default()
     }
 
     /// Offset and time of the first record at `time` or later, milliseconds since 1970.
     pub(crate) fn first_since(&self, place: Place, time: i64) -> Option<(i64, i64)> {
-        let partitions = self.lock();
-        let batch = partitions.get(&place)?.batches.iter().find(|batch| batch.max_timestamp >= time)?;
-        let whole = || (batch.base_offset, batch.max_timestamp);
-        let Ok(inflated) = inflated::Batch::try_from(batch) else { return Some(whole()) };
-        let times = inflated.records.iter().map(|record| inflated.base_timestamp + record.timestamp_delta);
-        Some((batch.base_offset..).zip(times).find(|(_, found)| *found >= time).unwrap_or_else(whole))
+        let (batch, start) = {
+            let partitions = self.lock();
+            let partition = partitions.get(&place)?;
+            let found = partition.batches.iter().find(|batch| batch.max_timestamp >= time)?;
+            (found.clone(), partition.start)
+        };
+        // Unpacked outside the lock.
+        let (offset, found) = batch.first_since(time);
+        Some((offset.max(start), found))
+    }
+
+    /// Offset and time of the first of the newest records.
+    pub(crate) fn newest(&self, place: Place) -> Option<(i64, i64)> {
+        let newest = self.lock().get(&place)?.batches.iter().map(|batch| batch.max_timestamp).max()?;
+        self.first_since(place, newest)
+    }
+
+    /// Deletes the records before `offset`, or all if it is -1; the offset of the first one left.
+    pub(crate) fn delete_before(&self, place: Place, offset: i64) -> Result<i64, ResponseError> {
+        let mut partitions = self.lock();
+        let partition = partitions.entry(place).or_default();
+        let offset = if offset == -1 { partition.end } else { offset };
+        if !(0..=partition.end).contains(&offset) {
+            return Err(ResponseError::OffsetOutOfRange);
+        }
+        partition.start = partition.start.max(offset);
+        let gone = partition.batches.partition_point(|batch| batch.last_offset() < partition.start);
+        partition.batches.drain(..gone);
+        Ok(partition.start)
+    }
+
+    /// Forgets a topic, and wakes who waits for its records.
+    pub(crate) fn forget(&self, topic: Uuid) {
+        self.lock().retain(|(id, _), _| *id != topic);
+        self.grown.notify_waiters();
     }
 
     /// Resolves at the next append anywhere; enable it before looking.
@@ -109,8 +151,12 @@ impl Log {
 }
 
 impl Partition {
+    fn bounds(&self) -> Bounds {
+        Bounds { start: self.start, end: self.end }
+    }
+
     /// The offset of a batch that was written before; otherwise takes note of it.
-    fn retried(&mut self, batch: &Batch) -> Result<Option<i64>, ErrorCode> {
+    fn retried(&mut self, batch: &Batch) -> Result<Option<i64>, ResponseError> {
         let count = batch.last_offset_delta + 1;
         let next_sequence = wrap(batch.base_sequence, count);
         let Some(written) = self.producers.get_mut(&batch.producer_id) else {
@@ -120,7 +166,7 @@ impl Partition {
             return Ok(None);
         };
         if batch.producer_epoch < written.epoch {
-            return Err(ErrorCode::InvalidProducerEpoch);
+            return Err(ResponseError::InvalidProducerEpoch);
         }
         if batch.producer_epoch > written.epoch {
             *written = Written { epoch: batch.producer_epoch, next_sequence: 0, recent: VecDeque::new() };
@@ -129,7 +175,7 @@ impl Partition {
             return Ok(Some(*offset));
         }
         if batch.base_sequence != written.next_sequence {
-            return Err(ErrorCode::OutOfOrderSequenceNumber);
+            return Err(ResponseError::OutOfOrderSequenceNumber);
         }
         written.next_sequence = next_sequence;
         written.recent.push_back((batch.base_sequence, self.end));
@@ -140,87 +186,10 @@ impl Partition {
     }
 }
 
-fn last_offset(batch: &Batch) -> i64 {
-    batch.base_offset + i64::from(batch.last_offset_delta)
-}
-
-fn size(batch: &Batch) -> usize {
-    HEADER_BYTES + batch.record_data.len()
-}
-
 /// Sequence numbers start again at 0 after the largest.
 fn wrap(sequence: i32, count: i32) -> i32 {
     sequence.wrapping_add(count) & i32::MAX
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PLACE: Place = ([7; 16], 2);
-
-    fn batch(sequence: i32, records: i32) -> Batch {
-        Batch {
-            last_offset_delta: records - 1,
-            producer_id: 1,
-            base_sequence: sequence,
-            record_data: vec![0; 39].into(),
-            ..Batch::default()
-        }
-    }
-
-    fn offsets(log: &Log, from: i64, max_bytes: usize) -> Vec<i64> {
-        let (batches, _) = log.read(PLACE, from, max_bytes).expect("is in range");
-        batches.iter().map(|batch| batch.base_offset).collect()
-    }
-
-    #[test]
-    fn a_fetch_from_the_middle_of_a_batch_gets_that_batch() {
-        let log = Log::default();
-        for sequence in [0, 10, 20] {
-            log.append(PLACE, batch(sequence, 10)).expect("is appended");
-        }
-        assert_eq!(offsets(&log, 15, 10_000), [10, 20]);
-        assert_eq!(offsets(&log, 20, 10_000), [20]);
-        assert!(offsets(&log, 30, 10_000).is_empty());
-        assert_eq!(log.end(PLACE), 30);
-        assert_eq!(log.read(PLACE, 31, 10_000).expect_err("is beyond"), ErrorCode::OffsetOutOfRange);
-    }
-
-    #[test]
-    fn a_fetch_gets_as_many_batches_as_fit_and_at_least_one() {
-        let log = Log::default();
-        for sequence in [0, 10, 20] {
-            log.append(PLACE, batch(sequence, 10)).expect("is appended");
-        }
-        assert_eq!(offsets(&log, 0, 200), [0, 10], "100 bytes each");
-        assert_eq!(offsets(&log, 0, 1), [0]);
-        assert!(offsets(&log, 0, 0).is_empty());
-    }
-
-    #[test]
-    fn a_retry_gets_its_old_offset_and_is_not_written_again() {
-        let log = Log::default();
-        assert_eq!(log.append(PLACE, batch(0, 10)), Ok(0));
-        assert_eq!(log.append(PLACE, batch(10, 10)), Ok(10));
-        assert_eq!(log.append(PLACE, batch(0, 10)), Ok(0));
-        assert_eq!(log.end(PLACE), 20);
-    }
-
-    #[test]
-    fn a_gap_in_the_sequence_numbers_is_refused() {
-        let log = Log::default();
-        log.append(PLACE, batch(0, 10)).expect("is appended");
-        assert_eq!(log.append(PLACE, batch(20, 10)), Err(ErrorCode::OutOfOrderSequenceNumber));
-        assert_eq!(log.append(([7; 16], 3), batch(0, 10)), Ok(0), "each partition counts for itself");
-    }
-
-    #[test]
-    fn a_newer_epoch_starts_at_zero_and_shuts_the_older_one_out() {
-        let log = Log::default();
-        log.append(PLACE, batch(0, 10)).expect("is appended");
-        let newer = Batch { producer_epoch: 1, ..batch(0, 10) };
-        assert_eq!(log.append(PLACE, newer), Ok(10));
-        assert_eq!(log.append(PLACE, batch(10, 10)), Err(ErrorCode::InvalidProducerEpoch));
-    }
-}
+mod tests;

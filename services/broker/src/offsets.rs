@@ -1,19 +1,18 @@
 //! What groups committed, and the two requests about it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use rama::{Context, Service};
-use tansu_sans_io::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
-use tansu_sans_io::offset_fetch_response::{
+use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
+use kafka_protocol::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
     OffsetFetchResponseTopics,
 };
-use tansu_sans_io::{ErrorCode, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse};
-use tansu_storage::Error;
+use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse};
+use kafka_protocol::protocol::StrBytes;
 
-use crate::groups::Groups;
+use crate::routes::{Call, Engine, Serve, code};
 
 /// Of a topic, by partition.
 type Partitions = BTreeMap<i32, Committed>;
@@ -22,10 +21,11 @@ type Partitions = BTreeMap<i32, Committed>;
 #[derive(Debug, Clone)]
 struct Committed {
     offset: i64,
-    metadata: Option<String>,
+    metadata: Option<StrBytes>,
 }
 
-/// By group and topic.
+/// By group and topic. They outlive their topic, as those of Kafka may that is killed at the wrong moment: who reads must
+/// see by itself that a topic was made again.
 #[derive(Debug, Default)]
 pub(crate) struct Offsets {
     committed: Mutex<BTreeMap<String, BTreeMap<String, Partitions>>>,
@@ -47,108 +47,91 @@ impl Offsets {
         wanted.into_iter().map(topic).collect()
     }
 
+    /// Groups that committed something.
+    pub(crate) fn groups(&self) -> Vec<String> {
+        self.lock().keys().cloned().collect()
+    }
+
+    /// Forgets what a group committed; whether there was anything.
+    pub(crate) fn forget(&self, group: &str) -> bool {
+        self.lock().remove(group).is_some()
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, BTreeMap<String, Partitions>>> {
         self.committed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Takes commits.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Commit;
-
-impl Service<Arc<Groups>, OffsetCommitRequest> for Commit {
+impl Serve for OffsetCommitRequest {
     type Response = OffsetCommitResponse;
-    type Error = Error;
 
-    async fn serve(
-        &self,
-        ctx: Context<Arc<Groups>>,
-        request: OffsetCommitRequest,
-    ) -> Result<OffsetCommitResponse, Error> {
-        let (groups, generation) = (ctx.state(), request.generation_id_or_member_epoch.unwrap_or(-1));
-        let member = request.member_id.unwrap_or_default();
-        let allowed = groups.with(&request.group_id, |group| group.may_commit(&member, generation, Instant::now()));
-        let error = allowed.err().unwrap_or(ErrorCode::None);
-        let mut committed = groups.offsets.lock();
-        let mut topics = Vec::new();
-        for topic in request.topics.unwrap_or_default() {
-            let mut partitions = Vec::new();
-            for partition in topic.partitions.unwrap_or_default() {
-                if error == ErrorCode::None {
-                    let (offset, metadata) = (partition.committed_offset, partition.committed_metadata);
-                    let known = committed.entry(request.group_id.clone()).or_default();
-                    let known = known.entry(topic.name.clone()).or_default();
-                    known.insert(partition.partition_index, Committed { offset, metadata });
-                }
-                partitions.push(
-                    OffsetCommitResponsePartition::default()
-                        .partition_index(partition.partition_index)
-                        .error_code(error.into()),
-                );
+    async fn serve(self, engine: &Engine, _: &Call) -> OffsetCommitResponse {
+        let (groups, generation) = (&engine.groups, self.generation_id_or_member_epoch);
+        let may = groups.with(&self.group_id, |group| group.may_commit(&self.member_id, generation, Instant::now()));
+        if may.is_ok() {
+            let mut committed = groups.offsets.lock();
+            let of_group = committed.entry(self.group_id.to_string()).or_default();
+            for topic in &self.topics {
+                let of_topic = of_group.entry(topic.name.to_string()).or_default();
+                of_topic.extend(topic.partitions.iter().map(|partition| {
+                    let metadata = partition.committed_metadata.clone();
+                    (partition.partition_index, Committed { offset: partition.committed_offset, metadata })
+                }));
             }
-            topics.push(OffsetCommitResponseTopic::default().name(topic.name).partitions(Some(partitions)));
         }
-        Ok(OffsetCommitResponse::default().throttle_time_ms(Some(0)).topics(Some(topics)))
+        let topics = self.topics.into_iter().map(|topic| {
+            let partitions = topic.partitions.iter().map(|partition| {
+                OffsetCommitResponsePartition::default()
+                    .with_partition_index(partition.partition_index)
+                    .with_error_code(code(&may))
+            });
+            OffsetCommitResponseTopic::default().with_partitions(partitions.collect()).with_name(topic.name)
+        });
+        OffsetCommitResponse::default().with_topics(topics.collect())
     }
 }
 
-/// Tells commits.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Tell;
-
-impl Service<Arc<Groups>, OffsetFetchRequest> for Tell {
+impl Serve for OffsetFetchRequest {
     type Response = OffsetFetchResponse;
-    type Error = Error;
 
-    async fn serve(
-        &self,
-        ctx: Context<Arc<Groups>>,
-        request: OffsetFetchRequest,
-    ) -> Result<OffsetFetchResponse, Error> {
-        let offsets = &ctx.state().offsets;
-        let answer = OffsetFetchResponse::default().throttle_time_ms(Some(0)).error_code(Some(ErrorCode::None.into()));
-        if let Some(group) = request.group_id.filter(|_| request.groups.is_none()) {
-            let wanted = request.topics.as_ref().map(|topics| {
-                let named =
-                    topics.iter().map(|topic| (topic.name.as_str(), topic.partition_indexes.as_deref().unwrap_or(&[])));
-                named.collect()
-            });
-            let topics = offsets.of(&group, wanted).into_iter().map(|(name, partitions)| {
+    async fn serve(self, engine: &Engine, call: &Call) -> OffsetFetchResponse {
+        let offsets = &engine.groups.offsets;
+        if call.version < 8 {
+            let wanted = self
+                .topics
+                .as_ref()
+                .map(|topics| topics.iter().map(|topic| (topic.name.as_str(), &topic.partition_indexes[..])).collect());
+            let topics = offsets.of(&self.group_id, wanted).into_iter().map(|(name, partitions)| {
                 let partitions = partitions.into_iter().map(|(partition, found)| {
                     OffsetFetchResponsePartition::default()
-                        .partition_index(partition)
-                        .committed_offset(found.offset)
-                        .committed_leader_epoch(Some(-1))
-                        .metadata(found.metadata.or(Some(String::new())))
-                        .error_code(ErrorCode::None.into())
+                        .with_partition_index(partition)
+                        .with_committed_offset(found.offset)
+                        .with_metadata(found.metadata.or(Some(StrBytes::new())))
                 });
-                OffsetFetchResponseTopic::default().name(name).partitions(Some(partitions.collect()))
+                OffsetFetchResponseTopic::default()
+                    .with_name(StrBytes::from(name).into())
+                    .with_partitions(partitions.collect())
             });
-            return Ok(answer.topics(Some(topics.collect())));
+            return OffsetFetchResponse::default().with_topics(topics.collect());
         }
-        let groups = request.groups.unwrap_or_default().into_iter().map(|group| {
-            let wanted = group.topics.as_ref().map(|topics| {
-                let named =
-                    topics.iter().map(|topic| (topic.name.as_str(), topic.partition_indexes.as_deref().unwrap_or(&[])));
-                named.collect()
-            });
+        let groups = self.groups.into_iter().map(|group| {
+            let wanted = group
+                .topics
+                .as_ref()
+                .map(|topics| topics.iter().map(|topic| (topic.name.as_str(), &topic.partition_indexes[..])).collect());
             let topics = offsets.of(&group.group_id, wanted).into_iter().map(|(name, partitions)| {
                 let partitions = partitions.into_iter().map(|(partition, found)| {
                     OffsetFetchResponsePartitions::default()
-                        .partition_index(partition)
-                        .committed_offset(found.offset)
-                        .committed_leader_epoch(-1)
-                        .metadata(found.metadata.or(Some(String::new())))
-                        .error_code(ErrorCode::None.into())
+                        .with_partition_index(partition)
+                        .with_committed_offset(found.offset)
+                        .with_metadata(found.metadata.or(Some(StrBytes::new())))
                 });
-                OffsetFetchResponseTopics::default().name(name).partitions(Some(partitions.collect()))
+                OffsetFetchResponseTopics::default()
+                    .with_name(StrBytes::from(name).into())
+                    .with_partitions(partitions.collect())
             });
-            OffsetFetchResponseGroup::default()
-                .topics(Some(topics.collect()))
-                .error_code(ErrorCode::None.into())
-                .group_id(group.group_id.clone())
+            OffsetFetchResponseGroup::default().with_topics(topics.collect()).with_group_id(group.group_id)
         });
-        let groups = groups.collect();
-        Ok(answer.groups(Some(groups)))
+        OffsetFetchResponse::default().with_groups(groups.collect())
     }
 }

@@ -6,8 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use runtime::Context;
 use runtime::config::Kafka;
-use runtime::kafka::admin::{self, TopicSpec};
+use runtime::kafka::admin::{self, Outcome, TopicSpec};
 use runtime::kafka::{From, Outgoing, Producer, Reader, Record};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::*;
 
@@ -135,4 +137,125 @@ async fn a_broker_may_be_started_and_dropped_in_async_code() {
     let broker = Broker::start().expect("starts");
     broker.come_back().expect("an open port stays open");
     drop(broker);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_made_again_is_another_one_and_starts_empty() {
+    let broker = Broker::start().expect("starts");
+    let (config, ctx) = (config(&broker), Context::new("test"));
+    create_topic(&config).await;
+    let producer = Producer::connect(&config, &ctx).expect("the producer connects");
+    producer.send_all(TOPIC, (0..100).map(message)).await.expect("acknowledged");
+    let before = admin::ends(&config, TOPIC).await.expect("it is there");
+    assert_eq!(before.ends.values().sum::<i64>(), 100);
+
+    admin::delete(&config, &[TOPIC]).await.expect("it is deleted");
+    create_topic(&config).await;
+    let after = admin::ends(&config, TOPIC).await.expect("it is there again");
+    assert!(before.life != 0 && after.life != 0, "the broker tells the ids");
+    assert_ne!(before.life, after.life);
+    assert_eq!(after.ends.values().sum::<i64>(), 0);
+    producer.send_all(TOPIC, (0..100).map(message)).await.expect("the same producer goes on");
+    assert_eq!(read_all(&config, &ctx).await.len(), 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_and_partitions_are_told_and_partitions_are_added() {
+    let broker = Broker::start().expect("starts");
+    let (config, ctx) = (config(&broker), Context::new("test"));
+    let spec = |partitions: i32, retention: &str| {
+        let settings = vec![("retention.ms".to_owned(), retention.to_owned())];
+        TopicSpec { name: TOPIC.into(), partitions, may_grow: false, copies: None, settings }
+    };
+    let compare = async |spec| admin::compare(&config, &[spec]).await.expect("the broker answers").remove(0).1;
+    assert_eq!(compare(spec(2, "1000")).await, Outcome::Missing);
+    admin::apply(&config, &[spec(2, "1000")]).await.expect("it is created");
+    assert_eq!(compare(spec(2, "1000")).await, Outcome::Exists);
+    assert!(matches!(compare(spec(2, "2000")).await, Outcome::Differs(found) if found[0].found == "1000"));
+
+    let life = admin::ends(&config, TOPIC).await.expect("it is there").life;
+    admin::grow(&config, &[TOPIC], PARTITIONS as usize).await.expect("partitions are added");
+    assert_eq!(compare(spec(PARTITIONS, "1000")).await, Outcome::Exists);
+    assert_eq!(admin::ends(&config, TOPIC).await.expect("it is there").life, life, "it is the same topic");
+    let producer = Producer::connect(&config, &ctx).expect("the producer connects");
+    producer.send_all(TOPIC, (0..100).map(message)).await.expect("acknowledged, on the new partitions as well");
+    assert_eq!(read_all(&config, &ctx).await.len(), 100);
+}
+
+/// Sends bytes; what comes back until the other side closes.
+async fn told(broker: &Broker, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(broker.addr()).await.expect("the port is open");
+    stream.write_all(bytes).await.expect("the broker reads");
+    let mut answer = Vec::new();
+    let closed = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
+    // An error is a connection that was reset: closed as well.
+    let _ = closed.expect("the broker closes the connection");
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_request_closes_its_own_connection_only() {
+    let broker = Broker::start().expect("starts");
+    let config = config(&broker);
+    let mut other = TcpStream::connect(broker.addr()).await.expect("the port is open");
+    let versions = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 7, 0xff, 0xff];
+    for wrong in [
+        &b"GET / HTTP/1.1\r\n\r\n"[..],
+        &[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0],
+        &[0x06, 0x40, 0, 1, 0, 18, 0, 0],
+        &[0, 0, 0, 0],
+        &[0, 0, 0, 3, 0, 18, 0],
+        &[0, 0, 0, 10, 0x7f, 0, 0, 0, 0, 0, 0, 7, 0xff, 0xff],
+    ] {
+        assert!(told(&broker, wrong).await.is_empty(), "{wrong:?}");
+    }
+    other.write_all(&versions).await.expect("is still open");
+    let length = other.read_u32().await.expect("is answered");
+    assert!(length > 100, "{length}");
+    create_topic(&config).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_answered_however_it_is_cut_on_its_way_and_several_in_their_order() {
+    let broker = Broker::start().expect("starts");
+    let mut stream = TcpStream::connect(broker.addr()).await.expect("the port is open");
+    stream.set_nodelay(true).expect("is a socket");
+    for correlation in 1..=3 {
+        for byte in [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, correlation, 0xff, 0xff] {
+            stream.write_all(&[byte]).await.expect("the broker reads");
+            tokio::task::yield_now().await;
+        }
+    }
+    for correlation in 1..=3 {
+        let length = stream.read_u32().await.expect("is answered");
+        let mut answer = vec![0; length as usize];
+        stream.read_exact(&mut answer).await.expect("is whole");
+        assert_eq!(answer[..4], [0, 0, 0, correlation]);
+    }
+}
+
+/// Whether a question is answered within `wait`.
+async fn answers(broker: &Broker, wait: Duration) -> bool {
+    let Ok(mut stream) = TcpStream::connect(broker.addr()).await else { return false };
+    let asked = stream.write_all(&[0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 7, 0xff, 0xff]).await;
+    asked.is_ok() && matches!(tokio::time::timeout(wait, stream.read_u32()).await, Ok(Ok(_)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_hangs_keeps_its_port_and_answers_when_it_is_over() {
+    let broker = Broker::start().expect("starts");
+    assert!(answers(&broker, Duration::from_secs(10)).await);
+    let hung = broker.hang();
+    assert!(broker.is_listening() && !answers(&broker, Duration::from_millis(200)).await);
+    drop(hung);
+    assert!(answers(&broker, Duration::from_secs(10)).await);
+}
+
+/// `cargo test -p broker -- --ignored --nocapture`
+#[test]
+#[ignore = "is there for clients in other languages, until standard input ends"]
+fn a_broker_is_there_for_clients_in_other_languages() {
+    let broker = Broker::start().expect("starts");
+    println!("KAFKA_BROKERS={}", broker.brokers());
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).expect("standard input can be read");
 }

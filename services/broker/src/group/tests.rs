@@ -1,35 +1,38 @@
 //! Members that come, go, and fall silent.
 
-use bytes::Bytes;
-use tansu_sans_io::sync_group_request::SyncGroupRequestAssignment;
+use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+fn text(text: &str) -> StrBytes {
+    text.to_owned().into()
+}
+
 fn join(group: &mut Group, id: &str, now: Instant) {
-    let protocol = Protocol::default().name("sticky".into()).metadata(Bytes::from(id.to_owned()));
+    let protocol = Protocol::default().with_name("sticky".into()).with_metadata(Bytes::from(id.to_owned()));
     let request = JoinGroupRequest::default()
-        .session_timeout_ms(10_000)
-        .rebalance_timeout_ms(Some(60_000))
-        .protocols(Some(vec![protocol]));
-    group.join(id, request, now);
+        .with_session_timeout_ms(10_000)
+        .with_rebalance_timeout_ms(60_000)
+        .with_protocols(vec![protocol]);
+    group.join(id, request, Client::default(), now);
     group.tick(now);
 }
 
-fn heartbeat(group: &mut Group, id: &str, now: Instant) -> Result<(), ErrorCode> {
+fn heartbeat(group: &mut Group, id: &str, now: Instant) -> Result<(), ResponseError> {
     let generation = group.generation;
-    group.heartbeat(&HeartbeatRequest::default().member_id(id.into()).generation_id(generation), now)
+    group.heartbeat(&HeartbeatRequest::default().with_member_id(text(id)).with_generation_id(generation), now)
 }
 
-fn sync(group: &mut Group, id: &str, given: &[&str], now: Instant) -> Result<Option<Bytes>, ErrorCode> {
+fn sync(group: &mut Group, id: &str, given: &[&str], now: Instant) -> Result<Option<Bytes>, ResponseError> {
     let given = given.iter().map(|id| {
-        SyncGroupRequestAssignment::default().member_id((*id).to_owned()).assignment(Bytes::from(format!("for {id}")))
+        SyncGroupRequestAssignment::default().with_member_id(text(id)).with_assignment(Bytes::from(format!("for {id}")))
     });
     let request = SyncGroupRequest::default()
-        .member_id(id.into())
-        .generation_id(group.generation)
-        .assignments(Some(given.collect()));
+        .with_member_id(text(id))
+        .with_generation_id(group.generation)
+        .with_assignments(given.collect());
     group.sync(&request, now)
 }
 
@@ -62,11 +65,11 @@ fn a_newcomer_makes_the_others_join_again() {
     let now = Instant::now();
     let mut group = stable(now);
     join(&mut group, "c", now);
-    assert_eq!(heartbeat(&mut group, "a", now), Err(ErrorCode::RebalanceInProgress));
+    assert_eq!(heartbeat(&mut group, "a", now), Err(ResponseError::RebalanceInProgress));
     join(&mut group, "a", now);
-    assert_eq!(group.generation, 1, "b is missing");
+    assert_eq!((group.generation, group.state()), (1, "PreparingRebalance"), "b is missing");
     join(&mut group, "b", now);
-    assert_eq!(group.generation, 2);
+    assert_eq!((group.generation, group.state()), (2, "CompletingRebalance"));
 }
 
 #[test]
@@ -111,7 +114,7 @@ fn a_silent_leader_does_not_keep_the_others_waiting() {
     join(&mut group, "b", now);
     group.tick(now + FIRST_ROUND);
     heartbeat(&mut group, "b", now + 9 * SECOND).expect("b lives");
-    assert_eq!(sync(&mut group, "b", &[], now + 11 * SECOND), Err(ErrorCode::RebalanceInProgress));
+    assert_eq!(sync(&mut group, "b", &[], now + 11 * SECOND), Err(ResponseError::RebalanceInProgress));
 }
 
 #[test]
@@ -122,6 +125,8 @@ fn who_leaves_is_not_waited_for() {
     join(&mut group, "b", now);
     assert_eq!((group.generation, group.leader.as_str()), (2, "b"));
     group.leave("b", now).expect("leaves");
+    group.tick(now);
+    assert_eq!(group.state(), "Empty");
     assert_eq!(group.may_commit("", -1, now), Ok(()), "an empty group may be committed to from outside");
 }
 
@@ -130,7 +135,7 @@ fn who_missed_a_round_may_not_commit() {
     let now = Instant::now();
     let mut group = stable(now);
     assert_eq!(group.may_commit("a", 1, now), Ok(()));
-    assert_eq!(group.may_commit("a", 0, now), Err(ErrorCode::IllegalGeneration));
-    assert_eq!(group.may_commit("x", 1, now), Err(ErrorCode::UnknownMemberId));
-    assert_eq!(group.may_commit("", -1, now), Err(ErrorCode::UnknownMemberId));
+    assert_eq!(group.may_commit("a", 0, now), Err(ResponseError::IllegalGeneration));
+    assert_eq!(group.may_commit("x", 1, now), Err(ResponseError::UnknownMemberId));
+    assert_eq!(group.may_commit("", -1, now), Err(ResponseError::UnknownMemberId));
 }
