@@ -83,7 +83,7 @@ pub(crate) async fn run(seed: u64, limits: Limits, rate: usize, cluster: bool, c
     note("starting Kafka, Redis and the services …");
     let field = Field::open(cluster).await;
     let mut chance = ChaCha8Rng::seed_from_u64(seed);
-    let mut traffic = Traffic::new(seed, field.world.ctx.now()).with_users(USERS);
+    let mut traffic = Traffic::new(seed, field.world.ctx.now()).with_users(USERS).with_step(step(rate));
     let mut oracle = Oracle::default();
     let mut tail = Tail::open(&field.world, Topic::Interactions).await;
     let over = |faults: usize| {
@@ -131,6 +131,11 @@ pub(crate) async fn run(seed: u64, limits: Limits, rate: usize, cluster: bool, c
     summary.events = oracle.len();
     summary.seconds = began.elapsed().as_secs();
     summary
+}
+
+/// Milliseconds between two events at so many a second.
+fn step(rate: usize) -> i64 {
+    i64::try_from(1_000 / rate.clamp(1, 1_000)).unwrap_or(1)
 }
 
 /// The services that hold more at the end of a soak than after its first third, by more than a tenth and 16 MB.

@@ -17,6 +17,23 @@ pub(crate) const RED: Duration = Duration::from_secs(15);
 /// What a service says that is started while a server is away.
 const REFUSALS: [&str; 2] = ["no Kafka broker answers", "no Redis answers"];
 
+/// Which services must say that they cannot work.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Whose<'a> {
+    /// Each of these names.
+    Each(&'a [Name]),
+    /// One at least: who has no partition of those that are struck has nothing to say.
+    OneOf(&'a [Name]),
+}
+
+impl<'a> Whose<'a> {
+    const fn names(self) -> &'a [Name] {
+        match self {
+            Self::Each(names) | Self::OneOf(names) => names,
+        }
+    }
+}
+
 /// Everything that a fault may touch.
 pub(crate) struct Field {
     pub(crate) world: World,
@@ -106,17 +123,19 @@ impl Field {
         memory
     }
 
-    /// Waits until every service of these names is red; how long that took, or who was not.
-    pub(crate) async fn turns_red(&self, names: &[Name], began: Instant) -> Result<Duration, String> {
+    /// Waits until those services are red that `whose` names; how long that took, or who was not.
+    pub(crate) async fn turns_red(&self, whose: Whose<'_>, began: Instant) -> Result<Duration, String> {
         loop {
-            let mut green = Vec::new();
-            for (slot, name) in SERVICES.into_iter().enumerate().filter(|(_, name)| names.contains(name)) {
+            let (mut green, mut red) = (Vec::new(), 0);
+            for (slot, name) in SERVICES.into_iter().enumerate().filter(|(_, name)| whose.names().contains(name)) {
                 let missing = self.service(slot).await.missing().await;
                 if missing.is_ok_and(|missing| missing.is_empty()) {
                     green.push(format!("{name}-{slot}"));
+                } else {
+                    red += 1;
                 }
             }
-            if green.is_empty() {
+            if green.is_empty() || (red > 0 && matches!(whose, Whose::OneOf(_))) {
                 return Ok(began.elapsed());
             }
             if began.elapsed() > RED + Duration::from_secs(5) {

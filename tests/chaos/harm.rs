@@ -9,7 +9,7 @@ use schemas::{EventType, Topic};
 use tests::{Name, Transaction, click};
 
 use crate::fault::{Fault, Struck};
-use crate::field::Field;
+use crate::field::{Field, Whose};
 
 /// How long a fault lasts when nobody waits for a red light.
 fn moment(chance: &mut ChaCha8Rng) -> Duration {
@@ -17,13 +17,13 @@ fn moment(chance: &mut ChaCha8Rng) -> Duration {
 }
 
 /// Waits until the services that cannot work say so, or only for a moment beside other faults.
-async fn until_red(field: &Field, names: &[Name], alone: bool, chance: &mut ChaCha8Rng) -> Struck {
+async fn until_red(field: &Field, whose: Whose<'_>, alone: bool, chance: &mut ChaCha8Rng) -> Struck {
     let pause = moment(chance);
     if !alone {
         tokio::time::sleep(pause).await;
         return Struck::default();
     }
-    match field.turns_red(names, Instant::now()).await {
+    match field.turns_red(whose, Instant::now()).await {
         Ok(red) => Struck { red_within: Some(red), wrong: Vec::new() },
         Err(green) => Struck { red_within: None, wrong: vec![green] },
     }
@@ -34,7 +34,7 @@ pub(crate) async fn broker(field: &Field, fault: Fault, chance: &mut ChaCha8Rng,
     match fault {
         Fault::BrokerFrozen => {
             broker.signal("STOP");
-            let struck = until_red(field, &[Name::Ingest, Name::Trainer, Name::Scorer], alone, chance).await;
+            let struck = until_red(field, Whose::Each(&[Name::Ingest, Name::Trainer, Name::Scorer]), alone, chance).await;
             broker.signal("CONT");
             struck
         }
@@ -70,17 +70,17 @@ pub(crate) async fn redis(field: &Field, fault: Fault, chance: &mut ChaCha8Rng, 
     match fault {
         Fault::RedisFull => {
             tell(&["CONFIG", "SET", "maxmemory", "1", "maxmemory-policy", "noeviction"]).await;
-            struck = until_red(field, &[Name::Scorer], alone, chance).await;
+            struck = until_red(field, Whose::Each(&[Name::Scorer]), alone, chance).await;
             tell(&["CONFIG", "SET", "maxmemory", "0"]).await;
         }
         Fault::RedisReadOnly => {
             tell(&["REPLICAOF", "127.0.0.1", "1"]).await;
-            struck = until_red(field, &[Name::Scorer], alone, chance).await;
+            struck = until_red(field, Whose::Each(&[Name::Scorer]), alone, chance).await;
             tell(&["REPLICAOF", "NO", "ONE"]).await;
         }
         Fault::RedisWithoutReplicas => {
             tell(&["CONFIG", "SET", "min-replicas-to-write", "1"]).await;
-            struck = until_red(field, &[Name::Scorer], alone, chance).await;
+            struck = until_red(field, Whose::Each(&[Name::Scorer]), alone, chance).await;
             tell(&["CONFIG", "SET", "min-replicas-to-write", "0"]).await;
         }
         Fault::RedisCannotSave => {
@@ -88,7 +88,7 @@ pub(crate) async fn redis(field: &Field, fault: Fault, chance: &mut ChaCha8Rng, 
             tell(&["CONFIG", "SET", "stop-writes-on-bgsave-error", "yes", "save", "3600 1"]).await;
             server.spoil_its_folder();
             tell(&["BGSAVE"]).await;
-            struck = until_red(field, &[Name::Scorer], alone, chance).await;
+            struck = until_red(field, Whose::Each(&[Name::Scorer]), alone, chance).await;
             server.mend_its_folder();
             tell(&["CONFIG", "SET", "save", "", "stop-writes-on-bgsave-error", "no"]).await;
         }
@@ -107,7 +107,7 @@ pub(crate) async fn redis(field: &Field, fault: Fault, chance: &mut ChaCha8Rng, 
         }
         Fault::RedisFrozen => {
             server.stop();
-            struck = until_red(field, &[Name::Scorer], alone, chance).await;
+            struck = until_red(field, Whose::Each(&[Name::Scorer]), alone, chance).await;
             server.go_on();
         }
         Fault::RedisSlow => tell(&["CLIENT", "PAUSE", "1500", "ALL"]).await,
@@ -147,7 +147,7 @@ pub(crate) async fn transaction(field: &Field, commit: bool, chance: &mut ChaCha
         open.abort().await;
         return Struck::default();
     }
-    let struck = until_red(field, &[Name::Ingest], alone, chance).await;
+    let struck = until_red(field, Whose::OneOf(&[Name::Ingest]), alone, chance).await;
     open.commit().await;
     field.also_sent.lock().await.extend(sent);
     struck

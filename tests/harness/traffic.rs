@@ -16,6 +16,7 @@ pub struct Traffic {
     chance: ChaCha8Rng,
     users: u32,
     clock: i64,
+    step: i64,
     sent: u64,
     visit: Option<Visit>,
 }
@@ -32,13 +33,20 @@ impl Traffic {
     /// `start`: the time of the first event, milliseconds since 1970; each is 100 ms after the one before.
     #[must_use]
     pub fn new(seed: u64, start: i64) -> Self {
-        Self { chance: ChaCha8Rng::seed_from_u64(seed), users: 40, clock: start, sent: 0, visit: None }
+        Self { chance: ChaCha8Rng::seed_from_u64(seed), users: 40, clock: start, step: 100, sent: 0, visit: None }
     }
 
     /// The same with another number of users.
     #[must_use]
     pub fn with_users(mut self, users: u32) -> Self {
         self.users = users;
+        self
+    }
+
+    /// The same with so many milliseconds between two events: what is sent for long must not run ahead of the clock.
+    #[must_use]
+    pub fn with_step(mut self, step: i64) -> Self {
+        self.step = step;
         self
     }
 
@@ -74,7 +82,7 @@ impl Traffic {
                 left: self.chance.random_range(4..9),
             },
         };
-        self.clock += 100;
+        self.clock += self.step;
         self.sent += 1;
         let kind = if self.chance.random_bool(0.1) { EventType::Cart } else { EventType::View };
         let event = click(&visit.user, &item_id(visit.aisle, visit.shelf), kind, self.clock, format!("e{}", self.sent));
