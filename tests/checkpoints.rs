@@ -4,6 +4,7 @@ use bytes::Bytes;
 use runtime::kafka::{Bookmark, Outgoing, Record};
 use schemas::checkpoint::{CHUNK_CHECKSUM, Part, PayloadKind, key};
 use schemas::{Manifest, Topic, VersionId};
+use serde_json::Value;
 use tests::{
     Name, SOON, Service, Tail, Traffic, World, eventually, latest_manifest, learned_once, manifests, served_once,
 };
@@ -267,4 +268,41 @@ async fn whoever_starts_reads_from_the_newest_snapshot_but_one_and_from_the_begi
     assert_eq!(next.epoch, last.version.epoch + 1, "it went on from the last version");
     live("the scorer", next).await;
     served_once(&world, &sent).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operators_command_reads_from_the_newest_snapshot_but_one_and_all_of_the_topic_when_asked() {
+    let world = World::new().await;
+    let mut traffic = Traffic::new(64, world.ctx.now());
+    let settings =
+        [("trainer.snapshot_every", "1s"), ("trainer.publish_every", "300ms"), ("trainer.keep_snapshots", "50")];
+    let _ingest = world.start(Name::Ingest, &[]).await;
+    let mut trainer = world.start(Name::Trainer, &settings).await;
+    let mut checkpoints = Tail::open(&world, Topic::Checkpoints).await;
+    let is_snapshot = |manifest: &&Manifest| manifest.kind == PayloadKind::Snapshot;
+    let (mut sent, mut there) = (Vec::new(), Vec::new());
+    while there.iter().filter(is_snapshot).count() < 4 {
+        sent.extend(world.send(&traffic.take(50)).await);
+        learned_once(&world, &sent).await;
+        there = manifests(checkpoints.read().await);
+    }
+    assert!(trainer.terminate().await.success(), "a clean shutdown");
+    there = manifests(checkpoints.read().await);
+    let snapshots: Vec<VersionId> = there.iter().filter(is_snapshot).map(|manifest| manifest.version).collect();
+    let but_one = snapshots[snapshots.len() - 2];
+
+    let listed = async |words: &[&str]| -> Vec<VersionId> {
+        let list: Vec<Value> = serde_json::from_str(&world.operate(words).await).expect("it is JSON");
+        let version = |it: &Value| it["manifest"]["version"].as_str().expect("it is whole").parse().expect("a version");
+        list.iter().map(version).collect()
+    };
+    let newest = listed(&["checkpoints", "list", "--json"]).await;
+    assert_eq!(newest.first(), Some(&but_one));
+    assert_eq!(newest.last(), there.last().map(|manifest| &manifest.version));
+    let all = listed(&["checkpoints", "list", "--all", "--json"]).await;
+    assert_eq!(all, there.iter().map(|manifest| manifest.version).collect::<Vec<_>>());
+    assert!(world.operate(&["checkpoints", "show", "latest"]).await.contains(&newest.last().expect("one").to_string()));
+    // What lies before is found all the same, and what is nowhere is nowhere.
+    assert!(world.operate(&["checkpoints", "show", &all[0].to_string()]).await.contains("items.row"));
+    assert!(world.try_operate(&["checkpoints", "show", "000099-00000001"]).await.is_err());
 }

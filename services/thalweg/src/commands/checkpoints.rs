@@ -8,9 +8,9 @@ use clap::Subcommand;
 use model::checkpoint::{Assembler, Outcome};
 use model::{Model, Payload, unpack};
 use runtime::Context;
-use runtime::kafka::{From, Reader};
-use schemas::checkpoint::{CHUNK_CHECKSUM, Part, PayloadKind, VersionId, parse_key};
-use schemas::{Manifest, Timestamp, Topic};
+use runtime::kafka::{Bookmark, From, Positions, Reader};
+use schemas::checkpoint::{CHUNK_CHECKSUM, Claim, Part, PayloadKind, VersionId, parse_key};
+use schemas::{Manifest, Timestamp, Topic, Topics};
 use serde_json::json;
 
 use crate::config::Config;
@@ -20,10 +20,13 @@ use crate::shown;
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum What {
-    /// Lists the versions on the topic, oldest first, and those that are refused. HR@20 is of the choices tested since the
-    /// trainer started, the newest `model.quality_window` of them.
-    #[command(after_help = "Example: thalweg checkpoints list --json")]
+    /// Lists the versions on the topic from the newest snapshot but one on, oldest first, and those that are refused. HR@20 is
+    /// of the choices tested since the trainer started, the newest `model.quality_window` of them.
+    #[command(after_help = "Example: thalweg checkpoints list --all --json")]
     List {
+        /// Read the whole topic, for older versions that are kept on it.
+        #[arg(long)]
+        all: bool,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -55,28 +58,45 @@ const LISTED: u64 = 1_000;
 
 pub(crate) async fn run(what: What, config: &Config) -> Result<(), Error> {
     match what {
-        What::List { json } => list(config, json).await,
+        What::List { all, json } => list(config, all, json).await,
         What::Show { version, json } => show(config, &version, json).await,
         What::Export { version, file, json } => export(config, &version, &file, json).await,
     }
 }
 
-/// Goes through the topic from its beginning; `each` is told every outcome and says whether to go on. Gives the versions
-/// that were deleted since: Kafka keeps their records until it compacts the topic.
+/// What there was on the way through the topic.
+struct Walked {
+    /// The versions that were deleted since: Kafka keeps their records until it compacts the topic.
+    deleted: BTreeSet<VersionId>,
+    /// Whether it went through from the beginning.
+    whole: bool,
+}
+
+/// Goes through the topic, whole or from the newest snapshot but one on, if its place is known: trainers and scorers begin
+/// there, too. `each` is told every outcome and says whether to go on.
 async fn walk(
     config: &Config,
+    whole: bool,
     mut each: impl FnMut(Outcome) -> Result<bool, Error>,
-) -> Result<BTreeSet<VersionId>, Error> {
+) -> Result<Walked, Error> {
     let ctx = Context::new("thalweg");
-    let mut reader = Reader::open(&config.kafka, &config.topic(Topic::Checkpoints), From::Beginning, &ctx).await?;
+    let (topic, group) = (config.topic(Topic::Checkpoints), Topics::new(&config.kafka.topic_prefix).snapshot_group());
+    let mark = if whole { None } else { Bookmark::find(&config.kafka, ctx.name(), &group, &topic).await };
+    let behind = mark.and_then(|mark| Some((mark.offset, Claim::noted(&mark.note)?)));
+    let whole = behind.is_none();
+    let (from, start, mut assembler) = match behind {
+        Some((at, claim)) => (From::At(Positions::from([(0, at)])), at, Assembler::behind(claim)),
+        None => (From::Beginning, 0, Assembler::default()),
+    };
+    let mut reader = Reader::open(&config.kafka, &topic, from, &ctx).await?;
     let end = reader.end().await?;
-    let bar = output::bar(u64::try_from(end.values().sum::<i64>()).unwrap_or(0), "reading checkpoints");
-    let mut assembler = Assembler::default();
+    let records = end.values().sum::<i64>().saturating_sub(start);
+    let bar = output::bar(u64::try_from(records).unwrap_or(0), "reading checkpoints");
     let mut deleted = BTreeSet::new();
     while !reader.is_at(&end) {
         let Some(batch) = reader.next_batch(64, Duration::from_millis(200)).await? else { break };
         for record in batch.records {
-            bar.set_position(record.offset.unsigned_abs());
+            bar.set_position(record.offset.saturating_sub(start).unsigned_abs());
             if record.value.is_none()
                 && let Ok((version, Part::Manifest)) = parse_key(&record.key)
             {
@@ -85,38 +105,51 @@ async fn walk(
             let checksum = record.header(CHUNK_CHECKSUM).cloned();
             if !each(assembler.push(&record.key, record.value.clone(), checksum.as_deref()))? {
                 bar.finish_and_clear();
-                return Ok(deleted);
+                return Ok(Walked { deleted, whole });
             }
         }
     }
     bar.finish_and_clear();
-    Ok(deleted)
+    Ok(Walked { deleted, whole })
 }
 
-async fn list(config: &Config, json: bool) -> Result<(), Error> {
-    let (mut found, mut refused) = (Vec::new(), 0_u64);
-    let deleted = walk(config, |outcome| {
-        match outcome {
-            Outcome::Whole(manifest, _) => {
-                let json = json!({"state": "whole", "manifest": manifest});
-                found.push((Some(manifest.version), row(&manifest), json));
-            }
-            Outcome::Refused { version, reason } => {
-                refused += 1;
-                if refused > LISTED {
-                    return Ok(true);
+async fn list(config: &Config, all: bool, json: bool) -> Result<(), Error> {
+    let (mut found, mut refused, mut deleted) = (Vec::new(), 0_u64, BTreeSet::new());
+    for all in [all, true] {
+        (found, refused) = (Vec::new(), 0);
+        let mut versions = 0_u64;
+        let walked = walk(config, all, |outcome| {
+            match outcome {
+                Outcome::Whole(manifest, _) => {
+                    versions += 1;
+                    let json = json!({"state": "whole", "manifest": manifest});
+                    found.push((Some(manifest.version), row(&manifest), json));
                 }
-                let name = version.map_or_else(|| "?".to_owned(), |version| version.to_string());
-                let json = json!({"state": "refused", "version": name, "reason": reason});
-                let dashes = ["-"; 6].map(str::to_owned);
-                let row = [vec![name], dashes.to_vec(), vec![format!("refused: {reason}")]].concat();
-                found.push((version, row, json));
+                Outcome::Refused { version, reason } => {
+                    refused += 1;
+                    if refused > LISTED {
+                        return Ok(true);
+                    }
+                    let name = version.map_or_else(|| "?".to_owned(), |version| version.to_string());
+                    let json = json!({"state": "refused", "version": name, "reason": reason});
+                    let dashes = ["-"; 6].map(str::to_owned);
+                    let row = [vec![name], dashes.to_vec(), vec![format!("refused: {reason}")]].concat();
+                    found.push((version, row, json));
+                }
+                Outcome::Nothing | Outcome::Claimed(_) | Outcome::Stale(_) => {}
             }
-            Outcome::Nothing | Outcome::Claimed(_) | Outcome::Stale(_) => {}
+            Ok(true)
+        })
+        .await?;
+        deleted = walked.deleted;
+        if walked.whole {
+            break;
         }
-        Ok(true)
-    })
-    .await?;
+        if versions > 0 {
+            output::note("from the newest snapshot but one on; --all reads the whole topic".to_owned());
+            break;
+        }
+    }
     if refused > LISTED {
         output::note(format!("{} more refused records are not listed", refused - LISTED));
     }
@@ -160,16 +193,21 @@ fn wanted(asked: &str) -> Result<Option<VersionId>, Error> {
 async fn show(config: &Config, asked: &str, json: bool) -> Result<(), Error> {
     let wanted = wanted(asked)?;
     let mut found: Option<(Manifest, Vec<u8>)> = None;
-    walk(config, |outcome| {
-        if let Outcome::Whole(manifest, payload) = outcome
-            && wanted.is_none_or(|version| manifest.version == version)
-        {
-            found = Some((manifest, payload));
-            return Ok(wanted.is_none());
+    for whole in [false, true] {
+        let walked = walk(config, whole, |outcome| {
+            if let Outcome::Whole(manifest, payload) = outcome
+                && wanted.is_none_or(|version| manifest.version == version)
+            {
+                found = Some((manifest, payload));
+                return Ok(wanted.is_none());
+            }
+            Ok(true)
+        })
+        .await?;
+        if found.is_some() || walked.whole {
+            break;
         }
-        Ok(true)
-    })
-    .await?;
+    }
     let (manifest, payload) = found.ok_or_else(|| missing(asked))?;
     let tensors = Payload::open(&unpack(&payload)?)?.describe();
     if json {
@@ -184,23 +222,28 @@ async fn show(config: &Config, asked: &str, json: bool) -> Result<(), Error> {
 
 async fn export(config: &Config, asked: &str, file: &Path, json: bool) -> Result<(), Error> {
     let wanted = wanted(asked)?;
-    let mut model = Model::empty("flex")?;
-    let mut reached = false;
-    walk(config, |outcome| {
-        if let Outcome::Whole(manifest, payload) = outcome {
-            match model.apply(&manifest, &payload) {
-                Ok(next) => model = next,
-                Err(error) => {
-                    let why = runtime::chain(&error);
-                    output::note(format!("version {} left out: {}", manifest.version, shown::plain(&why)));
+    let (mut model, mut reached) = (Model::empty("flex")?, false);
+    for whole in [false, true] {
+        model = Model::empty("flex")?;
+        let walked = walk(config, whole, |outcome| {
+            if let Outcome::Whole(manifest, payload) = outcome {
+                match model.apply(&manifest, &payload) {
+                    Ok(next) => model = next,
+                    Err(error) => {
+                        let why = runtime::chain(&error);
+                        output::note(format!("version {} left out: {}", manifest.version, shown::plain(&why)));
+                    }
                 }
+                reached = wanted.map_or(model.version().is_some(), |version| model.version() == Some(version));
+                return Ok(wanted.is_none() || !reached);
             }
-            reached = wanted.is_none_or(|version| model.version() == Some(version));
-            return Ok(wanted.is_none() || !reached);
+            Ok(true)
+        })
+        .await?;
+        if reached || walked.whole {
+            break;
         }
-        Ok(true)
-    })
-    .await?;
+    }
     let version = model.version().filter(|_| reached).ok_or_else(|| missing(asked))?;
     let payload = model.export()?;
     std::fs::write(file, &payload).map_err(Error::file(file))?;
@@ -212,5 +255,5 @@ async fn export(config: &Config, asked: &str, file: &Path, json: bool) -> Result
 }
 
 fn missing(asked: &str) -> Error {
-    Error::Other(format!("version {asked} is not on the topic; `thalweg checkpoints list` shows those that are"))
+    Error::Other(format!("version {asked} is not on the topic; `thalweg checkpoints list --all` shows those that are"))
 }
