@@ -1,10 +1,12 @@
 //! Topics that are deleted and made again, that grow, and that somebody else writes to: no event vanishes, none counts
 //! twice.
 
+use std::collections::BTreeMap;
+
 use runtime::kafka::Outgoing;
 use schemas::{EventType, Interaction, Kind, Message, Source, Topic};
 use tests::{
-    Name, PARTITIONS, SOON, Sent, Tail, Traffic, World, click, eventually, ingested_once, kafka_is_given,
+    Name, PARTITIONS, SOON, Sent, Tail, Traffic, World, click, eventually, ingested_once, interactions, kafka_is_given,
     latest_manifest, learned_once, served_once,
 };
 
@@ -113,6 +115,40 @@ async fn one_record_on_interactions_with_a_source_offset_of_2_62_silences_nobody
     ingest.assert_alive();
     trainer.assert_alive();
     assert!(ingest.metric("ingest_foreign_total").await.expect("it answers") > 0.0, "it is counted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forged_source_far_ahead_silences_nobody() {
+    let world = World::new().await;
+    let mut traffic = Traffic::new(62, world.ctx.now()).with_users(20);
+    let _ingest = world.start(Name::Ingest, &[]).await;
+    let mut trainer = world.start(Name::Trainer, &[]).await;
+    let mut scorer = world.start(Name::Scorer, &[]).await;
+    let mut sent = world.send(&traffic.take(200)).await;
+    served_once(&world, &sent).await;
+    trained_on(&world, sent.len()).await;
+    // Of each user what ingest wrote last, once more and as if it came from far ahead in the same life of `events`.
+    let mut tail = Tail::open(&world, Topic::Interactions).await;
+    let newest: BTreeMap<String, (i32, Interaction)> = interactions(tail.read().await)
+        .into_iter()
+        .map(|(partition, interaction)| (interaction.user_id.clone(), (partition, interaction)))
+        .collect();
+    let users = newest.len() as f64;
+    let forged = newest.into_iter().map(|(user, (partition, mut interaction))| {
+        let source = interaction.source.take().expect("ingest names it");
+        interaction.source = Some(Source { offset: source.offset + 50_000_000, ..source });
+        let value = Some(interaction.encode_to_vec().into());
+        Outgoing { partition: Some(partition), key: user.into(), value, ..Outgoing::default() }
+    });
+    world.write(Topic::Interactions, forged.collect()).await;
+    sent.extend(world.send(&traffic.take(200)).await);
+    served_once(&world, &sent).await;
+    trained_on(&world, sent.len()).await;
+    trainer.assert_alive();
+    scorer.assert_alive();
+    let counted = scorer.metric("scorer_foreign_interactions_total").await.expect("it answers");
+    assert!(counted >= users, "they are counted: {counted} of {users}");
+    assert!(trainer.metric("trainer_undecodable_total").await.expect("it answers") >= users, "by the trainer, too");
 }
 
 /// On a real Kafka: the embedded broker adds no partitions.

@@ -8,6 +8,7 @@ pub mod dead_letter;
 pub mod event;
 #[cfg(test)]
 mod golden;
+pub mod horizon;
 pub mod interaction;
 pub mod item;
 pub mod keys;
@@ -27,6 +28,7 @@ pub mod proto {
 pub use checkpoint::{Manifest, VersionId};
 pub use dead_letter::{DeadLetter, Reason};
 pub use event::{Event, EventType, Timestamp};
+pub use horizon::{Horizon, Sight};
 pub use interaction::Written;
 pub use item::Item;
 pub use keys::Keys;

@@ -52,7 +52,7 @@ use lists::Lists;
 use marks::Marks;
 use progress::Progress;
 use share::Share;
-use slates::{Slates, Step};
+use slates::{Events, Slates, Step};
 use slot::Slot;
 use sweep::Sweep;
 
@@ -140,7 +140,8 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
     let (named, ttl) = ((keys.clone(), settings.group.clone()), settings.user_ttl);
     let marks = Marks::new(redis.clone(), named, ttl, Arc::clone(&sources), ctx.clone());
     let mut progress = Progress::new(input, marks);
-    let mut slates = Slates::new(Arc::clone(&sources), settings.clone(), redis, keys, events, ctx.clone());
+    let mut slates =
+        Slates::new(Arc::clone(&sources), settings.clone(), redis, keys, Events { topic: events, kafka }, ctx.clone());
     let stream = Arc::clone(progress.input.stream());
     watch.follow(
         &stream,

@@ -14,6 +14,8 @@ pub const WENT_BACK: &str = "scorer_went_back_total";
 pub const FOREIGN: &str = "scorer_foreign_keys_total";
 /// Records of `interactions`, `items` or `user:{user}` that do not decode, by `from`.
 pub const UNREADABLE: &str = "scorer_unreadable_total";
+/// Interactions whose source is nowhere on `events`: ingest did not write them.
+pub const FOREIGN_INTERACTIONS: &str = "scorer_foreign_interactions_total";
 /// Interactions that were deleted before they were read, or before they could be read again for Redis had forgotten them.
 pub const MISSED: &str = "scorer_missed_total";
 /// Slates written.
@@ -78,6 +80,7 @@ pub(crate) fn describe() {
         (WENT_BACK, "Times that partitions were read again, because Redis had forgotten what was applied."),
         (MISSED, "Interactions that were deleted before they were read, or read again."),
         (FOREIGN, "Keys in Redis that held what is not ours, each time they were passed over."),
+        (FOREIGN_INTERACTIONS, "Interactions whose source is nowhere on events: ingest did not write them."),
         (UNREADABLE, "Records that do not decode, by where they are from."),
         (SWEPT, "Profiles in Redis looked at for slates that show what is delisted."),
         (SLATES, "Slates written."),
@@ -96,7 +99,9 @@ pub(crate) fn describe() {
         counter!(name).increment(0);
     }
     counter!(UNREADABLE, "from" => "items").increment(0);
-    for name in [VERSIONS_SWAPPED, REFILLS, FOREIGN, SPLIT_USERS, WENT_BACK, MISSED, UNUSABLE_SCORES] {
+    for name in
+        [VERSIONS_SWAPPED, REFILLS, FOREIGN, FOREIGN_INTERACTIONS, SPLIT_USERS, WENT_BACK, MISSED, UNUSABLE_SCORES]
+    {
         counter!(name).increment(0);
     }
     for reason in REFUSALS {

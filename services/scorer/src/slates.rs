@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge};
 use model::{Seen, UserView};
-use runtime::kafka::Record;
+use runtime::config::Kafka;
+use runtime::kafka::{Record, admin};
 use runtime::redis::{Answer, Redis, Script};
 use runtime::{Context, Latency};
-use schemas::{Entry, Keys, Slate, StoredProfile, key_of};
+use schemas::{Entry, Horizon, Keys, Slate, StoredProfile, key_of};
 use tracing::{debug, warn};
 
 use crate::batch::{self, Positioned};
@@ -41,8 +42,10 @@ pub(crate) struct Slates {
     renewals: Renewals,
     redis: Redis,
     keys: Keys,
-    /// Name of the topic `events`, for a slate's source.
-    events: String,
+    events: Events,
+    horizon: Horizon,
+    /// Whether it was said that somebody else writes to `interactions`.
+    told_foreign: bool,
     script: Script,
     worker: Worker,
     /// Whether a version is live that knows an item; until then slates show what is popular.
@@ -52,6 +55,13 @@ pub(crate) struct Slates {
     freshness: Latency,
     ranking: Latency,
     ctx: Context,
+}
+
+/// The topic `events`: slates name it, and sources are held against its end.
+#[derive(Debug)]
+pub(crate) struct Events {
+    pub(crate) topic: String,
+    pub(crate) kafka: Kafka,
 }
 
 /// What became of a micro-batch.
@@ -88,7 +98,7 @@ impl Slates {
         settings: Scorer,
         redis: Redis,
         keys: Keys,
-        events: String,
+        events: Events,
         ctx: Context,
     ) -> Self {
         Self {
@@ -98,6 +108,8 @@ impl Slates {
             script: script::write(),
             serving: false,
             told_split: false,
+            horizon: Horizon::default(),
+            told_foreign: false,
             freshness: ctx.latency(names::FRESHNESS),
             ranking: ctx.latency(names::RANKING),
             sources,
@@ -146,7 +158,7 @@ impl Slates {
             self.renewals.extend(self.users.all()); // who acted before a version knew an item
         }
         let partitions: BTreeSet<i32> = records.iter().map(|record| record.partition).collect();
-        let mut acting = self.gather(records);
+        let mut acting = self.gather(records).await?;
         for _ in 0..ROUNDS {
             let names: Vec<Arc<str>> = acting.iter().map(|(name, _)| Arc::clone(name)).collect();
             let taken = self.users.take(&names, marks.keys(partitions.iter().copied())).await?;
@@ -173,8 +185,17 @@ impl Slates {
     }
 
     /// Who acted, and whose slate is to be made anew.
-    fn gather(&mut self, records: &[Record]) -> Acting {
-        let sorted = batch::sort(records);
+    async fn gather(&mut self, records: &[Record]) -> Result<Acting, Error> {
+        let mut events = None;
+        let sorted = loop {
+            match batch::sort(records, &mut self.horizon, events.as_ref()) {
+                Some(sorted) => break sorted,
+                None => {
+                    events = Some(admin::ends_patiently(&self.events.kafka, &self.events.topic, &self.ctx).await?);
+                }
+            }
+        };
+        self.found_foreign(&sorted.foreign);
         if sorted.unreadable > 0 {
             counter!(names::UNREADABLE, "from" => "interactions").increment(sorted.unreadable);
             warn!(records = sorted.unreadable, "skipped what is no interaction: somebody else writes to the topic");
@@ -184,7 +205,21 @@ impl Slates {
         let renewed = self.renewals.take(self.settings.max_batch, Instant::now());
         acting.extend(renewed.into_iter().filter(|name| !names.contains(name)).map(|name| (name, Vec::new())));
         gauge!(names::RENEWALS).set(self.renewals.len() as f64);
-        acting
+        Ok(acting)
+    }
+
+    /// Applied, they would make their users' later events look like repeats.
+    fn found_foreign(&mut self, places: &[(i32, i64)]) {
+        let Some((partition, offset)) = places.first() else { return };
+        counter!(names::FOREIGN_INTERACTIONS).increment(places.len() as u64);
+        if !std::mem::replace(&mut self.told_foreign, true) {
+            warn!(
+                partition,
+                offset,
+                "skipped an interaction that says it comes from beyond the end of events: ingest did not write it; see who else \
+                 writes to the topic. Others are only counted"
+            );
+        }
     }
 
     /// Applies the users' interactions, and leaves out who needs no new slate.
@@ -324,7 +359,7 @@ impl Slates {
         Slate {
             v: Slate::V,
             model,
-            source: Slate::source_of(&self.events, source.partition, source.offset),
+            source: Slate::source_of(&self.events.topic, source.partition, source.offset),
             event_ts: user.stored.profile.last_ts,
             made_at: now,
             items,

@@ -10,7 +10,7 @@ use model::Positioned;
 use runtime::kafka::admin::Ends;
 use runtime::kafka::{Positions, Record};
 use schemas::checkpoint::Through;
-use schemas::position::life_of;
+use schemas::horizon::{self, Horizon, Sight};
 use schemas::{Interaction, Position, Written};
 
 /// Where to start reading.
@@ -62,17 +62,13 @@ pub(crate) struct Sorted {
     pub(crate) records: usize,
 }
 
-/// Source offsets grow by one, and by some more where events were refused. A larger step is looked into.
-const STEP: i64 = 1_000;
-
 /// Tells batches apart for a version that stands at `through`.
 #[derive(Debug, Default)]
 pub(crate) struct Sorter {
     through: BTreeMap<i32, Through>,
     /// The source of the last interaction that was taken, by partition.
     last: BTreeMap<i32, Position>,
-    /// Where `events` ended when that was asked last.
-    events: Option<Ends>,
+    horizon: Horizon,
 }
 
 impl Sorter {
@@ -85,26 +81,22 @@ impl Sorter {
     pub(crate) fn begin_anew(&mut self, partitions: &[i32]) {
         self.through.retain(|partition, _| !partitions.contains(partition));
         self.last.retain(|partition, _| !partitions.contains(partition));
+        self.horizon.forget(partitions);
     }
 
     /// Tells a batch apart, up to a record whose source could lie behind the end of `events`. Ask for that end and call
-    /// this again with it and the rest of the batch.
-    pub(crate) fn sort(&mut self, records: &[Record], events: Option<Ends>) -> Sorted {
+    /// this again with it and the rest of the batch, all of which was read before.
+    pub(crate) fn sort(&mut self, records: &[Record], events: Option<&Ends>) -> Sorted {
         let mut sorted = Sorted::default();
-        let mut fresh = events.is_some(); // for the first such record; the next one may be newer than the answer
-        self.events = events.or(self.events.take());
+        let events = events.map(|Ends { life, ends }| horizon::Ends { life: *life, ends });
         for record in records {
             let (partition, offset) = (record.partition, record.offset);
             let stands = self.through.get(&partition).filter(|stands| offset < stands.next);
-            match decode(record) {
-                None => sorted.undecodable.push((partition, offset)),
-                Some((_, place)) if self.is_too_far(partition, place) => {
-                    if !std::mem::take(&mut fresh) {
-                        return sorted;
-                    }
-                    sorted.undecodable.push((partition, offset));
-                }
-                Some((interaction, place)) => {
+            let read = decode(record).map(|(read, place)| (read, place, self.horizon.sight(partition, place, events)));
+            match read {
+                Some((_, _, Sight::Ask)) => return sorted,
+                None | Some((_, _, Sight::Beyond)) => sorted.undecodable.push((partition, offset)),
+                Some((interaction, place, Sight::Within)) => {
                     // I2: the log may hold an interaction twice; the history it went into held it once.
                     let last = self.last.entry(partition).or_insert(Position::START);
                     let new = place > *last;
@@ -119,19 +111,6 @@ impl Sorter {
             sorted.records += 1;
         }
         sorted
-    }
-
-    /// One record from nowhere would silence its partition: what is far ahead must have been on `events`. Of earlier lives
-    /// of that topic nobody knows where they ended.
-    fn is_too_far(&self, partition: i32, place: Position) -> bool {
-        let last = self.last.get(&partition).filter(|last| last.incarnation == place.incarnation);
-        let step = place.offset.saturating_sub(last.map_or(-1, |last| last.offset));
-        match &self.events {
-            _ if step <= STEP => false,
-            None => true, // until somebody has asked
-            Some(events) if events.life != life_of(place.incarnation) => false,
-            Some(events) => events.ends.get(&partition).is_some_and(|end| place.offset >= *end),
-        }
     }
 }
 
@@ -199,14 +178,16 @@ mod tests {
         let mut sorter = Sorter::default();
         let first = sorter.sort(&records, None);
         assert_eq!((first.records, first.train.len()), (1, 1), "it stops where it has to ask");
-        let ends = |end| Ends { life: 7, ends: [(0, end)].into() };
-        let rest = sorter.sort(&records[1..], Some(ends(3_000)));
-        assert_eq!((rest.records, rest.undecodable), (2, vec![(0, 1)]), "and asks again for one that may be newer");
-        let rest = sorter.sort(&records[3..], Some(ends(4_002)));
-        assert_eq!((rest.records, rest.train.len(), rest.undecodable.len()), (2, 2, 0));
+        let ends = Ends { life: 7, ends: [(0, 4_001)].into() };
+        let rest = sorter.sort(&records[1..], Some(&ends));
+        assert_eq!(
+            (rest.records, rest.train.len(), rest.undecodable),
+            (4, 3, vec![(0, 1)]),
+            "and asks once for a batch"
+        );
         // Where an earlier life ended, nobody knows.
         let mut sorter = Sorter::default();
-        let rest = sorter.sort(&records[1..2], Some(Ends { life: 8, ends: [(0, 10)].into() }));
+        let rest = sorter.sort(&records[1..2], Some(&Ends { life: 8, ends: [(0, 10)].into() }));
         assert_eq!((rest.records, rest.train.len()), (1, 1));
     }
 

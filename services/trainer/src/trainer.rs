@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use metrics::{counter, gauge};
 use model::Model;
 use runtime::Context;
-use runtime::kafka::admin::{self, Ends};
+use runtime::kafka::admin;
 use runtime::kafka::{Expected, KafkaError, Positions, Producer, Reader, Record, Watch};
 use schemas::checkpoint::{Claim, LAST, PayloadKind, Through};
 use schemas::{Topic, Topics};
@@ -53,6 +53,8 @@ pub(crate) struct Trainer {
     events: String,
     /// Knows where the version stands that we continued from.
     sorter: Sorter,
+    /// Whether it was said that somebody else writes to `interactions`.
+    told_foreign: bool,
     intake: Intake,
     catalog: Catalog,
     /// Behind our claim: a higher one ends us.
@@ -116,6 +118,7 @@ impl Trainer {
             kafka: config.kafka.clone(),
             events,
             sorter,
+            told_foreign: false,
             intake,
             catalog,
             log,
@@ -192,11 +195,11 @@ impl Trainer {
         }
         let (mut rest, mut events) = (&*records, None);
         while !rest.is_empty() {
-            let sorted = self.sorter.sort(rest, events.take());
+            let sorted = self.sorter.sort(rest, events.as_ref());
             rest = &rest[sorted.records..];
             self.take(sorted).await?;
             if !rest.is_empty() {
-                events = Some(self.ends_of_events().await?);
+                events = Some(admin::ends_patiently(&self.kafka, &self.events, &self.ctx).await?);
             }
         }
         Ok(())
@@ -206,7 +209,16 @@ impl Trainer {
         if let Some((partition, offset)) = sorted.undecodable.first() {
             counter!(UNDECODABLE).increment(sorted.undecodable.len() as u64);
             let records = sorted.undecodable.len();
-            warn!(records, partition, offset, "skipped what ingest did not write: somebody else writes to the topic");
+            if std::mem::replace(&mut self.told_foreign, true) {
+                debug!(records, partition, offset, "skipped what ingest did not write");
+            } else {
+                warn!(
+                    records,
+                    partition,
+                    offset,
+                    "skipped what ingest did not write: somebody else writes to the topic. More of it is only counted"
+                );
+            }
         }
         if !sorted.remember.is_empty() {
             self.learning.remember(sorted.remember).await?;
@@ -217,14 +229,6 @@ impl Trainer {
             self.unpublished.changed(Instant::now());
         }
         Ok(())
-    }
-
-    /// Where `events` ends; says nothing of it where there is no such topic now.
-    async fn ends_of_events(&self) -> Result<Ends, Error> {
-        match self.ctx.retry("kafka", || admin::ends(&self.kafka, &self.events)).await {
-            Err(KafkaError::MissingTopic { .. }) => Ok(Ends::default()),
-            ends => Ok(ends?),
-        }
     }
 
     async fn list(&mut self, news: News) -> Result<(), Error> {

@@ -14,6 +14,7 @@ use super::error::KafkaError;
 use super::link::Quiet;
 use super::topic::describe;
 use crate::config;
+use crate::context::Context;
 
 /// How long one request may take.
 const REQUEST: Duration = Duration::from_secs(10);
@@ -182,6 +183,18 @@ pub async fn ends(config: &config::Kafka, topic: &str) -> Result<Ends, KafkaErro
         Ok(Ends { life: described.life, ends: (0..described.partitions).map(end).collect::<Result<_, KafkaError>>()? })
     })
     .await
+}
+
+/// As [`ends`], but waits while Kafka is away, and says nothing of a topic that is not there now.
+///
+/// # Errors
+/// What waiting does not mend; anything else only once the service is draining.
+pub async fn ends_patiently(config: &config::Kafka, topic: &str, ctx: &Context) -> Result<Ends, KafkaError> {
+    let ask = async || match ends(config, topic).await {
+        Err(KafkaError::MissingTopic { .. }) => Ok(Ends::default()),
+        ends => ends,
+    };
+    ctx.retry("kafka", ask).await
 }
 
 type Admin = Arc<AdminClient<Quiet>>;
