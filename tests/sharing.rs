@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use schemas::Topic;
-use tests::{Name, PARTITIONS, SOON, Sent, Service, Tail, Traffic, World, eventually, profile, served_once};
+use tests::{
+    Name, PARTITIONS, SOON, Sent, Service, Tail, Traffic, World, eventually, kafka_is_given, learned_once, profile,
+    served_once,
+};
 
 /// Interactions that a scorer has applied.
 fn applied(service: &Service) -> impl Future<Output = Result<f64, String>> {
@@ -66,6 +69,34 @@ async fn a_scorer_killed_beside_another_is_taken_over() {
     });
     sent.extend(during);
     served_once(&world, &sent).await;
+}
+
+/// On a real Kafka: the embedded broker lets members into a group that have no strategy in common.
+#[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::print_stdout, reason = "says why it proves nothing here")]
+async fn a_trainer_that_is_given_the_scorers_group_takes_no_partition_from_them() {
+    if !kafka_is_given() {
+        println!("skipped: set KAFKA_BROKERS to run this test");
+        return;
+    }
+    let world = World::new().await;
+    let mut traffic = Traffic::new(63, world.ctx.now());
+    let _ingest = world.start(Name::Ingest, &[]).await;
+    let mut scorer = world.start(Name::Scorer, &[]).await;
+    let mut sent = world.send(&traffic.take(200)).await;
+    served_once(&world, &sent).await;
+    let group = format!("{}{}", world.kafka.topic_prefix, Name::Scorer);
+    let trainer = world.start(Name::Trainer, &[("trainer.group", &group)]).await;
+    eventually("the trainer says that it is not in the group", SOON, async || {
+        if trainer.log().contains("let nobody else use this group") { Ok(()) } else { Err(trainer.log()) }
+    })
+    .await;
+    sent.extend(world.send(&traffic.take(200)).await);
+    served_once(&world, &sent).await;
+    learned_once(&world, &sent).await;
+    let members = world.group(&group).await.expect("Kafka answers").members;
+    assert!(members.iter().all(|member| member.client_id.starts_with("scorer-")), "{members:?}");
+    scorer.assert_alive();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use runtime::kafka::Outgoing;
+use runtime::kafka::{From, Outgoing, Reader};
 use schemas::{EventType, Topic};
 use tests::{
     Name, SOON, Sent, Servers, Traffic, Transaction, World, click, eventually, ingested_once, learned_once, served_once,
@@ -168,4 +168,63 @@ fn the_admin_port_is_on_the_loopback_interface_in_the_image_too_and_compose_open
     for defaults in [include_str!("../services/ingest/config.toml"), include_str!("../services/trainer/config.toml")] {
         assert!(defaults.contains("\nlisten = \"127.0.0.1:"), "{defaults}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_trainers_group_has_a_member_while_it_runs() {
+    let world = World::new().await;
+    let group = format!("{}{}", world.kafka.topic_prefix, Name::Trainer);
+    let read = [Topic::Interactions, Topic::Items].map(|topic| world.topics.name(topic));
+    let attended = |clients: usize| {
+        let (world, group, read) = (&world, &group, &read);
+        async move {
+            eventually("the trainers are members, and are given what they read", SOON, async || {
+                let found = world.group(group).await?;
+                let all = read.iter().all(|topic| found.members.iter().any(|member| member.has(topic)));
+                let good = found.state == "Stable" && found.members.len() == clients && all;
+                if good { Ok(found) } else { Err(format!("{found:?}")) }
+            })
+            .await
+        }
+    };
+    let _ingest = world.start(Name::Ingest, &[]).await;
+    let mut traffic = Traffic::new(61, world.ctx.now());
+    world.list(&Traffic::catalog()).await;
+    let mut trainer = world.start(Name::Trainer, &[]).await;
+    let found = attended(1).await;
+    let member = &found.members[0];
+    assert!(member.client_id.starts_with("trainer-") && !member.host.is_empty(), "{member:?}");
+
+    // It commits what it learned and judged, and what it reads is lost to nobody.
+    let mut sent = world.send(&traffic.take(300)).await;
+    let settled = async |sent: &[Sent]| {
+        learned_once(&world, sent).await;
+        for topic in &read {
+            let reader = Reader::open_as(&world.kafka, &group, topic, From::Beginning, &world.ctx).await;
+            let reader = reader.expect("the topic opens");
+            eventually("the group stands where the topic ends", SOON, async || {
+                let (committed, end) = (reader.committed().await, reader.end().await);
+                let committed = committed.map_err(|error| error.to_string())?;
+                let mut end = end.map_err(|error| error.to_string())?;
+                end.retain(|_, end| *end > 0);
+                if committed == end { Ok(()) } else { Err(format!("{committed:?} of {end:?}")) }
+            })
+            .await;
+        }
+    };
+    settled(&sent).await;
+
+    // One takes over: it is the only member when the other has left, and commits for both topics.
+    let mut next = world.start(Name::Trainer, &[]).await;
+    assert!(!trainer.end().await.success(), "the one before ends");
+    attended(1).await;
+    sent.extend(world.send(&traffic.take(100)).await);
+    settled(&sent).await;
+
+    assert!(next.terminate().await.success(), "a clean shutdown");
+    eventually("the group is empty", SOON, async || {
+        let found = world.group(&group).await?;
+        if found.state == "Empty" && found.members.is_empty() { Ok(()) } else { Err(format!("{found:?}")) }
+    })
+    .await;
 }

@@ -9,6 +9,7 @@
 
 mod binaries;
 mod children;
+mod groups;
 mod http;
 mod oracle;
 mod outgoing;
@@ -23,6 +24,7 @@ mod waiting;
 mod world;
 
 pub use binaries::{Name, binary};
+pub use groups::{Group, Member};
 pub use oracle::{Findings, Oracle};
 pub use own_broker::{Hung, OwnBroker};
 pub use redis_server::RedisServer;

@@ -1,7 +1,8 @@
 //! The topic `items`: read whole before training, then followed. What of it cannot be taken becomes a dead letter.
 //!
 //! The topic is read from its beginning at every start, and a letter is written once: how far records were judged is
-//! committed behind the letters, under the trainer's group. A crash in between writes some twice, with the same origin.
+//! committed behind the letters, under the trainer's group. A crash in between writes some twice, with the same origin, and
+//! so does a commit that the group did not take, or one of a trainer before us that came after ours.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use metrics::counter;
 use runtime::Context;
-use runtime::kafka::{From, Outgoing, Positions, Producer, Reader, Record, Stream};
+use runtime::kafka::{Attendance, From, Outgoing, Positions, Producer, Reader, Record, Stream};
 use schemas::item::{Fold, read};
 use schemas::{DeadLetter, Item, Reason, Topic, Topics, dead_letter};
 use tracing::{info, warn};
@@ -42,6 +43,8 @@ pub(crate) struct News {
     pub(crate) listings: Vec<Listing>,
     /// Of what could not be taken, in the order of the log.
     pub(crate) letters: Vec<Outgoing>,
+    /// How far records are judged with it, where that is news.
+    through: Positions,
     /// Nothing more is on its way: the catalog may say from now on what is shown. Told once.
     pub(crate) settled: bool,
 }
@@ -51,7 +54,6 @@ pub(crate) struct News {
 pub(crate) struct Catalog {
     reader: Reader,
     judge: Judge,
-    group: String,
     /// Name of the topic `dead-letters`.
     dead_letters: String,
     settled: bool,
@@ -62,12 +64,12 @@ impl Catalog {
     /// Opens `items` at its beginning.
     pub(crate) async fn open(config: &Config, ctx: &Context) -> Result<Self, Error> {
         let topics = Topics::new(&config.kafka.topic_prefix);
-        let (topic, group) = (topics.name(Topic::Items), config.trainer.group.clone());
-        let reader = Reader::open_as(&config.kafka, &group, &topic, From::Beginning, ctx).await?;
+        let (topic, group) = (topics.name(Topic::Items), &config.trainer.group);
+        let reader = Reader::open_as(&config.kafka, group, &topic, From::Beginning, ctx).await?;
         let judged = reader.committed().await?;
         let dead_letters = topics.name(Topic::DeadLetters);
         let judge = Judge { topic, judged, ..Judge::default() };
-        Ok(Self { reader, judge, group, dead_letters, settled: false, ctx: ctx.clone() })
+        Ok(Self { reader, judge, dead_letters, settled: false, ctx: ctx.clone() })
     }
 
     /// Where it stands, for a watch.
@@ -76,15 +78,20 @@ impl Catalog {
     }
 
     /// Hands everything there is to the learner; false when asked to drain before the end.
-    pub(crate) async fn read_whole(&mut self, learning: &Learning, producer: &Producer) -> Result<bool, Error> {
+    pub(crate) async fn read_whole(
+        &mut self,
+        learning: &Learning,
+        producer: &Producer,
+        attendance: &Attendance,
+    ) -> Result<bool, Error> {
         let Some(end) = self.reader.wait_for_end().await? else { return Ok(false) };
         // Made anew, and shorter than what was judged: its records are others.
         self.judge.judged.retain(|partition, judged| end.get(partition).is_some_and(|end| *judged <= *end));
         let mut records = 0;
         while !self.reader.is_at(&end) {
-            let Some(news) = self.next(WAIT).await? else { return Ok(false) };
+            let Some(mut news) = self.next(WAIT).await? else { return Ok(false) };
             records += news.listings.len();
-            self.bury(news.letters, producer).await?;
+            self.bury(&mut news, producer, attendance).await?;
             learning.catalog(news.listings).await?;
         }
         if records > 0 {
@@ -98,7 +105,9 @@ impl Catalog {
     /// The next records, perhaps none; `None` once draining. Dropping the future loses nothing.
     pub(crate) async fn next(&mut self, wait: Duration) -> Result<Option<News>, Error> {
         let Some(batch) = self.reader.next_batch(BATCH, wait).await? else { return Ok(None) };
+        self.judge.judged.retain(|partition, _| !batch.reborn.contains(partition)); // its records are others
         let mut news = self.judge.take(&batch.records, self.ctx.now());
+        news.through = self.judge.beyond(batch.end());
         counter!(CATALOG).increment(news.listings.len() as u64);
         news.settled = batch.records.is_empty() && !self.settled && !self.judge.fold.is_empty();
         self.settled |= news.settled;
@@ -106,14 +115,17 @@ impl Catalog {
     }
 
     /// Writes dead letters, then commits how far records were judged (I3).
-    pub(crate) async fn bury(&self, letters: Vec<Outgoing>, producer: &Producer) -> Result<(), Error> {
-        if letters.is_empty() {
-            return Ok(());
+    pub(crate) async fn bury(
+        &self,
+        news: &mut News,
+        producer: &Producer,
+        attendance: &Attendance,
+    ) -> Result<(), Error> {
+        let News { letters, through, .. } = news;
+        if !letters.is_empty() {
+            producer.send_all(&self.dead_letters, std::mem::take(letters)).await?;
         }
-        producer.send_all(&self.dead_letters, letters).await?;
-        if let Err(error) = self.reader.commit_as(&self.group, &self.reader.position()).await {
-            warn!(%error, "letters about the catalog may be written once more after a restart");
-        }
+        attendance.commit(&self.judge.topic, through);
         Ok(())
     }
 }
@@ -145,6 +157,12 @@ impl Judge {
             }
         }
         news
+    }
+
+    /// What of `positions` lies behind what was judged before our start: what is read again takes nothing back.
+    fn beyond(&self, mut positions: Positions) -> Positions {
+        positions.retain(|partition, next| self.judged.get(partition).is_none_or(|judged| *next > *judged));
+        positions
     }
 
     fn refuse(&mut self, record: &Record, letter: DeadLetter) -> Option<Outgoing> {
@@ -218,6 +236,14 @@ mod tests {
         let mut again = Judge { judged: [(0, 7)].into(), ..judge() };
         assert_eq!(again.take(&records, 0).letters.len(), 1);
         assert_eq!(again.told.len(), 1);
+    }
+
+    #[test]
+    fn reading_the_catalog_again_takes_back_nothing_of_what_was_judged() {
+        let judge = Judge { judged: [(0, 7)].into(), ..judge() };
+        assert_eq!(judge.beyond([(0, 5), (1, 2)].into()), [(1, 2)].into());
+        assert_eq!(judge.beyond([(0, 7)].into()), [].into());
+        assert_eq!(judge.beyond([(0, 8)].into()), [(0, 8)].into());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use runtime::Context;
 use runtime::kafka::{Batch, From, Positions, Reader, Record, Stream};
 use schemas::checkpoint::Through;
 use schemas::{Topic, Topics};
-use tracing::{debug, warn};
+use tracing::warn;
 
 use crate::config::Config;
 use crate::error::Error;
@@ -18,14 +18,11 @@ use crate::metrics::MISSED;
 
 /// An idle reader is asked again this often.
 const IDLE: Duration = Duration::from_secs(1);
-/// How long a question to Kafka may hold up training. While Kafka is away there is nothing to train on either.
-const QUESTION: Duration = Duration::from_secs(2);
 
 /// Reads micro-batches. Dropping the future of [`Intake::next`] loses nothing.
 #[derive(Debug)]
 pub(crate) struct Intake {
     reader: Reader,
-    group: String,
     most: usize,
     linger: Duration,
     pending: Vec<Record>,
@@ -79,10 +76,9 @@ impl Intake {
             );
         }
         let trainer = &config.trainer;
-        let reader = Reader::open_as(&config.kafka, &trainer.group, &topic, From::At(start.positions), ctx).await?;
+        let reader = Reader::open(&config.kafka, &topic, From::At(start.positions), ctx).await?;
         Ok(Some(Self {
             reader,
-            group: trainer.group.clone(),
             most: trainer.max_batch,
             linger: trainer.linger,
             pending: Vec::new(),
@@ -137,16 +133,5 @@ impl Intake {
     /// Where it stands, for a watch. Partitions that are added are read by and by, like any others.
     pub(crate) fn stream(&self) -> &Arc<Stream> {
         self.reader.stream()
-    }
-
-    /// Commits where a published version stands. Only tools for lag read it (a version carries its own offsets), so a
-    /// failure is no error: the next version's commit makes it good.
-    pub(crate) async fn commit(&self, through: &BTreeMap<i32, Through>) {
-        let positions = through.iter().map(|(partition, through)| (*partition, through.next)).collect();
-        match tokio::time::timeout(QUESTION, self.reader.commit_as(&self.group, &positions)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(group = self.group, %error, "lag tools do not see the progress"),
-            Err(_) => debug!(group = self.group, "the commit takes long; going on"),
-        }
     }
 }

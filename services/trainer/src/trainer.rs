@@ -7,7 +7,7 @@ use metrics::{counter, gauge};
 use model::Model;
 use runtime::Context;
 use runtime::kafka::admin;
-use runtime::kafka::{Expected, KafkaError, Positions, Producer, Reader, Record, Watch};
+use runtime::kafka::{Attendance, Expected, KafkaError, Positions, Producer, Reader, Record, Watch};
 use schemas::checkpoint::{Claim, LAST, PayloadKind, Through};
 use schemas::{Topic, Topics};
 use tokio::task::{JoinError, JoinSet};
@@ -57,6 +57,8 @@ pub(crate) struct Trainer {
     told_foreign: bool,
     intake: Intake,
     catalog: Catalog,
+    /// Shows in our group that we read, and how far. A version has its own offsets, so nothing is lost with a commit.
+    attendance: Attendance,
     /// Behind our claim: a higher one ends us.
     log: Reader,
     learning: Learning,
@@ -101,7 +103,12 @@ impl Trainer {
         let rush = Rush::new(config.trainer.max_batch, config.trainer.train_at_least);
         let learning = Learning::start(config.model.clone(), model, rush, ctx).await?;
         learning.follow(intake.life()).await?;
-        if !catalog.read_whole(&learning, &producer).await? {
+        // Only now: who may not begin is not seen either. The trainer before us leaves as it reads our claim. Should its last
+        // commit come after our first, tools show what it had learned until our next version, and letters about the catalog may
+        // be written again at the next start; nothing else is read back.
+        let (interactions, items) = (intake.stream().topic(), catalog.stream().topic());
+        let attendance = Attendance::join(&config.kafka, &config.trainer.group, &[interactions, items], ctx)?;
+        if !catalog.read_whole(&learning, &producer, &attendance).await? {
             return Ok(None);
         }
         let topic = Topics::new(&config.kafka.topic_prefix).name(Topic::Checkpoints);
@@ -121,6 +128,7 @@ impl Trainer {
             told_foreign: false,
             intake,
             catalog,
+            attendance,
             log,
             learning,
             schedule: Schedule::new(&config.trainer, epoch),
@@ -185,6 +193,7 @@ impl Trainer {
                 self.finish(outcome).await?;
             }
         }
+        self.attendance.settle().await;
         self.learning.end().await
     }
 
@@ -231,8 +240,8 @@ impl Trainer {
         Ok(())
     }
 
-    async fn list(&mut self, news: News) -> Result<(), Error> {
-        self.catalog.bury(news.letters, &self.publisher.producer).await?;
+    async fn list(&mut self, mut news: News) -> Result<(), Error> {
+        self.catalog.bury(&mut news, &self.publisher.producer, &self.attendance).await?;
         if !news.listings.is_empty() {
             self.schedule.changed();
             self.unpublished.changed(Instant::now());
@@ -341,7 +350,8 @@ impl Trainer {
             PayloadKind::Snapshot => info!(%version, bytes, deleted, ?took, "published a snapshot"),
             PayloadKind::Delta => debug!(%version, bytes, ?took, "published a delta"),
         }
-        self.intake.commit(&manifest.through).await;
+        let stands = manifest.through.iter().map(|(partition, through)| (*partition, through.next)).collect();
+        self.attendance.commit(self.intake.stream().topic(), &stands);
         self.unpublished.published();
         self.ctx.set("model", Ok(()));
         Ok(())

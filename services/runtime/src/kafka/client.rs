@@ -65,8 +65,19 @@ const GROUP: &[(&str, &str)] = &[
     // Partitions of a killed instance go to the others after this; Kafka takes nothing below 6 s.
     ("session.timeout.ms", "10000"),
     ("heartbeat.interval.ms", "2000"),
+];
+
+/// What holds for members that share the work.
+const SHARING: &[(&str, &str)] = &[
     // Only partitions that change hands stop: an instance that joins or leaves does not empty everyone's caches.
     ("partition.assignment.strategy", "cooperative-sticky"),
+];
+
+/// What holds for a member that reads nothing of what it is given.
+const ATTENDING: &[(&str, &str)] = &[
+    // Another strategy than that of who shares the work: were both given one group by mistake, partitions would go to who
+    // reads nothing. So Kafka refuses whoever comes second, and that one says so.
+    ("partition.assignment.strategy", "roundrobin"),
 ];
 
 /// What holds for whoever writes.
@@ -130,10 +141,12 @@ pub(super) enum Role<'a> {
     Admin,
     /// Writes.
     Producer,
-    /// Reads explicit partitions; commits in the name of the group.
+    /// Reads explicit partitions; asks what the group has committed.
     Reader(&'a str),
     /// Shares a topic with the other members of its group.
     Member(&'a str),
+    /// Is in the group and reads nothing.
+    Attendant(&'a str),
     /// Looks where topics end: their real end, or the end of what is committed.
     Watcher { committed: bool },
 }
@@ -150,14 +163,15 @@ pub(super) fn settings(config: &config::Kafka, name: &str, role: Role<'_>) -> Cl
         Role::Admin => &[COMMON],
         Role::Producer => &[COMMON, WRITING],
         Role::Reader(_) => &[COMMON, READING],
-        Role::Member(_) => &[COMMON, READING, GROUP],
+        Role::Member(_) => &[COMMON, READING, GROUP, SHARING],
+        Role::Attendant(_) => &[COMMON, READING, GROUP, ATTENDING],
         Role::Watcher { .. } => &[COMMON, READING, WATCHING],
     };
     for (key, value) in tables.iter().copied().flatten() {
         client.set(*key, *value);
     }
     match role {
-        Role::Reader(group) | Role::Member(group) => client.set("group.id", group),
+        Role::Reader(group) | Role::Member(group) | Role::Attendant(group) => client.set("group.id", group),
         Role::Watcher { committed } => {
             let level = if committed { "read_committed" } else { "read_uncommitted" };
             client.set("group.id", NO_GROUP).set("isolation.level", level)
@@ -177,7 +191,7 @@ pub(super) fn settings(config: &config::Kafka, name: &str, role: Role<'_>) -> Cl
 /// An operator's own `client.id` comes last and counts: quotas go by it.
 fn client_id(name: &str, role: Role<'_>) -> String {
     match role {
-        Role::Member(group) | Role::Reader(group) if group != NO_GROUP => {
+        Role::Member(group) | Role::Attendant(group) | Role::Reader(group) if group != NO_GROUP => {
             format!("{name}-{group}-{}-{}", machine(), std::process::id())
         }
         _ => format!("{name}-{}-{}", machine(), std::process::id()),
@@ -216,7 +230,7 @@ fn fits(key: &str, role: Role<'_>) -> bool {
     match role {
         Role::Admin => !ours(&[READING, GROUP, WRITING]),
         Role::Producer => !ours(&[READING, GROUP]),
-        Role::Reader(_) | Role::Member(_) => !ours(&[WRITING]),
+        Role::Reader(_) | Role::Member(_) | Role::Attendant(_) => !ours(&[WRITING]),
         Role::Watcher { .. } => !ours(&[WRITING, WATCHING]),
     }
 }

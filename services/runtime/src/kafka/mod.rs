@@ -2,6 +2,7 @@
 
 mod acks;
 pub mod admin;
+mod attendance;
 mod bookmark;
 mod client;
 mod collect;
@@ -26,6 +27,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+pub use attendance::Attendance;
 pub use bookmark::Bookmark;
 pub(crate) use client::{refused_properties, reserved_properties};
 pub use consumer::Consumer;

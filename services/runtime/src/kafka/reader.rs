@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::client::{NO_GROUP, Role, blocking, partitions, patiently, settings};
-use super::consumer::{commit_list, committed_offsets, offsets};
-use super::error::{KafkaError, is_lost_partition};
+use super::consumer::{committed_offsets, offsets};
+use super::error::KafkaError;
 use super::growth::{Grows, follow_partitions};
 use super::link::{self, Link, log};
 use super::pull::{Change, Changes, Pull};
@@ -49,8 +49,6 @@ pub enum From {
 pub struct Reader {
     /// Taken only by `drop`.
     pull: Option<Pull<Alone>>,
-    config: config::Kafka,
-    group: String,
     /// When [`Reader::end`] was last asked.
     end_asked: Mutex<Option<Instant>>,
 }
@@ -64,7 +62,7 @@ impl Reader {
         Self::open_as(config, NO_GROUP, topic, from, ctx).await
     }
 
-    /// Opens a topic whose progress is committed under `group`, so that tools for lag see it.
+    /// Opens a topic whose progress is committed under `group`, by an [`Attendance`](super::Attendance).
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -104,7 +102,7 @@ impl Reader {
         if let Ok(answer) = answer {
             pull.heard(answer, asked);
         }
-        Ok(Self { pull: Some(pull), config: config.clone(), group: group.to_owned(), end_asked: Mutex::default() })
+        Ok(Self { pull: Some(pull), end_asked: Mutex::default() })
     }
 
     /// The next records, at most `most`, waiting up to `wait` for the first; `None` once the service drains.
@@ -198,37 +196,6 @@ impl Reader {
         let (consumer, topic, partitions) =
             (Arc::clone(pull.consumer()), pull.topic().to_owned(), pull.stream().ours());
         blocking("ask for committed offsets", move || committed_offsets(&consumer, &topic, &partitions, QUESTION)).await
-    }
-
-    /// Commits progress under `group`, for tools that show lag; it is never read back.
-    ///
-    /// The group must have no members. Under another group than the one it was opened with, it
-    /// costs a connection.
-    ///
-    /// # Errors
-    /// Kafka is away or refuses.
-    pub async fn commit_as(&self, group: &str, positions: &Positions) -> Result<(), KafkaError> {
-        let pull = self.pull();
-        if positions.is_empty() {
-            return Ok(());
-        }
-        let list = offsets(pull.topic(), positions.iter())?;
-        let outcome = if group == self.group {
-            commit_list(pull.consumer(), pull.link(), list).await?
-        } else {
-            let context = Alone::new(pull.link());
-            let other: StreamConsumer<Alone> = settings(&self.config, pull.link().ctx().name(), Role::Reader(group))
-                .create_with_context(context)
-                .map_err(KafkaError::Settings)?;
-            commit_list(&Arc::new(other), pull.link(), list).await?
-        };
-        match outcome {
-            Err(error) if is_lost_partition(&error) => {
-                warn!(group, %error, "progress is not shown: the group has members; give the reader a group of its own");
-                Ok(())
-            }
-            outcome => outcome.map_err(|error| KafkaError::of(format!("commit offsets of {}", pull.topic()), error)),
-        }
     }
 
     async fn watermarks(&self, which: Offset) -> Result<Positions, KafkaError> {

@@ -159,19 +159,59 @@ async fn a_reader_begins_where_it_is_told() {
     assert_eq!(count(From::At([(0, 8)].into())).await, 12);
 }
 
+/// What is committed of `TOPIC` under a group.
+async fn committed(config: &config::Kafka, group: &str, ctx: &Context) -> Positions {
+    let reader = Reader::open_as(config, group, TOPIC, From::Beginning, ctx).await.expect("the topic is there");
+    reader.committed().await.expect("Kafka answers")
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_readers_progress_is_committed_under_its_group() {
-    let (_cluster, config) = cluster(1);
-    let ctx = Context::new("test");
+async fn of_two_who_attend_a_group_each_commits_any_partition() {
+    const OTHER: &str = "items";
+    let (cluster, config) = cluster(2);
+    cluster.create_topic(OTHER, 1, 1).expect("a topic");
+    let (ctx, other) = (Context::new("test"), Context::new("other"));
     let producer = Producer::connect(&config, &ctx).expect("settings are good");
-    producer.send_all(TOPIC, (0..5).map(|i| record(0, "k", &i.to_string()))).await.expect("acknowledged");
-    let reader = Reader::open_as(&config, "trainer", TOPIC, From::Beginning, &ctx).await.expect("the topic is there");
-    reader.commit_as("trainer", &[(0, 3)].into()).await.expect("committed");
-    reader.commit_as("somebody", &[(0, 4)].into()).await.expect("committed");
-    drop(reader);
-    for (group, left) in [("trainer", 2), ("somebody", 1)] {
-        let mut member = Consumer::subscribe(&config, group, TOPIC, &ctx).await.expect("the topic is there");
-        assert_eq!(read(&mut member, left).await.len(), left);
+    producer.send_all(TOPIC, (0..6).map(|i| record(i % 2, "k", &i.to_string()))).await.expect("acknowledged");
+    let first = Attendance::join(&config, "trainer", &[TOPIC, OTHER], &ctx).expect("settings are good");
+    first.commit(TOPIC, &[(0, 3), (1, 2)].into());
+    first.settle().await;
+    assert_eq!(committed(&config, "trainer", &ctx).await, [(0, 3), (1, 2)].into());
+    // A second trainer is in the group as well: partitions are split, commits are not.
+    let second = Attendance::join(&config, "trainer", &[TOPIC, OTHER], &other).expect("settings are good");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    for next in 1.. {
+        second.commit(TOPIC, &[(0, next % 3), (1, next % 3)].into());
+        second.settle().await;
+        if committed(&config, "trainer", &ctx).await == [(0, next % 3), (1, next % 3)].into() {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the second never gets into the group");
+    }
+    drop((first, second));
+    for ctx in [ctx, other] {
+        ctx.drain();
+        tokio::time::timeout(Duration::from_secs(10), ctx.join()).await.expect("it leaves").expect("no failure");
+    }
+    // Nobody is left who would hold partitions back.
+    let ctx = Context::new("test");
+    let mut member = Consumer::subscribe(&config, "trainer", TOPIC, &ctx).await.expect("the topic is there");
+    assert!(!read(&mut member, 1).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_attends_a_group_is_held_up_by_no_broker_that_is_away() {
+    let (cluster, config) = cluster(1);
+    let ctx = Context::new("test");
+    cluster.broker_down(-1).expect("it goes down");
+    let attendance = Attendance::join(&config, "trainer", &[TOPIC], &ctx).expect("it waits for nothing");
+    attendance.commit(TOPIC, &[(0, 7)].into());
+    assert!(ctx.readiness().iter().all(|(_, state)| state.is_ok()), "nothing depends on it");
+    cluster.broker_up(-1).expect("it comes back");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while committed(&config, "trainer", &ctx).await != [(0, 7)].into() {
+        assert!(Instant::now() < deadline, "it joins by itself");
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 

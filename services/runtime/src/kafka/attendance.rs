@@ -1,0 +1,231 @@
+//! Membership in a group that brings no records: tools that look at groups see who reads what, and how far.
+//!
+//! Who reads every partition from offsets of its own keeps out of groups, and a group that only holds commits has no
+//! members: tools for lag take it for a dead consumer's. So one more client joins it for the same topics. What it is
+//! assigned it pauses at once, so it fetches nothing, whoever else is in the group; and since a group with members
+//! takes commits from its members alone, progress is committed through it. A member may commit any partition, not only
+//! those that it was given: while two readers are in the group, each commits all that it reads, and the later counts.
+//!
+//! Nothing waits for the group: what is to be committed is kept until the group takes it, one offset for each partition.
+//! librdkafka joins, and joins again, by itself.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
+use rdkafka::error::KafkaError as ClientError;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tracing::{debug, info, warn};
+
+use super::Positions;
+use super::client::{Role, settings};
+use super::error::{KafkaError, is_lost_partition, is_outage};
+use super::link::log;
+use crate::config;
+use crate::context::{Context, Pulse, lock};
+
+/// How late a commit may leave. A consumer that polls as seldom as that holds no rebalance up.
+const TURN: Duration = Duration::from_millis(100);
+/// Pause after a commit that was refused: mostly the group is shared anew at that moment.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long the end waits for the group to take the last commits.
+const LAST: Duration = Duration::from_secs(2);
+
+/// A member of a group that is given partitions and reads none. Dropping it leaves the group.
+pub struct Attendance {
+    group: String,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// By topic and partition what the group has not taken yet.
+    wanted: Mutex<BTreeMap<(String, i32), i64>>,
+    over: AtomicBool,
+}
+
+impl Attendance {
+    /// Joins `group` for these topics, by and by: nothing waits for it, and a broker that is away is no error.
+    ///
+    /// # Errors
+    /// librdkafka refuses a setting.
+    pub fn join(config: &config::Kafka, group: &str, topics: &[&str], ctx: &Context) -> Result<Self, KafkaError> {
+        let shared = Arc::<Shared>::default();
+        let context = Member { group: group.to_owned(), shared: Arc::clone(&shared), state: Mutex::default() };
+        let consumer: BaseConsumer<Member> = settings(config, ctx.name(), Role::Attendant(group))
+            .create_with_context(context)
+            .map_err(KafkaError::Settings)?;
+        consumer.subscribe(topics).map_err(|error| KafkaError::of(format!("join group {group}"), error))?;
+        ctx.spawn_worker("kafka-attendance", move |pulse| attend(&consumer, &pulse));
+        Ok(Self { group: group.to_owned(), shared })
+    }
+
+    /// Commits where reading goes on, as soon as the group takes it. What was to be committed before and is not yet need not
+    /// be any more.
+    pub fn commit(&self, topic: &str, positions: &Positions) {
+        let mut wanted = lock(&self.shared.wanted);
+        wanted.extend(positions.iter().map(|(partition, next)| ((topic.to_owned(), *partition), *next)));
+    }
+
+    /// Waits until the group has taken everything, for up to two seconds.
+    pub async fn settle(&self) {
+        let deadline = tokio::time::Instant::now() + LAST;
+        while !lock(&self.shared.wanted).is_empty() {
+            if tokio::time::Instant::now() >= deadline {
+                warn!(group = self.group, "lag tools do not see the last progress: the group did not take it in time");
+                return;
+            }
+            tokio::time::sleep(TURN / 4).await;
+        }
+    }
+}
+
+impl fmt::Debug for Attendance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attendance").field("group", &self.group).field("shared", &self.shared).finish()
+    }
+}
+
+impl Drop for Attendance {
+    fn drop(&mut self) {
+        // What is not committed by now is not: whoever ends because another took over must not commit after it.
+        self.shared.over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Attends until it is over. Then the caller drops the consumer, which leaves the group.
+fn attend(consumer: &BaseConsumer<Member>, pulse: &Pulse) {
+    let member = Arc::clone(consumer.context());
+    while !member.shared.over.load(Ordering::Relaxed) {
+        let _busy = pulse.work("a turn in the group");
+        // Rebalances and answers to commits are heard in here. Nothing is fetched, so there is no record.
+        if let Some(Err(error)) = consumer.poll(TURN) {
+            member.hear(&error);
+        }
+        member.commit(consumer);
+    }
+}
+
+/// Hears of the group, on the thread that polls.
+struct Member {
+    group: String,
+    shared: Arc<Shared>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// We have a generation of the group. Without one the group would refuse a commit, and librdkafka, that refused, join anew.
+    joined: bool,
+    /// A commit is not answered yet.
+    asked: bool,
+    /// No commit before.
+    not_before: Option<Instant>,
+    /// Trouble was told; again only after we joined.
+    told: bool,
+}
+
+impl Member {
+    fn commit(&self, consumer: &BaseConsumer<Self>) {
+        let mut state = lock(&self.state);
+        if !state.joined || state.asked || state.not_before.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        let list = list(&lock(&self.shared.wanted));
+        if list.count() == 0 {
+            return;
+        }
+        match consumer.commit(&list, CommitMode::Async) {
+            Ok(()) => state.asked = true,
+            Err(error) => {
+                drop(state);
+                self.refused(&error);
+            }
+        }
+    }
+
+    fn refused(&self, error: &ClientError) {
+        let mut state = lock(&self.state);
+        state.not_before = Some(Instant::now() + PAUSE);
+        if is_outage(error) || is_lost_partition(error) {
+            debug!(group = self.group, %error, "not committed yet");
+            return;
+        }
+        lock(&self.shared.wanted).clear(); // the next version's progress makes it good
+        if !std::mem::replace(&mut state.told, true) {
+            warn!(group = self.group, %error, "lag tools do not see the progress");
+        }
+    }
+
+    /// librdkafka tries again by itself.
+    fn hear(&self, error: &ClientError) {
+        let mut state = lock(&self.state);
+        if is_outage(error) || std::mem::replace(&mut state.told, true) {
+            debug!(group = self.group, %error, "attending waits");
+        } else {
+            warn!(
+                group = self.group,
+                %error,
+                "not in the group: lag tools do not see who reads; let nobody else use this group, and allow it to be read"
+            );
+        }
+    }
+}
+
+impl ClientContext for Member {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        log(level, facility, line);
+    }
+
+    fn error(&self, error: ClientError, reason: &str) {
+        debug!(group = self.group, %error, reason, "librdkafka"); // nobody's readiness depends on it
+    }
+}
+
+impl ConsumerContext for Member {
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        let mut state = lock(&self.state);
+        match rebalance {
+            Rebalance::Assign(partitions) => {
+                (state.joined, state.told) = (true, false);
+                info!(group = self.group, partitions = partitions.count(), "attending the group");
+                if let Err(error) = consumer.pause(partitions) {
+                    warn!(group = self.group, %error, "what is assigned is fetched in vain: it could not be paused");
+                }
+            }
+            Rebalance::Revoke(_) => state.joined = false,
+            Rebalance::Error(error) => debug!(group = self.group, %error, "rebalance failed; librdkafka joins again"),
+        }
+    }
+
+    fn commit_callback(&self, result: Result<(), ClientError>, committed: &TopicPartitionList) {
+        lock(&self.state).asked = false;
+        if let Err(error) = result {
+            self.refused(&error);
+            return;
+        }
+        let mut wanted = lock(&self.shared.wanted);
+        for place in committed.elements() {
+            let key = (place.topic().to_owned(), place.partition());
+            if wanted.get(&key).is_some_and(|next| place.offset() == Offset::Offset(*next)) {
+                wanted.remove(&key);
+            }
+        }
+    }
+}
+
+/// What is to be committed, as librdkafka wants it. An offset below 0 is none.
+fn list(wanted: &BTreeMap<(String, i32), i64>) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(wanted.len());
+    for ((topic, partition), next) in wanted {
+        if let Err(error) = list.add_partition_offset(topic, *partition, Offset::Offset(*next)) {
+            debug!(topic, partition, next, %error, "no offset that can be committed");
+        }
+    }
+    list
+}
