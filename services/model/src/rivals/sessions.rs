@@ -19,8 +19,8 @@ pub(super) struct Sessions {
     of_item: Recent<OfItem>,
     /// Choices so far.
     time: u64,
-    /// Sessions so far.
-    count: u64,
+    /// Items that sessions held so far, each as often as sessions held it.
+    held: u64,
 }
 
 /// The sessions of an item.
@@ -45,7 +45,7 @@ pub(super) struct Neighbour {
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self { items: recent(USERS), of_item: recent(ITEMS), time: 0, count: 0 }
+        Self { items: recent(USERS), of_item: recent(ITEMS), time: 0, held: 0 }
     }
 }
 
@@ -80,16 +80,17 @@ impl Sessions {
         self.items.peek(&session).into_iter().flatten().copied()
     }
 
-    /// How rare an item is among sessions: the natural logarithm of all of them over those that hold it.
+    /// How rare an item is: the natural logarithm of all that sessions held over how many held it, as Serenade's index has
+    /// it (the Java and Python of its experiments count sessions above the line, too); 1 while there is but one item.
     #[allow(clippy::cast_precision_loss)] // counts
     pub(super) fn rarity(&self, key: u64) -> f32 {
         let of_item = self.of_item.peek(&key).map_or(1, |of_item| of_item.count.max(1));
-        (self.count.max(1) as f32 / of_item as f32).ln()
+        let rarity = (self.held.max(1) as f32 / of_item as f32).ln();
+        if rarity > 0.0 { rarity } else { 1.0 }
     }
 
     pub(super) fn learn(&mut self, choice: &Choice<'_>) {
         self.time += 1;
-        self.count += u64::from(!self.items.contains(&choice.user));
         let session = self.items.get_or_insert_mut(choice.user, VecDeque::new);
         let old = session.iter().position(|key| *key == choice.key);
         old.map(|at| session.remove(at));
@@ -99,6 +100,7 @@ impl Sessions {
         }
         let of_item = self.of_item.get_or_insert_mut(choice.key, OfItem::default);
         of_item.count += u64::from(old.is_none());
+        self.held += u64::from(old.is_none());
         let sessions = &mut of_item.latest;
         // A session that comes back to an item stands among its latest again, once.
         if let Some(at) = sessions.iter().rev().take(8).position(|(session, _)| *session == choice.user) {

@@ -107,17 +107,31 @@ fn neighbours_as_serenade_has_them_score_as_computed_by_hand() {
     for (n, (user, key)) in (0..).zip([(1, 10), (1, 11), (2, 10), (2, 12), (3, 11), (3, 12), (3, 13)]) {
         vmisknn.learn(&[Choice { user, history: &[], key, ts: n }]);
     }
-    // Of two items the last counts 1 and the one before it a half: session 1 is as near as 1.5, 2 as 0.5, 3 as 1; what
-    // they recommend counts 0.9 where the last item is in common and 0.8 where the one before it is; 13 is in one session
-    // of three, the others are in two. The item just chosen, 11, is never named.
-    let history = [seen(99, 0), seen(10, 0), seen(11, 1)];
-    let ranked = vmisknn.rank(&[Ask { user: 9, history: &history, ts: 2 }]).remove(0);
-    let (rare, common) = (3.0_f32.ln(), 1.5_f32.ln());
-    let expected = [(13, 0.9 * rare), (10, (1.35 + 0.4) * common), (12, (0.4 + 0.9) * common)];
-    assert_eq!(ranked.len(), expected.len());
-    for ((key, score), (wanted, by_hand)) in ranked.into_iter().zip(expected) {
-        assert!(key == wanted && (score - by_hand).abs() < 1e-5, "{key}: {score}, by hand {wanted}: {by_hand}");
-    }
+    let mut assert_ranked = |keys: &[u64], expected: [(u64, f32); 3]| {
+        let history: Vec<Seen> = (0..).zip(keys).map(|(n, key)| seen(*key, n)).collect();
+        let ranked = vmisknn.rank(&[Ask { user: 9, history: &history, ts: 2 }]).remove(0);
+        assert_eq!(ranked.len(), expected.len());
+        for ((key, score), (wanted, by_hand)) in ranked.into_iter().zip(expected) {
+            assert!(key == wanted && (score - by_hand).abs() < 1e-5, "{key}: {score}, by hand {wanted}: {by_hand}");
+        }
+    };
+    // Sessions held seven items: 13 once, the others twice.
+    let (rare, common) = (7.0_f32.ln(), 3.5_f32.ln());
+    // Of three items the last counts 1 and the one before it two thirds: session 1 is as near as 5/3, 2 as 2/3, 3 as 1; what
+    // they recommend counts 0.9 where the last item is in common and 0.8 where the one before it is. The item just chosen,
+    // 11, is never named.
+    let (first, second, third) = (0.9 * 5.0 / 3.0, 0.8 * 2.0 / 3.0, 0.9);
+    assert_ranked(
+        &[99, 10, 11],
+        [(10, (first + second) * common), (12, (second + third) * common), (13, third * rare)],
+    );
+    // A second look in a row adds nothing, a return counts by its latest place: of three places and two items 11 counts
+    // 3/2 and 10 counts 1.
+    let (first, second, third) = (0.9 * 2.5, 0.8, 0.9 * 1.5);
+    assert_ranked(
+        &[11, 10, 10, 11],
+        [(10, (first + second) * common), (12, (second + third) * common), (13, third * rare)],
+    );
 }
 
 #[test]
