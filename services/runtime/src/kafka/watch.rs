@@ -102,14 +102,14 @@ impl Watch {
                 followed.retain(|followed| followed.stream.strong_count() > 0);
                 followed.iter().filter_map(|followed| followed.stream.upgrade()).collect()
             };
-            let looking = Arc::clone(&eyes);
+            let (looking, began) = (Arc::clone(&eyes), Instant::now());
             let looked = tokio::select! {
                 () = ctx.drained() => break,
                 looked = blocking("look at the ends of the topics", move || looking.look(&streams)) => looked,
             };
             match looked {
                 Ok(looks) => {
-                    answered = Instant::now();
+                    answered = began; // a broker that hangs in the middle of a look has not answered since
                     link.up();
                     self.judge(&looks, &ctx);
                 }
