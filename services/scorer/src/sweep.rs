@@ -1,9 +1,11 @@
-//! Looks through Redis for slates of users whom nobody holds in memory: what is delisted must go from those, too.
+//! Looks through Redis for slates of users whom nobody holds in memory: what is delisted must go from those, too, and who
+//! has a profile and no slate gets one.
 //!
 //! A delisting finds at once who is held here and shown the item. All other slates lie in Redis only, so every profile
 //! there is looked at, page by page at a bounded rate (of the keys that Redis looks at, which in a shared one are mostly
 //! not ours): after each delisting, and whenever partitions become ours, for an
-//! item may have been delisted while nobody answered for them.
+//! item may have been delisted while nobody answered for them. Then, too, somebody may have ended who had written profiles
+//! anew after Redis forgot them, and still had their slates to make ([`Renewals`](crate::renewals::Renewals)).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +37,7 @@ pub(crate) struct Sweep {
     pub(crate) per_second: u32,
     /// Asked for; asking again while one is under way makes another follow.
     pub(crate) wanted: Arc<Notify>,
-    /// Users whose slate shows what is delisted. Who is late holds up the sweep.
+    /// Users whose slate shows what is delisted, or who have none. Who is late holds up the sweep.
     pub(crate) found: mpsc::Sender<Vec<Arc<str>>>,
     pub(crate) ctx: Context,
 }
@@ -64,14 +66,14 @@ impl Sweep {
             let keys = self.readable(found);
             let values = self.ctx.retry(REDIS, || self.redis.heads(&keys, 1 + MOST_BYTES)).await?;
             let users: Vec<Arc<str>> =
-                keys.iter().zip(values).filter_map(|(key, value)| self.shows_delisted(key, value)).collect();
+                keys.iter().zip(values).filter_map(|(key, value)| self.wants_a_slate(key, value)).collect();
             counter!(SWEPT).increment(keys.len() as u64);
             (looked, stale) = (looked + keys.len(), stale + users.len());
             if !users.is_empty() && self.found.send(users).await.is_err() {
                 return Ok(()); // the loop has ended
             }
             if next == 0 {
-                debug!(looked, stale, "looked for delisted items in all slates of our partitions");
+                debug!(looked, stale, "looked for delisted items and missing slates in our partitions");
                 return Ok(());
             }
             cursor = next;
@@ -97,12 +99,32 @@ impl Sweep {
         keys.into_iter().filter_map(text).collect()
     }
 
-    fn shows_delisted(&self, key: &str, value: Answer<Vec<u8>>) -> Option<Arc<str>> {
+    fn wants_a_slate(&self, key: &str, value: Answer<Vec<u8>>) -> Option<Arc<str>> {
         let value = value.map_err(|wrong| self.sources.foreign.found(key, wrong)).ok()?;
         let stored = profile::read(&value, 0).ok()?; // counted when its user acts
         let (live, catalog) = (self.sources.slot.load(), self.sources.catalog.load());
-        let stale = stored.profile.slate.iter().any(|id| !live.model.shows(&catalog, key_of(id)));
+        let stale = is_stale(&stored.profile.slate, live.serves(), |id| live.model.shows(&catalog, key_of(id)));
         let ours = self.sources.share.load().holds(stored.source.partition);
         (stale && ours).then(|| self.keys.name_of_user(key).map(Arc::from)).flatten()
+    }
+}
+
+/// Whether a slate shows what must not be shown, or is missing although one can be made.
+fn is_stale(slate: &[String], serves: bool, shows: impl Fn(&str) -> bool) -> bool {
+    if slate.is_empty() { serves } else { slate.iter().any(|id| !shows(id)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slate_is_made_anew_that_shows_what_is_delisted_or_that_its_maker_did_not_live_to_make() {
+        let listed = |id: &str| id != "gone";
+        let slate = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+        assert!(is_stale(&slate(&["a", "gone"]), true, listed));
+        assert!(!is_stale(&slate(&["a", "b"]), true, listed));
+        assert!(is_stale(&slate(&[]), true, listed));
+        assert!(!is_stale(&slate(&[]), false, listed), "there is nothing to make it from yet");
     }
 }
