@@ -5,13 +5,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use schemas::EventType;
 
 use crate::commands;
-use crate::config::Config;
+use crate::config::{Config, TRAINER};
 use crate::demo;
 use crate::error::Error;
-use crate::log::{Columns, Delimiter, Nothing, Options, TimeFormat};
 use crate::output;
 use crate::shown;
 use crate::tune;
@@ -141,53 +139,6 @@ enum Command {
     },
 }
 
-/// A recorded log and how to read it.
-#[derive(Args, Debug, Clone)]
-pub(crate) struct LogArgs {
-    /// Which column is what: user=…,item=…[,time=…,session=…,type=…,value=…][,title=…,category=…,brand=…,price=…].
-    /// Without a column for the time, rows are taken in the file's order, a second apart. With one of the last four the
-    /// log carries a catalog: an item's record is what the rows say about it first. A dotted category, such as
-    /// electronics.audio, is of every level above it, too.
-    #[arg(long, value_name = "SPEC")]
-    pub(crate) columns: Option<Columns>,
-    /// The first line is a row: --columns names columns by number, from 1.
-    #[arg(long)]
-    pub(crate) no_header: bool,
-    /// What separates columns, where the header does not tell it: `;`, `::`, tab, space (one or several) and so on.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) delimiter: Option<Delimiter>,
-    /// A word that stands for nothing, beside NULL, \N, NaN, None, NA, undefined and their like; may be given several
-    /// times. With an empty one (--null '') only those that are given do.
-    #[arg(long = "null", value_name = "WORD")]
-    pub(crate) nulls: Vec<String>,
-    /// How times are written, as strptime has it, where they are in no known form: '%d.%m.%Y %H:%M'.
-    #[arg(long, value_name = "FORMAT")]
-    pub(crate) time_format: Option<TimeFormat>,
-    /// What a row is when no column says it: view, cart, purchase, like, dislike or impression. Here and in a column,
-    /// public logs' own words are known, too: click, pv, page_view, product_view, detail; add_to_cart, basket; buy,
-    /// order, transaction, conversion; fav, favorite, favourite, wishlist; show, shown.
-    #[arg(long = "type", value_name = "TYPE", default_value = "view", value_parser = crate::log::event_type)]
-    pub(crate) default_type: EventType,
-    /// Take the first N events in time order.
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
-}
-
-impl LogArgs {
-    /// How a log with these columns is read.
-    pub(crate) fn options(&self, columns: Columns) -> Options {
-        Options {
-            default_type: self.default_type,
-            limit: self.limit,
-            no_header: self.no_header,
-            delimiter: self.delimiter.clone(),
-            nothing: Nothing::new(&self.nulls),
-            time_format: self.time_format.clone(),
-            ..Options::new(columns)
-        }
-    }
-}
-
 /// What is still at work at the end may take so long.
 const LAST_CALLS: Duration = Duration::from_secs(2);
 
@@ -242,7 +193,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Error> {
     }
     if let Command::Tune(args) = cli.command {
         place.refuse("tune", &servers, settings)?;
-        return tokio::task::block_in_place(|| tune::run(&args)).map(|()| ExitCode::SUCCESS);
+        return tokio::task::block_in_place(|| tune::run(&args, &TRAINER)).map(|()| ExitCode::SUCCESS);
     }
     runtime::telemetry::init_tracing(&runtime::config::Log {
         level: "warn".into(),

@@ -3,12 +3,23 @@
 use std::time::Duration;
 
 use runtime::Validate;
-use runtime::config::{Kafka, Redis};
+use runtime::config::{ConfigError, Kafka, Redis};
 use schemas::{Keys, Topic, Topics};
 use serde::Deserialize;
 
+use crate::trainer_config::TrainerConfig;
+
 /// The embedded `config.toml`.
 pub(crate) const DEFAULTS: &str = include_str!("../config.toml");
+
+/// The trainer's, for what learns without one.
+pub(crate) const TRAINER: TrainerConfig = TrainerConfig {
+    defaults: trainer::DEFAULTS,
+    load: |file, overrides, env| {
+        let config: Result<trainer::Config, _> = runtime::config::load(trainer::DEFAULTS, file, overrides, env);
+        config.map(|config| config.model).map_err(|ConfigError(problems)| problems)
+    },
+};
 
 /// A service that is replaced or restored reads the minutes before it again.
 const LEAST_RETENTION: Duration = Duration::from_secs(3_600);
@@ -43,10 +54,7 @@ impl Validate for Config {
 
 impl Config {
     /// Defaults, file, environment, then what was given on the command line.
-    pub(crate) fn load(
-        file: Option<&std::path::Path>,
-        given: &[(&str, String)],
-    ) -> Result<Self, runtime::config::ConfigError> {
+    pub(crate) fn load(file: Option<&std::path::Path>, given: &[(&str, String)]) -> Result<Self, ConfigError> {
         runtime::config::load(DEFAULTS, file, given, true)
     }
 
@@ -58,3 +66,6 @@ impl Config {
         Keys::new(&self.redis.key_prefix)
     }
 }
+
+#[cfg(test)]
+mod tests;

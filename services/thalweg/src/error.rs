@@ -47,6 +47,11 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// Says what is wrong with the learner's settings.
+    pub(crate) fn settings(problems: Vec<String>) -> Self {
+        Self::Config(runtime::config::ConfigError(problems))
+    }
+
     /// Names the file that an operation failed on.
     pub(crate) fn file(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.display().to_string();

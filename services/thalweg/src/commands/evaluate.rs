@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use crate::config::TRAINER;
 use crate::error::Error;
 use crate::evaluate::{ader, prequential};
 
@@ -20,7 +21,7 @@ pub(crate) enum How {
 
 pub(crate) fn run(how: &How) -> Result<(), Error> {
     match how {
-        How::Prequential(args) => prequential::run(args),
-        How::Ader(args) => ader::run(args),
+        How::Prequential(args) => prequential::run(args, &TRAINER),
+        How::Ader(args) => ader::run(args, &TRAINER),
     }
 }

@@ -8,12 +8,12 @@ use runtime::redis::Redis;
 use schemas::{Topic, Topics};
 use serde_json::json;
 
-use crate::cli::LogArgs;
 use crate::closed_loop::{ClosedLoop, handfuls};
 use crate::config::Config;
 use crate::error::Error;
 use crate::log::by_name;
 use crate::output;
+use crate::recorded::LogArgs;
 use crate::traffic::{self, Pace, PaceArgs, Pacer};
 
 #[derive(clap::Args, Debug)]
@@ -34,7 +34,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, config: &Config) -> Result<(), Error> {
-    let log = tokio::task::block_in_place(|| super::open_log(&args.file, &args.log))?;
+    let log = tokio::task::block_in_place(|| args.log.open(&args.file))?;
     let (topic, catalog) = (config.topic(Topic::Events), config.topic(Topic::Items));
     let mut listings: Vec<_> = traffic::listings(&log).map(|item| traffic::listing(&item)).collect::<Result<_, _>>()?;
     if !args.with_catalog && !listings.is_empty() {

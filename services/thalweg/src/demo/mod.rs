@@ -18,11 +18,12 @@ use runtime::telemetry::{MetricsHandle, scrape};
 use schemas::{Keys, Topic, Topics};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{LogArgs, Place};
+use crate::cli::Place;
 use crate::closed_loop::{ClosedLoop, handfuls};
 use crate::error::Error;
 use crate::output;
 use crate::probe::Probe;
+use crate::recorded::LogArgs;
 use crate::report::{self, Report};
 use crate::traffic::{self, Pace, PaceArgs, Pacer, TICK};
 use servers::Servers;

@@ -7,7 +7,6 @@ use runtime::kafka::Outgoing;
 use schemas::{Event, Item};
 
 use super::Args;
-use crate::commands;
 use crate::error::Error;
 use crate::log::by_name;
 use crate::shop::{Action, BadEvent, BadLimits, Fate, Shop, ShopSettings, bad_events};
@@ -52,7 +51,7 @@ type Events = Box<dyn Iterator<Item = Event> + Send>;
 impl Traffic {
     pub(super) fn open(args: &Args, now: i64) -> Result<Self, Error> {
         if let Some(path) = &args.log {
-            let log = tokio::task::block_in_place(|| commands::open_log(path, &args.how))?;
+            let log = tokio::task::block_in_place(|| args.how.open(path))?;
             let name =
                 path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
             let listings: Vec<Item> = traffic::listings(&log).collect();

@@ -16,6 +16,7 @@ use super::breakdown::Breakdown;
 use super::figures::hit;
 use super::{Common, Verdict, floor, peak_memory_bytes, percent, weigh, write_page};
 use crate::error::Error;
+use crate::trainer_config::TrainerConfig;
 use crate::{output, report};
 use next_items::Learned;
 
@@ -85,7 +86,7 @@ fn encoding(name: &str) -> Result<RowEncoding, String> {
     serde_json::from_value(json!(name)).map_err(|error| error.to_string())
 }
 
-pub(crate) fn run(args: &Args) -> Result<(), Error> {
+pub(crate) fn run(args: &Args, trainer: &TrainerConfig) -> Result<(), Error> {
     let started = Instant::now();
     floor::known(&args.verdict.floors, &NAMES)?;
     let blocks = blocks::read(&args.folder)?;
@@ -94,7 +95,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         return Err(Error::Other("nothing to predict: the protocol needs two blocks or more".to_owned()));
     }
     let blocks = &blocks[..=tested];
-    let settings = args.common.settings()?;
+    let settings = args.common.settings(trainer)?;
     let seed = settings.seed;
     let events = blocks.windows(2).map(|pair| pair[0].events.len() + pair[1].events.len()).sum::<usize>();
     let bar = output::bar(events as u64, "learning and testing");

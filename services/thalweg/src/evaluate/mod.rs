@@ -20,6 +20,7 @@ use model::Settings;
 
 use crate::error::Error;
 use crate::output;
+use crate::trainer_config::TrainerConfig;
 
 /// What the learner starts from, and how the outcome is printed.
 #[derive(clap::Args, Debug, Clone)]
@@ -54,11 +55,10 @@ pub(crate) struct Verdict {
 
 impl Common {
     /// The trainer's defaults, the file, the environment, the seed: what a trainer told the same would learn with.
-    pub(crate) fn settings(&self) -> Result<Settings, Error> {
+    pub(crate) fn settings(&self, trainer: &TrainerConfig) -> Result<Settings, Error> {
         let seed = self.seed.map(|seed| ("model.seed", seed.to_string()));
         let given: Vec<_> = seed.into_iter().collect();
-        let config: trainer::Config = runtime::config::load(trainer::DEFAULTS, self.settings.as_deref(), &given, true)?;
-        Ok(config.model)
+        (trainer.load)(self.settings.as_deref(), &given, true).map_err(Error::settings)
     }
 
     pub(crate) fn micro_batch(&self) -> usize {

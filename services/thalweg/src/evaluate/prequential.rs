@@ -14,9 +14,10 @@ use super::judge::{Happened, Judge, Judged, MicroBatch, Shown, split};
 use super::listing::Listing;
 use super::stream::Stream;
 use super::{Common, Verdict, floor, interval, peak_memory_bytes, weigh, write_page, young};
-use crate::cli::LogArgs;
 use crate::error::Error;
 use crate::log::Entry;
+use crate::recorded::LogArgs;
+use crate::trainer_config::TrainerConfig;
 use crate::{output, report};
 
 /// Micro-batches that the rivals may be behind the product; then the product waits, and its clock stands still.
@@ -82,11 +83,11 @@ impl Run {
     }
 }
 
-pub(crate) fn run(args: &Args) -> Result<(), Error> {
+pub(crate) fn run(args: &Args, trainer: &TrainerConfig) -> Result<(), Error> {
     let started = Instant::now();
     floor::known(&args.verdict.floors, &Tally::names())?;
     let stream = Stream::open(&args.file, &args.log)?;
-    let settings = args.common.settings()?;
+    let settings = args.common.settings(trainer)?;
     let seed = settings.seed;
     check_catalog(&stream, args.catalog)?;
     let bar = output::bar(stream.len() as u64, "learning");

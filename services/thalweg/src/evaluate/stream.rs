@@ -7,9 +7,9 @@ use schemas::Item;
 
 use super::blocks::{self, Block};
 use super::listing::Listing;
-use crate::cli::LogArgs;
 use crate::error::Error;
 use crate::log::{Columns, Entry, Log, by_name};
+use crate::recorded::LogArgs;
 
 /// A recorded stream, held in memory.
 pub(crate) struct Stream {
@@ -40,7 +40,7 @@ impl Stream {
             }
             return Self::of_blocks(blocks::read(path)?, args.limit);
         }
-        let log = crate::commands::open_log(path, args)?;
+        let log = args.open(path)?;
         Ok(Self {
             rows: log.rows,
             skipped: by_name(&log.skipped),

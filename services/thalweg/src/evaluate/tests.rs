@@ -8,8 +8,8 @@ use schemas::{Event, EventType, Item, Timestamp};
 use super::listing::Listing;
 use super::stream::Stream;
 use super::*;
-use crate::cli::LogArgs;
 use crate::log::Entry;
+use crate::recorded::LogArgs;
 
 fn settings() -> Settings {
     Settings { dim: 16, negatives: 32, ..Settings::default() }
@@ -270,25 +270,6 @@ fn the_json_has_the_keys_of_the_contract_and_the_page_stands_alone() {
     assert!(page.contains("records in the catalog") && page.contains("under one day"));
     assert!(!page.contains("src=") && !page.contains("<script") && !page.contains("url("));
     assert!(page.matches("<svg").count() == 4 && page.contains("toy &#60;log&#62;"));
-}
-
-#[test]
-fn settings_come_from_a_file_and_unknown_keys_are_refused() {
-    let folder = tempfile::tempdir().expect("folder");
-    let common = |text: &str, seed| {
-        let path = folder.path().join("config.toml");
-        std::fs::write(&path, text).expect("writes");
-        Common { settings: Some(path), seed, micro_batch: 64, json: false }
-    };
-    let settings = common("[model]\ndim = 32\nseed = 5\n", None).settings().expect("reads");
-    assert_eq!((settings.dim, settings.seed, settings.history), (32, 5, Settings::default().history));
-    assert_eq!(common("[model]\nseed = 5\n", Some(9)).settings().expect("reads").seed, 9);
-    let error = common("[model]\ndims = 32\n", None).settings().expect_err("refused").to_string();
-    assert!(error.contains("dims"), "{error}");
-    assert!(common(trainer::DEFAULTS, None).settings().is_ok());
-    let missing = Common { settings: Some(folder.path().join("nope.toml")), ..common("", None) };
-    let error = missing.settings().expect_err("is not there").to_string();
-    assert!(error.contains("nope.toml: cannot be read"), "{error}");
 }
 
 #[test]

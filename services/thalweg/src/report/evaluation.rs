@@ -3,7 +3,7 @@
 use askama::Template;
 use serde_json::Value;
 
-use super::page::{Figure, Key, ReportError, Table, Tile};
+use super::parts::{Figure, Key, ReportError, Table, Tile};
 use super::plot::{self, Ink, Line, Unit};
 use super::spell;
 use crate::evaluate::breakdown::ASPECTS;

@@ -3,6 +3,7 @@
 mod distribution;
 pub(crate) mod evaluation;
 mod page;
+mod parts;
 mod plot;
 mod spell;
 mod terminal;
@@ -13,7 +14,8 @@ use schemas::checkpoint::Quality;
 use serde::{Deserialize, Serialize};
 
 pub use distribution::{Bucket, buckets};
-pub use page::{ReportError, html};
+pub use page::html;
+pub use parts::ReportError;
 pub use terminal::{live, terminal};
 
 /// The figures of one run. Serialises to the JSON of `--report`; its keys are a contract.

@@ -3,19 +3,9 @@
 use askama::Template;
 use schemas::Timestamp;
 
+use super::parts::{Figure, Key, ReportError, Table, Tile};
 use super::plot::{self, Ink, Line, Unit};
 use super::{Bucket, Point, Prequential, Report, Sizes, UserSlate, spell};
-
-/// Why a page could not be made.
-#[derive(Debug, thiserror::Error)]
-pub enum ReportError {
-    /// A plot could not be drawn: a figure that is no number, most likely.
-    #[error("{0}")]
-    Plot(String),
-    /// The template could not be filled.
-    #[error("cannot fill the report's template: {0}")]
-    Template(#[from] askama::Error),
-}
 
 #[derive(Template)]
 #[template(path = "report.html")]
@@ -28,35 +18,6 @@ struct Page<'a> {
     figures: Vec<Figure>,
     tables: Vec<Table>,
     slates: &'a [UserSlate],
-}
-
-/// A number worth a glance.
-pub(super) struct Tile {
-    pub(super) name: &'static str,
-    pub(super) figure: String,
-    pub(super) note: String,
-}
-
-pub(super) struct Figure {
-    pub(super) title: &'static str,
-    pub(super) caption: &'static str,
-    pub(super) legend: Vec<Key>,
-    /// `None`: nothing was measured.
-    pub(super) svg: Option<String>,
-}
-
-pub(super) struct Key {
-    pub(super) variable: &'static str,
-    pub(super) name: &'static str,
-    pub(super) last: String,
-}
-
-pub(super) struct Table {
-    pub(super) title: &'static str,
-    pub(super) head: Vec<&'static str>,
-    pub(super) rows: Vec<Vec<String>>,
-    /// Shown instead of no rows.
-    pub(super) empty: &'static str,
 }
 
 /// Renders the report as one page without any external resource; it reads well on light and dark screens.

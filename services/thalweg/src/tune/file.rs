@@ -7,6 +7,7 @@ use model::Settings;
 
 use super::change::{Change, changes, spell};
 use crate::error::Error;
+use crate::trainer_config::TrainerConfig;
 
 /// Says before the search whether the file may be written after it.
 ///
@@ -28,8 +29,14 @@ pub(crate) fn check(path: &Path, force: bool) -> Result<(), Error> {
 ///
 /// # Errors
 /// When the file cannot be written, is there and may not be replaced, or does not load.
-pub(crate) fn write(path: &Path, force: bool, settings: &Settings, heading: &str) -> Result<(), Error> {
-    let text = text(settings, heading)?;
+pub(crate) fn write(
+    path: &Path,
+    force: bool,
+    settings: &Settings,
+    heading: &str,
+    trainer: &TrainerConfig,
+) -> Result<(), Error> {
+    let text = text(settings, heading, trainer.defaults)?;
     let mut options = std::fs::OpenOptions::new();
     options.write(true);
     let options = if force { options.create(true).truncate(true) } else { options.create_new(true) };
@@ -38,8 +45,8 @@ pub(crate) fn write(path: &Path, force: bool, settings: &Settings, heading: &str
         _ => Error::file(path)(error),
     })?;
     file.write_all(text.as_bytes()).map_err(Error::file(path))?;
-    let config: trainer::Config = runtime::config::load(trainer::DEFAULTS, Some(path), &[], false)?;
-    if config.model == *settings {
+    let read = (trainer.load)(Some(path), &[], false).map_err(Error::settings)?;
+    if read == *settings {
         Ok(())
     } else {
         Err(Error::Other(format!("{}: what was written is not what was found; do not use it", path.display())))
@@ -52,11 +59,11 @@ fn taken(path: &Path) -> Error {
 
 /// The trainer's embedded file, comments and all, with the values that differ replaced in place and marked. Each key of
 /// `[model]` has a line of its own there, which a test of the trainer's holds.
-fn text(settings: &Settings, heading: &str) -> Result<String, Error> {
+fn text(settings: &Settings, heading: &str, defaults: &str) -> Result<String, Error> {
     let changes = changes(&Settings::default(), settings)?;
     let mut text: String = heading.lines().map(|line| format!("# {line}\n")).chain(["\n".to_owned()]).collect();
     let mut section = "";
-    for line in trainer::DEFAULTS.lines() {
+    for line in defaults.lines() {
         if line.starts_with('[') {
             section = line;
         }
@@ -69,69 +76,4 @@ fn text(settings: &Settings, heading: &str) -> Result<String, Error> {
         }
     }
     Ok(text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tuned() -> Settings {
-        Settings {
-            row_learning_rate: 0.123,
-            dense_learning_rate: 3.21e-4,
-            temperature: 0.0456,
-            replay: 3.0,
-            history: 24,
-            popularity_half_lives_s: [61.5, 700.0, 8_000.0, 90_000.0],
-            ..Settings::default()
-        }
-    }
-
-    #[test]
-    fn the_written_file_loads_as_the_trainer_loads_it() {
-        let folder = tempfile::tempdir().expect("folder");
-        let path = folder.path().join("tuned.toml");
-        write(&path, false, &tuned(), "Found.\nIn two lines.").expect("writes");
-        // What the trainer does with `--config FILE --check-config`.
-        let config: trainer::Config = runtime::config::load(trainer::DEFAULTS, Some(&path), &[], false).expect("loads");
-        assert_eq!(config.model, tuned());
-    }
-
-    #[test]
-    fn only_values_that_differ_are_replaced_and_every_comment_stays() {
-        let text = text(&tuned(), "Found.\nIn two lines.").expect("is written");
-        let written: Vec<&str> = text.lines().collect();
-        assert_eq!(written[..3], ["# Found.", "# In two lines.", ""]);
-        let mut replaced = Vec::new();
-        assert_eq!(written.len() - 3, trainer::DEFAULTS.lines().count());
-        for (line, default) in written[3..].iter().zip(trainer::DEFAULTS.lines()) {
-            if *line != default {
-                replaced.push(*line);
-            }
-        }
-        let expected = [
-            "history = 24 # the default is 16",
-            "replay = 3.0 # the default is 1.0",
-            "temperature = 0.0456 # the default is 0.12",
-            "row_learning_rate = 0.123 # the default is 0.2",
-            "dense_learning_rate = 0.000321 # the default is 0.001",
-            "popularity_half_lives_s = [61.5, 700.0, 8000.0, 90000.0] # the default is [300.0, 3600.0, 43200.0, 1209600.0]",
-        ];
-        assert_eq!(replaced, expected);
-    }
-
-    #[test]
-    fn a_file_that_is_there_stays_unless_forced() {
-        let folder = tempfile::tempdir().expect("folder");
-        let path = folder.path().join("tuned.toml");
-        assert!(check(&path, false).is_ok());
-        std::fs::write(&path, "precious").expect("writes");
-        for error in [check(&path, false), write(&path, false, &tuned(), "")] {
-            assert!(error.expect_err("refused").to_string().contains("--force"));
-        }
-        assert_eq!(std::fs::read_to_string(&path).expect("reads"), "precious");
-        assert!(check(&path, true).is_ok() && write(&path, true, &tuned(), "").is_ok());
-        let error = check(&folder.path().join("missing/tuned.toml"), true).expect_err("no folder").to_string();
-        assert!(error.contains("--output"), "{error}");
-    }
 }

@@ -28,7 +28,9 @@ use search::{Best, Trial};
 use tell::{tell, whole_seconds};
 use verdict::Verdict;
 
-use crate::cli::LogArgs;
+#[cfg(test)]
+pub(crate) use file::{check, write};
+
 use crate::error::Error;
 use crate::evaluate::Common;
 use crate::evaluate::judge::{Judged, Placed};
@@ -36,6 +38,8 @@ use crate::evaluate::listing::Listing;
 use crate::evaluate::prequential::{self, Course};
 use crate::evaluate::stream::Stream;
 use crate::output;
+use crate::recorded::LogArgs;
+use crate::trainer_config::TrainerConfig;
 
 /// The time when neither it nor a number of trials is given.
 const TIME: Duration = Duration::from_secs(15 * 60);
@@ -68,14 +72,14 @@ fn time(text: &str) -> Result<Duration, String> {
     if time.is_zero() { Err("must be above 0, for example 10m".to_owned()) } else { Ok(time.into()) }
 }
 
-pub(crate) fn run(args: &Args) -> Result<(), Error> {
+pub(crate) fn run(args: &Args, trainer: &TrainerConfig) -> Result<(), Error> {
     file::check(&args.output, args.force)?;
-    let start = args.common.settings()?;
+    let start = args.common.settings(trainer)?;
     let workers = workers::count();
     let budget = Budget::start(args.time.or(args.trials.is_none().then_some(TIME)), workers);
     let stream = Stream::open(&args.file, &args.log)?;
     let verdict = tune(args, &stream, start, &budget, workers)?;
-    file::write(&args.output, args.force, verdict.chosen(), &verdict.heading())?;
+    file::write(&args.output, args.force, verdict.chosen(), &verdict.heading(), trainer)?;
     let written = args.output.display().to_string();
     if args.common.json { output::json(&verdict.json(&budget, &written)?) } else { tell(&verdict, &budget, &written) }
 }
