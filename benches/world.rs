@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use laboratory::shop::{Action, Shop, ShopSettings};
 use model::{Catalog, Histories, Learner, Model, Positioned, RowEncoding, Seen, Settings};
 use schemas::checkpoint::{Manifest, PayloadKind, VersionId};
 use schemas::{Event, Item, Kind, key_of};
-use thalweg::shop::{Action, Shop, ShopSettings};
 
 use crate::error::Error;
 

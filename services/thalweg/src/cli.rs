@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use laboratory::output;
+use laboratory::shown;
+use laboratory::tune;
 
 use crate::commands;
 use crate::config::{Config, TRAINER};
 use crate::demo;
 use crate::error::Error;
-use crate::output;
-use crate::shown;
-use crate::tune;
 
 #[derive(Parser, Debug)]
 #[command(
@@ -189,11 +189,13 @@ async fn run(cli: Cli) -> Result<ExitCode, Error> {
     let settings = "leave it out; the learner's settings are given by --settings";
     if let Command::Evaluate { how } = cli.command {
         place.refuse("evaluate", &servers, settings)?;
-        return tokio::task::block_in_place(|| commands::evaluate::run(&how)).map(|()| ExitCode::SUCCESS);
+        tokio::task::block_in_place(|| commands::evaluate::run(&how))?;
+        return Ok(ExitCode::SUCCESS);
     }
     if let Command::Tune(args) = cli.command {
         place.refuse("tune", &servers, settings)?;
-        return tokio::task::block_in_place(|| tune::run(&args, &TRAINER)).map(|()| ExitCode::SUCCESS);
+        tokio::task::block_in_place(|| tune::run(&args, &TRAINER))?;
+        return Ok(ExitCode::SUCCESS);
     }
     runtime::telemetry::init_tracing(&runtime::config::Log {
         level: "warn".into(),
@@ -257,14 +259,14 @@ mod tests {
     fn the_help_names_words_for_types_that_are_known() {
         let help = help(&["replay"]);
         for word in ["click", "page_view", "detail", "add_to_cart", "basket", "buy", "order", "wishlist", "show"] {
-            assert!(help.contains(word) && crate::log::event_type(word).is_ok(), "{word}: {help}");
+            assert!(help.contains(word) && laboratory::log::event_type(word).is_ok(), "{word}: {help}");
         }
     }
 
     #[test]
     fn the_help_for_floors_names_every_figure() {
         let help = help(&["evaluate", "prequential"]);
-        for figure in crate::evaluate::figures::Tally::names() {
+        for figure in laboratory::evaluate::prequential::figures() {
             assert!(help.contains(figure), "{figure}: {help}");
         }
         assert!(help.contains("after the first 20 % of the stream"), "{help}");

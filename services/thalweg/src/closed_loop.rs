@@ -4,10 +4,9 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
+use laboratory::output;
 use runtime::redis::{Redis, RedisError};
 use schemas::{Event, Keys, Slate, Topic, Topics};
-
-use crate::output;
 
 /// A list that has not come by then is not waited for any more: the event may be a dead letter, or nobody serves.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
+use laboratory::TrainerConfig;
 use runtime::Validate;
 use runtime::config::{ConfigError, Kafka, Redis};
 use schemas::{Keys, Topic, Topics};
 use serde::Deserialize;
-
-use crate::trainer_config::TrainerConfig;
 
 /// The embedded `config.toml`.
 pub(crate) const DEFAULTS: &str = include_str!("../config.toml");

@@ -15,26 +15,18 @@ pub(crate) enum Error {
     /// Redis refuses or is away.
     #[error("{0}")]
     Redis(#[from] runtime::redis::RedisError),
-    /// A recorded log is not readable.
-    #[error("{0}")]
-    Log(#[from] crate::log::LogError),
+    /// The laboratory refuses, but for settings, which are a [`Error::Config`].
+    #[error(transparent)]
+    Laboratory(laboratory::Error),
     /// The report could not be drawn.
     #[error("{0}")]
-    Report(#[from] crate::report::ReportError),
+    Report(#[from] laboratory::report::parts::ReportError),
     /// The model refuses.
     #[error("{0}")]
     Model(#[from] model::Error),
     /// The embedded broker did not start.
     #[error("{0}")]
     Broker(#[from] broker::Error),
-    /// A file cannot be read or written.
-    #[error("{path}: {source}; check that it is there, and that you may use it")]
-    File {
-        /// Which.
-        path: String,
-        /// Why not.
-        source: std::io::Error,
-    },
     /// JSON cannot be written or read.
     #[error("{0}")]
     Json(#[from] serde_json::Error),
@@ -46,16 +38,20 @@ pub(crate) enum Error {
     Other(String),
 }
 
-impl Error {
-    /// Says what is wrong with the learner's settings.
-    pub(crate) fn settings(problems: Vec<String>) -> Self {
-        Self::Config(runtime::config::ConfigError(problems))
+impl From<laboratory::Error> for Error {
+    fn from(error: laboratory::Error) -> Self {
+        match error {
+            laboratory::Error::Settings(problems) => Self::Config(runtime::config::ConfigError(problems)),
+            other => Self::Laboratory(other),
+        }
     }
+}
 
+impl Error {
     /// Names the file that an operation failed on.
     pub(crate) fn file(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.display().to_string();
-        move |source| Self::File { path, source }
+        let named = laboratory::Error::file(path);
+        move |source| named(source).into()
     }
 
     /// One line, with how this command is told where the brokers are: every service names the setting alone.

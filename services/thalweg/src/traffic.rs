@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use laboratory::log::Log;
+use laboratory::output;
 use runtime::kafka::Outgoing;
 use schemas::{Event, Item, Timestamp};
 
 use crate::error::Error;
-use crate::log::Log;
-use crate::output;
 
 /// How often the pacer looks what is due.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
@@ -272,7 +272,7 @@ mod tests {
         let path = folder.path().join("log.csv");
         std::fs::write(&path, "u,i,t,n\nu,j,1569888000,\nu,i,1569888060,Blue shoe\n").expect("writes");
         let columns = "user=u,item=i,time=t,title=n".parse().expect("columns");
-        let options = crate::log::Options::new(columns);
+        let options = laboratory::log::Options::new(columns);
         let log = Log::open(&path, &options, |_| {}).expect("opens");
         let items: Vec<Item> = listings(&log).collect();
         assert_eq!(items.len(), 1);

@@ -4,8 +4,8 @@
 use std::io::{Seek, Write};
 use std::sync::{LazyLock, Mutex};
 
+use laboratory::log::{Log, Options};
 use libfuzzer_sys::fuzz_target;
-use thalweg::log::{Log, Options};
 
 static FILE: LazyLock<Mutex<tempfile::NamedTempFile>> =
     LazyLock::new(|| Mutex::new(tempfile::NamedTempFile::new().expect("a temporary file opens")));

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Subcommand;
+use laboratory::output;
+use laboratory::shown;
 use model::checkpoint::{Assembler, Outcome};
 use model::{Model, Payload, unpack};
 use runtime::Context;
@@ -15,8 +17,6 @@ use serde_json::json;
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::output;
-use crate::shown;
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum What {
@@ -155,7 +155,7 @@ async fn list(config: &Config, all: bool, json: bool) -> Result<(), Error> {
     }
     found.retain(|(version, ..)| version.is_none_or(|version| !deleted.contains(&version)));
     if json {
-        return output::json(&found.into_iter().map(|(_, _, json)| json).collect::<Vec<_>>());
+        return Ok(output::json(&found.into_iter().map(|(_, _, json)| json).collect::<Vec<_>>())?);
     }
     let heading = ["version", "kind", "bytes", "interactions", "made at", "HR@20", "tested", ""];
     let rows = found.into_iter().map(|(_, row, _)| row);
@@ -212,7 +212,7 @@ async fn show(config: &Config, asked: &str, json: bool) -> Result<(), Error> {
     let tensors = Payload::open(&unpack(&payload)?)?.describe();
     if json {
         let tensors: Vec<_> = tensors.iter().map(|(n, t, s)| json!({"name": n, "type": t, "shape": s})).collect();
-        return output::json(&json!({"manifest": manifest, "tensors": tensors}));
+        return Ok(output::json(&json!({"manifest": manifest, "tensors": tensors}))?);
     }
     output::json(&manifest)?;
     let rows: Vec<Vec<String>> = tensors.into_iter().map(|(n, t, s)| vec![n, t, format!("{s:?}")]).collect();
@@ -248,7 +248,7 @@ async fn export(config: &Config, asked: &str, file: &Path, json: bool) -> Result
     let payload = model.export()?;
     std::fs::write(file, &payload).map_err(Error::file(file))?;
     if json {
-        return output::json(&json!({"version": version, "bytes": payload.len(), "file": file}));
+        return Ok(output::json(&json!({"version": version, "bytes": payload.len(), "file": file}))?);
     }
     output::line(format!("version {version}: {} bytes in {}", payload.len(), file.display()));
     Ok(())

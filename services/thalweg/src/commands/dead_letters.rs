@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use laboratory::output;
 use runtime::Context;
 use runtime::kafka::{From, Outgoing, Producer, Reader, Record};
 use schemas::dead_letter::headers;
@@ -14,7 +15,6 @@ use serde_json::json;
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::output;
 use selection::{Position, Selection};
 
 #[derive(Subcommand, Debug)]
@@ -139,10 +139,10 @@ async fn replay(args: &Args, config: &Config) -> Result<(), Error> {
         return Err(error);
     }
     if args.json {
-        return output::json(
+        return Ok(output::json(
             &json!({"sent": sent, "of": selection.total, "without_event_id": unmarked, "cut": cut, "of_items": of_items,
                 "next_from": next}),
-        );
+        )?);
     }
     output::line(format!("{sent} of {} letters sent again", selection.total));
     if of_items > 0 {

@@ -1,10 +1,9 @@
 //! `thalweg evaluate`: tests and trains on a recorded log without Kafka, by the code that trainer and scorer run.
 
 use clap::Subcommand;
+use laboratory::evaluate::{ader, prequential};
 
 use crate::config::TRAINER;
-use crate::error::Error;
-use crate::evaluate::{ader, prequential};
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum How {
@@ -19,7 +18,7 @@ pub(crate) enum How {
     Ader(ader::Args),
 }
 
-pub(crate) fn run(how: &How) -> Result<(), Error> {
+pub(crate) fn run(how: &How) -> Result<(), laboratory::Error> {
     match how {
         How::Prequential(args) => prequential::run(args, &TRAINER),
         How::Ader(args) => ader::run(args, &TRAINER),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use laboratory::output;
 use runtime::Context;
 use runtime::kafka::{Producer, admin};
 use schemas::Topic;
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use crate::config::Config;
 use crate::error::Error;
 use crate::import::Import;
-use crate::{output, traffic};
+use crate::traffic;
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum What {
@@ -50,8 +51,8 @@ pub(crate) async fn run(what: What, config: &Config) -> Result<(), Error> {
         producer.send_all(&topic, records).await?;
     }
     if args.json {
-        return output::json(&json!({"rows": import.rows, "items": distinct, "written": !args.dry_run,
-            "left_out": listed(&import.left_out), "fields_left_out": listed(&import.fields)}));
+        return Ok(output::json(&json!({"rows": import.rows, "items": distinct, "written": !args.dry_run,
+            "left_out": listed(&import.left_out), "fields_left_out": listed(&import.fields)}))?);
     }
     for (reason, (count, example)) in &import.left_out {
         output::note(format!("{count} of {} rows left out: {reason}, such as {example}", import.rows));

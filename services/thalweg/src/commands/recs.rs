@@ -2,14 +2,14 @@
 
 use std::process::ExitCode;
 
+use laboratory::output;
+use laboratory::shown;
 use runtime::Context;
 use runtime::redis::Redis;
 use schemas::{Slate, Timestamp};
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::output;
-use crate::shown;
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {

@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use laboratory::LogArgs;
+use laboratory::log::by_name;
+use laboratory::output;
 use runtime::Context;
 use runtime::kafka::{Producer, admin};
 use runtime::redis::Redis;
@@ -11,9 +14,6 @@ use serde_json::json;
 use crate::closed_loop::{ClosedLoop, handfuls};
 use crate::config::Config;
 use crate::error::Error;
-use crate::log::by_name;
-use crate::output;
-use crate::recorded::LogArgs;
 use crate::traffic::{self, Pace, PaceArgs, Pacer};
 
 #[derive(clap::Args, Debug)]
@@ -96,8 +96,8 @@ pub(crate) async fn run(args: Args, config: &Config) -> Result<(), Error> {
         output::note(format!("{unanswered} lists did not come within 10 s: are ingest and a scorer running?"));
     }
     if args.json {
-        return output::json(&json!({"rows": rows, "sent": sent, "items": listed, "seconds": seconds,
-            "behind_seconds": pacer.behind(), "unanswered": unanswered, "skipped": skipped, "unread": unread}));
+        return Ok(output::json(&json!({"rows": rows, "sent": sent, "items": listed, "seconds": seconds,
+            "behind_seconds": pacer.behind(), "unanswered": unanswered, "skipped": skipped, "unread": unread}))?);
     }
     #[allow(clippy::cast_precision_loss)] // a count
     let rate = sent as f64 / seconds.max(1e-9);

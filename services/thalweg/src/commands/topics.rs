@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use laboratory::output;
 use runtime::kafka::KafkaError;
 use runtime::kafka::admin::{self, Difference, Outcome, TopicSpec};
 use schemas::{Topic, Topics};
@@ -10,7 +11,6 @@ use serde_json::json;
 
 use crate::config::{Config, Settings};
 use crate::error::Error;
-use crate::output;
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum What {

@@ -1,10 +1,10 @@
 //! What evaluating and tuning are told of the trainer's configuration is what a trainer makes of it.
 
+use laboratory::evaluate::Common;
+use laboratory::tune::{check, write};
 use model::Settings;
 
 use super::*;
-use crate::evaluate::Common;
-use crate::tune::{check, write};
 
 #[test]
 fn settings_come_from_a_file_and_unknown_keys_are_refused() {

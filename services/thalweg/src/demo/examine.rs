@@ -1,5 +1,6 @@
 //! Examines what the loop left behind, on the topics and in Redis, and fills the report.
 
+use laboratory::shop::BAD_USERS;
 use runtime::redis::Redis;
 use runtime::telemetry::scrape;
 use schemas::checkpoint::PayloadKind;
@@ -14,7 +15,6 @@ use super::watch::{self, Manifests};
 use crate::error::Error;
 use crate::probe::Probe;
 use crate::report::{self, Report, Sizes, SlateItem, UserSlate};
-use crate::shop::BAD_USERS;
 
 /// Users whose bytes in Redis are weighed.
 const WEIGHED: usize = 200;

@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use laboratory::LogArgs;
+use laboratory::output;
 use runtime::Context;
 use runtime::kafka::Producer;
 use runtime::redis::Redis;
@@ -21,9 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::Place;
 use crate::closed_loop::{ClosedLoop, handfuls};
 use crate::error::Error;
-use crate::output;
 use crate::probe::Probe;
-use crate::recorded::LogArgs;
 use crate::report::{self, Report};
 use crate::traffic::{self, Pace, PaceArgs, Pacer, TICK};
 use servers::Servers;

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::iter::Peekable;
 
+use laboratory::log::by_name;
+use laboratory::shop::{Action, BadEvent, BadLimits, Fate, Shop, ShopSettings, bad_events};
 use runtime::kafka::Outgoing;
 use schemas::{Event, Item};
 
 use super::Args;
 use crate::error::Error;
-use crate::log::by_name;
-use crate::shop::{Action, BadEvent, BadLimits, Fate, Shop, ShopSettings, bad_events};
 use crate::traffic::{self, Pacer};
 
 /// One in so many events of the synthetic shop is followed by a bad or repeated one.

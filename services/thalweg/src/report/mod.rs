@@ -1,21 +1,17 @@
 //! What came of a demo or a replay: the figures, as JSON, on the terminal and as one page with plots.
 
 mod distribution;
-pub(crate) mod evaluation;
 mod page;
-mod parts;
-mod plot;
-mod spell;
 mod terminal;
 
 use std::collections::BTreeMap;
 
+use laboratory::report::spell;
 use schemas::checkpoint::Quality;
 use serde::{Deserialize, Serialize};
 
 pub use distribution::{Bucket, buckets};
 pub use page::html;
-pub use parts::ReportError;
 pub use terminal::{live, terminal};
 
 /// The figures of one run. Serialises to the JSON of `--report`; its keys are a contract.

@@ -1,11 +1,12 @@
 //! The report as one self-contained page: figures, plots, tables and a few slates.
 
 use askama::Template;
+use laboratory::report::parts::{Figure, Key, ReportError, Table, Tile};
+use laboratory::report::plot::{self, Ink, Line, Unit};
+use laboratory::report::spell;
 use schemas::Timestamp;
 
-use super::parts::{Figure, Key, ReportError, Table, Tile};
-use super::plot::{self, Ink, Line, Unit};
-use super::{Bucket, Point, Prequential, Report, Sizes, UserSlate, spell};
+use super::{Bucket, Point, Prequential, Report, Sizes, UserSlate};
 
 #[derive(Template)]
 #[template(path = "report.html")]

@@ -1,10 +1,12 @@
 //! The report on a terminal: one line while it runs, a table at the end.
 
+use laboratory::report::spell;
+use laboratory::shown;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::{Point, Report, spell};
-use crate::shown;
+use super::{Point, Report};
 
 /// How many items of a slate a terminal shows.
 const SLATE_ITEMS: usize = 5;

@@ -12,34 +12,34 @@ use crate::output;
 
 /// A recorded log and how to read it.
 #[derive(Args, Debug, Clone)]
-pub(crate) struct LogArgs {
+pub struct LogArgs {
     /// Which column is what: user=…,item=…[,time=…,session=…,type=…,value=…][,title=…,category=…,brand=…,price=…].
     /// Without a column for the time, rows are taken in the file's order, a second apart. With one of the last four the
     /// log carries a catalog: an item's record is what the rows say about it first. A dotted category, such as
     /// electronics.audio, is of every level above it, too.
     #[arg(long, value_name = "SPEC")]
-    pub(crate) columns: Option<Columns>,
+    pub columns: Option<Columns>,
     /// The first line is a row: --columns names columns by number, from 1.
     #[arg(long)]
-    pub(crate) no_header: bool,
+    pub no_header: bool,
     /// What separates columns, where the header does not tell it: `;`, `::`, tab, space (one or several) and so on.
     #[arg(long, value_name = "TEXT")]
-    pub(crate) delimiter: Option<Delimiter>,
+    pub delimiter: Option<Delimiter>,
     /// A word that stands for nothing, beside NULL, \N, NaN, None, NA, undefined and their like; may be given several
     /// times. With an empty one (--null '') only those that are given do.
     #[arg(long = "null", value_name = "WORD")]
-    pub(crate) nulls: Vec<String>,
+    pub nulls: Vec<String>,
     /// How times are written, as strptime has it, where they are in no known form: '%d.%m.%Y %H:%M'.
     #[arg(long, value_name = "FORMAT")]
-    pub(crate) time_format: Option<TimeFormat>,
+    pub time_format: Option<TimeFormat>,
     /// What a row is when no column says it: view, cart, purchase, like, dislike or impression. Here and in a column,
     /// public logs' own words are known, too: click, pv, page_view, product_view, detail; add_to_cart, basket; buy,
     /// order, transaction, conversion; fav, favorite, favourite, wishlist; show, shown.
     #[arg(long = "type", value_name = "TYPE", default_value = "view", value_parser = crate::log::event_type)]
-    pub(crate) default_type: EventType,
+    pub default_type: EventType,
     /// Take the first N events in time order.
     #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
+    pub limit: Option<usize>,
 }
 
 impl LogArgs {
@@ -57,7 +57,10 @@ impl LogArgs {
     }
 
     /// Opens a log with a bar, and tells what was left out.
-    pub(crate) fn open(&self, path: &Path) -> Result<Log, Error> {
+    ///
+    /// # Errors
+    /// When no column was named, or the log cannot be read.
+    pub fn open(&self, path: &Path) -> Result<Log, Error> {
         let columns = self
             .columns
             .clone()

@@ -108,7 +108,7 @@ impl fmt::Display for Unread {
 }
 
 /// Counts by the reason's name, for reports.
-pub(crate) fn by_name(counts: &BTreeMap<impl fmt::Display, u64>) -> BTreeMap<String, u64> {
+pub fn by_name(counts: &BTreeMap<impl fmt::Display, u64>) -> BTreeMap<String, u64> {
     counts.iter().map(|(reason, count)| (reason.to_string(), *count)).collect()
 }
 

@@ -15,7 +15,7 @@ static BROKEN: OnceLock<io::Error> = OnceLock::new();
 
 /// A line for people. What steers a terminal is spelled out: much of what is printed comes from elsewhere. Once one does not arrive the later ones are dropped, and the command goes on to its
 /// own end and exit code: a demo must stop its servers, and a floor that is missed stays missed.
-pub(crate) fn line(text: impl Display) {
+pub fn line(text: impl Display) {
     write(&mut io::stdout(), &BROKEN, shown::lines(&text.to_string()));
 }
 
@@ -28,12 +28,12 @@ fn write(to: &mut impl Write, broken: &OnceLock<io::Error>, text: impl Display) 
 }
 
 /// Whether there is still somewhere to print to; work that does nothing but print may end when there is not.
-pub(crate) fn arrives() -> bool {
+pub fn arrives() -> bool {
     BROKEN.get().is_none()
 }
 
 /// What is wrong with the output, if anything is: a reader who goes has read enough (`thalweg … | head`).
-pub(crate) fn failure() -> Option<&'static io::Error> {
+pub fn failure() -> Option<&'static io::Error> {
     BROKEN.get().filter(|error| is_failure(error))
 }
 
@@ -42,35 +42,35 @@ fn is_failure(error: &io::Error) -> bool {
 }
 
 /// A line about the work, kept apart from its result.
-pub(crate) fn note(text: impl Display) {
+pub fn note(text: impl Display) {
     let _ = writeln!(io::stderr(), "{}", shown::lines(&text.to_string())); // there is nobody left who could be told that nobody listens
 }
 
 /// One JSON document.
-pub(crate) fn json(value: &impl serde::Serialize) -> Result<(), Error> {
+pub fn json(value: &impl serde::Serialize) -> Result<(), Error> {
     write(&mut io::stdout(), &BROKEN, shown::json(&serde_json::to_string_pretty(value)?));
     Ok(())
 }
 
 /// One JSON document on a line.
-pub(crate) fn json_line(value: &serde_json::Value) {
+pub fn json_line(value: &serde_json::Value) {
     write(&mut io::stdout(), &BROKEN, shown::json(&value.to_string()));
 }
 
 /// Whether somebody watches.
-pub(crate) fn is_watched() -> bool {
+pub fn is_watched() -> bool {
     std::io::stderr().is_terminal()
 }
 
 /// A bar for work of known length; silent where nobody watches, and during the first moment.
-pub(crate) fn bar(length: u64, what: &str) -> ProgressBar {
+pub fn bar(length: u64, what: &str) -> ProgressBar {
     let bar = styled_bar(length, "{msg} {wide_bar} {human_pos}/{human_len} {per_sec} {eta}");
     bar.set_message(what.to_owned());
     bar
 }
 
 /// The same below a line of figures that changes.
-pub(crate) fn live_bar(length: u64) -> ProgressBar {
+pub fn live_bar(length: u64) -> ProgressBar {
     styled_bar(length, "{msg}\n{wide_bar} {human_pos}/{human_len} {eta}")
 }
 
@@ -81,7 +81,7 @@ fn styled_bar(length: u64, template: &str) -> ProgressBar {
 }
 
 /// A line that is written over, for work of unknown length.
-pub(crate) fn spinner() -> ProgressBar {
+pub fn spinner() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5));
     bar.set_style(ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
     bar.enable_steady_tick(Duration::from_millis(200));
@@ -89,7 +89,7 @@ pub(crate) fn spinner() -> ProgressBar {
 }
 
 /// Columns, aligned; the first row is the heading. A cell is on one line, whatever is in it.
-pub(crate) fn table(rows: &[Vec<String>]) {
+pub fn table(rows: &[Vec<String>]) {
     let plain = |row: &Vec<String>| row.iter().map(|cell| shown::plain(cell).into_owned()).collect();
     let rows: Vec<Vec<String>> = rows.iter().map(plain).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);

@@ -1,7 +1,7 @@
 //! Numbers as people read them: thousands in groups, units beside, no more digits than mean something.
 
 /// `12345` as `12,345`.
-pub(super) fn count(number: u64) -> String {
+pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -14,12 +14,12 @@ pub(super) fn count(number: u64) -> String {
 }
 
 /// A share of 0 to 1 in per cent.
-pub(super) fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
 /// Milliseconds, or seconds when there are many.
-pub(super) fn millis(ms: f64) -> String {
+pub fn millis(ms: f64) -> String {
     match ms {
         ..10.0 => format!("{ms:.1} ms"),
         ..1_000.0 => format!("{ms:.0} ms"),
@@ -29,7 +29,7 @@ pub(super) fn millis(ms: f64) -> String {
 }
 
 /// Bytes in the largest unit that leaves a figure of at least one.
-pub(super) fn bytes(bytes: f64) -> String {
+pub fn bytes(bytes: f64) -> String {
     match bytes {
         ..1_000.0 => format!("{bytes:.0} B"),
         ..1_000_000.0 => format!("{:.1} kB", bytes / 1e3),
@@ -39,7 +39,7 @@ pub(super) fn bytes(bytes: f64) -> String {
 }
 
 /// A length of time in minutes and seconds.
-pub(super) fn seconds(seconds: f64) -> String {
+pub fn seconds(seconds: f64) -> String {
     let whole = seconds.round().max(0.0) as u64;
     if whole < 120 { format!("{whole} s") } else { format!("{} min {} s", whole / 60, whole % 60) }
 }

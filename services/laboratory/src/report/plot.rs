@@ -12,27 +12,38 @@ use super::spell;
 const SIZE: (u32, u32) = (1_240, 560);
 const TEXT: i32 = 32;
 /// The axis of everything that is shown as it happened.
-pub(super) const SECONDS: &str = "seconds since the start";
+pub const SECONDS: &str = "seconds since the start";
 
 /// A colour of the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ink {
+pub enum Ink {
+    /// The most important line.
     First,
+    /// The next, and so on.
     Second,
+    /// The third.
     Third,
+    /// The fourth.
     Fourth,
+    /// The fifth.
     Fifth,
+    /// The sixth.
     Sixth,
+    /// The seventh.
     Seventh,
+    /// The eighth.
     Eighth,
+    /// The ninth.
     Ninth,
+    /// Names and figures of axes.
     Text,
+    /// Lines behind the drawing.
     Grid,
 }
 
 impl Ink {
     /// For lines, the most important first.
-    pub(super) const LINES: [Self; 9] = [
+    pub const LINES: [Self; 9] = [
         Self::First,
         Self::Second,
         Self::Third,
@@ -45,7 +56,8 @@ impl Ink {
     ];
 
     /// The page's variable.
-    pub(super) const fn variable(self) -> &'static str {
+    #[must_use]
+    pub const fn variable(self) -> &'static str {
         match self {
             Self::First => "--first",
             Self::Second => "--second",
@@ -68,16 +80,21 @@ impl Ink {
 
 /// How figures on an axis read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unit {
+pub enum Unit {
+    /// As it is.
     Number,
+    /// A share of 0 to 1.
     Percent,
+    /// In the largest unit that fits.
     Bytes,
     /// On a logarithmic axis.
     Millis,
 }
 
 impl Unit {
-    pub(super) fn spell(self, value: f64) -> String {
+    /// A value on an axis.
+    #[must_use]
+    pub fn spell(self, value: f64) -> String {
         match self {
             Self::Number if value.abs() < 10.0 && value.fract().abs() > 1e-6 => format!("{value:.1}"),
             Self::Number => spell::count(value.round().max(0.0) as u64),
@@ -94,14 +111,20 @@ impl Unit {
 
 /// A line; a point without a value is a gap.
 #[derive(Debug, Clone)]
-pub(super) struct Line {
-    pub(super) name: &'static str,
-    pub(super) ink: Ink,
-    pub(super) points: Vec<(f64, Option<f64>)>,
+pub struct Line {
+    /// What it is of.
+    pub name: &'static str,
+    /// Its colour.
+    pub ink: Ink,
+    /// Where it goes through, from left to right.
+    pub points: Vec<(f64, Option<f64>)>,
 }
 
 /// Draws lines from 0 on; `None` when no line has a value.
-pub(super) fn lines(lines: &[Line], x_name: &str, y_name: &str, unit: Unit) -> Result<Option<String>, String> {
+///
+/// # Errors
+/// When a value is no number.
+pub fn lines(lines: &[Line], x_name: &str, y_name: &str, unit: Unit) -> Result<Option<String>, String> {
     let values = || lines.iter().flat_map(|line| line.points.iter().filter_map(|(_, value)| *value));
     let end = lines.iter().flat_map(|line| line.points.iter().map(|(at, _)| *at)).fold(1.0, f64::max);
     let Some(top) = values().reduce(f64::max) else { return Ok(None) };
@@ -119,7 +142,10 @@ pub(super) fn lines(lines: &[Line], x_name: &str, y_name: &str, unit: Unit) -> R
 }
 
 /// Draws bars over milliseconds on a logarithmic axis: `(from, to, share)`; `None` when there are none.
-pub(super) fn bars(bars: &[(f64, f64, f64)], x_name: &str, y_name: &str) -> Result<Option<String>, String> {
+///
+/// # Errors
+/// When a value is no number.
+pub fn bars(bars: &[(f64, f64, f64)], x_name: &str, y_name: &str) -> Result<Option<String>, String> {
     let (Some(first), Some(last)) = (bars.first(), bars.last()) else { return Ok(None) };
     let top = bars.iter().map(|(.., share)| *share).fold(0.0, f64::max);
     let x = logarithmic(first.0, last.1);

@@ -20,8 +20,9 @@ use crate::trainer_config::TrainerConfig;
 use crate::{output, report};
 use next_items::Learned;
 
+/// The options of `thalweg evaluate ader`.
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {
+pub struct Args {
     /// A folder with period_0.txt, period_1.txt, …: one `session item` a line.
     folder: PathBuf,
     /// Passes before the next block is predicted: the first over the block itself, each further one at most as many
@@ -86,7 +87,11 @@ fn encoding(name: &str) -> Result<RowEncoding, String> {
     serde_json::from_value(json!(name)).map_err(|error| error.to_string())
 }
 
-pub(crate) fn run(args: &Args, trainer: &TrainerConfig) -> Result<(), Error> {
+/// Evaluates, prints the figures, and holds them against the floors.
+///
+/// # Errors
+/// When log or settings cannot be used, nothing was tested, or a figure is below its floor.
+pub fn run(args: &Args, trainer: &TrainerConfig) -> Result<(), Error> {
     let started = Instant::now();
     floor::known(&args.verdict.floors, &NAMES)?;
     let blocks = blocks::read(&args.folder)?;

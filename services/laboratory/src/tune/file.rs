@@ -13,7 +13,7 @@ use crate::trainer_config::TrainerConfig;
 ///
 /// # Errors
 /// When it is there and may not be replaced, or when its folder is not.
-pub(crate) fn check(path: &Path, force: bool) -> Result<(), Error> {
+pub fn check(path: &Path, force: bool) -> Result<(), Error> {
     if path.exists() && !force {
         return Err(taken(path));
     }
@@ -29,7 +29,7 @@ pub(crate) fn check(path: &Path, force: bool) -> Result<(), Error> {
 ///
 /// # Errors
 /// When the file cannot be written, is there and may not be replaced, or does not load.
-pub(crate) fn write(
+pub fn write(
     path: &Path,
     force: bool,
     settings: &Settings,
@@ -45,7 +45,7 @@ pub(crate) fn write(
         _ => Error::file(path)(error),
     })?;
     file.write_all(text.as_bytes()).map_err(Error::file(path))?;
-    let read = (trainer.load)(Some(path), &[], false).map_err(Error::settings)?;
+    let read = (trainer.load)(Some(path), &[], false).map_err(Error::Settings)?;
     if read == *settings {
         Ok(())
     } else {

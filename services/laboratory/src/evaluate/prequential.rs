@@ -25,8 +25,9 @@ const BEHIND: usize = 64;
 /// The name of the product's copy that stops learning.
 const FROZEN: &str = "frozen";
 
+/// The options of `thalweg evaluate prequential`.
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {
+pub struct Args {
     /// CSV, JSON lines or Parquet, plain, .gz or .zst; or a folder of ADER blocks (period_0.txt, …) as one stream.
     file: PathBuf,
     #[command(flatten)]
@@ -66,6 +67,12 @@ pub(crate) struct Course<'a> {
     pub(crate) listed: &'a [Item],
 }
 
+/// The names of a run's figures, which floors may be set for.
+#[must_use]
+pub fn figures() -> Vec<&'static str> {
+    Tally::names()
+}
+
 /// How the run went.
 pub(crate) struct Run {
     pub(crate) judged: Judged,
@@ -83,7 +90,11 @@ impl Run {
     }
 }
 
-pub(crate) fn run(args: &Args, trainer: &TrainerConfig) -> Result<(), Error> {
+/// Evaluates, prints the figures, and holds them against the floors.
+///
+/// # Errors
+/// When log or settings cannot be used, nothing was tested, or a figure is below its floor.
+pub fn run(args: &Args, trainer: &TrainerConfig) -> Result<(), Error> {
     let started = Instant::now();
     floor::known(&args.verdict.floors, &Tally::names())?;
     let stream = Stream::open(&args.file, &args.log)?;

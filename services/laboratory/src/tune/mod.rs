@@ -28,8 +28,7 @@ use search::{Best, Trial};
 use tell::{tell, whole_seconds};
 use verdict::Verdict;
 
-#[cfg(test)]
-pub(crate) use file::{check, write};
+pub use file::{check, write};
 
 use crate::error::Error;
 use crate::evaluate::Common;
@@ -44,8 +43,9 @@ use crate::trainer_config::TrainerConfig;
 /// The time when neither it nor a number of trials is given.
 const TIME: Duration = Duration::from_secs(15 * 60);
 
+/// The options of `thalweg tune`.
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {
+pub struct Args {
     /// CSV, JSON lines or Parquet, plain, .gz or .zst; or a folder of ADER blocks (period_0.txt, …) as one stream.
     file: PathBuf,
     #[command(flatten)]
@@ -72,7 +72,11 @@ fn time(text: &str) -> Result<Duration, String> {
     if time.is_zero() { Err("must be above 0, for example 10m".to_owned()) } else { Ok(time.into()) }
 }
 
-pub(crate) fn run(args: &Args, trainer: &TrainerConfig) -> Result<(), Error> {
+/// Searches, compares, and writes what was found.
+///
+/// # Errors
+/// When the log or the settings cannot be used, or the file not be written.
+pub fn run(args: &Args, trainer: &TrainerConfig) -> Result<(), Error> {
     file::check(&args.output, args.force)?;
     let start = args.common.settings(trainer)?;
     let workers = workers::count();

@@ -33,7 +33,7 @@ pub use columns::{Columns, Role};
 pub use dialect::Delimiter;
 pub use error::LogError;
 pub use nothing::Nothing;
-pub(crate) use skip::by_name;
+pub use skip::by_name;
 pub use skip::{Example, Skip, Unread, event_type};
 pub(crate) use table::YEAR_2000;
 pub use time::parse as parse_time;

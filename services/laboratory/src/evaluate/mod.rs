@@ -1,6 +1,6 @@
 //! Evaluation on recorded logs, without Kafka, by the code that trainer and scorer run.
 
-pub(crate) mod ader;
+pub mod ader;
 mod blocks;
 pub(crate) mod breakdown;
 pub(crate) mod figures;
@@ -10,7 +10,7 @@ mod items;
 pub(crate) mod judge;
 mod leak;
 pub(crate) mod listing;
-pub(crate) mod prequential;
+pub mod prequential;
 pub(crate) mod stream;
 pub(crate) mod young;
 
@@ -24,19 +24,19 @@ use crate::trainer_config::TrainerConfig;
 
 /// What the learner starts from, and how the outcome is printed.
 #[derive(clap::Args, Debug, Clone)]
-pub(crate) struct Common {
+pub struct Common {
     /// Settings of the learner: a TOML file with a section [model], such as the trainer's config.toml.
     #[arg(long, value_name = "FILE")]
-    pub(crate) settings: Option<PathBuf>,
+    pub settings: Option<PathBuf>,
     /// Seeds initial weights and negative sampling; the same seed gives the same figures [default: the settings'].
     #[arg(long)]
-    pub(crate) seed: Option<u64>,
+    pub seed: Option<u64>,
     /// Interactions learned from at once; the trainer takes what has arrived, up to 256.
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) micro_batch: u16,
+    pub micro_batch: u16,
     /// Print JSON.
     #[arg(long)]
-    pub(crate) json: bool,
+    pub json: bool,
 }
 
 /// What becomes of an evaluation's figures.
@@ -55,10 +55,13 @@ pub(crate) struct Verdict {
 
 impl Common {
     /// The trainer's defaults, the file, the environment, the seed: what a trainer told the same would learn with.
-    pub(crate) fn settings(&self, trainer: &TrainerConfig) -> Result<Settings, Error> {
+    ///
+    /// # Errors
+    /// With every problem of the file, the environment and the seed.
+    pub fn settings(&self, trainer: &TrainerConfig) -> Result<Settings, Error> {
         let seed = self.seed.map(|seed| ("model.seed", seed.to_string()));
         let given: Vec<_> = seed.into_iter().collect();
-        (trainer.load)(self.settings.as_deref(), &given, true).map_err(Error::settings)
+        (trainer.load)(self.settings.as_deref(), &given, true).map_err(Error::Settings)
     }
 
     pub(crate) fn micro_batch(&self) -> usize {

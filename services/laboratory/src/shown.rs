@@ -18,17 +18,17 @@ fn steers(c: char) -> bool {
 }
 
 /// The text on one line, with what steers a terminal spelled out: `\n`, `\u{1b}`.
-pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+pub fn plain(text: &str) -> Cow<'_, str> {
     escaped(text, steers, |c, into| into.extend(c.escape_default()))
 }
 
 /// The same for a text of several lines of ours, whose ends stay.
-pub(crate) fn lines(text: &str) -> Cow<'_, str> {
+pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| steers(c) && c != '\n', |c, into| into.extend(c.escape_default()))
 }
 
 /// The same for JSON, which stays JSON: what steers stands in its strings alone, and there as `\u001b`.
-pub(crate) fn json(text: &str) -> Cow<'_, str> {
+pub fn json(text: &str) -> Cow<'_, str> {
     let unit =
         |unit: &mut u16, into: &mut String| write!(into, "\\u{unit:04x}").expect("writing to a string cannot fail");
     escaped(
@@ -50,7 +50,7 @@ fn escaped(text: &str, is_meant: impl Fn(char) -> bool, escape: impl Fn(char, &m
 }
 
 /// A foreign value as a message quotes it: its beginning, on one line.
-pub(crate) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let mut beginning: String = text.chars().take(QUOTED).collect();
     if beginning.len() < text.len() {
         beginning.push('…');
@@ -59,7 +59,7 @@ pub(crate) fn quoted(text: &str) -> String {
 }
 
 /// The same for bytes, of which what is no UTF-8 is spelled as `\xff`.
-pub(crate) fn quoted_bytes(bytes: &[u8]) -> String {
+pub fn quoted_bytes(bytes: &[u8]) -> String {
     let mut text = String::new();
     // No character is longer than four bytes.
     for chunk in bytes[..bytes.len().min(4 * QUOTED + 4)].utf8_chunks() {
@@ -70,7 +70,7 @@ pub(crate) fn quoted_bytes(bytes: &[u8]) -> String {
 }
 
 /// Names for a message: the first ones, quoted as they are, and how many more there are.
-pub(crate) fn some<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> String {
+pub fn some<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> String {
     const SHOWN: usize = 12;
     let more = names.len().saturating_sub(SHOWN);
     let one = |name: &str| quoted(name).trim_matches('`').to_owned();
