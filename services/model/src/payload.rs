@@ -44,6 +44,7 @@ const METADATA: &str = "thalweg";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Metadata {
     pub(crate) kind: PayloadKind,
+    #[serde(deserialize_with = "Settings::of_version")]
     pub(crate) settings: Settings,
     pub(crate) origin: i64,
     pub(crate) now: i64,

@@ -1,6 +1,10 @@
-//! What an operator may choose about the learner. The embedded default is the trainer's `config.toml`.
+//! What an operator may choose about the learner. `settings.toml` documents every key and holds the defaults.
 
-use serde::{Deserialize, Serialize};
+use std::sync::LazyLock;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use crate::covisitation::Memory;
 use crate::encoder::Architecture;
@@ -14,7 +18,7 @@ use schemas::Kind;
 
 /// How much a choice counts, by its kind: in popularity, in pairs, and as an example. A dislike is never counted.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct Weights {
     /// A view.
     pub view: f32,
@@ -28,7 +32,7 @@ pub struct Weights {
 
 impl Default for Weights {
     fn default() -> Self {
-        Self { view: 1.0, cart: 2.0, like: 2.0, purchase: 3.0 }
+        DEFAULTS.weights
     }
 }
 
@@ -46,7 +50,7 @@ impl Weights {
 
 /// The learner's settings; they travel in every payload, so a scorer needs none of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Where tensors live: `flex` (pure Rust, CPU), `libtorch`, `libtorch-cuda:0`.
     pub device: String,
@@ -124,46 +128,22 @@ pub struct Settings {
     pub quality_window: usize,
 }
 
+/// The section `[model]`, comments and all: defaults and schema in one. The trainer's configuration ends with it.
+const EMBEDDED: &str = include_str!("../settings.toml");
+
+static DEFAULTS: LazyLock<Settings> = LazyLock::new(|| {
+    let embedded: Embedded = toml::from_str(EMBEDDED).expect("the embedded settings are whole: every test reads them");
+    embedded.model
+});
+
+#[derive(Deserialize)]
+struct Embedded {
+    model: Settings,
+}
+
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            device: "flex".into(),
-            seed: 7,
-            dim: 64,
-            encoder: Architecture::default(),
-            heads: 2,
-            history: 16,
-            remembered: 128,
-            row_encoding: RowEncoding::default(),
-            delta_tolerance: 0.02,
-            negatives: 512,
-            replay: 1.0,
-            replay_examples: 50_000,
-            temperature: 0.12,
-            weights: Weights::default(),
-            repeats: Repeats::default(),
-            exclude_purchased: None,
-            row_learning_rate: 0.2,
-            dense_learning_rate: 1e-3,
-            ranker_learning_rate: 1e-2,
-            popularity_half_lives_s: [300.0, 3_600.0, 12.0 * 3_600.0, 14.0 * 86_400.0],
-            covisitation_half_life_s: 30.0 * 86_400.0,
-            covisitation_short_half_life_s: 12.0 * 3_600.0,
-            covisitation_neighbours: 80,
-            covisitation_window: 8,
-            sessions: 200_000,
-            sessions_per_item: 64,
-            session_neighbours: 100,
-            session_gap_s: 12 * 3_600,
-            candidates: 40,
-            retrieval_items: 32_768,
-            max_items: 2_000_000,
-            admit_after: 1,
-            expire_after_s: 90 * 86_400,
-            only_listed: OnlyListed::default(),
-            max_users: 200_000,
-            quality_window: 20_000,
-        }
+        DEFAULTS.clone()
     }
 }
 
@@ -184,6 +164,13 @@ impl std::fmt::Display for Shape {
 }
 
 impl Settings {
+    /// Reads the settings inside a version: what one of before does not say is as the defaults have it.
+    pub(crate) fn of_version<'de, D: Deserializer<'de>>(version: D) -> Result<Self, D::Error> {
+        let said = Value::deserialize(version)?;
+        let defaults = serde_json::to_value(&*DEFAULTS).map_err(D::Error::custom)?;
+        serde_json::from_value(complete(said, defaults)).map_err(D::Error::custom)
+    }
+
     pub(crate) fn shape(&self) -> Shape {
         Shape { encoder: self.encoder, dim: self.dim, heads: self.heads, history: self.history }
     }
@@ -304,6 +291,23 @@ impl Settings {
     }
 }
 
+/// Adds what tables lack; all else stays as it was said.
+fn complete(said: Value, defaults: Value) -> Value {
+    match (said, defaults) {
+        (Value::Object(mut said), Value::Object(defaults)) => {
+            for (key, default) in defaults {
+                let value = match said.remove(&key) {
+                    Some(value) => complete(value, default),
+                    None => default,
+                };
+                said.insert(key, value);
+            }
+            Value::Object(said)
+        }
+        (said, _) => said,
+    }
+}
+
 /// The longest vector of an item.
 const MAX_DIM: usize = 1_024;
 /// Most items known; a payload of so many would be too large by far.
@@ -375,8 +379,29 @@ mod tests {
 
     #[test]
     fn a_setting_that_has_gone_says_what_took_its_place() {
-        let of = |text: &str| serde_json::from_str::<Settings>(text).expect("is read").problems();
+        let of = |text: &str| version(text).expect("is read").problems();
         assert!(of(r#"{"exclude_purchased":false}"#).is_empty(), "versions of before say so");
         assert!(of(r#"{"exclude_purchased":true}"#)[0].contains("model.repeats"));
+    }
+
+    /// The settings inside a version.
+    fn version(text: &str) -> Result<Settings, serde_json::Error> {
+        Settings::of_version(&mut serde_json::Deserializer::from_str(text))
+    }
+
+    #[test]
+    fn what_a_version_of_before_does_not_say_is_as_the_defaults_have_it() {
+        let weights = Weights { view: 5.0, ..Weights::default() };
+        let expected = Settings { dim: 32, weights, ..Settings::default() };
+        assert_eq!(version(r#"{"dim":32,"weights":{"view":5.0}}"#).expect("is read"), expected);
+        for unknown in [r#"{"dims":32}"#, r#"{"weights":{"seen":1.0}}"#] {
+            let error = version(unknown).expect_err("is refused").to_string();
+            assert!(error.contains("unknown field"), "{error}");
+        }
+        for wrong in ["[]", "7", r#"{"dim":"wide"}"#, r#"{"weights":7}"#] {
+            assert!(version(wrong).is_err(), "{wrong}");
+        }
+        let whole = Settings { seed: 9, temperature: 0.1, ..Settings::default() };
+        assert_eq!(version(&serde_json::to_string(&whole).expect("serialises")).expect("is read"), whole);
     }
 }

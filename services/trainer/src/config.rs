@@ -1,4 +1,4 @@
-//! The trainer's configuration: `config.toml` documents every key.
+//! The trainer's configuration: `config.toml` documents every key, and the model's `settings.toml` those of `[model]`.
 
 use std::time::Duration;
 

@@ -32,8 +32,8 @@ use tracing::info;
 pub use config::Config;
 pub use error::Error;
 
-/// The embedded `config.toml`.
-pub const DEFAULTS: &str = include_str!("../config.toml");
+/// The embedded `config.toml`, and behind it the model's `settings.toml`.
+pub const DEFAULTS: &str = concat!(include_str!("../config.toml"), include_str!("../../model/settings.toml"));
 
 /// Runs until drained, or until another trainer claims a higher epoch (I9).
 ///
