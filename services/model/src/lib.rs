@@ -51,4 +51,4 @@ pub use quality::{Figures, Prequential, Rank, SlidingPopularity, rank_of};
 pub use repeats::Repeats;
 pub use rows::RowEncoding;
 pub use served::{Model, Scored, Tops, UserView};
-pub use settings::{Settings, Shape};
+pub use settings::{DEFAULTS, Settings, Shape};

@@ -32,7 +32,7 @@ pub struct Weights {
 
 impl Default for Weights {
     fn default() -> Self {
-        DEFAULTS.weights
+        PARSED.weights
     }
 }
 
@@ -128,11 +128,11 @@ pub struct Settings {
     pub quality_window: usize,
 }
 
-/// The section `[model]`, comments and all: defaults and schema in one. The trainer's configuration ends with it.
-const EMBEDDED: &str = include_str!("../settings.toml");
+/// The embedded `settings.toml`: the section `[model]`, comments and all. The trainer's configuration ends with it.
+pub const DEFAULTS: &str = include_str!("../settings.toml");
 
-static DEFAULTS: LazyLock<Settings> = LazyLock::new(|| {
-    let embedded: Embedded = toml::from_str(EMBEDDED).expect("the embedded settings are whole: every test reads them");
+static PARSED: LazyLock<Settings> = LazyLock::new(|| {
+    let embedded: Embedded = toml::from_str(DEFAULTS).expect("the embedded settings are whole: every test reads them");
     embedded.model
 });
 
@@ -143,7 +143,7 @@ struct Embedded {
 
 impl Default for Settings {
     fn default() -> Self {
-        DEFAULTS.clone()
+        PARSED.clone()
     }
 }
 
@@ -167,7 +167,7 @@ impl Settings {
     /// Reads the settings inside a version: what one of before does not say is as the defaults have it.
     pub(crate) fn of_version<'de, D: Deserializer<'de>>(version: D) -> Result<Self, D::Error> {
         let said = Value::deserialize(version)?;
-        let defaults = serde_json::to_value(&*DEFAULTS).map_err(D::Error::custom)?;
+        let defaults = serde_json::to_value(&*PARSED).map_err(D::Error::custom)?;
         serde_json::from_value(complete(said, defaults)).map_err(D::Error::custom)
     }
 

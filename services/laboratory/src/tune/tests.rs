@@ -1,6 +1,7 @@
 //! A whole search on a small stream.
 
 use super::*;
+use crate::trainer_config::STAND_IN;
 use clap::Parser;
 
 #[derive(Parser, Debug)]
@@ -34,7 +35,7 @@ fn args(folder: &std::path::Path, more: &[&str]) -> Args {
 
 fn search(args: &Args, workers: usize) -> Verdict {
     let stream = Stream::open(&args.file, &args.log).expect("opens");
-    let start = args.common.settings().expect("settings");
+    let start = args.common.settings(&STAND_IN).expect("settings");
     tune(args, &stream, start, &Budget::start(args.time, workers), workers).expect("tunes")
 }
 
@@ -55,7 +56,7 @@ fn what_is_written_is_what_was_chosen_and_says_so() {
     let folder = tempfile::tempdir().expect("folder");
     let args = args(folder.path(), &["--trials", "3"]);
     let verdict = search(&args, 2);
-    file::write(&args.output, false, verdict.chosen(), &verdict.heading()).expect("writes");
+    file::write(&args.output, false, verdict.chosen(), &verdict.heading(), &STAND_IN).expect("writes");
     let text = std::fs::read_to_string(&args.output).expect("reads");
     assert!(text.starts_with("# Written by `thalweg tune` from 1200 interactions of rings.csv"), "{text}");
     assert!(text.contains(&verdict.sentence()));
@@ -73,7 +74,7 @@ fn without_time_nothing_is_compared_and_the_start_stays() {
     let verdict = search(&args, 1);
     assert!(verdict.ran_out && verdict.best.is_none() && verdict.comparison.is_none());
     assert_eq!(verdict.trials.len(), budget::FEWEST);
-    assert_eq!(verdict.chosen(), &args.common.settings().expect("settings"));
+    assert_eq!(verdict.chosen(), &args.common.settings(&STAND_IN).expect("settings"));
     assert!(verdict.sentence().contains("give more --time"));
     assert!(verdict.shortened().expect("ran out").contains("rung 1 of 3"));
 }
