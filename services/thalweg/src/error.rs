@@ -76,4 +76,14 @@ mod tests {
                         KAFKA_BROKERS";
         assert_eq!(error.told(), expected);
     }
+
+    #[test]
+    fn wrong_settings_of_the_learner_are_a_wrong_configuration_and_all_else_reads_as_it_was_said() {
+        let problems = || vec!["model.dim: must be even".to_owned(), "model.heads: must divide it".to_owned()];
+        let error = Error::from(laboratory::Error::Settings(problems()));
+        assert!(matches!(&error, Error::Config(wrong) if wrong.0 == problems()), "{error:?}");
+        assert_eq!(laboratory::Error::Settings(problems()).to_string(), error.to_string());
+        let missing = Error::file(std::path::Path::new("nope.csv"))(std::io::ErrorKind::NotFound.into());
+        assert_eq!(missing.told(), "nope.csv: entity not found; check that it is there, and that you may use it");
+    }
 }

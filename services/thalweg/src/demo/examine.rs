@@ -4,16 +4,14 @@ use laboratory::shop::BAD_USERS;
 use runtime::redis::Redis;
 use runtime::telemetry::scrape;
 use schemas::checkpoint::PayloadKind;
-use schemas::{Keys, Slate, StoredProfile, Topic, Topics};
+use schemas::{Keys, Slate, StoredProfile, Topic};
 use scorer::metrics::{FRESHNESS, MODEL_FRESHNESS, VERSIONS_SWAPPED};
 
-use super::servers::Servers;
-use super::services::Services;
 use super::source::Traffic;
+use super::stage::Stage;
 use super::tally::{self, Tally};
-use super::watch::{self, Manifests};
+use super::watch;
 use crate::error::Error;
-use crate::probe::Probe;
 use crate::report::{self, Report, Sizes, SlateItem, UserSlate};
 
 /// Users whose bytes in Redis are weighed.
@@ -21,18 +19,10 @@ const WEIGHED: usize = 200;
 /// Users whose slates are shown.
 const SHOWN: usize = 5;
 
-#[allow(clippy::too_many_arguments)] // one call site
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // counts
-pub(super) async fn fill(
-    report: &mut Report,
-    servers: &Servers,
-    services: &Services,
-    manifests: &Manifests,
-    page: &str,
-    probe: &Probe,
-    redis: &Redis,
-    traffic: &Traffic,
-) -> Result<(), Error> {
+pub(super) async fn fill(report: &mut Report, stage: &Stage, traffic: &Traffic) -> Result<(), Error> {
+    let Stage { servers, services, manifests, probe, .. } = stage;
+    let page = &stage.metrics.render();
     let tally = tally::count(&servers.kafka).await?;
     report.interactions = tally.interactions;
     report.dead_letters = tally.dead_letters;
@@ -69,20 +59,13 @@ pub(super) async fn fill(
     report.served_tested = probe.tested;
     report.served_hit_rate_20 = probe.hits as f64 / probe.tested.max(1) as f64;
     report.served_popularity_hit_rate_20 = Some(probe.popularity_hits as f64 / probe.tested.max(1) as f64);
-    slates(report, servers, &tally, redis, traffic).await
+    slates(report, stage, &tally, traffic).await
 }
 
 /// Checks every user's slate against the log, weighs some and shows a few.
 #[allow(clippy::cast_precision_loss)] // bytes
-async fn slates(
-    report: &mut Report,
-    servers: &Servers,
-    tally: &Tally,
-    redis: &Redis,
-    traffic: &Traffic,
-) -> Result<(), Error> {
-    let keys = Keys::new(&servers.redis.key_prefix);
-    let events = Topics::new(&servers.kafka.topic_prefix).name(Topic::Events);
+async fn slates(report: &mut Report, stage: &Stage, tally: &Tally, traffic: &Traffic) -> Result<(), Error> {
+    let (redis, keys, events) = (&stage.redis, stage.keys(), stage.topics().name(Topic::Events));
     let mut users: Vec<&String> = tally.last_source.keys().collect();
     users.sort_unstable();
     let mut outdated = 0_u64;

@@ -4,6 +4,7 @@ mod examine;
 mod servers;
 mod services;
 mod source;
+mod stage;
 mod tally;
 mod watch;
 
@@ -29,6 +30,7 @@ use crate::traffic::{self, Pace, PaceArgs, Pacer, TICK};
 use servers::Servers;
 use services::Services;
 use source::Traffic;
+use stage::Stage;
 use watch::{Manifests, Sampler};
 
 #[derive(clap::Args, Debug)]
@@ -137,20 +139,20 @@ async fn close_the_loop(
     spinner.finish_and_clear();
 
     let redis = Redis::connect(&servers.redis, &ctx).await?;
-    let mut probe = Probe::new(redis.clone(), Keys::new(&servers.redis.key_prefix));
-    let mut sampler = Sampler::new(metrics.clone(), manifests.clone(), &services);
-    let keys = Keys::new(&servers.redis.key_prefix);
-    let closed_loop = args.pace.closed_loop.then(|| ClosedLoop::new(redis.clone(), keys, &topics));
+    let probe = Probe::new(redis.clone(), Keys::new(&servers.redis.key_prefix));
+    let mut stage = Stage { probe, redis, manifests, metrics, services, producer, servers };
+    let mut sampler = Sampler::new(stage.metrics.clone(), stage.manifests.clone(), &stage.services);
+    let closed_loop = args.pace.closed_loop.then(|| ClosedLoop::new(stage.redis.clone(), stage.keys(), &topics));
     let mut run = Run { closed_loop, ..Run::default() };
-    run.send(args.pace(), &mut traffic, &topics, &producer, &mut probe, &mut sampler, &services).await?;
+    run.send(args.pace(), &mut traffic, &mut stage, &mut sampler).await?;
     let spinner = output::spinner();
     spinner.set_message("waiting until every event is learned from and served");
-    run.settle(&manifests, &services, &metrics, &probe).await;
+    run.settle(&stage).await;
     spinner.set_message("counting what lies on the topics and in Redis");
 
     let mut report = Report {
         source: traffic.label.clone(),
-        machine: examine::machine(&servers.label),
+        machine: examine::machine(&stage.servers.label),
         made_at: ctx.now(),
         seconds: run.seconds,
         behind_seconds: run.behind,
@@ -161,10 +163,10 @@ async fn close_the_loop(
         series: std::mem::take(&mut sampler.points),
         ..Report::default()
     };
-    examine::fill(&mut report, &servers, &services, &manifests, &metrics.render(), &probe, &redis, &traffic).await?;
+    examine::fill(&mut report, &stage, &traffic).await?;
     spinner.finish_and_clear();
     ctx.drain();
-    if let Err(failure) = services.stop().await {
+    if let Err(failure) = stage.services.stop().await {
         report.problems.push(format!("a service did not stop cleanly: {}", runtime::chain(&failure)));
     }
     report.judge();
@@ -197,19 +199,16 @@ struct Run {
 
 impl Run {
     /// Sends the traffic at its pace, probing each event's slate before it is sent, with a point every second.
-    #[allow(clippy::too_many_arguments)] // one call site: the demo's whole surroundings
     async fn send(
         &mut self,
         pace: Pace,
         traffic: &mut Traffic,
-        topics: &Topics,
-        producer: &Producer,
-        probe: &mut Probe,
+        stage: &mut Stage,
         sampler: &mut Sampler,
-        services: &Services,
     ) -> Result<(), Error> {
         let started = Instant::now();
         let now = || Context::new("demo").now();
+        let topics = stage.topics();
         let (events, items) = (topics.name(Topic::Events), topics.name(Topic::Items));
         let bar = output::live_bar(traffic.events);
         let mut pacer = Pacer::new(pace);
@@ -219,16 +218,16 @@ impl Run {
             if slice.events.is_empty() {
                 tokio::time::sleep(TICK).await;
             } else {
-                producer.send_all(&items, slice.items).await?;
+                stage.producer.send_all(&items, slice.items).await?;
                 let handfuls =
                     if self.closed_loop.is_some() { handfuls(&slice.events) } else { vec![&slice.events[..]] };
                 for handful in handfuls {
                     if let Some(closed_loop) = &mut self.closed_loop {
                         closed_loop.wait(handful).await?;
                     }
-                    probe.test(handful).await?;
+                    stage.probe.test(handful).await?;
                     let records: Vec<_> = handful.iter().map(traffic::record).collect::<Result<_, _>>()?;
-                    let places = producer.send_all(&events, records).await?;
+                    let places = stage.producer.send_all(&events, records).await?;
                     if let Some(closed_loop) = &mut self.closed_loop {
                         closed_loop.sent(handful, &places);
                     }
@@ -236,19 +235,19 @@ impl Run {
                     bar.inc(handful.len() as u64);
                 }
                 self.sent += slice.raw.len() as u64;
-                producer.send_all(&events, slice.raw).await?;
+                stage.producer.send_all(&events, slice.raw).await?;
             }
             if started.elapsed() >= next_point {
                 next_point += Duration::from_secs(1);
-                let version = probe.live_version().await?;
-                let point = sampler.sample(services, self.sent, probe.recent_hit_rate());
+                let version = stage.probe.live_version().await?;
+                let point = sampler.sample(&stage.services, self.sent, stage.probe.recent_hit_rate());
                 let line = report::live(point, self.sent, version.as_deref());
                 let tenth = next_point.as_secs() % 10 == 1;
                 bar.set_message(line.clone());
                 if !output::is_watched() && tenth {
                     output::note(line);
                 }
-                if let Some(failure) = services.failure() {
+                if let Some(failure) = stage.services.failure() {
                     self.problems.push(format!("a service ended: {}", runtime::chain(&failure)));
                     break;
                 }
@@ -264,7 +263,8 @@ impl Run {
     }
 
     /// Waits until every record that was sent has come to rest and a version has learned from all.
-    async fn settle(&mut self, manifests: &Manifests, services: &Services, metrics: &MetricsHandle, probe: &Probe) {
+    async fn settle(&mut self, stage: &Stage) {
+        let Stage { manifests, services, metrics, probe, .. } = stage;
         let mut moved = (Instant::now(), [0; 3]);
         loop {
             let page = metrics.render();
