@@ -9,12 +9,13 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use model::{Learner, Model, Positioned, Rank, RowEncoding, Settings};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::blocks::{self, Block};
-use super::breakdown::Breakdown;
-use super::figures::hit;
-use super::{Common, Verdict, floor, peak_memory_bytes, percent, weigh, write_page};
+use super::breakdown::{Breakdown, Parts};
+use super::evaluation::Cost;
+use super::sum::Sum;
+use super::{Common, Verdict, floor, peak_memory_bytes, percent, print_json, weigh, write_page};
 use crate::error::Error;
 use crate::trainer_config::TrainerConfig;
 use crate::{output, report};
@@ -45,8 +46,8 @@ pub struct Args {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Tested {
     pub(crate) block: usize,
-    /// `recall_10`, `recall_20`, `mrr_10`, `mrr_20`, as shares.
-    pub(crate) figures: [f64; 4],
+    /// As shares.
+    pub(crate) figures: Figures,
     pub(crate) tests: usize,
     pub(crate) sessions: usize,
     /// Items seen before the block: what is ranked, but for those that expired.
@@ -56,7 +57,44 @@ pub(crate) struct Tested {
     seconds: f64,
 }
 
+/// Recall and mean reciprocal rank at 10 and at 20: one item is relevant in each test.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub(crate) struct Figures {
+    pub(crate) recall_10: f64,
+    pub(crate) recall_20: f64,
+    pub(crate) mrr_10: f64,
+    pub(crate) mrr_20: f64,
+}
+
 const NAMES: [&str; 4] = ["recall_10", "recall_20", "mrr_10", "mrr_20"];
+
+impl Figures {
+    /// Of tests with these ranks.
+    fn of(ranks: &[Rank]) -> Self {
+        let at = |cut| Sum::of(ranks.iter().copied(), cut);
+        Self::from([at(10).hit_rate(), at(20).hit_rate(), at(10).mean_reciprocal(), at(20).mean_reciprocal()])
+    }
+
+    fn map(self, each: impl FnMut(f64) -> f64) -> Self {
+        self.each().map(each).into()
+    }
+
+    /// In the order of tables, and of their names.
+    pub(crate) const fn each(self) -> [f64; 4] {
+        [self.recall_10, self.recall_20, self.mrr_10, self.mrr_20]
+    }
+
+    fn get(self, name: &str) -> Option<f64> {
+        NAMES.into_iter().zip(self.each()).find(|(figure, _)| *figure == name).map(|(_, figure)| figure)
+    }
+}
+
+impl From<[f64; 4]> for Figures {
+    fn from([recall_10, recall_20, mrr_10, mrr_20]: [f64; 4]) -> Self {
+        Self { recall_10, recall_20, mrr_10, mrr_20 }
+    }
+}
+
 /// Why a run may have no test.
 const NOTHING_TESTED: &str = "no session of a predicted block has two items that were seen before it. Check that a \
                               line is `session item`, or predict more --blocks";
@@ -73,9 +111,10 @@ pub(crate) struct Run {
 
 impl Run {
     #[allow(clippy::cast_precision_loss)] // a count of blocks
-    pub(crate) fn mean(&self) -> [f64; 4] {
+    pub(crate) fn mean(&self) -> Figures {
         let n = self.blocks.len().max(1) as f64;
-        std::array::from_fn(|at| self.blocks.iter().map(|block| block.figures[at]).sum::<f64>() / n)
+        let sum = |at: usize| self.blocks.iter().map(|block| block.figures.each()[at]).sum::<f64>();
+        Figures::from(std::array::from_fn(|at| sum(at) / n))
     }
 
     fn tests(&self) -> u64 {
@@ -84,7 +123,7 @@ impl Run {
 }
 
 fn encoding(name: &str) -> Result<RowEncoding, String> {
-    serde_json::from_value(json!(name)).map_err(|error| error.to_string())
+    serde_json::from_value(name.into()).map_err(|error| error.to_string())
 }
 
 /// Evaluates, prints the figures, and holds them against the floors.
@@ -108,13 +147,17 @@ pub fn run(args: &Args, trainer: &TrainerConfig) -> Result<(), Error> {
     bar.finish_and_clear();
     weigh(run.tests(), NOTHING_TESTED)?;
 
-    let json = json(&run, started.elapsed().as_secs_f64(), args.passes, seed);
+    let evaluation = Evaluation::of(&run, started.elapsed().as_secs_f64(), args.passes, seed);
     if let Some(path) = &args.verdict.report {
         let name = args.folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        write_page(path, &report::evaluation::ader(&name, &json)?)?;
+        write_page(path, &report::evaluation::ader(&name, &evaluation)?)?;
     }
-    if args.common.json { output::json(&json) } else { tell(&run, &json) }?;
-    floor::check(&args.verdict.floors, &json["mean"])
+    if args.common.json {
+        print_json(&evaluation)?;
+    } else {
+        tell(&run, &evaluation);
+    }
+    floor::check(&args.verdict.floors, |figure| evaluation.mean.get(figure))
 }
 
 /// Goes through the blocks; `progress` is told how many events more were learned or tested.
@@ -152,7 +195,7 @@ pub(crate) fn go(
         progress(next.events.len() as u64);
         run.blocks.push(Tested {
             block: run.blocks.len() + 1,
-            figures: figures(&ranks),
+            figures: Figures::of(&ranks),
             tests: ranks.len(),
             sessions: sessions.len(),
             items: learned.items(),
@@ -184,56 +227,70 @@ fn rehearse(learner: &mut Learner, block: &Block, micro_batch: usize, passes: u1
     learner.rehearsable()
 }
 
-/// Recall and mean reciprocal rank at 10 and at 20: one item is relevant in each test.
-#[allow(clippy::cast_precision_loss)] // counts
-fn figures(ranks: &[Rank]) -> [f64; 4] {
-    let n = ranks.len().max(1) as f64;
-    let hits = |cut| ranks.iter().map(|rank| hit(*rank, cut).0).sum::<u64>() as f64 / n;
-    let reciprocals = |cut| ranks.iter().map(|rank| hit(*rank, cut).1).sum::<f64>() / n;
-    [hits(10), hits(20), reciprocals(10), reciprocals(20)]
+/// The figures of a run. Its names are those of the JSON, which are a contract.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Evaluation {
+    pub(crate) blocks: Vec<OfBlock>,
+    /// Over the blocks, in per cent.
+    pub(crate) mean: Figures,
+    pub(crate) breakdown: Parts,
+    #[serde(flatten)]
+    pub(crate) cost: Cost,
+    passes: u16,
+    replay_buffer: usize,
+    seed: u64,
 }
 
-fn named(figures: [f64; 4]) -> serde_json::Map<String, Value> {
-    NAMES.into_iter().zip(figures).map(|(name, share)| (name.to_owned(), json!(percent(share)))).collect()
+/// What a block's test came to, in per cent.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct OfBlock {
+    pub(crate) block: usize,
+    #[serde(flatten)]
+    pub(crate) figures: Figures,
+    pub(crate) tests: usize,
+    sessions: usize,
+    pub(crate) items: usize,
+    events_of_items_never_seen: usize,
+    sessions_of_length_one: usize,
+    seconds: f64,
 }
 
-#[allow(clippy::cast_precision_loss)] // a count
-fn json(run: &Run, wall_seconds: f64, passes: u16, seed: u64) -> Value {
-    let block = |tested: &Tested| {
-        let mut block = named(tested.figures);
-        block.extend(
-            [
-                ("block", json!(tested.block)),
-                ("tests", json!(tested.tests)),
-                ("sessions", json!(tested.sessions)),
-                ("items", json!(tested.items)),
-                ("events_of_items_never_seen", json!(tested.unseen)),
-                ("sessions_of_length_one", json!(tested.short)),
-                ("seconds", json!(tested.seconds)),
-            ]
-            .map(|(name, value)| (name.to_owned(), value)),
-        );
-        Value::Object(block)
-    };
-    json!({
-        "blocks": run.blocks.iter().map(block).collect::<Vec<_>>(),
-        "mean": named(run.mean()),
-        "breakdown": run.breakdown.json(),
-        "interactions": run.learned,
-        "interactions_per_second": run.learned as f64 * f64::from(passes) / run.learning_seconds,
-        "wall_seconds": wall_seconds,
-        "peak_memory_bytes": peak_memory_bytes(),
-        "passes": passes,
-        "replay_buffer": run.replay_buffer,
-        "seed": seed,
-    })
+impl Evaluation {
+    #[allow(clippy::cast_precision_loss)] // a count
+    fn of(run: &Run, wall_seconds: f64, passes: u16, seed: u64) -> Self {
+        let block = |tested: &Tested| OfBlock {
+            block: tested.block,
+            figures: tested.figures.map(percent),
+            tests: tested.tests,
+            sessions: tested.sessions,
+            items: tested.items,
+            events_of_items_never_seen: tested.unseen,
+            sessions_of_length_one: tested.short,
+            seconds: tested.seconds,
+        };
+        Self {
+            blocks: run.blocks.iter().map(block).collect(),
+            mean: run.mean().map(percent),
+            breakdown: run.breakdown.parts(),
+            cost: Cost {
+                interactions: run.learned as u64,
+                interactions_per_second: run.learned as f64 * f64::from(passes) / run.learning_seconds,
+                wall_seconds,
+                peak_memory_bytes: peak_memory_bytes(),
+            },
+            passes,
+            replay_buffer: run.replay_buffer,
+            seed,
+        }
+    }
 }
 
 /// The same for people.
-fn tell(run: &Run, json: &Value) -> Result<(), Error> {
+#[allow(clippy::cast_precision_loss)] // bytes
+fn tell(run: &Run, evaluation: &Evaluation) {
     let heads = ["block", "tests", "items", "Recall@10", "Recall@20", "MRR@10", "MRR@20"];
     let mut table = vec![heads.map(str::to_owned).to_vec()];
-    let figures = |figures: [f64; 4]| figures.map(|share| format!("{:.2}", share * 100.0));
+    let figures = |figures: Figures| figures.each().map(|share| format!("{:.2}", share * 100.0));
     for tested in &run.blocks {
         let counts = [tested.block, tested.tests, tested.items].map(|count| count.to_string());
         table.push(counts.into_iter().chain(figures(tested.figures)).collect());
@@ -242,23 +299,22 @@ fn tell(run: &Run, json: &Value) -> Result<(), Error> {
     table.push(mean.into_iter().chain(figures(run.mean())).collect());
     output::table(&table);
     output::line("");
-    output::table(&run.breakdown.table());
-    run.breakdown.lines().iter().for_each(output::line);
+    output::table(&evaluation.breakdown.table());
+    evaluation.breakdown.lines().iter().for_each(output::line);
     output::line("");
     output::line(format!(
         "learned {} interactions, {:.0} a second, {} passes, a replay buffer of {} interactions; {:.0} MB at most",
         run.learned,
-        json["interactions_per_second"].as_f64().unwrap_or_default(),
-        json["passes"],
+        evaluation.cost.rate(),
+        evaluation.passes,
         run.replay_buffer,
-        json["peak_memory_bytes"].as_f64().unwrap_or_default() / 1e6,
+        evaluation.cost.peak_memory_bytes.unwrap_or_default() as f64 / 1e6,
     ));
     output::line(
         "Items never seen leave the test, then sessions of length one; every next item is predicted among all \
                   items seen; repeats stay in; a tie counts against the label. Ages suppose that a block is a week, evenly \
                   filled: the files have no times.",
     );
-    Ok(())
 }
 
 #[cfg(test)]

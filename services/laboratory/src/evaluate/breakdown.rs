@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use model::Rank;
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use super::figures::{CUT, hit};
 use super::items::First;
 use super::percent;
+use super::sum::{CUT, Sum};
 
 /// What a test was about.
 #[derive(Debug, Clone, Copy)]
@@ -26,20 +26,13 @@ pub(crate) struct Test {
     pub(crate) repeat: bool,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-struct Group {
-    tests: u64,
-    hits: u64,
-    reciprocal: f64,
-}
-
 /// Groups of tests, by aspect and name.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Breakdown {
-    groups: BTreeMap<(&'static str, &'static str), Group>,
+    groups: BTreeMap<(&'static str, &'static str), Sum>,
     sources: BTreeMap<&'static str, u64>,
     reasons: BTreeMap<&'static str, u64>,
-    all: Group,
+    all: Sum,
 }
 
 /// The groups of each aspect, in the order in which people read them.
@@ -66,12 +59,10 @@ impl Breakdown {
             _ => "11_and_later",
         };
         let repeat = if test.repeat { "repeat" } else { "first_time" };
-        let (hits, reciprocal) = hit(test.rank, CUT);
         for ((aspect, _), name) in ASPECTS.iter().zip([age, position, repeat]) {
-            add(self.groups.entry((*aspect, name)).or_default(), hits, reciprocal);
+            self.groups.entry((*aspect, name)).or_default().add(test.rank, CUT);
         }
-        add(&mut self.all, hits, reciprocal);
-        if hits == 1 {
+        if self.all.add(test.rank, CUT) {
             *self.sources.entry(test.source.unwrap_or("unknown")).or_default() += 1;
         } else {
             let reason = match test.rank {
@@ -83,86 +74,94 @@ impl Breakdown {
         }
     }
 
-    /// Aspect, group, its share of the tests, hit rate and mean reciprocal rank, and its share of the misses.
+    /// What it all came to.
     #[allow(clippy::cast_precision_loss)] // counts
-    fn rows(&self) -> impl Iterator<Item = Row> + '_ {
-        let aspects = ASPECTS.iter().flat_map(|(aspect, names)| names.iter().map(move |name| (*aspect, *name)));
-        aspects.filter_map(move |key| {
-            let group = self.groups.get(&key)?;
-            let misses = (self.all.tests - self.all.hits).max(1) as f64;
-            Some(Row {
-                aspect: key.0,
-                name: key.1,
+    pub(crate) fn parts(&self) -> Parts {
+        let misses = (self.all.tests - self.all.hits).max(1) as f64;
+        let mut aspects = BTreeMap::<_, BTreeMap<_, _>>::new();
+        for ((aspect, name), group) in &self.groups {
+            let part = Part {
                 tests: group.tests,
-                share: percent(group.tests as f64 / self.all.tests.max(1) as f64),
-                hr_20: percent(group.hits as f64 / group.tests as f64),
-                mrr_20: percent(group.reciprocal / group.tests as f64),
-                misses: percent((group.tests - group.hits) as f64 / misses),
-            })
-        })
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        let mut out = serde_json::Map::new();
-        for row in self.rows() {
-            let group = json!({
-                "tests": row.tests, "share_of_tests": row.share, "hr_20": row.hr_20, "mrr_20": row.mrr_20,
-                "share_of_misses": row.misses,
-            });
-            let aspect = out.entry(row.aspect).or_insert_with(|| json!({}));
-            aspect[row.name] = group;
+                share_of_tests: percent(group.tests as f64 / self.all.tests.max(1) as f64),
+                hr_20: percent(group.hit_rate()),
+                mrr_20: percent(group.mean_reciprocal()),
+                share_of_misses: percent((group.tests - group.hits) as f64 / misses),
+            };
+            aspects.entry(*aspect).or_default().insert(*name, part);
         }
-        out.insert("hits_by_source".to_owned(), shares(&self.sources));
-        out.insert("misses_by_reason".to_owned(), shares(&self.reasons));
-        Value::Object(out)
+        Parts { aspects, hits_by_source: shares(&self.sources), misses_by_reason: shares(&self.reasons) }
+    }
+}
+
+/// What a breakdown came to: its groups, by aspect and name, and who named the hits and why the misses were missed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Parts {
+    #[serde(flatten)]
+    aspects: BTreeMap<&'static str, BTreeMap<&'static str, Part>>,
+    pub(crate) hits_by_source: Shares,
+    pub(crate) misses_by_reason: Shares,
+}
+
+/// A group's figures, in per cent.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Part {
+    pub(crate) tests: u64,
+    pub(crate) share_of_tests: f64,
+    pub(crate) hr_20: f64,
+    pub(crate) mrr_20: f64,
+    pub(crate) share_of_misses: f64,
+}
+
+/// Counts by name.
+pub(crate) type Shares = BTreeMap<&'static str, Share>;
+
+/// A count, and its share of all counts in per cent.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Share {
+    pub(crate) count: u64,
+    pub(crate) share: f64,
+}
+
+impl Parts {
+    /// Aspect, name and figures of each group that has a test, in the order in which people read them.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&'static str, &'static str, &Part)> {
+        let names = ASPECTS.iter().flat_map(|(aspect, names)| names.iter().map(move |name| (*aspect, *name)));
+        names.filter_map(move |(aspect, name)| Some((aspect, name, self.aspects.get(aspect)?.get(name)?)))
     }
 
     /// For people: the heading, then one row a group.
     pub(crate) fn table(&self) -> Vec<Vec<String>> {
         let mut table = vec![["", "", "% of tests", "HR@20 %", "MRR@20 %", "% of misses"].map(str::to_owned).to_vec()];
-        for row in self.rows() {
-            let figures = [row.share, row.hr_20, row.mrr_20, row.misses].map(|figure| format!("{figure:.2}"));
-            table.push([row.aspect.replace('_', " "), row.name.replace('_', " ")].into_iter().chain(figures).collect());
+        for (aspect, name, part) in self.rows() {
+            let figures = part.figures().map(|figure| format!("{figure:.2}"));
+            table.push([aspect.replace('_', " "), name.replace('_', " ")].into_iter().chain(figures).collect());
         }
         table
     }
 
     /// For people: what share of the hits each source named, and why the misses were missed.
     pub(crate) fn lines(&self) -> [String; 2] {
-        [spell("hits by source", &self.sources), spell("misses by reason", &self.reasons)]
+        [spell("hits by source", &self.hits_by_source), spell("misses by reason", &self.misses_by_reason)]
     }
 }
 
-struct Row {
-    aspect: &'static str,
-    name: &'static str,
-    tests: u64,
-    share: f64,
-    hr_20: f64,
-    mrr_20: f64,
-    misses: f64,
-}
-
-fn add(group: &mut Group, hits: u64, reciprocal: f64) {
-    group.tests += 1;
-    group.hits += hits;
-    group.reciprocal += reciprocal;
+impl Part {
+    /// In the order of tables.
+    pub(crate) const fn figures(&self) -> [f64; 4] {
+        [self.share_of_tests, self.hr_20, self.mrr_20, self.share_of_misses]
+    }
 }
 
 #[allow(clippy::cast_precision_loss)] // counts
-fn of_all<'c>(counts: &'c BTreeMap<&'static str, u64>) -> impl Iterator<Item = (&'static str, u64, f64)> + 'c {
+pub(super) fn shares(counts: &BTreeMap<&'static str, u64>) -> Shares {
     let all = counts.values().sum::<u64>().max(1) as f64;
-    counts.iter().map(move |(name, count)| (*name, *count, percent(*count as f64 / all)))
+    let share = |count: u64| Share { count, share: percent(count as f64 / all) };
+    counts.iter().map(|(name, count)| (*name, share(*count))).collect()
 }
 
-pub(super) fn shares(counts: &BTreeMap<&'static str, u64>) -> Value {
-    let share = |(name, count, share): (&str, u64, f64)| (name.to_owned(), json!({ "count": count, "share": share }));
-    Value::Object(of_all(counts).map(share).collect())
-}
-
-pub(super) fn spell(what: &str, counts: &BTreeMap<&'static str, u64>) -> String {
-    let share = |(name, _, share): (&str, u64, f64)| format!("{} {share:.1} %", name.replace('_', " "));
-    let shares: Vec<String> = of_all(counts).map(share).collect();
+pub(super) fn spell(what: &str, shares: &Shares) -> String {
+    let share = |(name, share): (&&str, &Share)| format!("{} {:.1} %", name.replace('_', " "), share.share);
+    let shares: Vec<String> = shares.iter().map(share).collect();
     format!("{what}: {}", if shares.is_empty() { "none".to_owned() } else { shares.join(", ") })
 }
 
@@ -185,7 +184,7 @@ mod tests {
         breakdown.record(&test(Some(40), Some((1_000, DAY_MS - 1)), 2));
         breakdown.record(&test(Some(1), Some((1_000, DAY_MS)), 30));
         breakdown.record(&Test { known: true, ..test(None, None, 4) });
-        let json = breakdown.json();
+        let json = serde_json::to_value(breakdown.parts()).expect("serialises");
         for name in ["not_known", "never_chosen", "under_1000_events", "else_under_one_day", "older"] {
             assert_eq!(json["item_age"][name]["tests"], 1, "{name}");
         }
@@ -197,6 +196,6 @@ mod tests {
         assert_eq!(json["misses_by_reason"]["not_known"]["count"], 1);
         assert_eq!(json["misses_by_reason"]["no_source_named_it"]["count"], 1);
         assert_eq!(json["misses_by_reason"]["ranked_too_low"]["count"], 1);
-        assert_eq!(breakdown.table().len(), 1 + 5 + 4 + 1);
+        assert_eq!(breakdown.parts().table().len(), 1 + 5 + 4 + 1);
     }
 }

@@ -3,31 +3,97 @@
 //! One item is relevant in each test, the one that was chosen, so recall is the hit rate, precision is a twentieth of
 //! it, F1 of a hit is 2·(1/20)·1 / (1/20 + 1) = 2/21, and the ideal discounted gain is 1.
 
-use std::collections::BTreeMap;
-
 use model::Rank;
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
 
 use super::items::Items;
 use super::percent;
+use super::sum::{CUT, Sum, hit};
 
-/// How many items of a list count.
-pub(crate) const CUT: usize = 20;
+/// What one method's tests came to, in per cent.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Figures {
+    pub(crate) hr_10: f64,
+    pub(crate) hr_20: f64,
+    /// Of choices of what the user had not chosen before.
+    pub(crate) first_time_hr_20: f64,
+    pub(crate) mrr_10: f64,
+    pub(crate) mrr_20: f64,
+    pub(crate) ndcg_20: f64,
+    pub(crate) recall_20: f64,
+    pub(crate) precision_20: f64,
+    pub(crate) f1_20: f64,
+    pub(crate) coverage_20: f64,
+    pub(crate) new_share_20: f64,
+}
+
+/// One of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Figure {
+    /// In JSON, and for `--floor`.
+    pub(crate) name: &'static str,
+    /// Above a column.
+    pub(crate) head: &'static str,
+    pub(crate) of: fn(&Figures) -> f64,
+    /// A multiple of the hit rate, which a terminal has no room for.
+    pub(crate) is_multiple: bool,
+}
+
+/// Every figure, in the order of tables.
+pub(crate) const FIGURES: [Figure; 11] = {
+    const fn figure(name: &'static str, head: &'static str, of: fn(&Figures) -> f64) -> Figure {
+        Figure { name, head, of, is_multiple: false }
+    }
+    const fn multiple(name: &'static str, head: &'static str, of: fn(&Figures) -> f64) -> Figure {
+        Figure { name, head, of, is_multiple: true }
+    }
+    [
+        figure("hr_10", "HR@10", |f| f.hr_10),
+        figure("hr_20", "HR@20", |f| f.hr_20),
+        figure("first_time_hr_20", "first-time HR@20", |f| f.first_time_hr_20),
+        figure("mrr_10", "MRR@10", |f| f.mrr_10),
+        figure("mrr_20", "MRR@20", |f| f.mrr_20),
+        figure("ndcg_20", "NDCG@20", |f| f.ndcg_20),
+        multiple("recall_20", "recall@20", |f| f.recall_20),
+        multiple("precision_20", "precision@20", |f| f.precision_20),
+        multiple("f1_20", "F1@20", |f| f.f1_20),
+        figure("coverage_20", "coverage@20", |f| f.coverage_20),
+        figure("new_share_20", "new@20", |f| f.new_share_20),
+    ]
+};
+
+impl Figures {
+    pub(crate) fn get(&self, name: &str) -> Option<f64> {
+        FIGURES.iter().find(|figure| figure.name == name).map(|figure| (figure.of)(self))
+    }
+}
+
+/// An object by name.
+impl Serialize for Figures {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(FIGURES.iter().map(|figure| (figure.name, (figure.of)(self))))
+    }
+}
+
+/// The figures and how many tests they are of.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Measured {
+    #[serde(flatten)]
+    pub(crate) figures: Figures,
+    pub(crate) tests: u64,
+    pub(crate) first_time_tests: u64,
+}
 
 /// Sums over the tests of one method.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tally {
-    pub(crate) tests: u64,
-    hits_10: u64,
-    hits_20: u64,
-    reciprocal_10: f64,
-    reciprocal_20: f64,
+    at_10: Sum,
+    at_20: Sum,
+    /// At 20, of choices that repeat none.
+    first_time: Sum,
     gain_20: f64,
     recommended: u64,
     new: u64,
-    /// Tests of choices that repeat none, and how many of these were hit.
-    first_tests: u64,
-    first_hits_20: u64,
     /// By item number: whether it was in a list.
     shown: Vec<bool>,
     distinct: u64,
@@ -45,27 +111,15 @@ pub(crate) struct Outcome<'a> {
     pub(crate) repeat: bool,
 }
 
-/// 1 for a hit within the first `cut`, and the reciprocal of its place from 1; zeros for a miss.
-#[allow(clippy::cast_precision_loss)] // a rank below 20
-pub(crate) fn hit(rank: Rank, cut: usize) -> (u64, f64) {
-    rank.filter(|rank| *rank < cut).map_or((0, 0.0), |rank| (1, 1.0 / (rank as f64 + 1.0)))
-}
-
 impl Tally {
     pub(crate) fn record(&mut self, outcome: Outcome<'_>, items: &Items) {
         let Outcome { rank, list, ts, repeat } = outcome;
-        let ((hit_10, reciprocal_10), (hit_20, reciprocal_20)) = (hit(rank, 10), hit(rank, CUT));
-        self.tests += 1;
-        self.hits_10 += hit_10;
-        self.hits_20 += hit_20;
-        if !repeat {
-            self.first_tests += 1;
-            self.first_hits_20 += hit_20;
+        self.at_10.add(rank, 10);
+        if self.at_20.add(rank, CUT) {
+            self.gain_20 += (1.0 + 1.0 / hit(rank, CUT).1).log2().recip();
         }
-        self.reciprocal_10 += reciprocal_10;
-        self.reciprocal_20 += reciprocal_20;
-        if hit_20 == 1 {
-            self.gain_20 += (1.0 + 1.0 / reciprocal_20).log2().recip();
+        if !repeat {
+            self.first_time.add(rank, CUT);
         }
         for key in &list[..list.len().min(CUT)] {
             self.recommended += 1;
@@ -80,40 +134,32 @@ impl Tally {
         }
     }
 
-    /// The names of the figures.
-    pub(crate) fn names() -> Vec<&'static str> {
-        Self::default().figures(0).into_keys().collect()
+    pub(crate) const fn tests(&self) -> u64 {
+        self.at_20.tests
     }
 
-    /// Every figure by its name, in per cent; `known` is how many items there are at the end.
+    /// What it came to; `known` is how many items there are at the end.
     #[allow(clippy::cast_precision_loss)] // counts
-    pub(crate) fn figures(&self, known: usize) -> BTreeMap<&'static str, f64> {
-        let n = self.tests.max(1) as f64;
-        let hr_20 = self.hits_20 as f64 / n;
-        [
-            ("hr_10", self.hits_10 as f64 / n),
-            ("hr_20", hr_20),
-            ("first_time_hr_20", self.first_hits_20 as f64 / self.first_tests.max(1) as f64),
-            ("mrr_10", self.reciprocal_10 / n),
-            ("mrr_20", self.reciprocal_20 / n),
-            ("ndcg_20", self.gain_20 / n),
-            ("recall_20", hr_20),
-            ("precision_20", hr_20 / CUT as f64),
-            ("f1_20", hr_20 * 2.0 / (CUT as f64 + 1.0)),
-            ("coverage_20", self.distinct as f64 / known.max(1) as f64),
-            ("new_share_20", self.new as f64 / self.recommended.max(1) as f64),
-        ]
-        .map(|(name, share)| (name, percent(share)))
-        .into()
+    pub(crate) fn figures(&self, known: usize) -> Figures {
+        let hr_20 = self.at_20.hit_rate();
+        Figures {
+            hr_10: percent(self.at_10.hit_rate()),
+            hr_20: percent(hr_20),
+            first_time_hr_20: percent(self.first_time.hit_rate()),
+            mrr_10: percent(self.at_10.mean_reciprocal()),
+            mrr_20: percent(self.at_20.mean_reciprocal()),
+            ndcg_20: percent(self.gain_20 / self.tests().max(1) as f64),
+            recall_20: percent(hr_20),
+            precision_20: percent(hr_20 / CUT as f64),
+            f1_20: percent(hr_20 * 2.0 / (CUT as f64 + 1.0)),
+            coverage_20: percent(self.distinct as f64 / known.max(1) as f64),
+            new_share_20: percent(self.new as f64 / self.recommended.max(1) as f64),
+        }
     }
 
-    /// The figures and how many tests they are of.
-    pub(crate) fn json(&self, known: usize) -> Value {
-        let mut map: Map<String, Value> =
-            self.figures(known).into_iter().map(|(name, figure)| (name.to_owned(), json!(figure))).collect();
-        map.insert("tests".to_owned(), json!(self.tests));
-        map.insert("first_time_tests".to_owned(), json!(self.first_tests));
-        Value::Object(map)
+    /// The same with the number of tests.
+    pub(crate) fn measured(&self, known: usize) -> Measured {
+        Measured { figures: self.figures(known), tests: self.tests(), first_time_tests: self.first_time.tests }
     }
 }
 
@@ -152,9 +198,10 @@ mod tests {
             ("coverage_20", 0.5),
             ("new_share_20", 0.5),
         ] {
-            assert!(close(figures[name], expected * 100.0), "{name}: {} is not {}", figures[name], expected * 100.0);
+            let figure = figures.get(name).expect(name);
+            assert!(close(figure, expected * 100.0), "{name}: {figure} is not {}", expected * 100.0);
         }
-        assert_eq!(tally.json(4)["tests"], 5);
+        assert_eq!(serde_json::to_value(tally.measured(4)).expect("serialises")["tests"], 5);
     }
 
     #[test]
@@ -164,11 +211,11 @@ mod tests {
         let list: Vec<u64> = (0..30).collect();
         let mut tally = Tally::default();
         tally.record(Outcome { rank: None, list: &list, ts: 0, repeat: false }, &items);
-        assert!(close(tally.figures(30)["coverage_20"], 100.0 * 20.0 / 30.0));
+        assert!(close(tally.figures(30).coverage_20, 100.0 * 20.0 / 30.0));
     }
 
     #[test]
     fn no_test_gives_zeros_and_not_nonsense() {
-        assert!(Tally::default().figures(0).values().all(|figure| *figure == 0.0));
+        assert_eq!(Tally::default().figures(0), Figures::default());
     }
 }

@@ -4,7 +4,7 @@
 //! batches, each batch's mean difference is one observation, and these are nearly independent: the method of batch
 //! means (Law and Kelton, *Simulation Modeling and Analysis*), with batches weighted by their tests.
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::percent;
 
@@ -21,8 +21,8 @@ pub(crate) fn place(offset: u64, from: u64, to: u64) -> usize {
     usize::try_from(place).unwrap_or(BATCHES - 1)
 }
 
-/// A difference and the ends of its interval, as shares.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// A difference and the ends of its interval, as shares or in per cent.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Interval {
     pub(crate) difference: f64,
     pub(crate) low: f64,
@@ -68,14 +68,18 @@ impl Paired {
         Some(Interval { difference, low: difference - reach, high: difference + reach })
     }
 
-    /// In per cent.
-    pub(crate) fn json(&self) -> Value {
-        match self.interval() {
-            Some(Interval { difference, low, high }) => {
-                json!({ "difference": percent(difference), "low": percent(low), "high": percent(high) })
-            }
-            None => Value::Null,
-        }
+    /// The same in per cent.
+    pub(crate) fn percent(&self) -> Option<Interval> {
+        let Interval { difference, low, high } = self.interval()?;
+        Some(Interval { difference: percent(difference), low: percent(low), high: percent(high) })
+    }
+}
+
+/// A difference in per cent and its interval, as cells.
+pub(crate) fn cells(interval: Option<Interval>) -> [String; 2] {
+    match interval {
+        Some(Interval { difference, low, high }) => [format!("{difference:+.2}"), format!("{low:+.2} to {high:+.2}")],
+        None => ["-".to_owned(), "- to -".to_owned()],
     }
 }
 
@@ -119,7 +123,7 @@ mod tests {
         let mut paired = Paired::default();
         paired.record(3, 1.0);
         assert_eq!(paired.interval(), None);
-        assert_eq!(paired.json(), Value::Null);
+        assert_eq!(paired.percent(), None);
     }
 
     #[test]

@@ -1,17 +1,19 @@
 //! Follows the product through the stream: lets the rivals try the same tests, and adds up who hit what.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use model::rivals::{Ask, Choice, Ranked, Rival};
 use model::{Histories, Rank, Seen, rank_of};
 use schemas::{Kind, key_of};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::breakdown::{self, Breakdown};
-use super::figures::{CUT, Outcome, Tally, hit};
+use super::figures::{Figures, Outcome, Tally};
 use super::interval::{self, Paired};
 use super::items::Items;
 use super::leak;
+use super::methods::{ByMethod, PRODUCT};
+use super::sum::{CUT, hit};
 use super::young::{self, Young};
 use crate::error::Error;
 
@@ -19,8 +21,6 @@ use crate::error::Error;
 pub(crate) const WINDOWS: u64 = 50;
 /// Users whose history is kept for the rivals.
 const USERS: usize = 200_000;
-/// The product's name among the methods.
-pub(crate) const PRODUCT: &str = "thalweg";
 
 /// One interaction of the stream.
 #[derive(Debug, Clone)]
@@ -85,13 +85,14 @@ struct Method {
 }
 
 /// A finished part of the stream.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Window {
     /// Places in the stream.
     pub(crate) from: u64,
     pub(crate) to: u64,
-    pub(crate) figures: BTreeMap<&'static str, BTreeMap<&'static str, f64>>,
     pub(crate) tests: u64,
+    /// Of those that were tested in it.
+    pub(crate) methods: ByMethod<Figures>,
 }
 
 /// See the file's first line.
@@ -266,10 +267,10 @@ impl Judge {
             self.windows.push(Window {
                 from: edge(n),
                 to: edge(n + 1),
-                tests: tallies.first().map_or(0, |(_, tally)| tally.tests),
-                figures: tallies
+                tests: tallies.first().map_or(0, |(_, tally)| tally.tests()),
+                methods: tallies
                     .iter()
-                    .filter(|(_, tally)| tally.tests > 0)
+                    .filter(|(_, tally)| tally.tests() > 0)
                     .map(|(name, tally)| (*name, tally.figures(known)))
                     .collect(),
             });
@@ -343,11 +344,6 @@ impl Judged {
     /// Each rival's paired differences in hit rate and mean reciprocal rank.
     pub(crate) fn differences(&self) -> impl Iterator<Item = (&'static str, &Paired, &Paired)> {
         self.methods.iter().skip(1).map(|method| (method.name, &method.hr, &method.mrr))
-    }
-
-    pub(crate) fn windows_json(&self) -> Value {
-        let window = |w: &Window| json!({ "from": w.from, "to": w.to, "tests": w.tests, "methods": w.figures });
-        Value::Array(self.windows.iter().map(window).collect())
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod ader;
 mod blocks;
 pub(crate) mod breakdown;
+pub(crate) mod evaluation;
 pub(crate) mod figures;
 mod floor;
 pub(crate) mod interval;
@@ -10,8 +11,10 @@ mod items;
 pub(crate) mod judge;
 mod leak;
 pub(crate) mod listing;
+pub(crate) mod methods;
 pub mod prequential;
 pub(crate) mod stream;
+pub(crate) mod sum;
 pub(crate) mod young;
 
 use std::path::{Path, PathBuf};
@@ -89,6 +92,11 @@ pub(crate) fn weigh(tests: u64, why: &str) -> Result<(), Error> {
 /// Writes a report's page.
 pub(crate) fn write_page(path: &Path, page: &str) -> Result<(), Error> {
     std::fs::write(path, page).map_err(Error::file(path))
+}
+
+/// Prints figures as JSON, its names in alphabetical order.
+pub(crate) fn print_json(figures: &impl serde::Serialize) -> Result<(), Error> {
+    output::json(&serde_json::to_value(figures)?)
 }
 
 /// The most memory that this process ever held, in bytes; `None` where the system does not tell.

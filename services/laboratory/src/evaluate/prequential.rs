@@ -1,19 +1,22 @@
 //! Test, then train: one pass in event order, one model state, the product beside its rivals on the same tests.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use model::rivals::{self, FrozenCopy, Rival};
 use model::{Catalog, Learner, Positioned, Settings, Tested};
 use schemas::{Item, Kind, key_of};
-use serde_json::{Map, Value, json};
 
-use super::figures::Tally;
+use super::evaluation::{CatalogUsed, Evaluation, Lead};
+use super::figures::FIGURES;
+use super::interval;
 use super::judge::{Happened, Judge, Judged, MicroBatch, Shown, split};
 use super::listing::Listing;
+use super::methods::{ByMethod, FROZEN, METHODS};
 use super::stream::Stream;
-use super::{Common, Verdict, floor, interval, peak_memory_bytes, weigh, write_page, young};
+use super::{Common, Verdict, floor, print_json, weigh, write_page};
 use crate::error::Error;
 use crate::log::Entry;
 use crate::recorded::LogArgs;
@@ -22,8 +25,8 @@ use crate::{output, report};
 
 /// Micro-batches that the rivals may be behind the product; then the product waits, and its clock stands still.
 const BEHIND: usize = 64;
-/// The name of the product's copy that stops learning.
-const FROZEN: &str = "frozen";
+/// Every rival.
+static RIVALS: LazyLock<String> = LazyLock::new(|| METHODS[1..].join(","));
 
 /// The options of `thalweg evaluate prequential`.
 #[derive(clap::Args, Debug)]
@@ -34,7 +37,7 @@ pub struct Args {
     log: LogArgs,
     /// Rivals to compare with, separated by commas; `thalweg` for none. isgd and gru take most of the time.
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = METHODS,
-        default_value = "popularity,covisitation,itemknn,vsknn,vmisknn,isgd,gru,frozen")]
+        default_value = RIVALS.as_str())]
     methods: Vec<String>,
     /// When the learner gets to know what the log says about an item, if --columns names its title, category, brand or
     /// price.
@@ -45,9 +48,6 @@ pub struct Args {
     #[command(flatten)]
     verdict: Verdict,
 }
-
-const METHODS: [&str; 9] =
-    ["thalweg", "popularity", "covisitation", "itemknn", "vsknn", "vmisknn", "isgd", "gru", FROZEN];
 
 /// What the names of figures do not say.
 const LEGEND: &str = "coverage@20: share of the items known at the end that were in a list. new@20: share of the \
@@ -70,7 +70,9 @@ pub(crate) struct Course<'a> {
 /// The names of a run's figures, which floors may be set for.
 #[must_use]
 pub fn figures() -> Vec<&'static str> {
-    Tally::names()
+    let mut names = FIGURES.map(|figure| figure.name).to_vec();
+    names.sort_unstable();
+    names
 }
 
 /// How the run went.
@@ -86,7 +88,7 @@ pub(crate) struct Run {
 impl Run {
     /// Tests that the figures are of: every method has the same.
     pub(super) fn tests(&self) -> u64 {
-        self.judged.after().next().map_or(0, |(_, tally)| tally.tests)
+        self.judged.after().next().map_or(0, |(_, tally)| tally.tests())
     }
 }
 
@@ -96,7 +98,7 @@ impl Run {
 /// When log or settings cannot be used, nothing was tested, or a figure is below its floor.
 pub fn run(args: &Args, trainer: &TrainerConfig) -> Result<(), Error> {
     let started = Instant::now();
-    floor::known(&args.verdict.floors, &Tally::names())?;
+    floor::known(&args.verdict.floors, &figures())?;
     let stream = Stream::open(&args.file, &args.log)?;
     let settings = args.common.settings(trainer)?;
     let seed = settings.seed;
@@ -108,12 +110,16 @@ pub fn run(args: &Args, trainer: &TrainerConfig) -> Result<(), Error> {
     bar.finish_and_clear();
     weigh(run.tests(), &nothing_tested(run.interactions))?;
 
-    let json = json(&run, started.elapsed(), &stream, args.catalog, seed);
+    let evaluation = Evaluation::of(&run, started.elapsed(), &stream, args.catalog, seed);
     if let Some(path) = &args.verdict.report {
-        write_page(path, &report::evaluation::prequential(&name(args), &json)?)?;
+        write_page(path, &report::evaluation::prequential(&name(args), &evaluation)?)?;
     }
-    if args.common.json { output::json(&json) } else { tell(&run, &json) }?;
-    floor::check(&args.verdict.floors, &json["after_20_percent"]["thalweg"])
+    if args.common.json {
+        print_json(&evaluation)?;
+    } else {
+        tell(&evaluation);
+    }
+    floor::check(&args.verdict.floors, |figure| evaluation.product().get(figure))
 }
 
 /// Says before the run when there is no catalog where one is asked for.
@@ -260,108 +266,57 @@ fn shown(tested: &Tested<'_>) -> Shown {
     }
 }
 
-#[allow(clippy::cast_precision_loss)] // a count
-pub(super) fn json(run: &Run, wall: Duration, stream: &Stream, listing: Listing, seed: u64) -> Value {
-    let Run { judged, interactions, records, busy } = run;
-    let of = |tallies: &mut dyn Iterator<Item = (&'static str, &Tally)>| -> Map<String, Value> {
-        tallies.map(|(name, tally)| (name.to_owned(), tally.json(judged.known))).collect()
-    };
-    let mut differences: Map<String, Value> = judged
-        .differences()
-        .map(|(name, hr, mrr)| (name.to_owned(), json!({ "hr_20": hr.json(), "mrr_20": mrr.json() })))
-        .collect();
-    differences.insert("method".to_owned(), json!(interval::METHOD));
-    let mut json = json!({
-        "rows": stream.rows,
-        "skipped_rows": stream.skipped,
-        "interactions": interactions,
-        "users": stream.users,
-        "items": judged.known,
-        "seed": seed,
-        "interactions_per_second": *interactions as f64 / busy.as_secs_f64(),
-        "wall_seconds": wall.as_secs_f64(),
-        "peak_memory_bytes": peak_memory_bytes(),
-        "after_20_percent": of(&mut judged.after()),
-        "overall": of(&mut judged.overall()),
-        "windows": judged.windows_json(),
-        "differences": differences,
-        "breakdown": judged.breakdown.json(),
-        "young_items": young::json(&judged.young()),
-    });
-    if stream.has_catalog {
-        json["catalog"] = json!({ "mode": listing.as_str(), "records": records, "unread": stream.unread });
-    }
-    json
-}
-
-/// The same for people.
-fn tell(run: &Run, json: &Value) -> Result<(), Error> {
-    let Run { judged, interactions, records, .. } = run;
-    let figure = |value: &Value, digits: usize| value.as_f64().map_or("-".to_owned(), |f| format!("{f:.digits$}"));
-    let memory = json["peak_memory_bytes"].as_f64().map_or(String::new(), |bytes| format!(", {:.0} MB", bytes / 1e6));
+/// The figures for people.
+fn tell(evaluation: &Evaluation) {
+    let Evaluation { cost, differences, breakdown, young_items, .. } = evaluation;
+    let memory = cost.peak_memory_bytes.map_or(String::new(), |bytes| format!(", {:.0} MB", bytes as f64 / 1e6));
+    let rate = cost.interactions_per_second;
     output::line(format!(
-        "{interactions} interactions, {} items, {} interactions a second{memory}",
-        judged.known,
-        figure(&json["interactions_per_second"], 0)
+        "{} interactions, {} items, {} interactions a second{memory}",
+        cost.interactions,
+        evaluation.items,
+        if rate.is_finite() { format!("{rate:.0}") } else { "-".to_owned() }
     ));
-    if let Some(mode) = json["catalog"]["mode"].as_str() {
-        let is_as_met = mode == Listing::AsMet.as_str();
+    if let Some(CatalogUsed { mode, records, .. }) = &evaluation.catalog {
+        let is_as_met = *mode == Listing::AsMet;
         let again = if is_as_met { ": an item has another one each time that a row adds to it" } else { "" };
-        output::line(format!("a catalog of {records} records, {mode}{again}"));
+        output::line(format!("a catalog of {records} records, {}{again}", mode.as_str()));
     }
-    const SHOWN: [&str; 8] =
-        ["hr_10", "hr_20", "first_time_hr_20", "mrr_10", "mrr_20", "ndcg_20", "coverage_20", "new_share_20"];
-    let heads = [
-        "HR@10",
-        "HR@20",
-        "first-time HR@20",
-        "MRR@10",
-        "MRR@20",
-        "NDCG@20",
-        "coverage@20",
-        "new@20",
-        "HR@20 of all events",
-    ];
-    let mut table = vec![["method, in %"].into_iter().chain(heads).map(str::to_owned).collect::<Vec<_>>()];
-    for (name, _) in judged.after() {
-        let after = SHOWN.map(|key| figure(&json["after_20_percent"][name][key], 2));
-        let overall = figure(&json["overall"][name]["hr_20"], 2);
-        table.push([name.to_owned()].into_iter().chain(after).chain([overall]).collect());
+    let told = || FIGURES.iter().filter(|figure| !figure.is_multiple);
+    let heads = ["method, in %"].into_iter().chain(told().map(|figure| figure.head)).chain(["HR@20 of all events"]);
+    let mut table = vec![heads.map(str::to_owned).collect::<Vec<_>>()];
+    for (name, after) in evaluation.after_20_percent.iter() {
+        let figures = told().map(|figure| format!("{:.2}", (figure.of)(&after.figures)));
+        let overall = evaluation.overall.get(name).map_or("-".to_owned(), |all| format!("{:.2}", all.figures.hr_20));
+        table.push([name.to_owned()].into_iter().chain(figures).chain([overall]).collect());
     }
     output::table(&table);
     output::line(LEGEND);
     output::line("");
-    differences(judged, json);
-    output::table(&judged.breakdown.table());
-    judged.breakdown.lines().iter().for_each(output::line);
+    if !differences.rivals.is_empty() {
+        output::table(&leads(&differences.rivals));
+        output::line("");
+    }
+    output::table(&breakdown.table());
+    breakdown.lines().iter().for_each(output::line);
     output::line("");
-    let methods = judged.young();
-    output::table(&young::table(&methods));
-    young::lines(methods[0].1).iter().for_each(output::line);
+    output::table(&young_items.table());
+    young_items.lines().iter().for_each(output::line);
     output::line(
         "Tested: choices of a user or session that acted before, after the first 20 % of the stream. Repeats stay in; a \
          tie counts against the label.",
     );
-    if judged.differences().next().is_some() {
+    if !differences.rivals.is_empty() {
         output::line(interval::METHOD);
     }
-    Ok(())
 }
 
-/// The product's lead over each rival; nothing where there is none.
-fn differences(judged: &Judged, json: &Value) {
-    if judged.differences().next().is_none() {
-        return;
-    }
+/// The product's lead over each rival.
+fn leads(rivals: &ByMethod<Lead>) -> Vec<Vec<String>> {
     let mut table = vec![["thalweg minus", "HR@20", "95 %", "MRR@20", "95 %"].map(str::to_owned).to_vec()];
-    for (name, ..) in judged.differences() {
-        let of = |measure: &str| {
-            let interval = &json["differences"][name][measure];
-            let end = |end: &str| interval[end].as_f64().map_or("-".to_owned(), |f| format!("{f:+.2}"));
-            [end("difference"), format!("{} to {}", end("low"), end("high"))]
-        };
-        table.push([name.to_owned()].into_iter().chain(of("hr_20")).chain(of("mrr_20")).collect());
+    for (name, lead) in rivals.iter() {
+        let [hr, mrr] = [lead.hr_20, lead.mrr_20].map(interval::cells);
+        table.push([name.to_owned()].into_iter().chain(hr).chain(mrr).collect());
     }
-    output::table(&table);
-    output::line("");
+    table
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use schemas::{Event, EventType, Item, Timestamp};
 
+use super::evaluation::Evaluation;
 use super::listing::Listing;
 use super::stream::Stream;
 use super::*;
@@ -47,6 +48,11 @@ fn listed(entries: impl ExactSizeIterator<Item = Entry>, methods: &[&str], liste
     prequential::go(entries, settings(), &course, |_| {}).expect("runs")
 }
 
+/// Figures as they are printed.
+fn json(figures: &impl serde::Serialize) -> serde_json::Value {
+    serde_json::to_value(figures).expect("serialises")
+}
+
 /// A recorded log of views, read by `columns`.
 fn recorded(folder: &Path, text: &str, columns: &str) -> Stream {
     let path = folder.join("log.csv");
@@ -72,17 +78,17 @@ const ALL: [&str; 8] = ["popularity", "covisitation", "itemknn", "vsknn", "vmisk
 #[test]
 fn a_run_tests_every_method_on_the_same_events() {
     let run = run(stream(2_000), &ALL);
-    let tests: Vec<_> = run.judged.after().map(|(name, tally)| (name, tally.tests)).collect();
+    let tests: Vec<_> = run.judged.after().map(|(name, tally)| (name, tally.tests())).collect();
     // Three of a session's four choices are tested, of the last 1,600 events.
     let expected = ["thalweg", "popularity", "covisitation", "itemknn", "vsknn", "vmisknn", "isgd", "gru", "frozen"];
     assert_eq!(tests, expected.map(|name| (name, 1_200)));
-    let whole: Vec<_> = run.judged.overall().map(|(name, tally)| (name, tally.tests)).collect();
+    let whole: Vec<_> = run.judged.overall().map(|(name, tally)| (name, tally.tests())).collect();
     // The frozen copy is there only once the first fifth has gone by.
     assert_eq!(whole, expected.map(|name| (name, if name == "frozen" { 1_200 } else { 1_500 })));
     // Kept are the tests of the second half.
     assert_eq!(run.judged.kept.len(), 750);
     assert!(run.judged.kept.iter().all(|placed| placed.offset >= 1_000));
-    let hr = |name: &str| run.judged.after().find(|(n, _)| *n == name).map(|(_, t)| t.figures(100)["hr_20"]);
+    let hr = |name: &str| run.judged.after().find(|(n, _)| *n == name).map(|(_, t)| t.figures(100).hr_20);
     assert!(hr("thalweg") > Some(90.0) && hr("popularity") < Some(50.0));
 }
 
@@ -92,7 +98,7 @@ fn a_shop_of_one_kind_of_event_is_learned_whichever_it_is() {
         let mut events = stream(2_000);
         events.iter_mut().for_each(|event| event.kind = kind);
         let run = run(events, &["popularity"]);
-        let hr: Vec<f64> = run.judged.after().map(|(_, tally)| tally.figures(100)["hr_20"]).collect();
+        let hr: Vec<f64> = run.judged.after().map(|(_, tally)| tally.figures(100).hr_20).collect();
         assert!(hr[0] > 90.0 && hr[1] < 50.0, "{kind:?}: {hr:?}");
     }
 }
@@ -110,19 +116,19 @@ fn the_frozen_copy_stands_exactly_where_the_first_fifth_ends() {
     let mut after = run.judged.after();
     let (_, product) = after.next().expect("tested");
     let (name, frozen) = after.next().expect("tested");
-    assert_eq!((name, frozen.tests), ("frozen", 1_200));
+    assert_eq!((name, frozen.tests()), ("frozen", 1_200));
     // Three of a session's four choices are tested: 30 of the 1,200 are of what was known, and are hit.
-    assert_eq!(frozen.figures(100)["hr_20"], 2.5);
-    assert!(product.figures(100)["hr_20"] > 80.0);
+    assert_eq!(frozen.figures(100).hr_20, 2.5);
+    assert!(product.figures(100).hr_20 > 80.0);
 }
 
 #[test]
 fn the_same_seed_gives_the_same_figures_to_the_last_digit() {
     let figures = || {
         let run = run(stream(1_000), &ALL);
-        let mut all: Vec<_> = run.judged.after().map(|(_, tally)| tally.json(run.judged.known)).collect();
-        all.extend([run.judged.windows_json(), run.judged.breakdown.json()]);
-        all.extend(run.judged.differences().map(|(_, hr, _)| hr.json()));
+        let after: Vec<_> = run.judged.after().map(|(_, tally)| tally.measured(run.judged.known)).collect();
+        let differences: Vec<_> = run.judged.differences().map(|(_, hr, _)| hr.percent()).collect();
+        let all = (after, &run.judged.windows, run.judged.breakdown.parts(), differences);
         serde_json::to_string(&all).expect("serialises")
     };
     assert_eq!(figures(), figures());
@@ -134,7 +140,7 @@ fn the_product_hits_nothing_on_a_stream_without_repeats() {
     events.iter_mut().enumerate().for_each(|(n, event)| event.item_id = format!("unique{n}"));
     let run = run(events, &ALL);
     for (name, tally) in run.judged.overall().chain(run.judged.after()) {
-        assert_eq!(tally.figures(600)["hr_20"], 0.0, "{name} knew what it could not know");
+        assert_eq!(tally.figures(600).hr_20, 0.0, "{name} knew what it could not know");
     }
 }
 
@@ -152,7 +158,7 @@ fn kinds() -> String {
 
 /// Hit rate of the choices that were the first ever of their items, in per cent, and how many were hit.
 fn first_choices(run: &prequential::Run, method: &str) -> f64 {
-    let json = young::json(&run.judged.young());
+    let json = json(&young::YoungItems::of(&run.judged.young()));
     assert_eq!(json["never_chosen"]["tests"], 128, "the last choice of each session after the first fifth");
     json["never_chosen"]["methods"][method]["hr_20"].as_f64().expect("is tested")
 }
@@ -165,7 +171,7 @@ fn an_item_that_is_listed_when_it_is_met_is_not_hit_on_that_choice() {
     let run = listed(stream.entries(Listing::AsMet), &["frozen"], &[]);
     assert_eq!(run.records, 184, "every item in the end");
     assert_eq!([first_choices(&run, "thalweg"), first_choices(&run, "frozen")], [0.0, 0.0]);
-    let json = run.judged.breakdown.json();
+    let json = json(&run.judged.breakdown.parts());
     assert_eq!((&json["item_age"]["not_known"]["tests"], &json["item_age"]["never_chosen"]), (&128.into(), &().into()));
 }
 
@@ -182,7 +188,7 @@ fn an_item_that_was_never_chosen_is_hit_by_its_content_when_it_is_listed_from_th
     let online = first_choices(&run, "thalweg");
     assert!(online > 15.0, "{online}");
     assert!(online > first_choices(&run, "frozen"));
-    let json = run.judged.breakdown.json();
+    let json = json(&run.judged.breakdown.parts());
     assert_eq!((&json["item_age"]["never_chosen"]["tests"], &json["item_age"]["not_known"]), (&128.into(), &().into()));
 }
 
@@ -193,7 +199,7 @@ fn without_a_column_for_the_items_there_is_no_catalog() {
     assert!(!stream.has_catalog && stream.listed(Listing::FromStart).is_empty());
     assert!(stream.entries(Listing::AsMet).all(|entry| entry.record.is_none()));
     let run = listed(stream.entries(Listing::AsMet), &[], &[]);
-    let json = prequential::json(&run, Duration::from_secs(1), &stream, Listing::AsMet, 7);
+    let json = json(&Evaluation::of(&run, Duration::from_secs(1), &stream, Listing::AsMet, 7));
     assert!(json.get("catalog").is_none() && run.records == 0);
 }
 
@@ -211,7 +217,7 @@ fn a_catalog_that_is_asked_for_and_is_not_there_is_an_error_that_says_so() {
         assert!(error.contains("--catalog has no record"), "{error}");
     }
     let run = listed(unread.entries(Listing::AsMet), &[], &[]);
-    let json = prequential::json(&run, Duration::from_secs(1), &unread, Listing::AsMet, 7);
+    let json = json(&Evaluation::of(&run, Duration::from_secs(1), &unread, Listing::AsMet, 7));
     assert_eq!(json["catalog"]["unread"], serde_json::json!({ "bad price": 1, "negative price": 1 }));
     let good = recorded(folder.path(), &kinds(), "user=user,item=item,category=kind");
     assert!(prequential::check_catalog(&good, Listing::FromStart).is_ok());
@@ -238,7 +244,8 @@ fn the_json_has_the_keys_of_the_contract_and_the_page_stands_alone() {
     let folder = tempfile::tempdir().expect("folder");
     let stream = recorded(folder.path(), &text, "user=user,item=item,time=time,title=name");
     let run = listed(stream.entries(Listing::AsMet), &["popularity", "frozen"], &[]);
-    let json = prequential::json(&run, Duration::from_secs(1), &stream, Listing::AsMet, 7);
+    let evaluation = Evaluation::of(&run, Duration::from_secs(1), &stream, Listing::AsMet, 7);
+    let json = json(&evaluation);
     for pointer in [
         "/rows",
         "/skipped_rows/bad time",
@@ -266,7 +273,7 @@ fn the_json_has_the_keys_of_the_contract_and_the_page_stands_alone() {
         assert!(json.pointer(pointer).is_some_and(serde_json::Value::is_number), "{pointer}");
     }
     assert_eq!((&json["catalog"]["mode"], &json["catalog"]["records"]), (&"as-met".into(), &100.into()));
-    let page = crate::report::evaluation::prequential("toy <log>", &json).expect("renders");
+    let page = crate::report::evaluation::prequential("toy <log>", &evaluation).expect("renders");
     assert!(page.contains("records in the catalog") && page.contains("under one day"));
     assert!(!page.contains("src=") && !page.contains("<script") && !page.contains("url("));
     assert!(page.matches("<svg").count() == 4 && page.contains("toy &#60;log&#62;"));

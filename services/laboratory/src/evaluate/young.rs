@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use model::Rank;
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
 
-use super::breakdown;
-use super::figures::{CUT, hit};
+use super::breakdown::{self, Shares};
 use super::items::First;
+use super::methods::ByMethod;
 use super::percent;
+use super::sum::{CUT, Sum};
 
 /// The classes: a choice that is the first ever of its item in the stream, and choices of items whose first one lies
 /// fewer than 1,000 events, or less than a day, back. The last two overlap; the first is in neither.
@@ -32,9 +33,7 @@ pub(crate) struct Young([Class; CLASSES.len()]);
 
 #[derive(Debug, Clone, Default)]
 struct Class {
-    tests: u64,
-    hits: u64,
-    reciprocal: f64,
+    sum: Sum,
     sources: BTreeMap<&'static str, u64>,
 }
 
@@ -47,68 +46,102 @@ impl Young {
             first.is_some_and(|first| first.is_within_a_day_of(ts)),
         ];
         for class in self.0.iter_mut().zip(is_in).filter_map(|(class, is_in)| is_in.then_some(class)) {
-            let (hits, reciprocal) = hit(choice.rank, CUT);
-            class.tests += 1;
-            class.hits += hits;
-            class.reciprocal += reciprocal;
-            if let Some(source) = choice.source.filter(|_| hits == 1) {
+            let is_hit = class.sum.add(choice.rank, CUT);
+            if let Some(source) = choice.source.filter(|_| is_hit) {
                 *class.sources.entry(source).or_default() += 1;
             }
         }
     }
 }
 
-/// Each class: its tests, every method's figures on them, and who named what the product hit.
-pub(crate) fn json(methods: &[(&'static str, &Young)]) -> Value {
-    let class = |(n, name): (usize, &str)| {
-        let figures = methods.iter().map(|(method, young)| ((*method).to_owned(), young.0[n].json()));
-        let own = methods.first().map(|(_, young)| &young.0[n]);
-        let of_class = json!({
-            "tests": own.map_or(0, |class| class.tests),
-            "methods": figures.collect::<serde_json::Map<_, _>>(),
-            "hits_by_source": own.map_or(Value::Null, |class| breakdown::shares(&class.sources)),
-        });
-        (name.to_owned(), of_class)
-    };
-    Value::Object(CLASSES.into_iter().enumerate().map(class).collect())
+/// What every method came to, class by class, in the order of [`CLASSES`].
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct YoungItems([YoungClass; CLASSES.len()]);
+
+/// A class: its tests, every method's figures on them, and who named what the product hit.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct YoungClass {
+    pub(crate) tests: u64,
+    pub(crate) methods: ByMethod<Pair>,
+    /// Without any method there is none.
+    pub(crate) hits_by_source: Option<Shares>,
+    /// What the product hit.
+    #[serde(skip)]
+    hits: u64,
 }
 
-/// For people: how many tests a class has, then one row a method, with HR@20 and MRR@20 of each class.
-pub(crate) fn table(methods: &[(&'static str, &Young)]) -> Vec<Vec<String>> {
-    let row = |name: &str, cells: &dyn Fn(usize) -> [String; 2]| {
-        [name.to_owned()].into_iter().chain((0..CLASSES.len()).flat_map(cells)).collect::<Vec<_>>()
-    };
-    let head = |n: usize| [format!("{}: HR@20", CLASSES[n].replace('_', " ")), "MRR@20".to_owned()];
-    let tests = |n: usize| [methods.first().map_or(0, |(_, young)| young.0[n].tests).to_string(), String::new()];
-    let mut table = vec![row("young items, in %", &head), row("tests", &tests)];
-    for (name, young) in methods {
-        table.push(row(name, &|n| young.0[n].figures().map(|figure| figure.map_or("-".into(), |f| format!("{f:.2}")))));
+/// Figures in per cent, where there is a test.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Pair {
+    pub(crate) hr_20: Option<f64>,
+    pub(crate) mrr_20: Option<f64>,
+}
+
+impl YoungItems {
+    /// Of every method's sums; the product stands first.
+    pub(crate) fn of(methods: &[(&'static str, &Young)]) -> Self {
+        Self(std::array::from_fn(|n| {
+            let own = methods.first().map(|(_, young)| &young.0[n]);
+            YoungClass {
+                tests: own.map_or(0, |class| class.sum.tests),
+                methods: methods.iter().map(|(method, young)| (*method, young.0[n].pair())).collect(),
+                hits_by_source: own.map(|class| breakdown::shares(&class.sources)),
+                hits: own.map_or(0, |class| class.sum.hits),
+            }
+        }))
     }
-    table
+
+    /// Each class by its name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, &YoungClass)> {
+        CLASSES.into_iter().zip(&self.0)
+    }
+
+    /// For people: how many tests a class has, then one row a method, with HR@20 and MRR@20 of each class.
+    pub(crate) fn table(&self) -> Vec<Vec<String>> {
+        let row = |name: &str, cells: &dyn Fn(&YoungClass) -> [String; 2]| {
+            [name.to_owned()].into_iter().chain(self.0.iter().flat_map(cells)).collect::<Vec<_>>()
+        };
+        let heads =
+            self.iter().flat_map(|(name, _)| [format!("{}: HR@20", name.replace('_', " ")), "MRR@20".to_owned()]);
+        let head = ["young items, in %".to_owned()].into_iter().chain(heads).collect();
+        let mut table = vec![head, row("tests", &|class| [class.tests.to_string(), String::new()])];
+        let cell = |figure: Option<f64>| figure.map_or("-".to_owned(), |figure| format!("{figure:.2}"));
+        for (method, _) in self.0[0].methods.iter() {
+            let figures =
+                |class: &YoungClass| class.methods.get(method).map_or([None; 2], |pair| [pair.hr_20, pair.mrr_20]);
+            table.push(row(method, &|class| figures(class).map(cell)));
+        }
+        table
+    }
+
+    /// For people: who named what the product hit, class by class.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let hit = self.iter().filter(|(_, class)| class.hits > 0);
+        hit.filter_map(|(name, class)| {
+            Some(breakdown::spell(&format!("{} hit by", name.replace('_', " ")), class.hits_by_source.as_ref()?))
+        })
+        .collect()
+    }
 }
 
-/// For people: who named what the product hit, class by class.
-pub(crate) fn lines(product: &Young) -> Vec<String> {
-    let hit = CLASSES.iter().zip(&product.0).filter(|(_, class)| class.hits > 0);
-    hit.map(|(name, class)| breakdown::spell(&format!("{} hit by", name.replace('_', " ")), &class.sources)).collect()
+/// An object by name.
+impl Serialize for YoungItems {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
 }
 
 impl Class {
-    /// HR@20 and MRR@20 in per cent, where there is a test.
-    #[allow(clippy::cast_precision_loss)] // counts
-    fn figures(&self) -> [Option<f64>; 2] {
-        let share = |sum: f64| (self.tests > 0).then(|| percent(sum / self.tests as f64));
-        [share(self.hits as f64), share(self.reciprocal)]
-    }
-
-    fn json(&self) -> Value {
-        let [hr, mrr] = self.figures();
-        json!({ "hr_20": hr, "mrr_20": mrr })
+    fn pair(&self) -> Pair {
+        let share = |share: f64| (self.sum.tests > 0).then(|| percent(share));
+        Pair { hr_20: share(self.sum.hit_rate()), mrr_20: share(self.sum.mean_reciprocal()) }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::evaluate::items::DAY_MS;
 
@@ -131,23 +164,23 @@ mod tests {
             product.record(&choice(own, age));
             rival.record(&Choice { source: None, ..choice(other, age) });
         }
-        let methods = [("thalweg", &product), ("rival", &rival)];
-        let json = json(&methods);
+        let young = YoungItems::of(&[("thalweg", &product), ("rival", &rival)]);
+        let json = serde_json::to_value(&young).expect("serialises");
         assert_eq!(CLASSES.map(|class| json[class]["tests"].as_u64()), [2, 1, 2].map(Some));
         assert_eq!(json["never_chosen"]["methods"]["thalweg"], json!({ "hr_20": 50.0, "mrr_20": 25.0 }));
         assert_eq!(json["never_chosen"]["methods"]["rival"]["hr_20"], 0.0);
         assert_eq!(json["under_1000_events"]["methods"]["rival"]["mrr_20"], 25.0);
         assert_eq!(json["under_one_day"]["methods"]["rival"]["hr_20"], 100.0);
         assert_eq!(json["under_one_day"]["hits_by_source"]["sequence"]["count"], 1);
-        assert_eq!(table(&methods)[2], ["thalweg", "50.00", "25.00", "100.00", "100.00", "50.00", "50.00"]);
-        assert_eq!(lines(&product)[0], "never chosen hit by: sequence 100.0 %");
+        assert_eq!(young.table()[2], ["thalweg", "50.00", "25.00", "100.00", "100.00", "50.00", "50.00"]);
+        assert_eq!(young.lines()[0], "never chosen hit by: sequence 100.0 %");
     }
 
     #[test]
     fn a_class_without_a_test_has_no_figure() {
-        let young = Young::default();
-        let json = json(&[("thalweg", &young)]);
+        let young = YoungItems::of(&[("thalweg", &Young::default())]);
+        let json = serde_json::to_value(&young).expect("serialises");
         assert!(json["never_chosen"]["methods"]["thalweg"]["hr_20"].is_null());
-        assert!(table(&[("thalweg", &young)])[2][1..].iter().all(|cell| cell == "-") && lines(&young).is_empty());
+        assert!(young.table()[2][1..].iter().all(|cell| cell == "-") && young.lines().is_empty());
     }
 }

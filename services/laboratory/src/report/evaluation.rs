@@ -1,13 +1,19 @@
 //! An evaluation as one self-contained page: the methods over the stream, their differences, and where misses are.
 
 use askama::Template;
-use serde_json::Value;
 
 use super::parts::{Figure, Key, ReportError, Table, Tile};
 use super::plot::{self, Ink, Line, Unit};
 use super::spell;
-use crate::evaluate::breakdown::ASPECTS;
-use crate::evaluate::young::CLASSES;
+use crate::evaluate::ader::{self, Figures as OfBlocks, OfBlock};
+use crate::evaluate::breakdown::Parts;
+use crate::evaluate::evaluation::{CatalogUsed, Cost, Evaluation, Lead};
+use crate::evaluate::figures::{FIGURES, Figures, Measured};
+use crate::evaluate::interval::Interval;
+use crate::evaluate::judge::Window;
+use crate::evaluate::listing::Listing;
+use crate::evaluate::methods::{ByMethod, PRODUCT, legend};
+use crate::evaluate::young::YoungItems;
 
 #[derive(Template)]
 #[template(path = "evaluation.html")]
@@ -20,30 +26,28 @@ struct Page<'a> {
     tables: Vec<Table>,
 }
 
-/// Every method, in the order of legends and tables.
-const METHODS: [&str; 9] =
-    ["thalweg", "covisitation", "popularity", "vsknn", "isgd", "gru", "frozen", "itemknn", "vmisknn"];
-
-/// The page of a prequential run, from its JSON.
-pub(crate) fn prequential(title: &str, json: &Value) -> Result<String, ReportError> {
-    let own = &json["after_20_percent"]["thalweg"];
-    let best = METHODS[1..].iter().filter_map(|name| Some((name, json["after_20_percent"][name]["hr_20"].as_f64()?)));
+/// The page of a prequential run.
+pub(crate) fn prequential(title: &str, evaluation: &Evaluation) -> Result<String, ReportError> {
+    let (own, after) = (evaluation.product(), &evaluation.after_20_percent);
+    let rivals = legend().filter(|(name, _)| *name != PRODUCT);
+    let best = rivals.filter_map(|(name, _)| Some((name, after.get(name)?.figures.hr_20)));
     let best = best.max_by(|a, b| a.1.total_cmp(&b.1));
     let mut tiles = vec![
         Tile {
             name: "HR@20",
-            figure: percent(&own["hr_20"]),
+            figure: percent(own.hr_20),
             note: best.map_or(String::new(), |(name, hr)| format!("the best rival, {name}: {hr:.2} %")),
         },
-        Tile { name: "MRR@20", figure: percent(&own["mrr_20"]), note: format!("NDCG@20 {}", percent(&own["ndcg_20"])) },
+        Tile { name: "MRR@20", figure: percent(own.mrr_20), note: format!("NDCG@20 {}", percent(own.ndcg_20)) },
         Tile {
             name: "coverage@20",
-            figure: percent(&own["coverage_20"]),
-            note: format!("{} recommended within a day of its arrival", percent(&own["new_share_20"])),
+            figure: percent(own.coverage_20),
+            note: format!("{} recommended within a day of its arrival", percent(own.new_share_20)),
         },
     ];
-    tiles.extend(catalog(&json["catalog"]));
-    tiles.extend(cost(json));
+    tiles.extend(evaluation.catalog.as_ref().map(catalog));
+    tiles.extend(cost(&evaluation.cost));
+    let over = &evaluation.windows;
     Ok(Page {
         title,
         caption: "Tested, then learned from, in event order and one pass: choices of a user or session that acted before. \
@@ -51,41 +55,44 @@ pub(crate) fn prequential(title: &str, json: &Value) -> Result<String, ReportErr
         over: "Over the stream",
         tiles,
         figures: vec![
-            windows("HR@20", "Was what was chosen among the first 20, before it was learned from?", "hr_20", json)?,
-            windows("MRR@20", "How high did it stand? 100 % is always first.", "mrr_20", json)?,
-            windows("New items", "Share of the recommended items that were younger than a day.", "new_share_20", json)?,
-            windows("Coverage", "Share of the items known by then that were in a list of the window.", "coverage_20", json)?,
+            windows("HR@20", "Was what was chosen among the first 20, before it was learned from?", over, |f| f.hr_20)?,
+            windows("MRR@20", "How high did it stand? 100 % is always first.", over, |f| f.mrr_20)?,
+            windows("New items", "Share of the recommended items that were younger than a day.", over, |f| {
+                f.new_share_20
+            })?,
+            windows("Coverage", "Share of the items known by then that were in a list of the window.", over, |f| {
+                f.coverage_20
+            })?,
         ],
         tables: vec![
-            methods("After the first 20 % of the stream, in %", &json["after_20_percent"]),
-            methods("Over the whole stream, in %", &json["overall"]),
-            differences(&json["differences"]),
-            breakdown(&json["breakdown"]),
-            young(&json["young_items"]),
+            methods("After the first 20 % of the stream, in %", after),
+            methods("Over the whole stream, in %", &evaluation.overall),
+            differences(&evaluation.differences.rivals),
+            breakdown(&evaluation.breakdown),
+            young(&evaluation.young_items),
         ],
     }
     .render()?)
 }
 
-/// The page of a run of the ADER protocol, from its JSON.
-pub(crate) fn ader(title: &str, json: &Value) -> Result<String, ReportError> {
-    let mean = &json["mean"];
+/// The page of a run of the ADER protocol.
+pub(crate) fn ader(title: &str, evaluation: &ader::Evaluation) -> Result<String, ReportError> {
+    let (blocks, mean) = (&evaluation.blocks, evaluation.mean);
     let mut tiles = vec![
-        Tile { name: "Recall@20", figure: percent(&mean["recall_20"]), note: "mean over the blocks".to_owned() },
-        Tile { name: "MRR@20", figure: percent(&mean["mrr_20"]), note: "mean over the blocks".to_owned() },
+        Tile { name: "Recall@20", figure: percent(mean.recall_20), note: "mean over the blocks".to_owned() },
+        Tile { name: "MRR@20", figure: percent(mean.mrr_20), note: "mean over the blocks".to_owned() },
     ];
-    tiles.extend(cost(json));
-    let blocks = json["blocks"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let line = |name, ink, key: &str| {
-        let point = |block: &Value| Some((block["block"].as_f64()?, block[key].as_f64().map(|figure| figure / 100.0)));
-        Line { name, ink, points: blocks.iter().filter_map(point).collect() }
+    tiles.extend(cost(&evaluation.cost));
+    let line = |name, ink, of: fn(&OfBlocks) -> f64| {
+        let point = |block: &OfBlock| (block.block as f64, Some(of(&block.figures) / 100.0));
+        Line { name, ink, points: blocks.iter().map(point).collect() }
     };
-    let row = |block: &Value| {
-        let name = block["block"].as_u64().map_or("mean".to_owned(), |number| number.to_string());
-        let count = |key| block[key].as_u64().map_or(String::new(), spell::count);
-        let figures = ["recall_10", "recall_20", "mrr_10", "mrr_20"].map(|key| cell(&block[key]));
-        [name, count("tests"), count("items")].into_iter().chain(figures).collect()
+    let cells = |figures: OfBlocks| figures.each().map(cell);
+    let row = |block: &OfBlock| {
+        let counts = [block.tests, block.items].map(|count| spell::count(count as u64));
+        [block.block.to_string()].into_iter().chain(counts).chain(cells(block.figures)).collect()
     };
+    let mean = ["mean", "", ""].map(str::to_owned).into_iter().chain(cells(mean)).collect();
     Ok(Page {
         title,
         caption: "Learned block after block; each predicted with what was learned from those before it. Items never seen \
@@ -95,76 +102,75 @@ pub(crate) fn ader(title: &str, json: &Value) -> Result<String, ReportError> {
         tiles,
         figures: vec![
             drawn("Recall", "Share of the next items that were in the list.", "block", vec![
-                line("Recall@20", Ink::First, "recall_20"),
-                line("Recall@10", Ink::Third, "recall_10"),
+                line("Recall@20", Ink::First, |f| f.recall_20),
+                line("Recall@10", Ink::Third, |f| f.recall_10),
             ])?,
             drawn("MRR", "How high they stood. 100 % is always first.", "block", vec![
-                line("MRR@20", Ink::First, "mrr_20"),
-                line("MRR@10", Ink::Third, "mrr_10"),
+                line("MRR@20", Ink::First, |f| f.mrr_20),
+                line("MRR@10", Ink::Third, |f| f.mrr_10),
             ])?,
         ],
         tables: vec![
             Table {
                 title: "By block, in %",
                 head: vec!["block", "tests", "items", "Recall@10", "Recall@20", "MRR@10", "MRR@20"],
-                rows: blocks.iter().map(row).chain([row(mean)]).collect(),
+                rows: blocks.iter().map(row).chain([mean]).collect(),
                 empty: "",
             },
-            breakdown(&json["breakdown"]),
+            breakdown(&evaluation.breakdown),
         ],
     }
     .render()?)
 }
 
 /// What learning costs.
-fn cost(json: &Value) -> Vec<Tile> {
-    let number = |key: &str| json[key].as_f64().unwrap_or_default();
-    let memory = json["peak_memory_bytes"].as_f64();
+fn cost(cost: &Cost) -> Vec<Tile> {
+    let memory = cost.peak_memory_bytes.map(|bytes| bytes as f64);
     vec![
         Tile {
             name: "learned per second",
-            figure: spell::count(number("interactions_per_second").round() as u64),
-            note: format!("{} interactions", spell::count(number("interactions") as u64)),
+            figure: spell::count(cost.rate().round() as u64),
+            note: format!("{} interactions", spell::count(cost.interactions)),
         },
         Tile {
             name: "memory at most",
             figure: memory.map_or("unknown".to_owned(), spell::bytes),
-            note: format!("in {}", spell::seconds(number("wall_seconds"))),
+            note: format!("in {}", spell::seconds(cost.wall_seconds)),
         },
     ]
 }
 
 /// What was known of the items from the catalog, if there was one.
-fn catalog(catalog: &Value) -> Option<Tile> {
-    let note = match catalog["mode"].as_str()? {
-        "from-start" => "all there before the first event",
-        _ => "each there once its item was met",
+fn catalog(catalog: &CatalogUsed) -> Tile {
+    let note = match catalog.mode {
+        Listing::FromStart => "all there before the first event",
+        Listing::AsMet => "each there once its item was met",
     };
-    let records = spell::count(catalog["records"].as_u64()?);
-    Some(Tile { name: "records in the catalog", figure: records, note: note.to_owned() })
+    Tile { name: "records in the catalog", figure: spell::count(catalog.records), note: note.to_owned() }
 }
 
 /// A figure of a table whose title says the unit.
-fn cell(value: &Value) -> String {
-    value.as_f64().map_or("-".to_owned(), |figure| format!("{figure:.2}"))
+fn cell(figure: f64) -> String {
+    format!("{figure:.2}")
 }
 
-fn percent(value: &Value) -> String {
-    value.as_f64().map_or("-".to_owned(), |figure| format!("{figure:.2} %"))
+fn percent(figure: f64) -> String {
+    format!("{figure:.2} %")
 }
 
 /// One figure of every method over the windows of the stream.
-fn windows(title: &'static str, caption: &'static str, key: &str, json: &Value) -> Result<Figure, ReportError> {
-    let windows = json["windows"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let measured = |name: &&str| windows.iter().any(|window| window["methods"][name][key].is_number());
+fn windows(
+    title: &'static str,
+    caption: &'static str,
+    windows: &[Window],
+    of: fn(&Figures) -> f64,
+) -> Result<Figure, ReportError> {
+    let measured = |name: &str| windows.iter().any(|window| window.methods.get(name).is_some());
     let line = |(name, ink): (&'static str, Ink)| {
-        let point = |window: &Value| {
-            let figure = window["methods"][name][key].as_f64().map(|figure| figure / 100.0);
-            Some((window["to"].as_f64()?, figure))
-        };
-        Line { name, ink, points: windows.iter().filter_map(point).collect() }
+        let figure = |window: &Window| window.methods.get(name).map(|figures| of(figures) / 100.0);
+        Line { name, ink, points: windows.iter().map(|window| (window.to as f64, figure(window))).collect() }
     };
-    let named = METHODS.into_iter().zip(Ink::LINES).filter(|(name, _)| measured(name));
+    let named = legend().filter(|(name, _)| measured(name));
     drawn(title, caption, "interactions", named.map(line).collect())
 }
 
@@ -177,77 +183,47 @@ fn drawn(title: &'static str, caption: &'static str, x_name: &str, lines: Vec<Li
     Ok(Figure { title, caption, legend: lines.iter().filter_map(key).collect(), svg })
 }
 
-fn methods(title: &'static str, part: &Value) -> Table {
-    const KEYS: [&str; 11] = [
-        "hr_10",
-        "hr_20",
-        "first_time_hr_20",
-        "mrr_10",
-        "mrr_20",
-        "ndcg_20",
-        "recall_20",
-        "precision_20",
-        "f1_20",
-        "coverage_20",
-        "new_share_20",
-    ];
-    let row = |name: &str| {
-        let figures = part.get(name)?;
-        Some([name.to_owned()].into_iter().chain(KEYS.map(|key| cell(&figures[key]))).collect())
+fn methods(title: &'static str, part: &ByMethod<Measured>) -> Table {
+    let row = |(name, _): (&str, Ink)| {
+        let measured = part.get(name)?;
+        let figures = FIGURES.iter().map(|figure| cell((figure.of)(&measured.figures)));
+        Some([name.to_owned()].into_iter().chain(figures).collect())
     };
     Table {
         title,
-        head: vec![
-            "method",
-            "HR@10",
-            "HR@20",
-            "first-time HR@20",
-            "MRR@10",
-            "MRR@20",
-            "NDCG@20",
-            "recall@20",
-            "precision@20",
-            "F1@20",
-            "coverage@20",
-            "new@20",
-        ],
-        rows: METHODS.iter().filter_map(|name| row(name)).collect(),
+        head: ["method"].into_iter().chain(FIGURES.iter().map(|figure| figure.head)).collect(),
+        rows: legend().filter_map(row).collect(),
         empty: "Nothing was tested.",
     }
 }
 
-fn differences(differences: &Value) -> Table {
-    let interval = |interval: &Value| {
-        let of = |end: &str| interval[end].as_f64().map(|figure| format!("{figure:+.2}"));
-        of("difference")
-            .zip(of("low").zip(of("high")))
-            .map_or("-".to_owned(), |(d, (l, h))| format!("{d} ({l} to {h})"))
+fn differences(rivals: &ByMethod<Lead>) -> Table {
+    let interval = |interval: Option<Interval>| match interval {
+        Some(Interval { difference, low, high }) => format!("{difference:+.2} ({low:+.2} to {high:+.2})"),
+        None => "-".to_owned(),
     };
-    let row = |name: &str| {
-        let of = differences.get(name)?;
-        Some(vec![name.to_owned(), interval(&of["hr_20"]), interval(&of["mrr_20"])])
+    let row = |(name, _): (&str, Ink)| {
+        let lead = rivals.get(name)?;
+        Some(vec![name.to_owned(), interval(lead.hr_20), interval(lead.mrr_20)])
     };
     Table {
         title: "Thalweg minus each rival on the same tests, with 95 % intervals by batch means",
         head: vec!["rival", "HR@20", "MRR@20"],
-        rows: METHODS.iter().filter_map(|name| row(name)).collect(),
+        rows: legend().filter_map(row).collect(),
         empty: "There was no rival.",
     }
 }
 
-fn breakdown(breakdown: &Value) -> Table {
+fn breakdown(parts: &Parts) -> Table {
     let mut rows = Vec::new();
-    for (aspect, names) in ASPECTS {
-        for (name, group) in names.iter().filter_map(|name| Some((*name, breakdown[aspect].get(name)?))) {
-            let figures = ["share_of_tests", "hr_20", "mrr_20", "share_of_misses"];
-            let named = [aspect, name].map(|text| text.replace('_', " "));
-            rows.push(named.into_iter().chain(figures.map(|key| cell(&group[key]))).collect());
-        }
+    for (aspect, name, part) in parts.rows() {
+        let named = [aspect, name].map(|text| text.replace('_', " "));
+        rows.push(named.into_iter().chain(part.figures().map(cell)).collect());
     }
-    for (aspect, what) in [("hits_by_source", "hit, named by"), ("misses_by_reason", "miss")] {
-        for (name, group) in breakdown[aspect].as_object().into_iter().flatten() {
-            let share = group["share"].as_f64().map_or("-".to_owned(), |figure| format!("{figure:.2} of these"));
-            let empty = || String::new();
+    for (shares, what) in [(&parts.hits_by_source, "hit, named by"), (&parts.misses_by_reason, "miss")] {
+        for (name, share) in shares {
+            let empty = String::new;
+            let share = format!("{:.2} of these", share.share);
             rows.push(vec![what.to_owned(), name.replace('_', " "), share, empty(), empty(), empty()]);
         }
     }
@@ -259,18 +235,18 @@ fn breakdown(breakdown: &Value) -> Table {
     }
 }
 
-fn young(classes: &Value) -> Table {
+fn young(classes: &YoungItems) -> Table {
+    let optional = |figure: Option<f64>| figure.map_or("-".to_owned(), cell);
     let mut rows = Vec::new();
-    for class in CLASSES {
-        let of = &classes[class];
+    for (class, of) in classes.iter() {
         let name = class.replace('_', " ");
-        for method in METHODS {
-            let Some(figures) = of["methods"].get(method) else { continue };
-            let tests = of["tests"].as_u64().map_or(String::new(), spell::count);
-            rows.push(vec![name.clone(), method.to_owned(), tests, cell(&figures["hr_20"]), cell(&figures["mrr_20"])]);
+        for (method, _) in legend() {
+            let Some(pair) = of.methods.get(method) else { continue };
+            let tests = spell::count(of.tests);
+            rows.push(vec![name.clone(), method.to_owned(), tests, optional(pair.hr_20), optional(pair.mrr_20)]);
         }
-        for (source, group) in of["hits_by_source"].as_object().into_iter().flatten() {
-            let share = group["share"].as_f64().map_or("-".to_owned(), |share| format!("{share:.2} of thalweg's hits"));
+        for (source, share) in of.hits_by_source.iter().flatten() {
+            let share = format!("{:.2} of thalweg's hits", share.share);
             rows.push(vec![name.clone(), format!("named by {source}"), share, String::new(), String::new()]);
         }
     }

@@ -1,13 +1,16 @@
 //! Winner against start on the part of the log that no trial saw, choice by choice.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::ladder::Ladder;
 use super::objective::{self, MEASURES, Score};
 use crate::error::Error;
-use crate::evaluate::interval::{self, Paired};
+use crate::evaluate::interval::{self, Interval, Paired};
 use crate::evaluate::judge::Placed;
 use crate::evaluate::percent;
+use crate::evaluate::sum::{CUT, Sum};
 
 /// Said with every interval.
 pub(crate) const METHOD: &str = "paired difference tuned - start on the same tests of the held-back part, from one run \
@@ -57,16 +60,15 @@ impl Comparison {
         &self.gains[MEASURES.len() - 1]
     }
 
-    /// Each measure with its difference and interval, in per cent; nulls where there are too few tests for one.
-    pub(crate) fn gains(&self) -> impl Iterator<Item = (&'static str, Value)> + '_ {
-        MEASURES.into_iter().zip(self.gains.iter().map(Paired::json))
+    /// Each measure with its difference and interval, in per cent; nothing where there are too few tests for one.
+    pub(crate) fn gains(&self) -> impl Iterator<Item = (&'static str, Option<Interval>)> + '_ {
+        MEASURES.into_iter().zip(self.gains.iter().map(Paired::percent))
     }
 
     /// `+0.80 (95 % interval +0.41 to +1.19)`
     pub(crate) fn spell(&self) -> String {
-        match self.objective().interval() {
-            Some(gain) => {
-                let [difference, low, high] = [gain.difference, gain.low, gain.high].map(percent);
+        match self.objective().percent() {
+            Some(Interval { difference, low, high }) => {
                 format!("{difference:+.2} (95 % interval {low:+.2} to {high:+.2})")
             }
             None => "unknown, for want of tests".to_owned(),
@@ -74,18 +76,20 @@ impl Comparison {
     }
 
     pub(crate) fn json(&self) -> Value {
-        let gains: serde_json::Map<_, _> = self.gains().map(|(name, gain)| (name.to_owned(), gain)).collect();
+        let gains: BTreeMap<_, _> = self.gains().collect();
         json!({ "start": self.start.json(), "tuned": self.tuned.json(), "gain": gains, "method": METHOD })
     }
 }
 
-#[allow(clippy::cast_precision_loss)] // counts
 fn score(placed: &[Placed]) -> Score {
-    let mean = |measure: usize| {
-        let of: Vec<f64> = placed.iter().filter_map(|placed| objective::of(placed)[measure]).collect();
-        percent(of.iter().sum::<f64>() / of.len().max(1) as f64)
-    };
-    Score { hr: mean(0), first_time_hr: mean(1), mrr: mean(2), tests: placed.len() as u64 }
+    let all = Sum::of(placed.iter().map(|placed| placed.rank), CUT);
+    let first_time = Sum::of(placed.iter().filter(|placed| !placed.repeat).map(|placed| placed.rank), CUT);
+    Score {
+        hr: percent(all.hit_rate()),
+        first_time_hr: percent(first_time.hit_rate()),
+        mrr: percent(all.mean_reciprocal()),
+        tests: all.tests,
+    }
 }
 
 #[cfg(test)]

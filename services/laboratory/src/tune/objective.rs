@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::evaluate::figures::{CUT, Tally, hit};
+use crate::evaluate::figures::{Figures, Tally};
 use crate::evaluate::judge::Placed;
+use crate::evaluate::sum::{CUT, hit};
 
 /// The objective's name; the same words stand in `--help`.
 pub(crate) const NAME: &str = "HR@20 + MRR@20";
@@ -20,9 +21,8 @@ pub(crate) struct Score {
 
 impl Score {
     pub(crate) fn of(tally: &Tally) -> Self {
-        let figures = tally.figures(0);
-        let [hr, first_time_hr, mrr] = ["hr_20", "first_time_hr_20", "mrr_20"].map(|name| figures[name]);
-        Self { hr, first_time_hr, mrr, tests: tally.tests }
+        let Figures { hr_20, first_time_hr_20, mrr_20, .. } = tally.figures(0);
+        Self { hr: hr_20, first_time_hr: first_time_hr_20, mrr: mrr_20, tests: tally.tests() }
     }
 
     /// Finding the item and putting it near the top both matter: the sum of the two.

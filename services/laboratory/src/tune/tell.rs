@@ -9,6 +9,7 @@ use super::ladder::RUNGS;
 use super::verdict::Verdict;
 use super::{objective, search};
 use crate::error::Error;
+use crate::evaluate::interval;
 use crate::output;
 
 /// The outcome for people.
@@ -72,9 +73,8 @@ fn gains(comparison: &Comparison) -> Vec<Vec<String>> {
     };
     for (name, gain) in comparison.gains() {
         let ((head, start), (_, tuned)) = (of(name, &comparison.start), of(name, &comparison.tuned));
-        let end = |end: &str| gain[end].as_f64().map_or("-".to_owned(), |gain| format!("{gain:+.2}"));
-        let interval = format!("{} to {}", end("low"), end("high"));
-        let figures = [format!("{start:.2}"), format!("{tuned:.2}"), end("difference"), interval];
+        let [gain, interval] = interval::cells(gain);
+        let figures = [format!("{start:.2}"), format!("{tuned:.2}"), gain, interval];
         table.push([head.to_owned()].into_iter().chain(figures).collect());
     }
     table

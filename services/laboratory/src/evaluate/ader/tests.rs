@@ -36,7 +36,7 @@ fn run_on(folder: &Path) -> Run {
 
 #[test]
 fn the_figures_of_a_toy_test_are_those_computed_by_hand() {
-    let [recall_10, recall_20, mrr_10, mrr_20] = figures(&[Some(0), Some(4), Some(14), Some(20), None]);
+    let Figures { recall_10, recall_20, mrr_10, mrr_20 } = Figures::of(&[Some(0), Some(4), Some(14), Some(20), None]);
     assert!((recall_10 - 0.4).abs() < 1e-12 && (recall_20 - 0.6).abs() < 1e-12);
     assert!((mrr_10 - 1.2 / 5.0).abs() < 1e-12);
     assert!((mrr_20 - (1.2 + 1.0 / 15.0) / 5.0).abs() < 1e-12);
@@ -51,9 +51,9 @@ fn it_learns_block_after_block_and_counts_what_it_leaves_out() {
     assert_eq!((run.blocks[0].items, run.blocks[1].items), (20, 20));
     let last = &run.blocks[1];
     assert_eq!((last.sessions, last.unseen, last.short), (1, 2, 1));
-    assert!(run.blocks[0].figures[1] > 0.9, "{:?}", run.blocks[0]);
+    assert!(run.blocks[0].figures.recall_20 > 0.9, "{:?}", run.blocks[0]);
     let mean = run.mean();
-    assert!((mean[1] - (run.blocks[0].figures[1] + last.figures[1]) / 2.0).abs() < 1e-12);
+    assert!((mean.recall_20 - (run.blocks[0].figures.recall_20 + last.figures.recall_20) / 2.0).abs() < 1e-12);
     assert_eq!(run.learned, 1_200);
 }
 
@@ -65,7 +65,7 @@ fn a_block_cannot_change_what_was_predicted_before_it() {
     });
     assert_eq!(same[0].figures, another[0].figures);
     // Walked the other way round, the last block is worse predicted: nothing of it was learned before its test.
-    assert!(same[1].figures[2] > another[1].figures[2], "{same:?} {another:?}");
+    assert!(same[1].figures.mrr_10 > another[1].figures.mrr_10, "{same:?} {another:?}");
 }
 
 #[test]
@@ -82,7 +82,8 @@ fn the_same_seed_gives_the_same_figures() {
 fn the_json_has_the_keys_of_the_contract() {
     let folder = folder(&[walks(0, 50, 1), walks(1, 50, 1)]);
     let run = run_on(folder.path());
-    let json = json(&run, 1.0, 1, 7);
+    let evaluation = Evaluation::of(&run, 1.0, 1, 7);
+    let json = serde_json::to_value(&evaluation).expect("serialises");
     for pointer in [
         "/blocks/0/block",
         "/blocks/0/recall_10",
@@ -96,9 +97,9 @@ fn the_json_has_the_keys_of_the_contract() {
         "/interactions_per_second",
         "/peak_memory_bytes",
     ] {
-        assert!(json.pointer(pointer).is_some_and(Value::is_number), "{pointer}");
+        assert!(json.pointer(pointer).is_some_and(serde_json::Value::is_number), "{pointer}");
     }
-    let page = report::evaluation::ader("toy", &json).expect("renders");
+    let page = report::evaluation::ader("toy", &evaluation).expect("renders");
     assert!(
         page.matches("<svg").count() == 2
             && page.contains("first time")
@@ -115,7 +116,7 @@ fn errors_are_told_apart_as_on_a_stream() {
     let third = "7 r0i0\n7 r0i1\n7 r0i0\n7 r0i1\n8 r0i0\n8 late\n".to_owned();
     let run = run_on(folder(&[walks(0, 400, 1), second, third]).path());
     assert_eq!(run.blocks[1].tests, 4);
-    let all = run.breakdown.json();
+    let all = serde_json::to_value(run.breakdown.parts()).expect("serialises");
     assert_eq!(all["repeat"]["repeat"]["tests"], 2);
     // What was chosen before is named as a repeat, whoever else names it.
     let repeats_hit = all["repeat"]["repeat"]["hr_20"].as_f64().expect("tested") / 50.0;
@@ -140,7 +141,7 @@ fn a_label_among_the_items_before_it_would_be_found_and_is_not_there() {
             text
         })
     };
-    let recall = |next| run_on(folder(&[pairs(0, |item| item), pairs(1, next)]).path()).blocks[0].figures[1];
+    let recall = |next| run_on(folder(&[pairs(0, |item| item), pairs(1, next)]).path()).blocks[0].figures.recall_20;
     // What is learned is that the last item comes again: whoever is shown the label names it.
     assert!(recall(|item| item) > 0.95);
     // Here the label is any other item, which nothing but a look at it could tell.

@@ -65,7 +65,14 @@ fn judged(stream: &[Happened], rivals: Vec<Box<dyn Rival>>) -> Judged {
 
 fn figure(judged: &Judged, method: &str, part: &str, name: &str) -> f64 {
     let tallies: Vec<_> = if part == "overall" { judged.overall().collect() } else { judged.after().collect() };
-    tallies.iter().find(|(found, _)| *found == method).expect("known").1.figures(judged.known)[name]
+    tallies
+        .iter()
+        .find(|(found, _)| *found == method)
+        .expect("known")
+        .1
+        .figures(judged.known)
+        .get(name)
+        .expect("a figure")
 }
 
 #[test]
@@ -122,8 +129,8 @@ fn on_a_stream_without_repeats_nobody_hits_anything() {
     }
     let judged = judged(&unique(), all);
     for (method, tally) in judged.overall() {
-        assert_eq!(tally.tests, 240);
-        assert_eq!(tally.figures(judged.known)["hr_20"], 0.0, "{method} knew what it could not know");
+        assert_eq!(tally.tests(), 240);
+        assert_eq!(tally.figures(judged.known).hr_20, 0.0, "{method} knew what it could not know");
     }
 }
 
@@ -167,8 +174,8 @@ fn a_rival_that_joins_late_says_by_its_tests_that_it_did() {
         judge.follow(batch).expect("honest");
     }
     let judged = judge.finish();
-    let whole: Vec<_> = judged.overall().map(|(name, tally)| (name, tally.tests)).collect();
+    let whole: Vec<_> = judged.overall().map(|(name, tally)| (name, tally.tests())).collect();
     assert_eq!(whole, [(PRODUCT, 99), ("fixed", 80)]);
     assert_eq!(figure(&judged, "fixed", "after", "hr_20"), 100.0);
-    assert_eq!(judged.after().map(|(_, tally)| tally.tests).collect::<Vec<_>>(), [80, 80]);
+    assert_eq!(judged.after().map(|(_, tally)| tally.tests()).collect::<Vec<_>>(), [80, 80]);
 }
