@@ -293,7 +293,9 @@ async fn the_operators_command_reads_from_the_newest_snapshot_but_one_and_all_of
 
     let listed = async |words: &[&str]| -> Vec<VersionId> {
         let list: Vec<Value> = serde_json::from_str(&world.operate(words).await).expect("it is JSON");
-        let version = |it: &Value| it["manifest"]["version"].as_str().expect("it is whole").parse().expect("a version");
+        let version = |it: &Value| {
+            it["manifest"]["version"].as_str().expect("it is whole").parse::<VersionId>().expect("a version")
+        };
         list.iter().map(version).collect()
     };
     let newest = listed(&["checkpoints", "list", "--json"]).await;
