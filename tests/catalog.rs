@@ -30,9 +30,7 @@ async fn delisted_items_never_appear() {
     let world = World::new().await;
     let mut traffic = Traffic::new(13, world.ctx.now()).with_users(15);
     world.list(&Traffic::catalog()).await;
-    let _ingest = world.start(Name::Ingest, &[]).await;
-    let _trainer = world.start(Name::Trainer, &[]).await;
-    let mut scorer = world.start(Name::Scorer, &[]).await;
+    let [_ingest, _trainer, mut scorer] = world.start_all().await;
     let mut sent = world.send(&traffic.take(1_000)).await;
     scorer.ready().await;
     served_once(&world, &sent).await;

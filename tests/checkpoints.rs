@@ -125,9 +125,7 @@ async fn refused(scorer: &Service, reason: &str) -> Result<f64, String> {
 async fn a_torn_truncated_or_bit_flipped_checkpoint_is_refused_and_the_live_version_keeps_serving() {
     let world = World::new().await;
     let mut traffic = Traffic::new(11, world.ctx.now());
-    let _ingest = world.start(Name::Ingest, &[]).await;
-    let mut trainer = world.start(Name::Trainer, &[]).await;
-    let mut scorer = world.start(Name::Scorer, &[]).await;
+    let [_ingest, mut trainer, mut scorer] = world.start_all().await;
     let mut sent = world.send(&traffic.take(600)).await;
     learned_once(&world, &sent).await;
     assert!(trainer.terminate().await.success(), "a clean shutdown");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tests::{Name, Servers, Traffic, World, ingested_once, learned_once, served_once};
+use tests::{Servers, Traffic, World, ingested_once, learned_once, served_once};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_three_brokers_is_killed_and_nothing_is_lost_or_doubled() {
@@ -16,11 +16,7 @@ async fn one_of_three_brokers_is_killed_and_nothing_is_lost_or_doubled() {
 async fn lose_one() {
     let world = World::on(Servers { cluster: true, ..Servers::default() }).await;
     let mut traffic = Traffic::new(41, world.ctx.now());
-    let mut services = [
-        world.start(Name::Ingest, &[]).await,
-        world.start(Name::Trainer, &[]).await,
-        world.start(Name::Scorer, &[]).await,
-    ];
+    let mut services = world.start_all().await;
     let mut sent = world.send(&traffic.take(300)).await;
     for service in &mut services {
         service.ready().await;

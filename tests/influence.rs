@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use schemas::{Event, EventType};
-use tests::{Name, SOON, World, click, eventually, learned_once, profile, served_once};
+use runtime::kafka::Outgoing;
+use schemas::{Event, EventType, Reason, Topic};
+use tests::{Name, SOON, Sent, World, click, eventually, ingested_once, learned_once, profile, served_once};
 
 const MINUTE: i64 = 60_000;
 
@@ -20,9 +21,7 @@ fn crowd(now: i64) -> Vec<Event> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_59_minutes_fast_gives_a_view_and_five_purchases_no_more_weight_than_now() {
     let world = World::new().await;
-    let _ingest = world.start(Name::Ingest, &[]).await;
-    let _trainer = world.start(Name::Trainer, &[]).await;
-    let mut scorer = world.start(Name::Scorer, &[]).await;
+    let [_ingest, _trainer, mut scorer] = world.start_all().await;
     let now = world.ctx.now();
     let mut events = crowd(now);
     events.push(act("fast", "i28", EventType::View, now + 59 * MINUTE));
@@ -61,4 +60,67 @@ async fn a_first_time_user_costs_redis_a_day_and_one_who_comes_again_a_month() {
             assert_eq!(ttl <= day, short, "{key} lives for {ttl:?}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn phones_an_hour_ahead_or_behind_and_senders_whose_records_are_days_off_lose_nothing_and_bend_no_list() {
+    const HOUR: i64 = 60 * MINUTE;
+    let world = World::new().await;
+    // The sender's own time is on each record, where the broker does not put its own in the place.
+    let any = [("message.timestamp.type", "CreateTime"), ("message.timestamp.after.max.ms", "9223372036854775807")];
+    world.make_otherwise(Topic::Events, &any).await;
+    let [ingest, _trainer, mut scorer] = world.start_all().await;
+    let now = world.ctx.now();
+    let mut sent = world.send(&crowd(now)).await;
+    // Each has a clock of its own, and is alone with an item: (user, item, the event's time, the record's).
+    let skewed = [
+        ("ahead", "i30", HOUR - MINUTE, 0),
+        ("behind", "i31", -HOUR, 0),
+        ("record-ahead", "i32", 0, 72 * HOUR),
+        ("record-behind", "i33", 0, -72 * HOUR),
+        ("both-ahead", "i34", 72 * HOUR, 72 * HOUR),
+        ("both-behind", "i35", -72 * HOUR, -72 * HOUR),
+    ];
+    let (mut events, mut records) = (Vec::new(), Vec::new());
+    for n in 0..8 {
+        for (user, item, event, record) in skewed {
+            let item = if n % 2 == 0 { item } else { "i01" };
+            let event = act(user, item, EventType::View, now + event + n * 100);
+            let value = serde_json::to_vec(&event).expect("an event is JSON");
+            let timestamp = Some(now + record + n * 100);
+            records.push(Outgoing { key: user.into(), value: Some(value.into()), timestamp, ..Outgoing::default() });
+            events.push(event);
+        }
+    }
+    let places = world.write(Topic::Events, records).await;
+    sent.extend(events.into_iter().zip(places).map(|(event, (partition, offset))| Sent { event, partition, offset }));
+
+    scorer.ready().await;
+    ingested_once(&world, &sent).await;
+    served_once(&world, &sent).await;
+    let manifest = learned_once(&world, &sent).await;
+    assert!(manifest.event_ts <= world.ctx.now(), "the model's clock does not run ahead: {}", manifest.event_ts);
+    eventually("hot is of what sixty people viewed", SOON, async || {
+        let hot = world.slate(&world.keys.hot(None)).await?;
+        let ids: Vec<&str> = hot.items.iter().map(|entry| entry.id.as_str()).collect();
+        let place = |id: &str| ids.iter().position(|other| *other == id).unwrap_or(usize::MAX);
+        // Four views by one user each; those that six users viewed once are ten.
+        let fair = ids.first() == Some(&"i01") && skewed.iter().all(|(_, item, ..)| place(item) > 9);
+        if fair { Ok(()) } else { Err(format!("{ids:?}")) }
+    })
+    .await;
+    for (user, item, ..) in skewed {
+        let remembered = profile(&world, user).await.expect("everybody has one").profile.recent;
+        let far = remembered.iter().filter(|seen| seen.ts > world.ctx.now()).count();
+        assert_eq!((remembered.len(), far), (8, 0), "{user}, {item}");
+    }
+
+    // More than an hour ahead of both clocks is no time: a letter, and nothing else.
+    world.send(&[act("far-ahead", "i36", EventType::View, world.ctx.now() + HOUR + MINUTE)]).await;
+    eventually("it is a dead letter", SOON, async || {
+        let label = format!("reason=\"{}\"", Reason::InFuture);
+        let letters = ingest.metric_with("ingest_dead_letters_total", &label).await?;
+        if (letters - 1.0).abs() < 0.5 { Ok(()) } else { Err(format!("{letters}")) }
+    })
+    .await;
 }

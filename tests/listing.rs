@@ -81,9 +81,7 @@ async fn holds(world: &World) -> Result<(), String> {
 async fn odd_catalog_records_are_read_where_they_are_clear_and_bind_after_a_restart_too() {
     let world = World::new().await;
     let now = world.ctx.now();
-    let _ingest = world.start(Name::Ingest, &[]).await;
-    let mut trainer = world.start(Name::Trainer, &[]).await;
-    let mut scorer = world.start(Name::Scorer, &[]).await;
+    let [_ingest, mut trainer, mut scorer] = world.start_all().await;
     // Without a catalog whatever is chosen is shown, but not what one user alone invents.
     let mut sent = world.send(&Traffic::new(21, now - 300_000).with_users(10).take(400)).await;
     let stranger = (0..3).map(|n| click("x", "stranger", EventType::View, now - 1_000 + n, format!("x{n}")));
@@ -143,9 +141,7 @@ async fn served_once_more(world: &World, sent: &[tests::Sent]) {
 async fn an_update_under_a_key_of_its_own_sells_an_item_out_and_keeps_the_rest() {
     let world = World::new().await;
     world.list(&Traffic::catalog()).await;
-    let _ingest = world.start(Name::Ingest, &[]).await;
-    let _trainer = world.start(Name::Trainer, &[]).await;
-    let mut scorer = world.start(Name::Scorer, &[]).await;
+    let [_ingest, _trainer, mut scorer] = world.start_all().await;
     let sent = world.send(&Traffic::new(23, world.ctx.now()).with_users(10).take(600)).await;
     scorer.ready().await;
     served_once(&world, &sent).await;

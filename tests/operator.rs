@@ -16,9 +16,7 @@ use tokio::net::TcpStream;
 async fn the_operators_commands_show_what_the_services_made() {
     let world = World::new().await;
     world.operate(&["topics", "check"]).await;
-    let _ingest = world.start(Name::Ingest, &[]).await;
-    let _trainer = world.start(Name::Trainer, &[]).await;
-    let _scorer = world.start(Name::Scorer, &[]).await;
+    let [_ingest, _trainer, _scorer] = world.start_all().await;
     let sent = world.flow(&Traffic::new(17, world.ctx.now()).take(900), 300).await;
     let last = learned_once(&world, &sent).await;
     served_once(&world, &sent).await;

@@ -22,9 +22,7 @@ pub(crate) async fn turns_red(service: &mut Service, condition: &str) {
 async fn redis_away_and_services_wait_say_so_turn_red_go_on_and_lose_nothing() {
     let world = World::on(Servers { own_redis: true, ..Servers::default() }).await;
     let events = Traffic::new(6, world.ctx.now()).take(300 * outage().as_secs() as usize);
-    let mut ingest = world.start(Name::Ingest, &[]).await;
-    let mut trainer = world.start(Name::Trainer, &[]).await;
-    let mut scorer = world.start(Name::Scorer, &[]).await;
+    let [mut ingest, mut trainer, mut scorer] = world.start_all().await;
     let (before, during) = events.split_at(1_000);
     let mut sent = world.send(before).await;
     for service in [&mut ingest, &mut trainer, &mut scorer] {
@@ -50,11 +48,7 @@ async fn redis_away_and_services_wait_say_so_turn_red_go_on_and_lose_nothing() {
 async fn the_broker_away_and_services_wait_say_so_turn_red_go_on_and_lose_nothing() {
     let world = World::on(Servers { own_broker: true, ..Servers::default() }).await;
     let events = Traffic::new(7, world.ctx.now()).take(200 * outage().as_secs() as usize);
-    let mut services = [
-        world.start(Name::Ingest, &[]).await,
-        world.start(Name::Trainer, &[]).await,
-        world.start(Name::Scorer, &[]).await,
-    ];
+    let mut services = world.start_all().await;
     let (before, during) = events.split_at(1_000);
     let mut sent = world.send(before).await;
     for service in &mut services {

@@ -26,9 +26,7 @@ async fn trained_on(world: &World, events: usize) {
 async fn events_deleted_and_made_again_under_a_running_ingest_and_no_event_vanishes() {
     let world = World::new().await;
     let mut traffic = Traffic::new(51, world.ctx.now()).with_users(20);
-    let mut ingest = world.start(Name::Ingest, &[]).await;
-    let _trainer = world.start(Name::Trainer, &[]).await;
-    let _scorer = world.start(Name::Scorer, &[]).await;
+    let [mut ingest, _trainer, _scorer] = world.start_all().await;
     let mut sent = world.send(&traffic.take(200)).await;
     served_once(&world, &sent).await;
     // The new one grows beyond the old one's end, and stays behind it.
@@ -65,9 +63,7 @@ async fn events_deleted_and_made_again_in_a_restart_and_no_event_vanishes() {
 async fn interactions_deleted_and_made_again_under_running_services_and_they_go_on() {
     let world = World::new().await;
     let mut traffic = Traffic::new(53, world.ctx.now()).with_users(20);
-    let _ingest = world.start(Name::Ingest, &[]).await;
-    let mut trainer = world.start(Name::Trainer, &[]).await;
-    let mut scorer = world.start(Name::Scorer, &[]).await;
+    let [_ingest, mut trainer, mut scorer] = world.start_all().await;
     let mut sent = world.send(&traffic.take(300)).await;
     served_once(&world, &sent).await;
     learned_once(&world, &sent).await;
@@ -83,9 +79,7 @@ async fn interactions_deleted_and_made_again_under_running_services_and_they_go_
 async fn one_record_on_interactions_with_a_source_offset_of_2_62_silences_nobody_and_ends_nothing() {
     let world = World::new().await;
     let mut traffic = Traffic::new(54, world.ctx.now()).with_users(20);
-    let mut ingest = world.start(Name::Ingest, &[]).await;
-    let mut trainer = world.start(Name::Trainer, &[]).await;
-    let _scorer = world.start(Name::Scorer, &[]).await;
+    let [mut ingest, mut trainer, _scorer] = world.start_all().await;
     let mut sent = world.send(&traffic.take(200)).await;
     served_once(&world, &sent).await;
     let forged = |partition: i32, offset: i64| {
@@ -160,9 +154,7 @@ async fn partitions_added_under_running_services_are_read_and_no_event_vanishes(
         return;
     }
     let world = World::new().await;
-    let _ingest = world.start(Name::Ingest, &[]).await;
-    let mut trainer = world.start(Name::Trainer, &[]).await;
-    let _scorer = world.start(Name::Scorer, &[]).await;
+    let [_ingest, mut trainer, _scorer] = world.start_all().await;
     let mut sent = world.send(&Traffic::new(55, world.ctx.now()).with_users(20).take(200)).await;
     served_once(&world, &sent).await;
     world.operate(&["topics", "partitions", &(2 * PARTITIONS).to_string()]).await;

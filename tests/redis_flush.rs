@@ -39,9 +39,7 @@ async fn redis_flushed_and_slates_come_back_as_users_act_and_lists_within_second
     let world = World::on(Servers { own_redis: true, ..Servers::default() }).await;
     let mut traffic = Traffic::new(8, world.ctx.now()).with_users(10);
     world.list(&Traffic::catalog()).await;
-    let _ingest = world.start(Name::Ingest, &[]).await;
-    let _trainer = world.start(Name::Trainer, &[]).await;
-    let mut scorer = world.start(Name::Scorer, &[]).await;
+    let [_ingest, _trainer, mut scorer] = world.start_all().await;
     let sent = world.send(&traffic.take(1_000)).await;
     scorer.ready().await;
     served_once(&world, &sent).await;

@@ -86,9 +86,7 @@ async fn foreign_keys_are_counted_named_once_and_passed_over_and_nobody_else_suf
 
     let mut traffic = Traffic::new(27, world.ctx.now()).with_users(12);
     world.list(&Traffic::catalog()).await;
-    let _ingest = world.start(Name::Ingest, &[]).await;
-    let _trainer = world.start(Name::Trainer, &[]).await;
-    let mut scorer = world.start(Name::Scorer, &[]).await;
+    let [_ingest, _trainer, mut scorer] = world.start_all().await;
     let mut sent = world.send(&traffic.take(500)).await;
     scorer.ready().await;
     world.delist(&item).await; // so that the sweep meets them, too

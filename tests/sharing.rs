@@ -17,9 +17,7 @@ fn applied(service: &Service) -> impl Future<Output = Result<f64, String>> {
 async fn several_scorers_share_the_load_and_take_over() {
     let world = World::new().await;
     let mut traffic = Traffic::new(9, world.ctx.now());
-    let _ingest = world.start(Name::Ingest, &[]).await;
-    let _trainer = world.start(Name::Trainer, &[]).await;
-    let mut first = world.start(Name::Scorer, &[]).await;
+    let [_ingest, _trainer, mut first] = world.start_all().await;
     let mut sent = world.send(&traffic.take(500)).await;
     first.ready().await;
     served_once(&world, &sent).await;
@@ -48,9 +46,7 @@ async fn several_scorers_share_the_load_and_take_over() {
 async fn a_scorer_killed_beside_another_is_taken_over() {
     let world = World::new().await;
     let mut traffic = Traffic::new(16, world.ctx.now());
-    let _ingest = world.start(Name::Ingest, &[]).await;
-    let _trainer = world.start(Name::Trainer, &[]).await;
-    let mut first = world.start(Name::Scorer, &[]).await;
+    let [_ingest, _trainer, mut first] = world.start_all().await;
     let mut second = world.start(Name::Scorer, &[]).await;
     first.ready().await;
     second.ready().await;

@@ -14,9 +14,7 @@ async fn slates_name_the_version_and_the_event_that_made_them() {
     let world = World::new().await;
     let mut traffic = Traffic::new(14, world.ctx.now());
     world.list(&Traffic::catalog()).await;
-    let _ingest = world.start(Name::Ingest, &[]).await;
-    let _trainer = world.start(Name::Trainer, &[]).await;
-    let mut scorer = world.start(Name::Scorer, &[]).await;
+    let [_ingest, _trainer, mut scorer] = world.start_all().await;
     let mut sent = world.send(&traffic.take(1_000)).await;
     scorer.ready().await;
     learned_once(&world, &sent).await;

@@ -1,7 +1,7 @@
 //! Applications that write in transactions: what was aborted was never said.
 
 use schemas::EventType;
-use tests::{Name, Traffic, Transaction, World, click, ingested_once, learned_once, served_once};
+use tests::{Traffic, Transaction, World, click, ingested_once, learned_once, served_once};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_transaction_aborted_is_applied_by_nobody_and_what_one_committed_is_applied_once() {
@@ -15,9 +15,7 @@ async fn what_a_transaction_aborted_is_applied_by_nobody_and_what_one_committed_
 async fn transactions() {
     let world = World::new().await;
     let mut traffic = Traffic::new(31, world.ctx.now());
-    let _ingest = world.start(Name::Ingest, &[]).await;
-    let _trainer = world.start(Name::Trainer, &[]).await;
-    let _scorer = world.start(Name::Scorer, &[]).await;
+    let _services = world.start_all().await;
     let mut sent = world.send(&traffic.take(200)).await;
 
     let aborted = Transaction::begin(&world, "aborted").await;

@@ -17,11 +17,7 @@ const RED_WITHIN: Duration = Duration::from_secs(15);
 async fn a_broker_that_hangs_with_its_sockets_open_turns_every_service_red_within_15_s_and_lag_is_unknown_not_0() {
     let world = World::on(Servers { own_broker: true, ..Servers::default() }).await;
     let mut traffic = Traffic::new(23, world.ctx.now());
-    let mut services = [
-        world.start(Name::Ingest, &[]).await,
-        world.start(Name::Trainer, &[]).await,
-        world.start(Name::Scorer, &[]).await,
-    ];
+    let mut services = world.start_all().await;
     let mut sent = world.send(&traffic.take(500)).await;
     for service in &mut services {
         service.ready().await;
@@ -125,11 +121,7 @@ async fn added_partitions_are_read_within_ten_seconds_by_every_service() {
 
 async fn added_partitions() {
     let world = World::new().await;
-    let mut services = [
-        world.start(Name::Ingest, &[]).await,
-        world.start(Name::Trainer, &[]).await,
-        world.start(Name::Scorer, &[]).await,
-    ];
+    let mut services = world.start_all().await;
     let mut sent = world.send(&Traffic::new(24, world.ctx.now()).take(300)).await;
     for service in &mut services {
         service.ready().await;

@@ -194,10 +194,14 @@ pub struct Manifest {
     /// The same since this trainer started.
     #[serde(default)]
     pub quality_overall: BTreeMap<String, Quality>,
+    /// The release that wrote it ([`crate::RELEASE`]); empty before releases said so.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub release: String,
 }
 
 impl Manifest {
-    /// The format's version.
+    /// The format's version. A release that adds a field leaves it, and older ones pass over the field; one that changes what
+    /// a field or the payload means raises it, and older ones refuse the version.
     pub const V: u32 = 1;
 }
 

@@ -64,27 +64,6 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Every reason.
-    pub const ALL: [Self; 17] = [
-        Self::Empty,
-        Self::TooLarge,
-        Self::NotJson,
-        Self::MissingField,
-        Self::EmptyField,
-        Self::Nobody,
-        Self::WrongType,
-        Self::UnknownType,
-        Self::IdTooLong,
-        Self::TooManyItems,
-        Self::InFuture,
-        Self::TooOld,
-        Self::KeyMismatch,
-        Self::TooMany,
-        Self::TooLong,
-        Self::OutOfRange,
-        Self::UpdateKey,
-    ];
-
     /// Those that events are refused for.
     pub const OF_EVENTS: [Self; 12] = [
         Self::Empty,
@@ -104,6 +83,18 @@ impl Reason {
     /// Those that only records of `items` are refused for.
     pub const OF_ITEMS: [Self; 5] =
         [Self::KeyMismatch, Self::TooMany, Self::TooLong, Self::OutOfRange, Self::UpdateKey];
+
+    /// Every reason.
+    pub const ALL: [Self; Self::OF_EVENTS.len() + Self::OF_ITEMS.len()] = {
+        let (events, items) = (Self::OF_EVENTS, Self::OF_ITEMS);
+        let mut all = [Self::Empty; Self::OF_EVENTS.len() + Self::OF_ITEMS.len()];
+        let mut n = 0;
+        while n < all.len() {
+            all[n] = if n < events.len() { events[n] } else { items[n - events.len()] };
+            n += 1;
+        }
+        all
+    };
 
     /// The name in headers, metrics and reports.
     #[must_use]

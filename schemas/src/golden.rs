@@ -105,6 +105,7 @@ fn a_manifest_and_a_claim_keep_their_encoding() {
         arrivals: vec![(1_700_000_000_120, 7)],
         quality: quality.clone().into(),
         quality_overall: quality.into(),
+        release: "0.1.0".into(),
     };
     holds("manifest.json", &json(&manifest));
     holds(

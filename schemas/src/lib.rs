@@ -40,6 +40,9 @@ pub use proto::{Interaction, Kind, Profile, Seen, Source};
 pub use slate::{Entry, Slate};
 pub use topics::{Topic, Topics};
 
+/// This release, as what it writes names it.
+pub const RELEASE: &str = env!("CARGO_PKG_VERSION");
+
 /// The longest id of a user, item, session or event, in bytes.
 pub const MAX_ID_BYTES: usize = 256;
 

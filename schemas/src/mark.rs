@@ -39,6 +39,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_field_of_a_later_release_is_passed_over_and_without_one_of_ours_it_is_no_mark() {
+        let later = br#"{"next":7,"by":1,"seq":2,"life":3,"later":{"a":[1]}}"#;
+        assert_eq!(Mark::decode(later), Some(Mark { next: 7, by: 1, seq: 2, life: 3 }));
+        assert_eq!(Mark::decode(br#"{"v":2,"through":{"next":7}}"#), None, "then the partition is read again");
+    }
+
+    #[test]
     fn a_mark_survives_its_encoding_and_nothing_else_is_one() {
         let mark = Mark { next: i64::MAX, by: u64::MAX, seq: u64::MAX, life: u32::MAX };
         assert_eq!(Mark::decode(&mark.encode()), Some(mark));

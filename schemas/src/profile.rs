@@ -10,11 +10,16 @@
 //! ```
 //! The checksum is of all that follows it. So the header names the value, and who writes says which value it saw: nobody
 //! overwrites what somebody else has written since. Values of before, whose header is partition and offset alone, are read.
+//!
+//! Formats to come keep the first nine bytes, so that a release that cannot read them knows what they are and leaves them
+//! alone. A field of the message that may be lost leaves the format as it is: an older release passes over it, and writes the
+//! profile without. One that must not be lost raises the format.
 
 use bytes::{Buf, BufMut};
 use prost::Message;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::RELEASE;
 use crate::proto::{Profile, Source};
 
 /// Bytes before the Protobuf message: what tells one value from another.
@@ -47,6 +52,9 @@ pub enum ProfileError {
     /// The first byte is none of ours.
     #[error("no stored profile begins with the byte {0}")]
     Format(u8),
+    /// A later release wrote it.
+    #[error("it is a profile of format {0}, and this release, {RELEASE}, reads up to {FORMAT}")]
+    Later(u8),
     /// The bytes are not those that were written.
     #[error("a stored profile has another checksum than its bytes")]
     Checksum,
@@ -81,16 +89,16 @@ impl StoredProfile {
             Some(0) if bytes.len() >= OLD_HEADER_BYTES => Self::decode_old(bytes),
             Some(FORMAT) if bytes.len() >= HEADER_BYTES => Self::decode_checked(bytes),
             Some(0 | FORMAT) | None => Err(ProfileError::Short(bytes.len())),
+            Some(format) if format > FORMAT && is_whole(bytes) => Err(ProfileError::Later(format)),
             Some(format) => Err(ProfileError::Format(format)),
         }
     }
 
     fn decode_checked(bytes: &[u8]) -> Result<Self, ProfileError> {
-        let (mut head, checked) = (&bytes[1..CHECKED], &bytes[CHECKED..]);
-        if head.get_u64() != xxh3_64(checked) {
+        if !is_whole(bytes) {
             return Err(ProfileError::Checksum);
         }
-        let mut rest = checked;
+        let mut rest = &bytes[CHECKED..];
         let (topic, incarnation) = (rest.get_u32(), rest.get_u64());
         let (partition, offset) = (rest.get_u32().cast_signed(), rest.get_u64().cast_signed());
         Ok(Self { source: Source { partition, offset, topic, incarnation }, profile: Profile::decode(rest)? })
@@ -111,6 +119,12 @@ impl StoredProfile {
     pub fn sources(&self) -> impl Iterator<Item = &Source> {
         std::iter::once(&self.source).chain(&self.profile.elsewhere)
     }
+}
+
+/// Whether what follows the checksum is what it was of: so in every format since the second.
+fn is_whole(bytes: &[u8]) -> bool {
+    let checksum = bytes.get(1..CHECKED).and_then(|eight| eight.first_chunk());
+    checksum.is_some_and(|checksum| u64::from_be_bytes(*checksum) == xxh3_64(&bytes[CHECKED..]))
 }
 
 #[cfg(test)]
@@ -141,6 +155,31 @@ mod tests {
         let read = StoredProfile::decode(&old).expect("decodes");
         assert_eq!(read.source, Source { partition: 3, offset: 918_273, ..Source::default() });
         assert_eq!(read.profile, stored().profile);
+    }
+
+    #[test]
+    fn a_profile_of_a_later_format_is_told_from_bytes_that_are_nobodys() {
+        let mut later = stored().encode();
+        later[0] = FORMAT + 1;
+        let error = StoredProfile::decode(&later).expect_err("is refused");
+        assert!(matches!(error, ProfileError::Later(3)), "{error}");
+        assert!(error.to_string().contains("format 3") && error.to_string().contains(RELEASE), "{error}");
+        later[CHECKED] ^= 1;
+        let error = StoredProfile::decode(&later).expect_err("is refused");
+        assert!(matches!(error, ProfileError::Format(3)), "{error}");
+        assert!(matches!(StoredProfile::decode(&[FORMAT + 1]), Err(ProfileError::Format(3))));
+    }
+
+    #[test]
+    fn a_field_of_a_later_release_in_a_profile_or_an_interaction_is_passed_over() {
+        let later = [0xA2, 0x06, 0x02, b'h', b'i']; // field 100: two bytes
+        let mut bytes = [stored().encode(), later.to_vec()].concat();
+        let checksum = xxh3_64(&bytes[CHECKED..]);
+        bytes[1..CHECKED].copy_from_slice(&checksum.to_be_bytes());
+        assert_eq!(StoredProfile::decode(&bytes).expect("decodes"), stored());
+        let interaction = crate::Interaction { user_id: "u".into(), ts: 7, ..Default::default() };
+        let bytes = [interaction.encode_to_vec(), later.to_vec()].concat();
+        assert_eq!(crate::Interaction::decode(&bytes[..]).expect("decodes"), interaction);
     }
 
     #[test]

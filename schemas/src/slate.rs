@@ -3,6 +3,7 @@
 use prost::Message;
 use serde::{Deserialize, Serialize};
 
+use crate::RELEASE;
 use crate::proto::{PackedEntry, PackedSlate};
 
 /// How a slate is written. A reader need not know: [`Slate::decode`] tells them apart by the first byte.
@@ -25,6 +26,9 @@ pub enum SlateError {
     /// Begins otherwise.
     #[error("the slate is neither JSON nor packed: {0}")]
     Packed(#[from] prost::DecodeError),
+    /// A later release wrote it.
+    #[error("the slate is of format {0}, and this release, {RELEASE}, reads format {V}: use the release that wrote it", V = Slate::V)]
+    Later(u32),
 }
 
 /// A ranked list as downstream services read it, best first.
@@ -84,12 +88,18 @@ impl Slate {
     /// Reads either encoding.
     ///
     /// # Errors
-    /// When the bytes are neither.
+    /// When the bytes are neither, or of a later format.
     pub fn decode(bytes: &[u8]) -> Result<Self, SlateError> {
-        if bytes.first() == Some(&b'{') {
-            return Ok(serde_json::from_slice(bytes)?);
+        #[derive(Deserialize)]
+        struct Format {
+            v: u32,
         }
-        Ok(PackedSlate::decode(bytes)?.into())
+        if bytes.first() != Some(&b'{') {
+            let packed = PackedSlate::decode(bytes)?;
+            return if packed.v > Self::V { Err(SlateError::Later(packed.v)) } else { Ok(packed.into()) };
+        }
+        let Format { v } = serde_json::from_slice(bytes)?;
+        if v > Self::V { Err(SlateError::Later(v)) } else { Ok(serde_json::from_slice(bytes)?) }
     }
 }
 
@@ -129,6 +139,21 @@ impl From<PackedSlate> for Slate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slate_of_a_later_format_is_refused_with_what_to_do_and_a_later_field_is_passed_over() {
+        let slate =
+            |v| Slate { v, model: "m".into(), source: String::new(), event_ts: 1, made_at: 2, items: Vec::new() };
+        for encoding in [Encoding::Json, Encoding::Packed] {
+            let refusal = Slate::decode(&slate(Slate::V + 1).encode(encoding)).expect_err("is refused").to_string();
+            assert!(refusal.contains("format 2") && refusal.contains("the release that wrote it"), "{refusal}");
+        }
+        let packed = [slate(Slate::V).encode(Encoding::Packed), vec![0xA2, 0x06, 0x02, b'h', b'i']].concat();
+        let json = br#"{"v":1,"model":"m","source":"","event_ts":1,"made_at":2,"items":[],"later":{"a":1}}"#;
+        for bytes in [&packed[..], json] {
+            assert_eq!(Slate::decode(bytes).expect("is read"), slate(Slate::V));
+        }
+    }
 
     #[test]
     fn both_encodings_read_back_and_are_told_apart_by_themselves() {

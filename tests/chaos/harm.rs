@@ -34,7 +34,8 @@ pub(crate) async fn broker(field: &Field, fault: Fault, chance: &mut ChaCha8Rng,
     match fault {
         Fault::BrokerFrozen => {
             broker.signal("STOP");
-            let struck = until_red(field, Whose::Each(&[Name::Ingest, Name::Trainer, Name::Scorer]), alone, chance).await;
+            let struck =
+                until_red(field, Whose::Each(&[Name::Ingest, Name::Trainer, Name::Scorer]), alone, chance).await;
             broker.signal("CONT");
             struck
         }

@@ -23,6 +23,7 @@ pub fn manifest() -> Manifest {
         arrivals: Vec::new(),
         quality: [].into(),
         quality_overall: [].into(),
+        release: String::new(),
     }
 }
 

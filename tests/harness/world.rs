@@ -122,8 +122,33 @@ impl World {
     /// # Panics
     /// When Kafka does not.
     pub async fn make_again(&self, topic: Topic) {
+        self.make_otherwise(topic, &[]).await;
+    }
+
+    /// The same, with settings over those of the contract.
+    ///
+    /// # Panics
+    /// When Kafka does not.
+    pub async fn make_otherwise(&self, topic: Topic, settings: &[(&str, &str)]) {
         admin::delete(&self.kafka, &[&self.topics.name(topic)]).await.expect("it is deleted");
-        admin::apply(&self.kafka, &[spec(&self.topics, topic)]).await.expect("it is made");
+        let mut spec = spec(&self.topics, topic);
+        spec.settings.retain(|(key, _)| settings.iter().all(|(other, _)| key != other));
+        spec.settings.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        admin::apply(&self.kafka, &[spec]).await.expect("it is made");
+    }
+
+    /// Takes the beginning of a topic away, as retention does.
+    ///
+    /// # Panics
+    /// When Kafka does not.
+    pub async fn retain_from(&self, topic: Topic, first: &BTreeMap<i32, i64>) {
+        let name = self.topics.name(topic);
+        admin::delete_records(&self.kafka, &name, first).await.expect("its beginning is deleted");
+    }
+
+    /// Starts what a shop needs.
+    pub async fn start_all(&self) -> [Service; 3] {
+        [self.start(Name::Ingest, &[]).await, self.start(Name::Trainer, &[]).await, self.start(Name::Scorer, &[]).await]
     }
 
     /// Starts a service with `section.key` settings over those that lead it into this world; it listens when this returns.

@@ -5,6 +5,7 @@
 use serde::Deserialize;
 
 use super::{CHUNK_BYTES, Claim, Manifest, Part, PayloadKind, Quality, Through, VersionId, key};
+use crate::RELEASE;
 
 /// The last epoch and the last sequence. Above any count that is lived to see (a version a second for a century), and below
 /// the end of 32 bits, so that the next one can always be named.
@@ -125,14 +126,27 @@ impl Manifest {
         #[derive(Deserialize)]
         struct Format {
             v: u32,
+            #[serde(default)]
+            kind: String,
+            #[serde(default)]
+            release: String,
         }
         let unreadable = |e: serde_json::Error| format!("the manifest is not readable: {}", shown(&e.to_string()));
         if value.len() > CHUNK_BYTES {
             return Err("the manifest is too long".to_owned());
         }
-        let Format { v } = serde_json::from_slice(value).map_err(unreadable)?;
-        if v != Self::V {
-            return Err(format!("its manifest is of format {v}, this program reads {}", Self::V));
+        let Format { v, kind, release } = serde_json::from_slice(value).map_err(unreadable)?;
+        let foreign = if v != Self::V {
+            Some(format!("its manifest is of format {v}, and this release, {RELEASE}, reads format {}", Self::V))
+        } else if !["", "snapshot", "delta"].contains(&kind.as_str()) {
+            Some(format!("its payload is of the kind `{}`, which this release, {RELEASE}, does not know", shown(&kind)))
+        } else {
+            None
+        };
+        if let Some(foreign) = foreign {
+            let named = (!release.is_empty()).then(|| format!("Thalweg {}", shown(&release)));
+            let writer = named.unwrap_or_else(|| "the release that wrote it".to_owned());
+            return Err(format!("{foreign}: start {writer} again, which reads it"));
         }
         let manifest: Self = serde_json::from_slice(value).map_err(unreadable)?;
         if manifest.version != version {
@@ -169,6 +183,7 @@ impl Manifest {
                 !quality().all(|(method, quality)| is_name(method) && is_quality(quality)),
                 "names a quality that cannot be",
             ),
+            (!self.release.is_empty() && !is_name(&self.release), "names a release that cannot be"),
         ];
         rules.into_iter().find(|(broken, _)| *broken).map(|(_, problem)| problem)
     }
@@ -202,6 +217,7 @@ mod tests {
             "v": Manifest::V, "version": VERSION, "kind": "delta", "parent": "000003-00000119", "chunks": 2, "bytes": 1_000_000,
             "checksum": "a".repeat(64), "through": {"0": {"next": 5, "source": 9}}, "interactions": 5, "event_ts": 3,
             "made_at": 4, "arrivals": [[1, 2]], "quality": {"model": {"hr20": 0.5, "mrr20": 0.25, "tested": 4}},
+            "release": RELEASE,
         })
     }
 
@@ -237,7 +253,9 @@ mod tests {
             ("/quality/model/hr20", json!(1.5), "quality"),
             ("/quality/model/hr20", json!(-1e300), "quality"),
             ("/quality", json!({"\u{1b}[31m": {"hr20": 0.5, "mrr20": 0.25, "tested": 4}}), "quality"),
-            ("/kind", json!("\u{1b}[31m"), "not readable"),
+            ("/kind", json!("\u{1b}[31m"), "of the kind"),
+            ("/kind", json!(7), "not readable"),
+            ("/release", json!("\u{1b}[31m"), "release"),
         ];
         for (field, value, reason) in changes {
             let mut changed = manifest();
@@ -246,6 +264,34 @@ mod tests {
             assert!(refusal.contains(reason), "{field} = {value}: {refusal}");
             assert!(!refusal.chars().any(char::is_control) && refusal.len() < 400, "{refusal:?}");
         }
+    }
+
+    #[test]
+    fn a_version_of_a_later_format_or_kind_is_refused_in_one_sentence_that_names_its_release_and_what_to_do() {
+        for (changed, what) in [
+            (json!({"v": 2, "release": "9.1.0", "chunks": "no number any more"}), "format 2"),
+            (json!({"v": 1, "kind": "patch", "release": "9.1.0"}), "the kind `patch`"),
+        ] {
+            let refusal = read(&changed).expect_err("is refused");
+            assert!(refusal.contains(what) && refusal.contains("start Thalweg 9.1.0 again"), "{refusal}");
+            assert!(refusal.contains(RELEASE), "{refusal}");
+        }
+        let unnamed = read(&json!({"v": 2})).expect_err("is refused");
+        assert!(unnamed.contains("the release that wrote it"), "{unnamed}");
+    }
+
+    #[test]
+    fn a_field_of_a_later_release_is_passed_over() {
+        let plain = read(&manifest()).expect("is read");
+        let mut later = manifest();
+        for at in ["", "/through/0", "/quality/model"] {
+            let of = later.pointer_mut(at).and_then(Value::as_object_mut).expect("is an object");
+            of.insert("later".into(), json!({"deep": [1, null]}));
+        }
+        assert_eq!(read(&later), Ok(plain));
+        let version = VersionId { epoch: 3, sequence: 0 };
+        let claim = br#"{"epoch":3,"trainer":"t","claimed_at":0,"later":[{}]}"#;
+        assert_eq!(Claim::read(version, claim).map(|claim| claim.epoch), Ok(3));
     }
 
     #[test]

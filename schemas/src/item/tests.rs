@@ -96,6 +96,14 @@ fn a_date_before_or_after_all_time_is_the_nearest_there_is_and_told() {
 }
 
 #[test]
+fn a_price_below_0_is_none_and_told() {
+    let (change, letter) = taken("i9", &json!({"title": "Red shoe", "price": -0.01}));
+    let item = change.and_then(|(_, item)| item).expect("is listed");
+    assert_eq!((item.price, letter.expect("is told").reason), (None, Reason::OutOfRange));
+    assert_eq!(listed("i9", &json!({"price": 0})).price, Some(0.0), "what is free is free");
+}
+
+#[test]
 fn a_field_that_is_unclear_is_left_out_and_told_and_the_rest_is_taken() {
     let value = json!({"title": "Red shoe", "price": "cheap", "published_at": "soon", "brand": {"name": "Vera"},
         "categories": ["shoes", {"id": 7}], "available": "perhaps"});

@@ -5,6 +5,7 @@
 //! read here: whatever it is, it leads to a verdict, and no more is held than [`MAX_PAYLOAD_BYTES`] of [`MAX_PENDING`] versions.
 
 use bytes::Bytes;
+use schemas::RELEASE;
 pub use schemas::checkpoint::MAX_PAYLOAD_BYTES;
 use schemas::checkpoint::{
     CHUNK_BYTES, Claim, EPOCH_REACH, FIRST_REACH, LAST, Manifest, Part, PayloadKind, VersionId, key, parse_key,
@@ -59,6 +60,7 @@ pub fn split(
         arrivals: frozen.arrivals(),
         quality: frozen.recent_quality().clone(),
         quality_overall: frozen.overall_quality().clone(),
+        release: RELEASE.to_owned(),
     };
     (chunks, manifest)
 }

@@ -26,19 +26,20 @@ struct Age {
 }
 
 impl Age {
-    /// The condition `model` for a version of this age that lacks so many interactions.
-    fn state(&mut self, age: Duration, lacks: i64, now: Instant) -> Result<(), String> {
+    /// The condition `model` for a version that has been live for so long and lacks so many interactions. When it was made is
+    /// told by the trainer's clock, which may be an hour off: it decides nothing.
+    fn state(&mut self, live_for: Duration, lacks: i64, now: Instant) -> Result<(), String> {
         if lacks <= 0 {
             self.lacking = None; // a quiet shop needs no newer version
             return Ok(());
         }
         let since = *self.lacking.get_or_insert(now);
-        if self.most.is_zero() || age <= self.most || now.duration_since(since) <= self.most {
+        if self.most.is_zero() || live_for <= self.most || now.duration_since(since) <= self.most {
             return Ok(());
         }
         Err(format!(
-            "the live version is {} s old and lacks {lacks} interactions; see whether the trainer runs and publishes",
-            age.as_secs()
+            "no version has come for {} s and the live one lacks {lacks} interactions; see whether the trainer runs and publishes",
+            live_for.as_secs()
         ))
     }
 }
@@ -61,9 +62,9 @@ pub(crate) async fn watch(slot: Arc<Slot>, stream: Arc<Stream>, most: Duration, 
         let live = slot.load();
         let Some(manifest) = live.model.manifest() else { continue }; // `model` is red already
         let ms = u64::try_from(ctx.now().saturating_sub(manifest.made_at)).unwrap_or(0); // clocks of two machines may differ
-        let age = Duration::from_millis(ms);
-        gauge!(MODEL_AGE).set(age.as_secs_f64());
-        ctx.set("model", judge.state(age, lacks(&manifest.through, &stream.applied()), Instant::now()));
+        gauge!(MODEL_AGE).set(Duration::from_millis(ms).as_secs_f64());
+        let (lacks, now) = (lacks(&manifest.through, &stream.applied()), Instant::now());
+        ctx.set("model", judge.state(now.saturating_duration_since(live.since), lacks, now));
     }
 }
 
@@ -80,8 +81,20 @@ mod tests {
         assert_eq!(age.state(MINUTE, 10, now), Ok(()));
         assert_eq!(age.state(5 * MINUTE, 900, now + 4 * MINUTE), Ok(()));
         let told = age.state(7 * MINUTE, 1_500, now + 6 * MINUTE).expect_err("too old");
-        assert!(told.contains("420 s old and lacks 1500 interactions"), "{told}");
+        assert!(told.contains("for 420 s and the live one lacks 1500 interactions"), "{told}");
         assert_eq!(age.state(Duration::ZERO, 3, now + 6 * MINUTE), Ok(()), "a new version is live");
+    }
+
+    #[test]
+    fn a_trainers_clock_an_hour_off_turns_model_neither_red_while_versions_come_nor_green_while_none_does() {
+        let now = Instant::now();
+        let mut age = Age { most: 5 * MINUTE, lacking: None };
+        // A version a second, and never all interactions in it: whatever `made_at` says, the last one has just come.
+        for second in 0..3_600 {
+            assert_eq!(age.state(Duration::ZERO, 10, now + Duration::from_secs(second)), Ok(()));
+        }
+        let last = now + 60 * MINUTE;
+        age.state(6 * MINUTE, 10, last + 6 * MINUTE).expect_err("though it says that it was made in an hour");
     }
 
     #[test]

@@ -106,8 +106,12 @@ struct Follower {
     before: Option<Arc<Live>>,
     /// `None` once caught up.
     held: Option<Vec<Version>>,
+    /// So many bytes of them.
+    most_held: usize,
     /// A delta did not fit: the next snapshot is waited for.
     waiting: bool,
+    /// The last version of a claimed epoch that was refused, and why.
+    refused: Option<String>,
     /// Offset after the last record.
     next: i64,
     /// Offset of the last record that counted.
@@ -131,7 +135,9 @@ impl Follower {
             slot,
             before: None,
             held: Some(Vec::new()),
+            most_held: HELD_BYTES,
             waiting: false,
+            refused: None,
             next: 0,
             counted: -1,
             asked: None,
@@ -164,7 +170,12 @@ impl Follower {
         match outcome {
             Outcome::Nothing => {}
             Outcome::Whole(manifest, payload) => self.whole(manifest, payload).await?,
-            Outcome::Refused { version, reason } => self.told.refused("torn", version, &reason),
+            Outcome::Refused { version, reason } => {
+                if let Some(version) = version {
+                    self.refuse(version, &reason);
+                }
+                self.told.refused("torn", version, &reason);
+            }
             Outcome::Claimed(claim) => info!(epoch = claim.epoch, trainer = claim.trainer, "a trainer claimed the log"),
             Outcome::Stale(version) => {
                 counter!(VERSIONS_REFUSED, "reason" => "epoch").increment(1);
@@ -201,7 +212,7 @@ impl Follower {
         if manifest.kind == PayloadKind::Delta {
             held.push((manifest, payload));
             let bytes: usize = held.iter().map(|(_, payload)| payload.len()).sum();
-            return if bytes > HELD_BYTES { self.apply_held().await } else { Ok(()) };
+            return if bytes > self.most_held { self.apply_held().await } else { Ok(()) };
         }
         if self.apply(manifest, payload).await?
             && let Some(held) = &mut self.held
@@ -226,10 +237,22 @@ impl Follower {
         let some = self.newest.version().is_some();
         if some {
             self.go_live();
+        } else if let Some(refused) = &self.refused {
+            self.slot.leave_lists();
+            let advice = "lists stay as they are until one is";
+            warn!(refused, advice, "versions are there and none is usable");
+            self.ctx.set("model", Err(format!("versions are there and none is usable, {advice}: {refused}")));
         } else {
             info!("no version is usable yet");
         }
         Ok(some)
+    }
+
+    /// Takes note of what a trainer wrote and this release cannot use. What is of an epoch that nobody claimed is a stranger's.
+    fn refuse(&mut self, version: VersionId, reason: &str) {
+        if version.epoch <= self.assembler.epoch() {
+            self.refused = Some(format!("{version}: {reason}"));
+        }
     }
 
     /// Makes the next version of the newest; false, and nothing changed, if it does not fit.
@@ -265,6 +288,7 @@ impl Follower {
                 Ok(false)
             }
             Err(error) => {
+                self.refuse(version, &error.to_string());
                 self.told.refused("payload", Some(version), &error.to_string());
                 Ok(false)
             }
@@ -310,11 +334,86 @@ impl Told {
     fn refused(&mut self, why: &'static str, version: Option<VersionId>, reason: &str) {
         counter!(VERSIONS_REFUSED, "reason" => why).increment(1);
         let version = version.map(tracing::field::display);
-        if self.last.get(why).is_some_and(|at| at.elapsed() < ANNOUNCE_EVERY) {
-            debug!(version, reason, "refused a checkpoint; the live one keeps serving");
-        } else {
+        if self.is_news(why, Instant::now()) {
             warn!(version, reason, "refused a checkpoint; the live one keeps serving");
-            self.last.insert(why, Instant::now());
+        } else {
+            debug!(version, reason, "refused a checkpoint; the live one keeps serving");
         }
+    }
+
+    fn is_news(&mut self, why: &'static str, now: Instant) -> bool {
+        let news = self.last.get(why).is_none_or(|at| now.duration_since(*at) >= ANNOUNCE_EVERY);
+        if news {
+            self.last.insert(why, now);
+        }
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::checkpoint::split;
+    use model::{Learner, Positioned, RowEncoding, Settings};
+    use schemas::{Interaction, Kind, Source};
+
+    use super::*;
+
+    /// A snapshot and four deltas of a small shop.
+    fn versions() -> Vec<Version> {
+        let settings = Settings { dim: 16, negatives: 16, retrieval_items: 64, ..Settings::default() };
+        let mut learner = Learner::new(settings).expect("opens");
+        let view = |offset: i64| Positioned {
+            partition: 0,
+            offset,
+            interaction: Interaction {
+                user_id: format!("u{}", offset % 3),
+                item_id: format!("i{}", offset % 5),
+                kind: Kind::View.into(),
+                ts: 1_700_000_000_000 + offset * 1_000,
+                source: Some(Source { offset, ..Source::default() }),
+                ..Interaction::default()
+            },
+        };
+        let mut version = |sequence: u32| {
+            let kind = if sequence == 1 { PayloadKind::Snapshot } else { PayloadKind::Delta };
+            let first = i64::from(sequence) * 10;
+            learner.observe(&(first..first + 10).map(view).collect::<Vec<_>>());
+            let frozen = learner.freeze(kind).expect("freezes");
+            let payload = frozen.encode().expect("encodes");
+            let (id, parent) = (VersionId { epoch: 1, sequence }, VersionId { epoch: 1, sequence: sequence - 1 });
+            (split(id, Some(parent), &frozen, &payload, 0).1, payload)
+        };
+        (1..6).map(&mut version).collect()
+    }
+
+    #[tokio::test]
+    async fn deltas_beyond_what_is_held_at_a_start_are_applied_and_give_the_same_version() {
+        let versions = versions();
+        let delta = versions[1].1.len().max(versions[2].1.len());
+        for (most, waiting) in [(HELD_BYTES, 4), (3 * delta / 2, 0), (0, 0)] {
+            let ctx = Context::new("test");
+            let slot = Arc::new(Slot::new(Model::serving("flex", RowEncoding::F32).expect("opens")));
+            let mut follower = Follower::new(Arc::clone(&slot), Assembler::default(), ctx.clone());
+            follower.most_held = most;
+            for (manifest, payload) in versions.clone() {
+                follower.whole(manifest, payload).await.expect("is taken");
+                let held: usize = follower.held.iter().flatten().map(|(_, payload)| payload.len()).sum();
+                assert!(held <= most, "{held} of {most} bytes");
+            }
+            let held = follower.held.as_ref().map_or(0, Vec::len);
+            assert!(if waiting == 0 { held < 4 } else { held == waiting }, "{held} deltas wait at {most} bytes");
+            assert!(slot.load().model.version().is_none(), "nothing is live before the end");
+            assert!(follower.caught_up().await.expect("is taken"));
+            assert_eq!(slot.load().model.version(), Some(VersionId { epoch: 1, sequence: 5 }));
+        }
+    }
+
+    #[test]
+    fn of_a_flood_of_refusals_one_a_minute_of_each_reason_is_told() {
+        let (mut told, start) = (Told::default(), Instant::now());
+        let at = |told: &mut Told, why, seconds| told.is_news(why, start + Duration::from_secs(seconds));
+        let flood = (0..1_000).filter(|n| at(&mut told, "torn", n / 10)).count();
+        assert_eq!(flood, 2, "100 seconds of them");
+        assert!(at(&mut told, "payload", 100) && !at(&mut told, "torn", 100));
     }
 }

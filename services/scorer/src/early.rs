@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn it_does_not_grow_beyond_its_bound() {
+    fn items_counted_before_a_first_version_do_not_grow_beyond_their_bound() {
         let mut early = Early::default();
         (0..ITEMS + 10).for_each(|n| early.count(&n.to_string(), 0));
         let model = Model::empty("flex").expect("opens");

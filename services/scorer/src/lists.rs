@@ -95,7 +95,8 @@ impl Lists {
 
     async fn turn(&mut self) -> Result<(), Error> {
         if self.sources.slot.load().model.version().is_none() {
-            return self.write_tops().await;
+            let left = self.sources.slot.leaves_lists() && self.holds(&self.keys.hot(None)).await?;
+            return if left { Ok(()) } else { self.write_tops().await };
         }
         if self.was_flushed().await? {
             info!("Redis lost our keys; writing all lists again");
@@ -118,11 +119,15 @@ impl Lists {
     async fn was_flushed(&self) -> Result<bool, Error> {
         let model = self.announced.map(|_| self.keys.model());
         for key in [model, self.witness.clone()].into_iter().flatten() {
-            if !self.ctx.retry(REDIS, || self.redis.exists(&key)).await? {
+            if !self.holds(&key).await? {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    async fn holds(&self, key: &str) -> Result<bool, Error> {
+        Ok(self.ctx.retry(REDIS, || self.redis.exists(key)).await?)
     }
 
     /// Writes the hash `model`, if that is ours and there is news.
@@ -191,10 +196,8 @@ impl Lists {
     }
 
     async fn write_similar(&mut self) -> Result<(), Error> {
-        let haste = if self.filling { HASTE } else { 1 };
-        let budget = (self.settings.similar_budget * haste).min(self.settings.lists_every * 3 / 4);
-        let mut spent = Duration::ZERO;
-        while spent < budget && !self.ctx.draining() {
+        let mut budget = Budget::new(&self.settings, self.filling);
+        while budget.is_left() && !self.ctx.draining() {
             let live = self.sources.slot.load();
             let Some(manifest) = live.model.manifest() else { return Ok(()) };
             let share = self.sources.share.load_full();
@@ -229,7 +232,7 @@ impl Lists {
             }
             // Nothing to show is no reason to leave what was shown before.
             self.delete_similar(made.empty.iter()).await?;
-            spent += made.took;
+            budget.spend(made.took);
         }
         let gone = lock(&self.sources.known).take_gone();
         self.delete_similar(gone.iter()).await?;
@@ -255,5 +258,51 @@ impl Lists {
         self.witness.take_if(|witness| keys.contains(witness));
         self.ctx.retry(REDIS, || self.redis.delete(&keys)).await?;
         Ok(())
+    }
+}
+
+/// Time for `similar` in one turn. What it does not suffice for is due in the next one.
+#[derive(Debug)]
+struct Budget {
+    left: Duration,
+}
+
+impl Budget {
+    /// While Redis is filled there is more, but never so much that other lists would come late.
+    fn new(settings: &Scorer, filling: bool) -> Self {
+        let haste = if filling { HASTE } else { 1 };
+        Self { left: (settings.similar_budget * haste).min(settings.lists_every * 3 / 4) }
+    }
+
+    fn is_left(&self) -> bool {
+        !self.left.is_zero()
+    }
+
+    fn spend(&mut self, took: Duration) {
+        self.left = self.left.saturating_sub(took);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn at_the_end_of_its_time_similar_waits_a_turn_and_a_refill_has_more_of_it() {
+        let mut settings = runtime::config::load::<Config>(crate::DEFAULTS, None, &[], false).expect("is read").scorer;
+        let turns = |settings: &Scorer, filling| {
+            let mut budget = Budget::new(settings, filling);
+            let (took, mut chunks) = (Duration::from_millis(30), 0);
+            while budget.is_left() {
+                budget.spend(took);
+                chunks += 1;
+            }
+            chunks
+        };
+        (settings.similar_budget, settings.lists_every) = (Duration::from_millis(100), Duration::from_secs(1));
+        assert_eq!((turns(&settings, false), turns(&settings, true)), (4, 17));
+        settings.similar_budget = settings.lists_every;
+        assert_eq!((turns(&settings, false), turns(&settings, true)), (25, 25), "three quarters of a turn");
     }
 }

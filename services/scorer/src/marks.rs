@@ -28,6 +28,22 @@ struct Held {
     next: i64,
     /// What lies before this was applied once already, before Redis forgot it.
     past: i64,
+    /// The first record that was passed over, for its user's profile is of a later release: that release goes back to it.
+    passed: Option<i64>,
+}
+
+impl Held {
+    /// What the mark says: everything before is in the profiles.
+    fn through(&self) -> i64 {
+        self.passed.map_or(self.next, |passed| passed.min(self.next))
+    }
+
+    /// Redis holds another mark than the one that was known: where the partition goes on. What was passed over is met again.
+    fn go_back(&mut self, lies: Vec<u8>, mark: Option<Mark>) {
+        self.past = self.past.max(self.next);
+        self.next = start(mark, Some(self.next)).next;
+        (self.lies, self.passed) = (lies, None);
+    }
 }
 
 /// A mark to be written.
@@ -97,6 +113,13 @@ impl Marks {
         self.held.get(&partition).is_some_and(|held| offset < held.past)
     }
 
+    /// A record is passed over whose user's profile is of a later release: the mark stays before it.
+    pub(crate) fn pass_over(&mut self, partition: i32, offset: i64) {
+        if let Some(held) = self.held.get_mut(&partition) {
+            held.passed = Some(held.passed.map_or(offset, |passed| passed.min(offset)));
+        }
+    }
+
     /// Whether a partition is on its way to where it was before.
     pub(crate) fn is_replaying(&self) -> bool {
         self.held.values().any(|held| held.next < held.past)
@@ -105,7 +128,7 @@ impl Marks {
     /// From now on these partitions are read from the beginning of another log: nothing of it is applied.
     pub(crate) fn begin_anew(&mut self, partitions: &[i32]) {
         for (_, held) in self.held.iter_mut().filter(|(partition, _)| partitions.contains(partition)) {
-            (held.next, held.past) = (0, 0);
+            (held.next, held.past, held.passed) = (0, 0, None);
         }
     }
 
@@ -132,7 +155,7 @@ impl Marks {
                 back.insert(*partition, start.next);
             }
             let past = if start.goes_back { committed.unwrap_or(0) } else { 0 };
-            self.held.insert(*partition, Held { lies, next: start.next, past });
+            self.held.insert(*partition, Held { lies, next: start.next, past, passed: None });
         }
         Ok(back)
     }
@@ -146,9 +169,7 @@ impl Marks {
         let read = self.read(&partitions).await?;
         for (held, (lies, mark)) in self.held.values_mut().zip(read) {
             if held.lies != lies {
-                held.past = held.past.max(held.next);
-                held.next = start(mark, Some(held.next)).next;
-                held.lies = lies;
+                held.go_back(lies, mark);
             }
         }
         Ok(self.held.iter().map(|(partition, held)| (*partition, held.next)).collect())
@@ -192,7 +213,7 @@ impl Marks {
         for partition in partitions {
             let Some(held) = self.held.get(&partition) else { continue };
             self.seq += 1;
-            let value = Mark { next: held.next, by: self.by, seq: self.seq, life: self.life }.encode();
+            let value = Mark { next: held.through(), by: self.by, seq: self.seq, life: self.life }.encode();
             let key = self.keys.applied(&self.group, partition);
             let call = script::mark(key, &held.lies, value.clone(), self.ttl);
             renewals.push(Renewal { partition, value, call });
@@ -263,6 +284,19 @@ fn token(now: i64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_mark_stays_before_what_was_passed_over_until_somebody_goes_back_to_it() {
+        let mut held = Held { lies: Vec::new(), next: 5, past: 0, passed: None };
+        assert_eq!(held.through(), 5);
+        held.passed = Some(7);
+        assert_eq!(held.through(), 5, "what lies before the record is not applied yet");
+        held.next = 90;
+        assert_eq!(held.through(), 7);
+        let by_another = Mark { next: 60, by: 1, seq: 1, life: 0 };
+        held.go_back(by_another.encode(), Some(by_another));
+        assert_eq!((held.through(), held.past), (60, 90), "the release that wrote the profile has applied it since");
+    }
 
     #[test]
     fn a_partition_goes_on_at_the_mark_where_redis_is_behind_the_group_and_from_the_beginning_where_there_is_none() {

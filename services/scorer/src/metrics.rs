@@ -12,6 +12,8 @@ pub const SPLIT_USERS: &str = "scorer_split_users_total";
 pub const WENT_BACK: &str = "scorer_went_back_total";
 /// Keys in Redis that held what is not ours, each time they were passed over.
 pub const FOREIGN: &str = "scorer_foreign_keys_total";
+/// Times that a profile of a later release was passed over.
+pub const LATER_PROFILES: &str = "scorer_later_profiles_total";
 /// Records of `interactions`, `items` or `user:{user}` that do not decode, by `from`.
 pub const UNREADABLE: &str = "scorer_unreadable_total";
 /// Interactions whose source is nowhere on `events`: ingest did not write them.
@@ -81,6 +83,7 @@ pub(crate) fn describe() {
         (MISSED, "Interactions that were deleted before they were read, or read again."),
         (FOREIGN, "Keys in Redis that held what is not ours, each time they were passed over."),
         (FOREIGN_INTERACTIONS, "Interactions whose source is nowhere on events: ingest did not write them."),
+        (LATER_PROFILES, "Times that a profile of a later release was passed over."),
         (UNREADABLE, "Records that do not decode, by where they are from."),
         (SWEPT, "Profiles in Redis looked at for slates that show what is delisted."),
         (SLATES, "Slates written."),
@@ -99,9 +102,17 @@ pub(crate) fn describe() {
         counter!(name).increment(0);
     }
     counter!(UNREADABLE, "from" => "items").increment(0);
-    for name in
-        [VERSIONS_SWAPPED, REFILLS, FOREIGN, FOREIGN_INTERACTIONS, SPLIT_USERS, WENT_BACK, MISSED, UNUSABLE_SCORES]
-    {
+    for name in [
+        VERSIONS_SWAPPED,
+        REFILLS,
+        FOREIGN,
+        FOREIGN_INTERACTIONS,
+        LATER_PROFILES,
+        SPLIT_USERS,
+        WENT_BACK,
+        MISSED,
+        UNUSABLE_SCORES,
+    ] {
         counter!(name).increment(0);
     }
     for reason in REFUSALS {

@@ -36,8 +36,8 @@ pub(crate) fn read(value: &[u8], history: usize) -> Result<StoredProfile, Profil
     Ok(stored)
 }
 
-/// Numbers of kinds.
-const KINDS: usize = Kind::Undislike as usize + 1;
+/// Numbers of kinds that a profile may count: with those of later releases, whose counts a release of before keeps.
+const KINDS: usize = 32;
 
 /// Partitions, besides that of the event applied last, whose place a profile keeps. A user has one, unless two applications
 /// key events by different partitioners, or partitions were added. Beyond it the one longest not met goes: were its
@@ -197,6 +197,19 @@ mod tests {
         assert_eq!((ids, slate.len(), recent.capacity()), (vec!["b", "c"], 0, 2));
         assert_eq!((counts.len(), elsewhere.len(), first_ts, last_ts), (KINDS, ELSEWHERE, 0, LATEST_TS));
         assert!(read(&vec![0; MOST_BYTES + 1], 16).is_err());
+    }
+
+    #[test]
+    fn what_a_later_release_counted_and_remembered_of_kinds_that_we_do_not_know_is_kept() {
+        let mut stored = unknown();
+        stored.source = at(0, 5);
+        stored.profile.counts = vec![0, 0, 1, 0, 0, 0, 0, 0, 0, 4];
+        stored.profile.recent = vec![proto::Seen { item_id: "a".into(), kind: 9, ts: 7 }];
+        let mut read = read(&stored.encode(), 16).expect("it is read");
+        assert_eq!(apply(&mut read, &view("b", 8), at(0, 6), 16), Outcome::Applied);
+        assert_eq!(read.profile.counts, [0, 0, 2, 0, 0, 0, 0, 0, 0, 4]);
+        assert_eq!(read.profile.recent.iter().map(|seen| seen.kind).collect::<Vec<_>>(), [9, Kind::View.into()]);
+        assert!(!is_first(&read.profile));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::fit::{Fitted, fit};
 use crate::marks::{Marks, Renewal};
 use crate::profile::Outcome;
 use crate::renewals::Renewals;
-use crate::users::{Taken, User, Users};
+use crate::users::{Found, Taken, User, Users};
 use crate::worker::Worker;
 use crate::{Sources, lock, metrics as names, profile, script};
 
@@ -86,7 +86,16 @@ struct Work {
     arrived: Vec<i64>,
     /// Everything was applied once before Redis forgot it: a slate comes later, at the rate of those made anew.
     past: bool,
+    /// The list in Redis stays.
+    keeps: bool,
     split: bool,
+}
+
+impl Work {
+    /// Whether a list is made now.
+    fn is_shown(&self) -> bool {
+        !self.past && !self.keeps
+    }
 }
 
 /// Lists for who gets one, in their order, and the one version that made them, by name.
@@ -223,11 +232,18 @@ impl Slates {
     }
 
     /// Applies the users' interactions, and leaves out who needs no new slate.
-    fn hydrate(&mut self, acting: Acting, taken: Taken, marks: &Marks) -> Vec<Work> {
+    fn hydrate(&mut self, acting: Acting, taken: Taken, marks: &mut Marks) -> Vec<Work> {
         let mut works = Vec::with_capacity(acting.len());
         let mut dropped = 0;
         for ((name, interactions), user) in acting.into_iter().zip(taken.users) {
-            let Some(mut user) = user else { continue }; // the key is somebody else's
+            let mut user = match user {
+                Found::User(user) => user,
+                Found::Foreign => continue,
+                Found::Later => {
+                    interactions.iter().for_each(|it| marks.pass_over(it.partition, it.offset));
+                    continue;
+                }
+            };
             let (arrived, split) = self.apply(&mut user, &interactions);
             let renewed = interactions.is_empty();
             if renewed && !self.sources.share.load().holds(user.stored.source.partition) {
@@ -235,11 +251,16 @@ impl Slates {
             }
             // A repeat may be of a time when there was nothing to show.
             let unserved = user.stored.profile.slate.is_empty();
+            let keeps = !unserved && self.leaves(&user.stored.profile.slate);
+            if renewed && keeps {
+                self.users.put(name, user);
+                continue;
+            }
             if renewed || unserved || !arrived.is_empty() {
                 let is_past = |it: &Positioned| marks.is_past(it.partition, it.offset);
                 // I7: nobody waits for a slate where the line is full.
                 let past = !renewed && interactions.iter().all(is_past) && self.renewals.len() < self.settings.users;
-                works.push(Work { name, user, interactions, arrived, past, split });
+                works.push(Work { name, user, interactions, arrived, past, keeps, split });
             } else {
                 dropped += interactions.len();
                 self.users.put(name, user);
@@ -247,6 +268,16 @@ impl Slates {
         }
         counter!(names::DUPLICATES_DROPPED).increment(dropped as u64);
         works
+    }
+
+    /// Whether a list stays: a version that we cannot read made it, and we have only popularity to put in its place. What
+    /// must not be shown goes all the same.
+    fn leaves(&self, slate: &[String]) -> bool {
+        if self.serving || !self.sources.slot.leaves_lists() {
+            return false;
+        }
+        let (live, catalog) = (self.sources.slot.load(), self.sources.catalog.load());
+        slate.iter().all(|id| live.model.shows(&catalog, key_of(id)))
     }
 
     /// Applies what is new to a user (I2); when each of it had arrived, and whether it came through another partition.
@@ -298,7 +329,7 @@ impl Slates {
             let ts = seen.last().map_or(profile.last_ts, |seen| seen.ts);
             (key_of(&work.name), seen, ts)
         };
-        let views: Vec<(u64, Vec<Seen>, i64)> = works.iter().filter(|work| !work.past).map(view).collect();
+        let views: Vec<(u64, Vec<Seen>, i64)> = works.iter().filter(|work| work.is_shown()).map(view).collect();
         let (sources, k, ranking) = (Arc::clone(&self.sources), self.settings.slate_items, self.ranking.clone());
         let make = move || {
             let started = Instant::now();
@@ -329,7 +360,7 @@ impl Slates {
         let mut calls = Vec::with_capacity(works.len() + marks.len());
         let (mut trimmed, mut slates) = (0, Vec::with_capacity(works.len()));
         for work in &mut works {
-            let items = if work.past { None } else { lists.next() };
+            let items = if work.is_shown() { lists.next() } else { None };
             // An empty list takes the place of one whose items are all gone, not of nothing.
             let items = items.filter(|items| !items.is_empty() || !work.user.stored.profile.slate.is_empty());
             let mut slate = items.map(|items| self.slate(&work.user, model.clone(), items, now));

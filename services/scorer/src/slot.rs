@@ -1,6 +1,8 @@
 //! The version in service: one writer, and readers that never wait.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use model::Model;
@@ -14,6 +16,8 @@ pub(crate) struct Live {
     pub(crate) model: Model,
     /// Milliseconds since 1970.
     pub(crate) swapped_at: i64,
+    /// The same by a clock that nobody sets.
+    pub(crate) since: Instant,
 }
 
 impl Live {
@@ -34,13 +38,24 @@ impl Live {
 pub(crate) struct Slot {
     live: ArcSwap<Live>,
     swaps: watch::Sender<u64>,
+    leaves_lists: AtomicBool,
 }
 
 impl Slot {
     /// Starts with a version that knows nothing.
     pub(crate) fn new(empty: Model) -> Self {
-        let live = ArcSwap::from_pointee(Live { model: empty, swapped_at: 0 });
-        Self { live, swaps: watch::Sender::new(0) }
+        let live = ArcSwap::from_pointee(Live { model: empty, swapped_at: 0, since: Instant::now() });
+        Self { live, swaps: watch::Sender::new(0), leaves_lists: AtomicBool::new(false) }
+    }
+
+    /// Versions are on the topic and none is usable: until one is, what they made is not replaced by less.
+    pub(crate) fn leave_lists(&self) {
+        self.leaves_lists.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether lists in Redis stay as they are.
+    pub(crate) fn leaves_lists(&self) -> bool {
+        self.leaves_lists.load(Ordering::Relaxed)
     }
 
     /// The live version.
@@ -50,7 +65,8 @@ impl Slot {
 
     /// Makes `model` live and returns what was: its last owner pays for freeing it.
     pub(crate) fn swap(&self, model: Model, now: i64) -> Arc<Live> {
-        let before = self.live.swap(Arc::new(Live { model, swapped_at: now }));
+        let before = self.live.swap(Arc::new(Live { model, swapped_at: now, since: Instant::now() }));
+        self.leaves_lists.store(false, Ordering::Relaxed);
         self.swaps.send_modify(|count| *count += 1);
         before
     }

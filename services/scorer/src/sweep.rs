@@ -62,7 +62,7 @@ impl Sweep {
         loop {
             let page = || self.redis.scan(&pattern, cursor, PAGE);
             let (next, found) = self.ctx.retry(REDIS, page).await?;
-            let pause = self.pause(found.len());
+            let pause = pause(found.len(), self.per_second);
             let keys = self.readable(found);
             let values = self.ctx.retry(REDIS, || self.redis.heads(&keys, 1 + MOST_BYTES)).await?;
             let users: Vec<Arc<str>> =
@@ -82,11 +82,6 @@ impl Sweep {
                 () = self.ctx.drained() => return Ok(()),
             }
         }
-    }
-
-    /// How long a page that `found` so many keys is to take: Redis looked at a page of keys, whatever it found there.
-    fn pause(&self, found: usize) -> Duration {
-        Duration::from_secs_f64(found.max(PAGE) as f64 / f64::from(self.per_second.max(1)))
     }
 
     /// Keys of ours are text.
@@ -114,6 +109,11 @@ fn is_stale(slate: &[String], serves: bool, shows: impl Fn(&str) -> bool) -> boo
     if slate.is_empty() { serves } else { slate.iter().any(|id| !shows(id)) }
 }
 
+/// How long a page that `found` so many keys is to take: Redis looked at a page of keys, whatever it found there.
+fn pause(found: usize, per_second: u32) -> Duration {
+    Duration::from_secs_f64(found.max(PAGE) as f64 / f64::from(per_second.max(1)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,5 +126,16 @@ mod tests {
         assert!(!is_stale(&slate(&["a", "b"]), true, listed));
         assert!(is_stale(&slate(&[]), true, listed));
         assert!(!is_stale(&slate(&[]), false, listed), "there is nothing to make it from yet");
+    }
+
+    #[test]
+    fn no_more_keys_are_looked_at_in_a_second_than_the_setting_says_however_many_are_ours() {
+        for per_second in [1, 100, 10_000] {
+            // Pages of a Redis that is ours alone, of one where nothing is, and one that gives more than it was asked for.
+            let pages = [PAGE, 0, 17, 7 * PAGE];
+            let took: Duration = pages.iter().map(|found| pause(*found, per_second)).sum();
+            let looked: usize = pages.iter().map(|found| (*found).max(PAGE)).sum();
+            assert!(took.as_secs_f64() * f64::from(per_second) >= looked as f64 - 0.5, "{looked} keys in {took:?}");
+        }
     }
 }

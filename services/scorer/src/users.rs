@@ -7,12 +7,14 @@ use lru::LruCache;
 use metrics::{counter, gauge};
 use runtime::Context;
 use runtime::redis::{Answer, Redis};
+use schemas::profile::ProfileError;
 use schemas::{Keys, StoredProfile, key_of};
+use tracing::warn;
 
 use crate::Sources;
 use crate::config::Scorer;
 use crate::error::Error;
-use crate::metrics::{UNREADABLE, USERS};
+use crate::metrics::{LATER_PROFILES, UNREADABLE, USERS};
 use crate::profile::{self, MOST_BYTES};
 
 /// What is held of a user.
@@ -40,11 +42,22 @@ impl User {
     }
 }
 
+/// What a user's key holds.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// The user, who may be unknown.
+    User(User),
+    /// What is somebody else's: it is passed over.
+    Foreign,
+    /// A profile of a later release, which is to read what is passed over here.
+    Later,
+}
+
 /// What [`Users::take`] found.
 #[derive(Debug)]
 pub(crate) struct Taken {
-    /// In the order of the names; nobody where the user's key is somebody else's.
-    pub(crate) users: Vec<Option<User>>,
+    /// In the order of the names.
+    pub(crate) users: Vec<Found>,
     /// Whether somebody is nowhere, neither here nor in Redis.
     pub(crate) unknown: bool,
     /// The other keys, read behind all users.
@@ -61,13 +74,15 @@ pub(crate) struct Users {
     keys: Keys,
     sources: Arc<Sources>,
     ctx: Context,
+    /// Whether a profile of a later release was told.
+    told_later: bool,
 }
 
 impl Users {
     /// Holds as many users, and of each as long a history, as the settings say.
     pub(crate) fn new(settings: &Scorer, redis: Redis, keys: Keys, sources: Arc<Sources>, ctx: Context) -> Self {
         let most = NonZeroUsize::new(settings.users).unwrap_or(NonZeroUsize::MIN);
-        Self { held: LruCache::new(most), history: settings.history, redis, keys, sources, ctx }
+        Self { held: LruCache::new(most), history: settings.history, redis, keys, sources, ctx, told_later: false }
     }
 
     /// Takes users out, each once, and reads other keys behind those who are not held. Who is nowhere comes as unknown.
@@ -75,9 +90,10 @@ impl Users {
     /// # Errors
     /// Redis is away and the service drains.
     pub(crate) async fn take(&mut self, names: &[Arc<str>], behind: Vec<String>) -> Result<Taken, Error> {
-        let mut users: Vec<Option<User>> = names.iter().map(|name| self.held.pop(name)).collect();
+        let users: Vec<Option<User>> = names.iter().map(|name| self.held.pop(name)).collect();
         let missing: Vec<usize> = (0..names.len()).filter(|place| users[*place].is_none()).collect();
         if missing.is_empty() {
+            let users = users.into_iter().flatten().map(Found::User).collect();
             return Ok(Taken { users, unknown: false, behind: Vec::new() });
         }
         let mut keys: Vec<String> = missing.iter().map(|place| self.keys.user(&names[*place])).collect();
@@ -85,30 +101,48 @@ impl Users {
         let mut values = self.ctx.retry("redis", || self.redis.heads(&keys, 1 + MOST_BYTES)).await?;
         let behind = values.split_off(missing.len());
         let unknown = values.iter().any(|value| value.as_ref().is_ok_and(Vec::is_empty));
-        for ((place, key), value) in missing.into_iter().zip(&keys).zip(values) {
-            users[place] = self.decode(key, value);
-        }
+        let mut read = keys.iter().zip(values);
+        let mut next = || read.next().map_or(Found::Foreign, |(key, value)| self.decode(key, value));
+        let users = users.into_iter().map(|user| user.map_or_else(&mut next, Found::User)).collect();
         Ok(Taken { users, unknown, behind })
     }
 
-    /// What a key holds; `None` where it is not ours to read.
-    fn decode(&self, key: &str, value: Answer<Vec<u8>>) -> Option<User> {
+    /// What a key holds.
+    fn decode(&mut self, key: &str, value: Answer<Vec<u8>>) -> Found {
         let value = match value {
             Ok(value) => value,
             Err(wrong) => {
                 self.sources.foreign.found(key, wrong);
-                return None;
+                return Found::Foreign;
             }
         };
         if value.is_empty() {
-            return Some(User::new(profile::unknown(), &value));
+            return Found::User(User::new(profile::unknown(), &value));
         }
-        let stored = profile::read(&value, self.history).unwrap_or_else(|error| {
-            counter!(UNREADABLE, "from" => "redis").increment(1);
-            self.sources.foreign.found(key, format_args!("{error}; the profile begins anew"));
-            profile::unknown()
-        });
-        Some(User::new(stored, &value))
+        match profile::read(&value, self.history) {
+            Ok(stored) => Found::User(User::new(stored, &value)),
+            Err(error @ ProfileError::Later(_)) => {
+                self.later(key, &error);
+                Found::Later
+            }
+            Err(error) => {
+                counter!(UNREADABLE, "from" => "redis").increment(1);
+                self.sources.foreign.found(key, format_args!("{error}; the profile begins anew"));
+                Found::User(User::new(profile::unknown(), &value))
+            }
+        }
+    }
+
+    /// We would put less in the place of more: told once, and counted.
+    fn later(&mut self, key: &str, error: &ProfileError) {
+        counter!(LATER_PROFILES).increment(1);
+        if !std::mem::replace(&mut self.told_later, true) {
+            warn!(
+                key = %key.escape_debug(), %error,
+                "left a user's profile and list as they are: start the release that wrote them again, it reads what is passed \
+                 over here; or delete the users' keys, and they begin anew; further ones are only counted"
+            );
+        }
     }
 
     /// Holds a user as Redis has them now.

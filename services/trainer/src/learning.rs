@@ -148,3 +148,38 @@ fn attend(mut learner: Learner, mut queue: mpsc::Receiver<Work>, rush: &mut Rush
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_hands_more_over_than_waits_for_the_learner_waits_and_nothing_is_left_out() {
+        let (queue, mut work) = mpsc::channel(QUEUE);
+        let (begin, gate) = std::sync::mpsc::channel::<()>();
+        let (tell, told) = std::sync::mpsc::channel();
+        let ctx = Context::new("test");
+        let thread = ctx.spawn_background_worker("learner", move |_| {
+            gate.recv().expect("the test lets it go"); // a step that takes long
+            while let Some(Work::Follow(n)) = work.blocking_recv() {
+                tell.send(n).expect("the test listens");
+            }
+        });
+        let learning = Learning { queue, thread };
+        for n in 0..QUEUE as u32 {
+            learning.follow(n).await.expect("there is room");
+        }
+        {
+            let mut waiting = std::pin::pin!(learning.follow(QUEUE as u32));
+            let at_once = tokio::time::timeout(Duration::from_millis(200), &mut waiting).await;
+            assert!(at_once.is_err(), "reading waits");
+            begin.send(()).expect("the learner listens");
+            waiting.await.expect("now there is room");
+        }
+        let all: Vec<u32> = (0..=QUEUE).map(|_| told.recv().expect("comes")).collect();
+        assert_eq!(all, [0, 1, 2], "each in its turn");
+        learning.end().await.expect("ends");
+    }
+}

@@ -184,6 +184,14 @@ pub(crate) fn written(claim: &Claim) -> Result<Outgoing, Error> {
 #[derive(Debug, Default)]
 struct Told(u32);
 
+impl Told {
+    /// Whether one more is told: what builds on a version that was refused is no news.
+    fn is_news(&mut self, orphan: bool) -> bool {
+        self.0 = self.0.saturating_add(u32::from(!orphan));
+        !orphan && self.0 <= TELL
+    }
+}
+
 /// Refusals told one by one.
 const TELL: u32 = 20;
 
@@ -191,11 +199,10 @@ const TELL: u32 = 20;
 fn tell(Refusal { version, reason, orphan }: &Refusal, told: &mut Told) {
     counter!(VERSIONS_REFUSED).increment(1);
     let version = version.map(|version| version.to_string());
-    told.0 = told.0.saturating_add(u32::from(!orphan));
-    if *orphan || told.0 > TELL {
-        debug!(version, reason, "skipped a version");
-    } else {
+    if told.is_news(*orphan) {
         warn!(version, reason, "refused a version; continuing from an older one");
+    } else {
+        debug!(version, reason, "skipped a version");
     }
 }
 
@@ -267,6 +274,13 @@ mod tests {
         deleted.value = None;
         assert_eq!(superseded(&[deleted]), None);
         assert_eq!(superseded(&[testing::claim(u32::MAX, "stranger"), testing::claim(LAST, "stranger")]), None);
+    }
+
+    #[test]
+    fn of_a_flood_of_refusals_the_first_twenty_are_told() {
+        let mut told = Told::default();
+        assert_eq!((0..1_000).filter(|n| told.is_news(n % 2 == 1)).count(), 20);
+        assert!(!told.is_news(false));
     }
 
     #[test]

@@ -147,6 +147,23 @@ fn an_event_arrives_by_a_clock_that_its_sender_has_no_say_in() {
 }
 
 #[test]
+fn a_clock_an_hour_ahead_on_ingests_machine_makes_no_event_later_than_the_broker_took_it() {
+    let (hour, ahead) = (3_600_000, NOW + 3_600_000);
+    let stamped = |ts: i64, by_broker| {
+        let value = format!(r#"{{"type":"view","user_id":"u1","item_id":"i1","ts":{ts}}}"#);
+        Record { by_broker, timestamp: NOW, ..record(7, "u1", value) }
+    };
+    for by_broker in [true, false] {
+        for ts in [NOW - 10, NOW + hour - 1, NOW + 2 * hour - 1] {
+            let verdict = judge().judge(&[stamped(ts, by_broker)], &mut owning(), ahead);
+            let value = verdict.interactions.first().expect("is accepted").value.clone().expect("has a value");
+            let interaction = Interaction::decode(value).expect("decodes");
+            assert_eq!((interaction.arrived_at, interaction.effective_ts()), (NOW, ts.min(NOW)));
+        }
+    }
+}
+
+#[test]
 fn a_clock_an_hour_behind_on_ingests_machine_refuses_no_good_event() {
     let behind = NOW - 2 * 3_600_000;
     for by_broker in [true, false] {

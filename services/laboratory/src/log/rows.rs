@@ -229,6 +229,14 @@ mod tests {
     }
 
     #[test]
+    fn a_field_over_more_lines_with_quotation_marks_than_are_tried_is_text_and_no_line_is_swallowed() {
+        let over = |lines: usize| rows(&format!("a,\"b\n{}x\",c\nd,e,f\n", "so \"\"it\"\" goes\n".repeat(lines)), 3);
+        assert_eq!(over(TRIES - 1).len(), 2, "one row of many lines, and the one behind it");
+        let beyond = over(TRIES);
+        assert_eq!((beyond.len(), beyond.last().map(String::as_str)), (TRIES + 3, Some("d|e|f")));
+    }
+
+    #[test]
     fn every_line_that_is_no_row_is_counted() {
         assert_eq!(rows("a,\"b\nc,d,e\n", 3), ["#", "c|d|e"]);
         assert_eq!(rows("a,b\nb\",c\nd,e,f,\n\nd,e,f,g\n", 3), ["#", "#", "d|e|f", " ", "#"]);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use schemas::checkpoint::{Manifest, PayloadKind, shown};
+use serde_json::Value;
 
 use super::{METADATA, Metadata};
 use crate::covisitation::{Neighbour, Neighbours, WAYS, Ways};
@@ -18,10 +19,36 @@ use crate::popularity::HALF_LIVES;
 use crate::repeats::Repurchase;
 use crate::rows::Rows;
 use crate::sessions::Session;
+use crate::settings::Settings;
 use crate::trainable::OptimizerStates;
+
+/// A setting that is read and written no more.
+const GONE: &str = "exclude_purchased";
 
 /// The longest header: sixty tensors and the settings take some 8 KB.
 const MAX_HEADER_BYTES: u64 = 1 << 20;
+
+/// What a payload says about itself, without settings of a later release: whatever changes the meaning of those that we know
+/// raises the manifest's `v`. An operator's file is read strictly, for there a name that nobody knows is a slip.
+fn known(mut metadata: Value) -> Value {
+    if let Some(settings) = metadata.get_mut("settings")
+        && let Ok(ours) = serde_json::to_value(Settings::default())
+    {
+        keep(settings, &ours);
+    }
+    metadata
+}
+
+/// Keeps what `ours` has, too, and what versions of before had.
+fn keep(theirs: &mut Value, ours: &Value) {
+    let (Value::Object(theirs), Value::Object(ours)) = (theirs, ours) else { return };
+    theirs.retain(|name, _| ours.contains_key(name) || name == GONE);
+    for (name, theirs) in theirs {
+        if let Some(ours) = ours.get(name) {
+            keep(theirs, ours);
+        }
+    }
+}
 
 /// A payload's bytes, opened.
 #[derive(Debug)]
@@ -46,7 +73,9 @@ impl<'a> Payload<'a> {
             .as_ref()
             .and_then(|metadata| metadata.get(METADATA))
             .ok_or_else(|| Error::Metadata("it was not written by Thalweg".into()))?;
-        let metadata = serde_json::from_str(text).map_err(|e| Error::Metadata(shown(&e.to_string())))?;
+        let unreadable = |e: serde_json::Error| Error::Metadata(shown(&e.to_string()));
+        let metadata = serde_json::from_value(known(serde_json::from_str(text).map_err(unreadable)?));
+        let metadata = metadata.map_err(unreadable)?;
         Ok(Self { tensors: SafeTensors::deserialize(bytes)?, metadata })
     }
 

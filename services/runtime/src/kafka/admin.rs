@@ -10,6 +10,7 @@ use tracing::debug;
 
 use super::Positions;
 use super::client::{NEW_TOPIC, PAUSE, Role, blocking, settings, unreachable_or};
+use super::consumer::offsets;
 use super::error::KafkaError;
 use super::link::Quiet;
 use super::topic::describe;
@@ -124,6 +125,18 @@ pub async fn delete(config: &config::Kafka, names: &[&str]) -> Result<(), KafkaE
         tokio::time::sleep(PAUSE).await;
     }
     Ok(())
+}
+
+/// Deletes the records of a topic before these offsets, by partition, as its retention would.
+///
+/// # Errors
+/// No broker answers, or it refuses, as for a topic that is only compacted.
+pub async fn delete_records(config: &config::Kafka, topic: &str, before: &Positions) -> Result<(), KafkaError> {
+    let admin = client(config)?;
+    let failed = |error| KafkaError::of(format!("delete records of topic {topic}"), error);
+    let options = AdminOptions::new().request_timeout(Some(REQUEST)).operation_timeout(Some(REQUEST));
+    let deleted = admin.delete_records(&offsets(topic, before.iter())?, &options).await.map_err(failed)?;
+    deleted.elements().iter().try_for_each(|partition| partition.error()).map_err(failed)
 }
 
 /// Compares topics with what they should be.

@@ -15,8 +15,8 @@ use tracing::warn;
 use super::error::{KafkaError, is_outage};
 use super::topic::{Described, describe};
 
-/// The longest single question to a broker.
-const QUESTION: Duration = Duration::from_secs(3);
+/// The longest single question to a broker. The mock brokers of our own unit tests never answer this one.
+const QUESTION: Duration = if cfg!(test) { Duration::from_millis(100) } else { Duration::from_secs(3) };
 /// A topic is not deleted, made again and read within this: one question serves all records of such a while, so there
 /// are 20 a second at most. Deleting, making and librdkafka's own backoff took 200 ms and more.
 const FRESH: Duration = Duration::from_millis(50);
@@ -143,4 +143,28 @@ pub(super) fn ask<C: ConsumerContext>(
         }
     }
     Ok(Answer { topic: described, lows })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_answer_serves_the_records_of_50_ms_so_a_flood_asks_20_times_a_second() {
+        let mut identity = Identity::default();
+        identity.read();
+        assert!(!identity.is_behind(), "before the first answer there is nothing that it could differ from");
+        let (answer, mut asked) = (Answer { topic: Some(Described { life: 7, partitions: 1 }), lows: Vec::new() }, 0);
+        assert!(!identity.heard(&answer, Instant::now()));
+        let start = Instant::now();
+        for n in 1..=10_000 {
+            let now = start + n * Duration::from_micros(100); // 10,000 records in a second
+            identity.read = Some(now);
+            if identity.is_behind() {
+                asked += 1;
+                identity.heard(&answer, now);
+            }
+        }
+        assert!((15..=20).contains(&asked), "asked {asked} times");
+    }
 }

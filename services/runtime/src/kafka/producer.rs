@@ -119,6 +119,12 @@ impl Producer {
         }
     }
 
+    /// Records that librdkafka holds.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> i32 {
+        self.client.in_flight_count()
+    }
+
     /// Copies a record into librdkafka's queue; false if that is full.
     fn hand_over(
         &self,

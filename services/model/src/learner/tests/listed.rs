@@ -95,6 +95,16 @@ fn what_comes_in_a_month_is_not_new_before_its_day() {
 }
 
 #[test]
+fn new_is_cut_from_the_newest_thousand_and_what_is_older_is_in_no_list() {
+    let mut shop = Shop::new(Settings { max_items: 5_000, ..settings() });
+    for n in 0..1_100 {
+        shop.list(serde_json::json!({"item_id": format!("listed{n}"), "published_at": NOW - n * 1_000}));
+    }
+    let wanted: Vec<String> = (0..1_000).map(|n| format!("listed{n}")).collect();
+    assert_eq!(shop.new_at(NOW), wanted);
+}
+
+#[test]
 fn a_date_before_all_time_ends_nothing_and_is_not_new() {
     let mut shop = Shop::new(settings());
     for (id, at) in [("c07", i64::MIN), ("max", i64::MAX), ("fresh", NOW)] {

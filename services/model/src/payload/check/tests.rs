@@ -114,6 +114,23 @@ fn refusal(version: &Version, what: &str, change: impl FnOnce(&mut Value, &mut T
 }
 
 #[test]
+fn a_setting_a_word_and_a_tensor_of_a_later_release_are_passed_over() {
+    for version in versions(RowEncoding::F16) {
+        let later = changed(&version.payload, |metadata, tensors| {
+            metadata["later"] = json!([1, {"a": null}]);
+            metadata["settings"]["later"] = json!({"deep": true});
+            metadata["settings"]["weights"]["later"] = json!(0.5);
+            tensors.insert("items.later".into(), (Dtype::U8, vec![3], vec![1, 2, 3]));
+        });
+        attempt(&version, &later).expect("it is taken");
+        let told = refusal(&version, "a value of a later release", |metadata, _| {
+            metadata["settings"]["encoder"] = json!("later");
+        });
+        assert!(told.contains("later"), "{told}");
+    }
+}
+
+#[test]
 fn metadata_that_asks_for_more_than_the_payload_holds_is_refused_before_anything_is_made() {
     for version in versions(RowEncoding::F16) {
         attempt(&version, &changed(&version.payload, |_, _| {})).expect("unchanged it is taken");
