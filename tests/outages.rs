@@ -1,8 +1,6 @@
 //! A server that is away for a while: services wait, say so, and go on; nothing is lost.
 
-use tests::{
-    Name, SOON, Servers, Service, Traffic, World, eventually, ingested_once, learned_once, outage, served_once,
-};
+use tests::{SOON, Servers, Service, Traffic, World, eventually, ingested_once, learned_once, outage, served_once};
 
 /// Waits until `/readyz` is red for `condition`, and sees to it that the log says so.
 pub(crate) async fn turns_red(service: &mut Service, condition: &str) {

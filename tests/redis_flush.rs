@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tests::{Name, SOON, Servers, Traffic, World, eventually, outage, served_once};
+use tests::{SOON, Servers, Traffic, World, eventually, outage, served_once};
 
 use crate::outages::turns_red;
 
