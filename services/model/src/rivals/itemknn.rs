@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn each_step_back_in_a_history_asks_with_half_the_weight() {
-        let expected = [(1, (2.0 + FADE) / 23.0), (2, FADE * 2.0 / 23.0), (3, FADE / (23.0_f32 * 21.0).sqrt())];
+        let expected = [(1, 2.5 / 23.0), (2, 1.0 / 23.0), (3, 0.5 / (23.0_f32 * 21.0).sqrt())];
         assert_ranked(&[seen(1), seen(2)], 0, &expected);
     }
 

@@ -104,7 +104,7 @@ fn neighbours_score_as_computed_by_hand() {
 #[test]
 fn neighbours_as_serenade_has_them_score_as_computed_by_hand() {
     let mut vmisknn = VmisKnn::default();
-    for (n, (user, key)) in (0..).zip([(1, 10), (1, 11), (2, 10), (2, 12), (3, 11), (3, 12), (3, 13)]) {
+    for (n, (user, key)) in (0..).zip([(1, 10), (1, 11), (2, 10), (2, 12), (3, 11), (3, 12), (3, 13), (3, 13)]) {
         vmisknn.learn(&[Choice { user, history: &[], key, ts: n }]);
     }
     let mut assert_ranked = |keys: &[u64], expected: [(u64, f32); 3]| {
@@ -115,7 +115,7 @@ fn neighbours_as_serenade_has_them_score_as_computed_by_hand() {
             assert!(key == wanted && (score - by_hand).abs() < 1e-5, "{key}: {score}, by hand {wanted}: {by_hand}");
         }
     };
-    // Sessions held seven items: 13 once, the others twice.
+    // Sessions held seven items: 13 once, for a session that comes back holds it still, the others twice.
     let (rare, common) = (7.0_f32.ln(), 3.5_f32.ln());
     // Of three items the last counts 1 and the one before it two thirds: session 1 is as near as 5/3, 2 as 2/3, 3 as 1; what
     // they recommend counts 0.9 where the last item is in common and 0.8 where the one before it is. The item just chosen,
