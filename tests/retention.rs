@@ -22,7 +22,9 @@ const CLEANED: Duration = Duration::from_secs(120);
 fn is_possible() -> bool {
     let given = kafka_is_given();
     if !given {
-        println!("skipped: the embedded broker deletes no records; set KAFKA_BROKERS to run this test");
+        println!(
+            "skipped: the embedded broker compacts nothing and deletes only when told; set KAFKA_BROKERS to run this test"
+        );
     }
     given
 }

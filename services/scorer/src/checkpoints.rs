@@ -250,7 +250,8 @@ impl Follower {
 
     /// Takes note of what a trainer wrote and this release cannot use. What is of an epoch that nobody claimed is a stranger's.
     fn refuse(&mut self, version: VersionId, reason: &str) {
-        if version.epoch <= self.assembler.epoch() {
+        let claimed = self.assembler.epoch();
+        if claimed > 0 && version.epoch <= claimed {
             self.refused = Some(format!("{version}: {reason}"));
         }
     }

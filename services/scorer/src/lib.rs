@@ -176,13 +176,16 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
         {
             slates.found(users);
         }
-        let worked = !batch.records.is_empty();
+        let (worked, served) = (!batch.records.is_empty(), slates.is_serving());
         match turn(&mut progress, &mut slates, batch, settings.commit_every).await {
             Err(error) if ctx.draining() && error.is_absence() => {
                 warn!(%error, "ended while a server was away; the last interactions stay uncommitted and are applied after the restart");
                 return Ok(());
             }
             outcome => outcome?,
+        }
+        if slates.is_serving() != served {
+            wanted.notify_one(); // there may be users without a slate whom nobody holds in memory
         }
         if worked {
             latency.record(started.elapsed());

@@ -95,7 +95,9 @@ impl Lists {
 
     async fn turn(&mut self) -> Result<(), Error> {
         if self.sources.slot.load().model.version().is_none() {
-            let left = self.sources.slot.leaves_lists() && self.holds(&self.keys.hot(None)).await?;
+            // Once they have expired ours stand there, and are renewed as always.
+            let theirs = self.sources.slot.leaves_lists() && !self.tops.has_written();
+            let left = theirs && self.holds(&self.keys.hot(None)).await?;
             return if left { Ok(()) } else { self.write_tops().await };
         }
         if self.was_flushed().await? {

@@ -28,7 +28,7 @@ pub const SLATES_REFUSED: &str = "scorer_slates_refused_total";
 pub const SLATES_TRIMMED: &str = "scorer_slates_trimmed_total";
 /// Slates made anew without an interaction.
 pub const SLATES_RENEWED: &str = "scorer_slates_renewed_total";
-/// Profiles in Redis looked at for slates that show what is delisted.
+/// Profiles in Redis looked at for slates that show what is delisted, or that are missing.
 pub const SWEPT: &str = "scorer_swept_profiles_total";
 /// Lists written, by `list`: `hot`, `new`, `similar`.
 pub const LISTS: &str = "scorer_lists_total";
@@ -85,7 +85,7 @@ pub(crate) fn describe() {
         (FOREIGN_INTERACTIONS, "Interactions whose source is nowhere on events: ingest did not write them."),
         (LATER_PROFILES, "Times that a profile of a later release was passed over."),
         (UNREADABLE, "Records that do not decode, by where they are from."),
-        (SWEPT, "Profiles in Redis looked at for slates that show what is delisted."),
+        (SWEPT, "Profiles in Redis looked at for slates that show what is delisted, or that are missing."),
         (SLATES, "Slates written."),
         (SLATES_REFUSED, "Slates that Redis refused because another instance had written the user since."),
         (SLATES_TRIMMED, "Slates or profiles cut to max_user_bytes."),

@@ -142,6 +142,11 @@ impl Slates {
         self.users.clear();
     }
 
+    /// Whether a version knows an item, so that slates are made by it.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.serving
+    }
+
     /// Whether users found in Redis may be put in line, too.
     pub(crate) fn has_room(&self) -> bool {
         self.renewals.len() < FOUND

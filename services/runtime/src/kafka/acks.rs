@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::producer::{Producer as _, ThreadedProducer};
 
+use super::bootstrap::{self, LOST};
 use super::link::Link;
 use super::producer::Reports;
 use crate::context::lock;
@@ -72,15 +73,19 @@ impl Outstanding {
     }
 }
 
-/// Turns the condition `kafka` red while nothing is acknowledged, with what can be found out.
+/// Turns the condition `kafka` red while nothing is acknowledged, with what can be found out, and tells the client of its
+/// `brokers` anew.
 pub(super) fn watch_acknowledgements(
     client: &Arc<ThreadedProducer<Reports>>,
     outstanding: &Arc<Outstanding>,
     link: &Arc<Link>,
+    brokers: &str,
 ) {
     let (client, outstanding, link) = (Arc::downgrade(client), Arc::clone(outstanding), Arc::clone(link));
+    let brokers = brokers.to_owned();
     tokio::spawn(async move {
         let silence = Link::new(link.ctx()); // a broker that answers may still acknowledge nothing
+        let mut told = Instant::now();
         loop {
             // Until the end of the drain: a last write may hang, too.
             tokio::select! {
@@ -94,6 +99,12 @@ pub(super) fn watch_acknowledgements(
                 silence.up();
                 continue;
             };
+            if told.elapsed() >= LOST
+                && let Some(client) = client.upgrade()
+            {
+                told = Instant::now();
+                bootstrap::tell(client.client(), &brokers);
+            }
             if silence.is_down() {
                 continue;
             }

@@ -23,6 +23,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tracing::{debug, info, warn};
 
 use super::Positions;
+use super::bootstrap::{self, LOST};
 use super::client::{Role, settings};
 use super::error::{KafkaError, is_lost_partition, is_outage};
 use super::link::log;
@@ -61,7 +62,8 @@ impl Attendance {
             .create_with_context(context)
             .map_err(KafkaError::Settings)?;
         consumer.subscribe(topics).map_err(|error| KafkaError::of(format!("join group {group}"), error))?;
-        ctx.spawn_worker("kafka-attendance", move |pulse| attend(&consumer, &pulse));
+        let brokers = config.brokers.clone();
+        ctx.spawn_worker("kafka-attendance", move |pulse| attend(&consumer, &brokers, &pulse));
         Ok(Self { group: group.to_owned(), shared })
     }
 
@@ -99,8 +101,9 @@ impl Drop for Attendance {
 }
 
 /// Attends until it is over. Then the caller drops the consumer, which leaves the group.
-fn attend(consumer: &BaseConsumer<Member>, pulse: &Pulse) {
+fn attend(consumer: &BaseConsumer<Member>, brokers: &str, pulse: &Pulse) {
     let member = Arc::clone(consumer.context());
+    let mut joined = Instant::now();
     while !member.shared.over.load(Ordering::Relaxed) {
         let _busy = pulse.work("a turn in the group");
         // Rebalances and answers to commits are heard in here. Nothing is fetched, so there is no record.
@@ -108,6 +111,12 @@ fn attend(consumer: &BaseConsumer<Member>, pulse: &Pulse) {
             member.hear(&error);
         }
         member.commit(consumer);
+        if lock(&member.state).joined {
+            joined = Instant::now();
+        } else if joined.elapsed() >= LOST {
+            bootstrap::tell(consumer.client(), brokers);
+            joined = Instant::now();
+        }
     }
 }
 
@@ -156,7 +165,7 @@ impl Member {
             debug!(group = self.group, %error, "not committed yet");
             return;
         }
-        lock(&self.shared.wanted).clear(); // the next version's progress makes it good
+        lock(&self.shared.wanted).clear(); // what is committed next makes it good
         if !std::mem::replace(&mut state.told, true) {
             warn!(group = self.group, %error, "lag tools do not see the progress");
         }
@@ -164,6 +173,9 @@ impl Member {
 
     /// librdkafka tries again by itself.
     fn hear(&self, error: &ClientError) {
+        if matches!(error, ClientError::PartitionEOF(_)) {
+            return; // of what was assigned and is paused only a moment later
+        }
         let mut state = lock(&self.state);
         if is_outage(error) || std::mem::replace(&mut state.told, true) {
             debug!(group = self.group, %error, "attending waits");

@@ -63,7 +63,7 @@ impl Consumer {
         link::watch(&consumer, &link, |consumer, link| link.probe(consumer.client()));
         info!(service = ctx.name(), group, topic, "reading as a member");
         let stream = Arc::new(Stream::new(topic, usize::try_from(count).unwrap_or(0), committed(&consumer, topic)));
-        follow_partitions(&consumer, &stream, &link);
+        follow_partitions(&consumer, &stream, &link, &config.brokers);
         let pull = Pull::new(consumer, link, stream, Positions::new());
         Ok(Self { pull: Some(pull), settling: None, committed: Positions::new() })
     }

@@ -1,11 +1,12 @@
-//! Notices within seconds that a topic has more partitions than before.
+//! Notices within seconds that a topic has more partitions than before, and that a client has lost every broker.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{Consumer as _, ConsumerContext, StreamConsumer};
 use tracing::{debug, info, warn};
 
+use super::bootstrap::{self, LOST};
 use super::link::Link;
 use super::stream::Stream;
 
@@ -20,34 +21,51 @@ pub(super) trait Grows: ConsumerContext + Sized {
     fn grew(consumer: &StreamConsumer<Self>, stream: &Stream, before: usize, now: usize) -> Result<(), String>;
 }
 
-/// Asks every two seconds, until the client is dropped or the service drains.
+/// Asks every two seconds, until the client is dropped or the service drains; who gets no answer is told of `brokers` anew.
 pub(super) fn follow_partitions<C: Grows + 'static>(
     consumer: &Arc<StreamConsumer<C>>,
     stream: &Arc<Stream>,
     link: &Arc<Link>,
+    brokers: &str,
 ) {
     let (consumer, stream, link) = (Arc::downgrade(consumer), Arc::downgrade(stream), Arc::clone(link));
+    let brokers: Arc<str> = brokers.into();
     tokio::spawn(async move {
+        let mut answered = Instant::now();
         loop {
             tokio::select! {
                 () = link.ctx().drained() => return,
                 () = tokio::time::sleep(EVERY) => {}
             }
             let (Some(consumer), Some(stream)) = (consumer.upgrade(), stream.upgrade()) else { return };
-            let _ = tokio::task::spawn_blocking(move || look(&consumer, &stream)).await; // fails only at the end
+            let (lost, brokers) = (answered.elapsed() >= LOST, Arc::clone(&brokers));
+            let asked = tokio::task::spawn_blocking(move || {
+                if lost {
+                    bootstrap::tell(consumer.client(), &brokers);
+                }
+                look(&consumer, &stream)
+            });
+            let heard = asked.await.unwrap_or(true); // fails only at the end
+            if lost || heard {
+                answered = Instant::now();
+            }
         }
     });
 }
 
-fn look<C: Grows + 'static>(consumer: &StreamConsumer<C>, stream: &Stream) {
+/// Whether anybody answered.
+fn look<C: Grows + 'static>(consumer: &StreamConsumer<C>, stream: &Stream) -> bool {
     let before = stream.partitions();
     let now = match consumer.fetch_metadata(Some(stream.topic()), QUESTION) {
         Ok(metadata) => metadata.topics().first().map_or(0, |topic| topic.partitions().len()),
-        Err(error) => return debug!(topic = stream.topic(), %error, "cannot ask for the partitions"),
+        Err(error) => {
+            debug!(topic = stream.topic(), %error, "cannot ask for the partitions");
+            return false;
+        }
     };
     // Fewer: the topic is being deleted or made again; whoever reads hears of it.
     if now <= before {
-        return;
+        return true;
     }
     match C::grew(consumer, stream, before, now) {
         Ok(()) => {
@@ -58,4 +76,5 @@ fn look<C: Grows + 'static>(consumer: &StreamConsumer<C>, stream: &Stream) {
             warn!(topic = stream.topic(), before, now, error, "added partitions are not read yet; trying again");
         }
     }
+    true
 }

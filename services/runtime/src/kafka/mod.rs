@@ -4,6 +4,7 @@ mod acks;
 pub mod admin;
 mod attendance;
 mod bookmark;
+mod bootstrap;
 mod client;
 mod collect;
 mod consumer;

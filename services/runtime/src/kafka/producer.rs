@@ -64,7 +64,7 @@ impl Producer {
             .map_err(KafkaError::Settings)?;
         let client = Arc::new(client);
         watch(&client, &link, |client, link| link.probe(client.client()));
-        watch_acknowledgements(&client, &outstanding, &link);
+        watch_acknowledgements(&client, &outstanding, &link, &config.brokers);
         // The first contact fetches the id of an idempotent producer, up to a second on a Kafka that has just started:
         // better now than with the first record.
         let (first, contact) = (Arc::clone(&client), Arc::clone(&link));

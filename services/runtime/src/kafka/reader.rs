@@ -96,7 +96,7 @@ impl Reader {
         let stream = Arc::new(Stream::new(topic, starts.len(), Box::new(|_| Ok(Positions::new()))));
         stream.assigned(&starts.keys().copied().collect::<Vec<_>>());
         stream.begins(&starts);
-        follow_partitions(&consumer, &stream, &link);
+        follow_partitions(&consumer, &stream, &link, &config.brokers);
         let mut pull = Pull::new(consumer, link, stream, starts);
         // An answer that did not come is asked for again with the first record.
         if let Ok(answer) = answer {

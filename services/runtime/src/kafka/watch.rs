@@ -18,6 +18,7 @@ use tokio::time::MissedTickBehavior;
 use tracing::debug;
 
 use super::Positions;
+use super::bootstrap::{self, LOST};
 use super::client::{Role, blocking, settings};
 use super::consumer::offsets;
 use super::error::KafkaError;
@@ -87,11 +88,11 @@ impl Watch {
         lock(&self.followed).push(Followed { stream, gauges, caught_up, progress, blind: None });
     }
 
-    async fn run(self, mut eyes: Arc<Eyes>, kafka: config::Kafka, ctx: Context) -> Result<(), KafkaError> {
+    async fn run(self, eyes: Arc<Eyes>, kafka: config::Kafka, ctx: Context) -> Result<(), KafkaError> {
         let link = Link::new(&ctx);
         let mut tick = tokio::time::interval(EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut answered, mut opened) = (Instant::now(), Instant::now());
+        let (mut answered, mut told) = (Instant::now(), Instant::now());
         loop {
             tokio::select! {
                 () = ctx.drained() => break,
@@ -121,11 +122,10 @@ impl Watch {
                         link.down(format!("no answer for {} s, a broker may hang: {why}", silent.as_secs()));
                     }
                     self.unknown(&ctx);
-                    // Now and then a client does not find brokers again that were all away; a new one does.
-                    if silent >= SILENT && opened.elapsed() >= SILENT {
-                        opened = Instant::now();
-                        let before = std::mem::replace(&mut eyes, Arc::new(Eyes::open(&kafka, &ctx)?));
-                        ctx.spawn_worker("kafka-close", move |_| drop(before)); // closing takes a round trip
+                    if silent >= LOST && told.elapsed() >= LOST {
+                        told = Instant::now();
+                        bootstrap::tell(eyes.real.client(), &kafka.brokers);
+                        bootstrap::tell(eyes.readable.client(), &kafka.brokers);
                     }
                 }
             }

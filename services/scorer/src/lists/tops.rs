@@ -53,6 +53,11 @@ impl Tops {
             .is_none_or(|(version, edition, at)| (Some(version), edition) != now || at.elapsed() >= self.renew_every)
     }
 
+    /// Whether lists of ours stand in Redis.
+    pub(super) fn has_written(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
     /// Takes note of a writing; returns the keys of lists that are no more.
     pub(super) fn wrote(&mut self, made: &Made) -> Vec<String> {
         self.written = made.version.map(|version| (version, made.edition, Instant::now()));
