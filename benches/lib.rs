@@ -15,6 +15,7 @@ mod report;
 mod rows;
 mod scoring;
 mod servers;
+mod start;
 mod swap;
 mod training;
 mod world;
@@ -35,7 +36,7 @@ pub struct Benchmark {
 }
 
 /// Every benchmark, in the order of the flow.
-pub const ALL: [Benchmark; 10] = [
+pub const ALL: [Benchmark; 11] = [
     Benchmark {
         name: "ingest",
         about: "events/s through ingest, beside librdkafka's own consumer on the same topic",
@@ -53,6 +54,11 @@ pub const ALL: [Benchmark; 10] = [
     },
     Benchmark { name: "checkpoint", about: "how long versions take to freeze, encode and apply", run: checkpoint::run },
     Benchmark { name: "log", about: "bytes a second of the log of versions, by what is in them", run: log::run },
+    Benchmark {
+        name: "start",
+        about: "how long a trainer and a scorer take over ten minutes of versions when they start",
+        run: start::run,
+    },
     Benchmark { name: "rows", about: "bytes and speed with rows in f32, f16 and int8", run: rows::run },
     Benchmark { name: "scoring", about: "slates/s by size of the catalog and of the batch", run: scoring::run },
     Benchmark {

@@ -14,14 +14,16 @@ use crate::measure::{Samples, Size};
 use crate::report::{Figure, Report};
 use crate::world::{World, version};
 
-const ITEMS: usize = 20_000;
-const PER_SECOND: i64 = 200;
+pub(crate) const ITEMS: usize = 20_000;
+pub(crate) const PER_SECOND: i64 = 200;
 /// What arrives within the trainer's `linger` of 50 ms.
-const BATCH: usize = 10;
+pub(crate) const BATCH: usize = 10;
 /// Batches between two versions: a second.
-const BATCHES: usize = 20;
+pub(crate) const BATCHES: usize = 20;
 /// `model.delta_tolerance`.
-const TOLERANCES: [f32; 4] = [0.0, 0.01, 0.02, 0.05];
+const TOLERANCES: [f32; 5] = [0.0, 0.01, 0.02, 0.03, 0.05];
+/// `trainer.snapshot_every`, in seconds.
+pub(crate) const BETWEEN_SNAPSHOTS: u32 = 300;
 /// Users whose lists are compared, and the length of these.
 const USERS: usize = 500;
 const LIST: usize = 20;
@@ -32,18 +34,21 @@ pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
     let mut grown = world.learner(size.pick(240_000, 2_000))?;
     let (manifest, snapshot) = version(&mut grown, PayloadKind::Snapshot, 1)?;
     let whole = Model::empty("flex")?.apply(&manifest, &snapshot)?;
-    tell("snapshot", &[snapshot], report)?;
+    let whole_kb = tell("snapshot", &[snapshot], report)?;
     for tolerance in TOLERANCES {
         let settings = Settings { delta_tolerance: tolerance, ..Settings::default() };
         let mut learner = Learner::restore(settings, &whole)?;
+        world.list(&mut learner);
         world.live_through(&mut learner, 0);
-        play(&format!("{tolerance}"), size.pick(60, 5), &mut world, &mut learner, report)?;
+        let delta_kb = play(&format!("{tolerance}"), size.pick(60, 5), &mut world, &mut learner, report)?;
+        let all = delta_kb + whole_kb / f64::from(BETWEEN_SNAPSHOTS);
+        report.add(Figure::of(format!("delta at {tolerance}, and a snapshot each five minutes"), all, "kB/s"));
     }
     Ok(())
 }
 
-/// Some seconds of the shop, with a delta for each.
-fn play(name: &str, seconds: u32, world: &mut World, learner: &mut Learner, report: &mut Report) -> Result<(), Error> {
+/// Some seconds of the shop, with a delta for each; gives its kilobytes.
+fn play(name: &str, seconds: u32, world: &mut World, learner: &mut Learner, report: &mut Report) -> Result<f64, Error> {
     let served = |learner: &mut Learner, number| {
         let (manifest, snapshot) = version(learner, PayloadKind::Snapshot, number)?;
         Ok::<_, Error>(Model::serving("flex", RowEncoding::F32)?.apply(&manifest, &snapshot)?)
@@ -66,14 +71,14 @@ fn play(name: &str, seconds: u32, world: &mut World, learner: &mut Learner, repo
     let what = format!("delta at {name}");
     report.add(Figure::median(format!("{what}: frozen, encoded, packed"), &frozen, "ms"));
     report.add(Figure::median(format!("{what}: unpacked, applied"), &applied, "ms"));
-    tell(&what, &deltas, report)?;
+    let kilobytes = tell(&what, &deltas, report)?;
     let exact = served(learner, seconds + 2)?;
     report.add(Figure::of(
         format!("{what}: of the lists by a snapshot"),
         in_common(&model, &exact, world) * 100.0,
         "%",
     ));
-    Ok(())
+    Ok(kilobytes)
 }
 
 /// The mean share of a user's list that two versions have in common.
@@ -90,9 +95,9 @@ fn in_common(one: &Model, other: &Model, world: &mut World) -> f64 {
     common as f64 / all.max(1) as f64
 }
 
-/// The mean bytes of a version, in all and by what they are.
+/// The mean bytes of a version, in all and by what they are; gives its kilobytes as it travels.
 #[allow(clippy::cast_precision_loss)] // bytes
-fn tell(what: &str, payloads: &[Vec<u8>], report: &mut Report) -> Result<(), Error> {
+fn tell(what: &str, payloads: &[Vec<u8>], report: &mut Report) -> Result<f64, Error> {
     let mean = |bytes: usize| bytes as f64 / payloads.len() as f64 / 1e3;
     let packed = payloads.iter().map(|payload| Ok(pack(payload)?.len())).sum::<Result<usize, Error>>()?;
     report.add(Figure::of(format!("{what}: packed, as it travels"), mean(packed), "kB"));
@@ -118,5 +123,5 @@ fn tell(what: &str, payloads: &[Vec<u8>], report: &mut Report) -> Result<(), Err
         let rows = rows as f64 / payloads.len() as f64;
         report.add(Figure::of(format!("{what}: {name}"), mean(bytes), "kB").remark(format!("{rows:.0} of them")));
     }
-    Ok(())
+    Ok(mean(packed))
 }

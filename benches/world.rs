@@ -68,11 +68,16 @@ impl World {
     /// The same, with settings.
     pub(crate) fn learner_with(&mut self, settings: Settings, trained: usize) -> Result<Learner, Error> {
         let mut learner = Learner::new(settings)?;
+        self.list(&mut learner);
+        self.live_through(&mut learner, trained);
+        Ok(learner)
+    }
+
+    /// Gives a learner the catalog.
+    pub(crate) fn list(&self, learner: &mut Learner) {
         for item in self.shop.catalog() {
             learner.catalog(&item.item_id, Some(item), OPENING);
         }
-        self.live_through(&mut learner, trained);
-        Ok(learner)
     }
 
     /// Gives a learner a past, and trains it on `trained` examples.

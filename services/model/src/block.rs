@@ -201,6 +201,19 @@ impl Block {
         self.vectors.set(n, &row.vector());
     }
 
+    /// Sets an item's row and content, which are given as one, and renews its vector: the content is as it was, or as it is
+    /// told beside, and the rest is the item's own row.
+    pub(crate) fn set_sum(&mut self, n: usize, sum: RowRef<'_>) {
+        let vector = match &mut self.learned {
+            Some(learned) => {
+                learned.set_sum(n, self.dim, sum);
+                learned.row(n, self.dim).vector()
+            }
+            None => RowRef { content: None, ..sum }.vector(),
+        };
+        self.vectors.set(n, &vector);
+    }
+
     /// Changes an item's own row and accumulator, sets its content sum (`None`: it has none), and renews its vector.
     pub(crate) fn change(&mut self, n: usize, content: Option<&[f32]>, change: impl FnOnce(&mut [f32], &mut f32)) {
         let learned = self.learned.as_mut().expect("a table that only serves is not learned with");
@@ -242,6 +255,19 @@ impl Learned {
         let range = n * dim..(n + 1) * dim;
         let content = self.content.get(range.clone()).filter(|c| c.iter().any(|x| *x != 0.0));
         RowRef { row: &self.rows[range], content, accumulator: self.accumulators[n] }
+    }
+
+    fn set_sum(&mut self, n: usize, dim: usize, sum: RowRef<'_>) {
+        if sum.content.is_some() {
+            self.set_content(n, dim, sum.content);
+        }
+        let range = n * dim..(n + 1) * dim;
+        let own = &mut self.rows[range.clone()];
+        own.copy_from_slice(sum.row);
+        if let Some(content) = self.content.get(range) {
+            own.iter_mut().zip(content).for_each(|(x, content)| *x -= content);
+        }
+        self.accumulators[n] = sum.accumulator;
     }
 
     fn set_content(&mut self, n: usize, dim: usize, content: Option<&[f32]>) {

@@ -309,6 +309,12 @@ impl Items {
         block.set(n, row);
     }
 
+    /// The same where row and content are given as one; [`Block::set_sum`].
+    pub(crate) fn restore_sum(&mut self, slot: u32, sum: RowRef<'_>) {
+        let (block, n) = self.write(slot);
+        block.set_sum(n, sum);
+    }
+
     /// Takes an item out of its slot with all that is held of it, to be put elsewhere.
     pub(crate) fn lift(&mut self, key: u64) -> Option<(Entry, Moved)> {
         let slot = self.slot(key)?;

@@ -27,7 +27,7 @@ use crate::features::Evidence;
 use crate::history::{Histories, Seen};
 use crate::items::Entry;
 use crate::knowledge::Knowledge;
-use crate::negatives::Recent;
+use crate::negatives::{Pool, Recent};
 use crate::payload::{Column, Frozen, ItemColumns, RowColumns};
 use crate::quality::{Prequential, SlidingPopularity};
 use crate::replay::{Past, Replay};
@@ -61,6 +61,7 @@ pub struct Learner {
     quality: Prequential,
     popularity: SlidingPopularity,
     recent: Recent,
+    pool: Pool,
     replay: Replay,
     steps: u64,
     started: bool,
@@ -117,6 +118,7 @@ impl Learner {
             quality: Prequential::new(settings.quality_window),
             popularity: SlidingPopularity::new(POPULARITY_WINDOW),
             recent: Recent::default(),
+            pool: Pool::default(),
             replay: Replay::new(settings.replay_examples),
             through,
             log: 0,
@@ -397,6 +399,7 @@ impl Learner {
         let tolerance = self.knowledge.settings.delta_tolerance;
         let exact = kind == PayloadKind::Snapshot || tolerance <= 0.0;
         let changed = self.changed.take(kind, tolerance, &self.knowledge);
+        self.pool = Pool::default();
         let mut knowledge = self.knowledge.clone();
         let few = changed.items.len().max(changed.rows.len()) <= knowledge.settings.retrieval_items;
         let copied = kind == PayloadKind::Delta && few;
@@ -408,7 +411,7 @@ impl Learner {
             kind,
             knowledge,
             items: copied.then(|| ItemColumns::of(table, changed.items.clone())),
-            rows: copied.then(|| RowColumns::of(table, &changed.rows)),
+            rows: copied.then(|| RowColumns::of(table, &changed.rows, (!exact).then_some(&changed.sums))),
             slots: table.slots(),
             dense: self.dense_columns(exact),
             optimizers: exact.then(|| self.trainable.optimizer_states()).transpose()?,

@@ -6,6 +6,7 @@
 //! | `items.id`, `items.id_end` | bytes, `[n]` | their ids in UTF-8, one after the other, and where each ends |
 //! | `items.row_slot`, `items.row`, `items.accumulator` | `[w]`, `[w, dim]`, `[w]` | rows by the slot of their item, of a snapshot in the order of the items, of a delta those that moved |
 //! | `items.content_of`, `items.content` | `[m]`, `[m, dim]` | which of these rows have content, and its vector; the item's vector is row + content, scaled to length 1 |
+//! | `items.sum` | `[w, dim]` | in place of `items.row` in deltas that leave out what moved little: row + content. The content is as it was, but for those that `items.content_of` names |
 //! | `items.row_scale`, `items.content_scale`, `content.row_scale` | `[w]`, `[m]`, `[c]` | only where the rows are I8: a row times its scale is what was encoded |
 //! | `items.removed`, `items.removed_after` | `[r]` | keys that went, to be taken out first: one that was met again is among the items too; and how many of a delta's choices came before, whose pairs went with it |
 //! | `popularity.total` | `[4]` | log2 of all counts, decayed |
@@ -18,7 +19,7 @@
 //! | `encoder_step.*`, `ranker_step.*` | | the size of these steps, for each row of a matrix, and one for a vector |
 //! | `optimizer.encoder`, `optimizer.ranker` | bytes | Adam's moments; not in every delta, then those of before go on |
 //!
-//! `items.row`, `items.content` and `content.row` are F32, F16 or I8, as `model.row_encoding` says ([`crate::rows`]), and I8 in
+//! `items.row`, `items.sum`, `items.content` and `content.row` are F32, F16 or I8, as `model.row_encoding` says ([`crate::rows`]), and I8 in
 //! deltas that leave out what moved little; who reads them goes by the tensor's type. Everything else that is learned is F32 or F64.
 
 mod check;

@@ -159,14 +159,21 @@ impl Candidate {
             }
             let restorer = self.restorer;
             self.restorer = ctx.spawn_thread("restore", move || restorer.take(&batch.records)).join().await?;
-            for refusal in self.restorer.refusals() {
-                tell(&refusal, &mut self.told);
-                if !refusal.orphan || self.refused.is_empty() {
-                    self.refused = refusal.reason;
-                }
+            self.tell_refusals();
+        }
+        let restorer = self.restorer;
+        self.restorer = ctx.spawn_thread("restore", move || restorer.settle()).join().await?;
+        self.tell_refusals();
+        Ok(Some(self))
+    }
+
+    fn tell_refusals(&mut self) {
+        for refusal in self.restorer.refusals() {
+            tell(&refusal, &mut self.told);
+            if !refusal.orphan || self.refused.is_empty() {
+                self.refused = refusal.reason;
             }
         }
-        Ok(Some(self))
     }
 }
 

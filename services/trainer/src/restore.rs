@@ -6,12 +6,15 @@
 //! interactions before `manifest.through`, whatever happened; the crash tests count them.
 
 use bytes::Bytes;
-use model::Model;
 use model::checkpoint::{Assembler, Outcome};
+use model::{Model, Payload, unpack};
 use runtime::kafka::Record;
 use schemas::checkpoint::{CHUNK_CHECKSUM, Claim, Manifest, Part, PayloadKind, VersionId, parse_key};
 
 use crate::ledger::Ledger;
+
+/// Deltas wait in so many bytes for the next snapshot, which makes them needless.
+const HELD_BYTES: usize = 256 << 20;
 
 /// A record or version that is not usable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +38,8 @@ pub(crate) struct Restorer {
     begins: Option<(VersionId, i64)>,
     /// Where the newest whole snapshot begins, and behind which claim.
     snapshot: Option<(i64, Claim)>,
+    /// Deltas behind the newest snapshot.
+    held: Vec<(Manifest, Vec<u8>)>,
     refusals: Vec<Refusal>,
 }
 
@@ -42,13 +47,21 @@ impl Restorer {
     /// Starts before the first record, or in the middle of the log, behind a claim.
     pub(crate) fn new(model: Model, behind: Option<Claim>) -> Self {
         let assembler = behind.map_or_else(Assembler::default, Assembler::behind);
-        let (begins, snapshot) = (None, None);
-        Self { assembler, model, ledger: Ledger::default(), highest_epoch: 0, begins, snapshot, refusals: Vec::new() }
+        let (begins, snapshot, held) = (None, None, Vec::new());
+        let (ledger, refusals) = (Ledger::default(), Vec::new());
+        Self { assembler, model, ledger, highest_epoch: 0, begins, snapshot, held, refusals }
     }
 
-    /// Takes records in the order of the log. Applying a snapshot takes time: call it off the async threads.
+    /// Takes records in the order of the log. Applying a snapshot takes time: call it off the async threads. Of a long log
+    /// only the last snapshot and its deltas count, so deltas wait until [`Self::settle`].
     pub(crate) fn take(mut self, records: &[Record]) -> Self {
         records.iter().for_each(|record| self.push(record));
+        self
+    }
+
+    /// Applies the deltas that wait: call it where the log ends, off the async threads.
+    pub(crate) fn settle(mut self) -> Self {
+        self.apply_held();
         self
     }
 
@@ -65,7 +78,7 @@ impl Restorer {
         }
         let checksum = record.header(CHUNK_CHECKSUM).map(Bytes::as_ref);
         match self.assembler.push(&record.key, record.value.clone(), checksum) {
-            Outcome::Whole(manifest, payload) => self.apply(&manifest, &payload),
+            Outcome::Whole(manifest, payload) => self.whole(manifest, payload),
             Outcome::Refused { version, reason } => {
                 self.refusals.push(Refusal { version, reason, orphan: false });
             }
@@ -74,7 +87,43 @@ impl Restorer {
         }
     }
 
-    fn apply(&mut self, manifest: &Manifest, payload: &[u8]) {
+    fn whole(&mut self, manifest: Manifest, payload: Vec<u8>) {
+        if manifest.kind == PayloadKind::Delta {
+            self.held.push((manifest, payload));
+            if self.held.iter().map(|(_, payload)| payload.len()).sum::<usize>() > HELD_BYTES {
+                self.apply_held();
+            }
+        } else if self.apply(&manifest, &payload) {
+            self.pass_over_held();
+        } else {
+            self.apply_held();
+        }
+    }
+
+    fn apply_held(&mut self) {
+        for (manifest, payload) in std::mem::take(&mut self.held) {
+            self.apply(&manifest, &payload);
+        }
+    }
+
+    /// Deltas before a snapshot are only looked at: what could not be read is never deleted.
+    fn pass_over_held(&mut self) {
+        for (manifest, payload) in std::mem::take(&mut self.held) {
+            let read = unpack(&payload).and_then(|payload| Payload::open(&payload)?.verify(&manifest));
+            match read {
+                Ok(()) => self.ledger.whole(manifest.version, manifest.kind, manifest.chunks),
+                Err(error) => self.refuse(&manifest, &error),
+            }
+        }
+    }
+
+    fn refuse(&mut self, manifest: &Manifest, error: &model::Error) {
+        let orphan = matches!(error, model::Error::Parent { .. });
+        self.refusals.push(Refusal { version: Some(manifest.version), orphan, reason: error.to_string() });
+    }
+
+    /// Makes the next version of the newest; false, and nothing changed, if it does not fit.
+    fn apply(&mut self, manifest: &Manifest, payload: &[u8]) -> bool {
         match self.model.apply(manifest, payload) {
             Ok(model) => {
                 self.model = model;
@@ -83,12 +132,12 @@ impl Restorer {
                     self.snapshot = begins.and_then(|(_, at)| Some((at, self.assembler.claim()?.clone())));
                 }
                 self.ledger.whole(manifest.version, manifest.kind, manifest.chunks);
+                true
             }
-            Err(error) => self.refusals.push(Refusal {
-                version: Some(manifest.version),
-                orphan: matches!(error, model::Error::Parent { .. }),
-                reason: error.to_string(),
-            }),
+            Err(error) => {
+                self.refuse(manifest, &error);
+                false
+            }
         }
     }
 
@@ -117,6 +166,7 @@ impl Restorer {
     /// Lets go of the model: the next one knows nothing.
     pub(crate) fn begin_anew(&mut self, empty: Model) {
         (self.model, self.snapshot) = (empty, None);
+        self.held.clear();
     }
 
     /// The highest epoch claimed, and by whom.
@@ -143,7 +193,7 @@ mod tests {
     use crate::testing;
 
     fn restored(records: &[Record]) -> Restorer {
-        Restorer::new(Model::empty("flex").expect("opens"), None).take(records)
+        Restorer::new(Model::empty("flex").expect("opens"), None).take(records).settle()
     }
 
     #[test]
@@ -175,9 +225,27 @@ mod tests {
         let from = log.records.iter().position(|record| record.offset == at).expect("it is there");
         assert!(from > 4, "{from}");
         let empty = Model::empty("flex").expect("opens");
-        let short = Restorer::new(empty, Some(claim)).take(&log.records[from..]);
+        let short = Restorer::new(empty, Some(claim)).take(&log.records[from..]).settle();
         assert_eq!(short.model().version(), whole.model().version());
         assert_eq!((short.next_epoch(), short.reign()), (Some(5), (4, Some("test"))));
+    }
+
+    #[test]
+    fn deltas_before_the_newest_snapshot_are_only_looked_at_and_may_go_all_the_same() {
+        let mut log = testing::Log::default();
+        log.claim(4);
+        for n in [3, 2] {
+            log.publish(PayloadKind::Snapshot, n);
+            log.publish(PayloadKind::Delta, n);
+        }
+        let restorer = Restorer::new(Model::empty("flex").expect("opens"), None).take(&log.records);
+        let version = |sequence| VersionId { epoch: 4, sequence };
+        assert_eq!(restorer.model().version(), Some(version(3)), "the last delta waits");
+        let (model, mut ledger) = restorer.settle().into_parts();
+        assert_eq!(model.version(), Some(version(4)));
+        let retired = ledger.retire(1);
+        assert!(retired.contains(&key(version(2), Part::Manifest)), "{retired:?}");
+        assert!(!retired.contains(&key(version(3), Part::Manifest)), "{retired:?}");
     }
 
     #[test]

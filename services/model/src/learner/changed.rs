@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use schemas::checkpoint::PayloadKind;
 
-use crate::items::Items;
+use crate::items::{Items, RowRef};
 use crate::keymap::{KeyMap, KeySet, Plain};
 use crate::knowledge::{ContentRow, Knowledge};
 
@@ -35,6 +35,8 @@ pub(crate) struct Changed {
     pub(crate) items: KeySet,
     /// Items whose row was written to, and the vector that the versions have; `None` where they have none.
     pub(crate) rows: Plain<Option<Box<[f32]>>>,
+    /// Items with content of which the sum was written to, and the sum that the versions have.
+    pub(crate) sums: Plain<Option<Box<[f32]>>>,
     /// The same of content features.
     pub(crate) content: Plain<Option<Arc<ContentRow>>>,
     /// Content rows that no item uses any more.
@@ -54,6 +56,8 @@ pub(crate) struct Changed {
 pub(crate) struct Carried {
     pub(crate) items: Vec<u64>,
     pub(crate) rows: Vec<u64>,
+    /// Those of `rows` whose content moved, too; in order.
+    pub(crate) sums: Vec<u64>,
     pub(crate) content: Vec<u64>,
     pub(crate) freed: Vec<u64>,
     pub(crate) repurchases: Vec<u64>,
@@ -63,9 +67,13 @@ pub(crate) struct Carried {
 }
 
 impl Changed {
-    /// Call it before an item's row is written to.
-    pub(crate) fn row(&mut self, key: u64, slot: u32, items: &Items) {
+    /// Call it before an item's row is written to, or its content's sum, which it then has or not.
+    pub(crate) fn row(&mut self, key: u64, slot: u32, items: &Items, has_content: bool) {
         self.rows.entry(key).or_insert_with(|| Some(items.vector(slot).into()));
+        let content = items.row(slot).content;
+        if has_content || content.is_some() {
+            self.sums.entry(key).or_insert_with(|| content.map(Into::into));
+        }
     }
 
     /// Call it before a content feature's row is written to, or comes.
@@ -77,12 +85,14 @@ impl Changed {
     pub(crate) fn came(&mut self, key: u64) {
         self.items.insert(key);
         self.rows.insert(key, None);
+        self.sums.insert(key, None);
     }
 
     /// An item went.
     pub(crate) fn went(&mut self, key: u64) {
         self.items.remove(&key);
         self.rows.remove(&key);
+        self.sums.remove(&key);
         self.removed.insert(key, self.choices.len());
     }
 
@@ -104,6 +114,7 @@ impl Changed {
             _ => true,
         };
         carried.rows = self.rows.extract_if(|key, before| moved(key, before)).map(|(key, _)| key).collect();
+        self.take_sums(tolerance, &knowledge.items, &mut carried);
         let moved = |key: &u64, before: &Option<Arc<ContentRow>>| match (before, knowledge.content.get(key)) {
             (Some(before), Some(now)) => is_far(&now.row, &before.row, tolerance),
             _ => true,
@@ -119,13 +130,43 @@ impl Changed {
         carried.removed = std::mem::take(&mut self.removed).into_iter().collect();
         carried
     }
+
+    /// Of the items whose rows are carried, those whose content moved by more than half the tolerance of row and content
+    /// together: it is the sum of rows that many items share, and moves much less than an item's own.
+    fn take_sums(&mut self, tolerance: f32, items: &Items, carried: &mut Carried) {
+        if tolerance <= 0.0 {
+            self.sums.clear();
+            return;
+        }
+        for key in &carried.rows {
+            let (Some(before), Some(slot)) = (self.sums.get(key), items.slot(*key)) else { continue };
+            let RowRef { row, content, .. } = items.row(slot);
+            let moved = match (before, content) {
+                (None, None) => false,
+                (Some(before), Some(now)) => {
+                    let length = row.iter().zip(now).map(|(a, b)| (a + b) * (a + b)).sum::<f32>().sqrt();
+                    let near = distance(now, before) <= 0.5 * tolerance * length;
+                    !near // what is no number is far
+                }
+                _ => true,
+            };
+            if moved {
+                self.sums.remove(key);
+                carried.sums.push(*key);
+            }
+        }
+        carried.sums.sort_unstable();
+    }
+}
+
+fn distance(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt()
 }
 
 /// Whether a vector lies farther from where it was than `tolerance` times its length. What is no number is far: it must not
 /// stay unseen.
 fn is_far(now: &[f32], before: &[f32], tolerance: f32) -> bool {
-    let distance: f32 = now.iter().zip(before).map(|(now, before)| (now - before) * (now - before)).sum();
-    let length: f32 = before.iter().map(|x| x * x).sum();
-    let near = distance <= tolerance * tolerance * length;
+    let length = before.iter().map(|x| x * x).sum::<f32>().sqrt();
+    let near = distance(now, before) <= tolerance * length;
     tolerance <= 0.0 || !near
 }

@@ -26,7 +26,7 @@ impl Learner {
                 let features = self.catalog.features(key).to_vec();
                 self.ensure_content(&features);
                 let content = self.knowledge.content_sum(&features);
-                self.changed.row(key, slot, &self.knowledge.items);
+                self.changed.row(key, slot, &self.knowledge.items, content.is_some());
                 self.knowledge.items.set_row(slot, content.as_deref(), |_, _| {});
                 if item.is_some() {
                     self.changed.items.extend(self.knowledge.prove(slot));

@@ -164,6 +164,43 @@ fn a_restored_learner_goes_on_as_if_nothing_had_happened() {
 }
 
 #[test]
+fn a_version_ends_a_pool_of_negatives_so_that_a_restored_learner_goes_on_to_the_bit() {
+    let stream = stream(1_024);
+    let (before, after) = stream.split_at(416);
+    let settings = || Settings { row_encoding: RowEncoding::F32, ..settings() };
+    let mut whole = Learner::new(settings()).expect("flex opens");
+    whole.knowledge.interactions = 100_000; // a young one has no pools
+    learn(&mut whole, before);
+    assert!(whole.pool.left() >= 64, "the next step would draw anew anyway: {}", whole.pool.left());
+    let (model, _) = publish(&mut whole, &Model::empty("flex").expect("opens"), PayloadKind::Snapshot, 1);
+    let mut restored = Learner::restore(settings(), &model).expect("restores");
+    before.iter().for_each(|positioned| restored.remember(&positioned.interaction));
+    learn(&mut whole, after);
+    learn(&mut restored, after);
+    assert_eq!(differing(&snapshot(&mut restored), &snapshot(&mut whole)), Vec::<String>::new());
+}
+
+#[test]
+fn the_small_batches_of_a_second_move_the_rows_of_few_negatives() {
+    let mut learner = Learner::new(Settings { replay: 0.0, retrieval_items: 1_024, ..settings() }).expect("flex opens");
+    for n in 0..900 {
+        let item: Item =
+            serde_json::from_value(serde_json::json!({ "item_id": format!("listed{n}") })).expect("an item");
+        learner.catalog(&item.item_id, Some(&item), 1_700_000_000_000);
+    }
+    let stream = stream(420);
+    learn(&mut learner, &stream[..220]);
+    learner.knowledge.interactions = 100_000; // a young one has no pools
+    learner.freeze(PayloadKind::Snapshot).expect("freezes");
+    stream[220..].chunks(10).for_each(|batch| {
+        learner.observe(batch);
+    });
+    let chosen = 100;
+    let moved = learner.changed.rows.len();
+    assert!(moved <= chosen + learner.knowledge.settings.negatives, "{moved} rows moved");
+}
+
+#[test]
 fn a_restored_learner_rehearses_what_the_other_would_have() {
     // Many choose the same within a micro-batch, and more choices are made than are counted.
     let stream: Vec<Positioned> = stream(9_600)

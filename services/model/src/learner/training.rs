@@ -110,8 +110,12 @@ impl Learner {
         let mut unique = Unique::default();
         let cells = arranged.keys.iter().map(|key| key.map_or(0, |key| unique.index(key))).collect();
         let targets: Vec<i32> = examples.iter().map(|(_, e)| unique.index(e.key)).collect();
-        let drawn = self.recent.draw(&self.knowledge.items, self.knowledge.settings.negatives, &mut self.rng(0));
-        let negatives: Vec<i32> = drawn.iter().map(|key| unique.index(*key)).collect();
+        let count = self.knowledge.settings.negatives;
+        let mut pool = std::mem::take(&mut self.pool);
+        let (so_many, drawn_from) =
+            ((examples.len(), self.knowledge.interactions), (&self.recent, &self.knowledge.items));
+        let drawn = pool.serve(so_many, count, drawn_from, || self.rng(0));
+        let negatives: Vec<i32> = drawn.iter().map(|negative| unique.index(negative.key)).collect();
         let touched = Touched::of(&unique.keys, &self.knowledge.items, &self.catalog);
         let log_q = |key: u64| self.recent.log_probability(&self.knowledge.items, key);
         let batch = Examples {
@@ -120,10 +124,11 @@ impl Learner {
             cells,
             target_log_q: examples.iter().map(|(_, e)| log_q(e.key)).collect(),
             targets,
-            negative_log_q: drawn.iter().map(|key| log_q(*key)).collect(),
+            negative_log_q: drawn.iter().map(|negative| negative.log_probability).collect(),
             negatives,
             weights: examples.iter().map(|(_, e)| e.weight).collect(),
         };
+        self.pool = pool;
         let settings = Arc::clone(&self.knowledge.settings);
         let (loss, gradient) = self.trainable.step_encoder(&settings, batch);
         if loss.is_finite() {
@@ -191,7 +196,7 @@ fn apply_gradient(knowledge: &mut Knowledge, changed: &mut Changed, touched: &[T
         }
         let content = knowledge.content_sum(features);
         let sightings = knowledge.items.entry(*slot).map_or(0, |entry| entry.sightings);
-        changed.row(*key, *slot, &knowledge.items);
+        changed.row(*key, *slot, &knowledge.items, content.is_some());
         knowledge.items.set_row(*slot, content.as_deref(), |row, accumulator| {
             if sightings >= admit_after {
                 adagrad(row, accumulator, gradient, rate, 1.0);

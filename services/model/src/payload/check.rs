@@ -94,7 +94,7 @@ impl Payload<'_> {
         self.check_counters("items.popularity", n.saturating_mul(HALF_LIVES))?;
         let rows = self.check_slots("items.row_slot")?;
         self.check_sums("items.accumulator", rows, LARGEST_SUM)?;
-        self.check_rows("items.row", rows)?;
+        self.check_rows(self.name_of_rows(), rows)?;
         let content_of = self.raw::<4>("items.content_of", Dtype::U32)?;
         let content_of = || content_of.iter().map(|of| u32::from_le_bytes(*of) as usize);
         if content_of().any(|of| of >= rows) || !content_of().is_sorted_by(|a, b| a < b) {

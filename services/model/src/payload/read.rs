@@ -28,6 +28,9 @@ const GONE: &str = "exclude_purchased";
 /// The longest header: sixty tensors and the settings take some 8 KB.
 const MAX_HEADER_BYTES: u64 = 1 << 20;
 
+/// Rows of items and their content as one.
+const SUM: &str = "items.sum";
+
 /// What a payload says about itself, without settings of a later release: whatever changes the meaning of those that we know
 /// raises the manifest's `v`. An operator's file is read strictly, for there a name that nobody knows is a slip.
 fn known(mut metadata: Value) -> Value {
@@ -109,6 +112,11 @@ impl<'a> Payload<'a> {
     /// The type of a tensor that must be there.
     pub(crate) fn dtype(&self, name: &str) -> Result<Dtype, Error> {
         Ok(self.tensor(name)?.dtype())
+    }
+
+    /// What holds the items' rows; a delta may have them and their content as one.
+    pub(super) fn name_of_rows(&self) -> &'static str {
+        if self.metadata.kind == PayloadKind::Delta && self.holds(SUM) { SUM } else { "items.row" }
     }
 
     pub(super) fn holds(&self, name: &str) -> bool {
@@ -290,11 +298,11 @@ impl<'a> Payload<'a> {
     fn merge_item_rows(&self, knowledge: &mut Knowledge) -> Result<(), Error> {
         let dim = knowledge.items.dim();
         let slots = self.column("items.row_slot", Dtype::U32, u32::from_le_bytes)?;
-        let rows = Rows::read(self, "items.row", dim)?;
+        let rows = Rows::read(self, self.name_of_rows(), dim)?;
         let accumulators = self.column("items.accumulator", Dtype::F32, f32::from_le_bytes)?;
         let content_of = self.column("items.content_of", Dtype::U32, u32::from_le_bytes)?;
         let content = Rows::read(self, "items.content", dim)?;
-        same_length("items.row", rows.len(), slots.len() * dim)?;
+        same_length(self.name_of_rows(), rows.len(), slots.len() * dim)?;
         same_length("items.accumulator", accumulators.len(), slots.len())?;
         same_length("items.content", content.len(), content_of.len() * dim)?;
         let content: HashMap<u32, &[f32]> = content_of.into_iter().zip(content.chunks_exact(dim)).collect();
@@ -304,7 +312,12 @@ impl<'a> Payload<'a> {
                 return Err(Error::tensor("items.row_slot", "names a slot where no item is"));
             }
             let content = content.get(&index).copied();
-            knowledge.items.restore_row(*slot, RowRef { row, content, accumulator: *accumulator });
+            let row = RowRef { row, content, accumulator: *accumulator };
+            if self.name_of_rows() == SUM {
+                knowledge.items.restore_sum(*slot, row);
+            } else {
+                knowledge.items.restore_row(*slot, row);
+            }
         }
         Ok(())
     }

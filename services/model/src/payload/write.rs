@@ -14,10 +14,13 @@ use crate::knowledge::{ContentRow, Knowledge};
 use crate::learner::{Carried, Choice};
 use crate::popularity::{Counters, HALF_LIVES};
 use crate::repeats::Repurchase;
-use crate::rows::{RowEncoding, Rows, touch};
+use crate::rows::{Rows, STEPS, touch};
 use crate::sessions::Session;
 use crate::settings::Settings;
 use crate::trainable::OptimizerStates;
+
+/// A row has so many steps to either side however much a delta may leave out.
+const LEAST_STEPS: f32 = 15.0;
 
 /// A version that is decided but not yet encoded. It shares the learner's tables, and where few items changed has those of
 /// its own.
@@ -99,7 +102,10 @@ impl Frozen {
         }
         match &self.rows {
             Some(rows) => self.write_item_rows(rows, &mut out),
-            None => self.write_item_rows(&RowColumns::of(&self.knowledge.items, &self.rows_held()), &mut out),
+            None => {
+                let sums = (!self.is_exact()).then_some(&self.changed.sums);
+                self.write_item_rows(&RowColumns::of(&self.knowledge.items, &self.rows_held(), sums), &mut out);
+            }
         }
         if whole {
             self.write_memory(&mut out);
@@ -191,7 +197,7 @@ impl Frozen {
         put("row_slot", Dtype::U32, rows.slot.len(), le(&rows.slot, u32::to_le_bytes));
         put("accumulator", Dtype::F32, rows.slot.len(), le(&rows.accumulator, f32::to_le_bytes));
         put("content_of", Dtype::U32, rows.content_of.len(), le(&rows.content_of, u32::to_le_bytes));
-        self.write_rows("items.row", &rows.row, out);
+        self.write_rows(if self.is_exact() { "items.row" } else { "items.sum" }, &rows.row, out);
         self.write_rows("items.content", &rows.content, out);
     }
 
@@ -215,12 +221,20 @@ impl Frozen {
         out.put("content.removed".into(), Dtype::U64, vec![freed.len()], le(freed, u64::to_le_bytes));
     }
 
+    /// Whether it holds all that moved, as it is.
+    fn is_exact(&self) -> bool {
+        self.kind == PayloadKind::Snapshot || self.knowledge.settings.delta_tolerance <= 0.0
+    }
+
     fn write_rows(&self, name: &str, rows: &[f32], out: &mut Out) {
         let Settings { row_encoding, delta_tolerance, dim, .. } = *self.knowledge.settings;
-        // A row in eight bits is off by some 0.6 % of its length, less than what a delta leaves out.
-        let exact = self.kind == PayloadKind::Snapshot || delta_tolerance <= 0.0;
-        let row_encoding = if exact { row_encoding } else { RowEncoding::Int8 };
-        out.tensors.extend(Rows::encode(row_encoding, dim, rows).columns(name));
+        let encoded = if self.is_exact() {
+            Rows::encode(row_encoding, dim, rows)
+        } else {
+            // Off by some 0.4 of what a delta leaves out.
+            Rows::rough(dim, rows, (2.0 / delta_tolerance).round().clamp(LEAST_STEPS, STEPS))
+        };
+        out.tensors.extend(encoded.columns(name));
     }
 }
 
@@ -246,6 +260,7 @@ pub(crate) struct RowColumns {
     accumulator: Vec<f32>,
     /// `[slot, dim]`
     row: Vec<f32>,
+    /// Which of them say what their content is.
     content_of: Vec<u32>,
     /// `[content_of, dim]`
     content: Vec<f32>,
@@ -281,11 +296,13 @@ impl ItemColumns {
 }
 
 impl RowColumns {
-    /// Copies those of `keys` that the table has, in the order of their keys.
-    pub(crate) fn of(table: &Items, keys: &[u64]) -> Self {
+    /// Copies those of `keys` that the table has, in the order of their keys. With `sums`, keys in order, row and content are
+    /// added up, and only these say what of it is content.
+    pub(crate) fn of(table: &Items, keys: &[u64], sums: Option<&Vec<u64>>) -> Self {
         let mut placed: Vec<(u64, u32)> = keys.iter().filter_map(|key| Some((*key, table.slot(*key)?))).collect();
         placed.sort_unstable();
-        let slot: Vec<u32> = placed.into_iter().map(|(_, slot)| slot).collect();
+        let (key, slot): (Vec<u64>, Vec<u32>) = placed.into_iter().unzip();
+        let nothing = vec![0.0; table.dim()];
         table.touch_rows(slot.iter().copied());
         let mut columns = Self {
             accumulator: Vec::with_capacity(slot.len()),
@@ -294,12 +311,21 @@ impl RowColumns {
             content: Vec::new(),
             slot,
         };
-        for (index, slot) in (0_u32..).zip(&columns.slot) {
+        for ((index, slot), key) in (0_u32..).zip(&columns.slot).zip(&key) {
             let RowRef { row, content, accumulator } = table.row(*slot);
-            columns.row.extend_from_slice(row);
             columns.accumulator.push(accumulator);
-            if let Some(content) = content {
-                if columns.content.is_empty() {
+            let told = match sums {
+                Some(sums) => {
+                    columns.row.extend(row.iter().zip(content.unwrap_or(&nothing)).map(|(row, content)| row + content));
+                    sums.binary_search(key).is_ok().then(|| content.unwrap_or(&nothing))
+                }
+                None => {
+                    columns.row.extend_from_slice(row);
+                    content
+                }
+            };
+            if let Some(content) = told {
+                if sums.is_none() && columns.content.is_empty() {
                     columns.content.reserve(columns.row.capacity()); // where one has content most have
                 }
                 columns.content_of.push(index);
