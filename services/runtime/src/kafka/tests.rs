@@ -18,7 +18,10 @@ fn cluster(partitions: i32) -> (Cluster, config::Kafka) {
     let cluster = MockCluster::new(1).expect("a mock cluster");
     cluster.create_topic(TOPIC, partitions, 1).expect("a topic");
     let brokers = cluster.bootstrap_servers();
-    (cluster, config::Kafka { brokers, topic_prefix: String::new(), properties: BTreeMap::new() })
+    // Members hear of each other in a moment; a real Kafka takes no session so short.
+    let hasty = [("heartbeat.interval.ms", "100"), ("session.timeout.ms", "3000")];
+    let properties = hasty.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    (cluster, config::Kafka { brokers, topic_prefix: String::new(), properties })
 }
 
 fn record(partition: i32, key: &str, value: &str) -> Outgoing {
