@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use tracing::debug;
 
 use super::Positions;
@@ -136,7 +137,7 @@ pub async fn delete_records(config: &config::Kafka, topic: &str, before: &Positi
     let failed = |error| KafkaError::of(format!("delete records of topic {topic}"), error);
     let options = AdminOptions::new().request_timeout(Some(REQUEST)).operation_timeout(Some(REQUEST));
     let deleted = admin.delete_records(&offsets(topic, before.iter())?, &options).await.map_err(failed)?;
-    deleted.elements().iter().try_for_each(|partition| partition.error()).map_err(failed)
+    deleted.elements().iter().try_for_each(TopicPartitionListElem::error).map_err(failed)
 }
 
 /// Compares topics with what they should be.
