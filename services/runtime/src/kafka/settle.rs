@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -25,10 +26,16 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// nothing of this one, and what was deleted in between is counted. Where the group had committed; `None` once draining.
 pub(super) async fn settle(pull: &mut Pull<Group>, assigned: &[i32]) -> Result<Option<Positions>, KafkaError> {
     let asked = Instant::now();
-    let asking = patiently(pull, "ask where to continue", |pull| {
-        let (consumer, topic, partitions) = (Arc::clone(pull.consumer()), pull.topic().to_owned(), assigned.to_vec());
-        move || starts(&consumer, &topic, &partitions)
-    });
+    let asking = patiently(
+        pull,
+        "ask where to continue",
+        |_| false,
+        |pull| {
+            let (consumer, topic, partitions) =
+                (Arc::clone(pull.consumer()), pull.topic().to_owned(), assigned.to_vec());
+            move || starts(&consumer, &topic, &partitions)
+        },
+    );
     let (answer, starts) = match asking.await {
         Err(KafkaError::Draining { .. }) => return Ok(None),
         Err(error @ KafkaError::Failed { .. }) => {
@@ -108,7 +115,8 @@ fn starts(
 /// Goes on at these offsets; where each partition really does. Those that are no longer ours are left out. What is deleted
 /// or was never written is read from the oldest record on.
 pub(super) async fn seek(pull: &mut Pull<Group>, to: &Positions) -> Result<Positions, KafkaError> {
-    let went = patiently(pull, "read from another offset", |pull| {
+    // A broker that has just come back may not know its partitions yet, and one of ours is not gone for good.
+    let went = patiently(pull, "read from another offset", is_unknown, |pull| {
         let assigned = pull.consumer().context().assigned();
         let ours: Positions = to.iter().filter(|(p, _)| assigned.contains(p)).map(|(p, next)| (*p, *next)).collect();
         let (consumer, topic) = (Arc::clone(pull.consumer()), pull.topic().to_owned());
@@ -128,17 +136,28 @@ pub(super) async fn seek(pull: &mut Pull<Group>, to: &Positions) -> Result<Posit
     Ok(went)
 }
 
-/// Tries until it succeeds, the service drains, or waiting does not help.
+/// Whether a client has not heard of a partition.
+fn is_unknown(error: &ClientError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(Code::UnknownPartition | Code::UnknownTopic | Code::UnknownTopicOrPartition)
+    )
+}
+
+/// Tries until it succeeds, the service drains, or waiting does not help; it helps in an outage, and where `waits` says so.
 async fn patiently<T: Send + 'static, F: FnOnce() -> Result<T, KafkaError> + Send + 'static>(
     pull: &Pull<Group>,
     what: &str,
+    waits: fn(&ClientError) -> bool,
     attempt: impl Fn(&Pull<Group>) -> F,
 ) -> Result<T, KafkaError> {
     loop {
         match blocking(what, attempt(pull)).await {
-            Err(KafkaError::Failed { source, .. }) if is_outage(&source) || is_lost_partition(&source) => {
+            Err(KafkaError::Failed { source, .. })
+                if is_outage(&source) || is_lost_partition(&source) || waits(&source) =>
+            {
                 debug!(what, error = %source, "trying again");
-                if is_outage(&source) {
+                if is_outage(&source) || waits(&source) {
                     pull.link().down(format!("cannot {what}: {source}"));
                 }
             }
