@@ -28,7 +28,8 @@ async fn a_profile_of_a_later_format_is_left_as_it_is_and_lacks_nothing_once_tha
     let world = World::new().await;
     let _ingest = world.start(Name::Ingest, &[]).await;
     let mut scorer = world.start(Name::Scorer, &[]).await;
-    let mut traffic = Traffic::new(61, world.ctx.now()).with_users(12);
+    // In real time: what is ahead of its arrival counts as of then, and would change places with u1's own.
+    let mut traffic = Traffic::new(61, world.ctx.now()).with_users(12).with_step(1);
     let mut sent = world.send(&traffic.take(200)).await;
     served_once(&world, &sent).await;
     assert!(scorer.terminate().await.success(), "a clean shutdown");

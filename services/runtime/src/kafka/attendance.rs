@@ -45,7 +45,7 @@ pub struct Attendance {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// By topic and partition what the group has not taken yet.
+    /// By topic and partition what the group was not asked to take yet.
     wanted: Mutex<BTreeMap<(String, i32), i64>>,
     over: AtomicBool,
 }
@@ -131,8 +131,6 @@ struct Member {
 struct State {
     /// We have a generation of the group. Without one the group would refuse a commit, and librdkafka, that refused, join anew.
     joined: bool,
-    /// A commit is not answered yet.
-    asked: bool,
     /// No commit before.
     not_before: Option<Instant>,
     /// Trouble was told; again only after we joined.
@@ -141,18 +139,20 @@ struct State {
 
 impl Member {
     fn commit(&self, consumer: &BaseConsumer<Self>) {
-        let mut state = lock(&self.state);
-        if !state.joined || state.asked || state.not_before.is_some_and(|at| Instant::now() < at) {
+        let state = lock(&self.state);
+        if !state.joined || state.not_before.is_some_and(|at| Instant::now() < at) {
             return;
         }
-        let list = list(&lock(&self.shared.wanted));
+        let mut wanted = lock(&self.shared.wanted);
+        let list = list(&wanted);
         if list.count() == 0 {
             return;
         }
+        // Not every answer is heard of: whoever waited for one might commit nothing more. Closing waits for those under way.
         match consumer.commit(&list, CommitMode::Async) {
-            Ok(()) => state.asked = true,
+            Ok(()) => wanted.clear(),
             Err(error) => {
-                drop(state);
+                drop((wanted, state));
                 self.refused(&error);
             }
         }
@@ -216,18 +216,16 @@ impl ConsumerContext for Member {
     }
 
     fn commit_callback(&self, result: Result<(), ClientError>, committed: &TopicPartitionList) {
-        lock(&self.state).asked = false;
-        if let Err(error) = result {
-            self.refused(&error);
-            return;
-        }
-        let mut wanted = lock(&self.shared.wanted);
-        for place in committed.elements() {
-            let key = (place.topic().to_owned(), place.partition());
-            if wanted.get(&key).is_some_and(|next| place.offset() == Offset::Offset(*next)) {
-                wanted.remove(&key);
+        let Err(error) = result else { return };
+        if is_outage(&error) || is_lost_partition(&error) {
+            let mut wanted = lock(&self.shared.wanted);
+            for place in committed.elements() {
+                if let Offset::Offset(next) = place.offset() {
+                    wanted.entry((place.topic().to_owned(), place.partition())).or_insert(next);
+                }
             }
         }
+        self.refused(&error);
     }
 }
 

@@ -277,7 +277,8 @@ fn indices_ids_and_ranges_that_are_wrong_are_refused() {
             slots.copy_within(0..4, 4);
         });
         assert!(twice.contains("one slot"), "{twice}");
-        for name in ["items.key", "items.row", memory, "ranker.linear.weight", "popularity.total"] {
+        let rows = if version.manifest.kind == PayloadKind::Delta { "items.sum" } else { "items.row" };
+        for name in ["items.key", rows, memory, "ranker.linear.weight", "popularity.total"] {
             let missing = refusal(&version, name, |_, tensors| drop(tensors.remove(name)));
             assert!(missing.contains("missing"), "{missing}");
         }
