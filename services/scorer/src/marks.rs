@@ -99,7 +99,8 @@ impl Marks {
         partitions.into_iter().map(|partition| self.keys.applied(&self.group, partition)).collect()
     }
 
-    /// Whether the marks of these partitions, as read, are those that we know: only then is what Redis lacks not there.
+    /// Whether the marks of these partitions, as read behind users, are those that we know: only then do the users lack nothing
+    /// that we wrote. None read are known.
     pub(crate) fn are_known(&self, partitions: impl IntoIterator<Item = i32>, read: &[Answer<Vec<u8>>]) -> bool {
         partitions.into_iter().zip(read).all(|(partition, read)| {
             let lies = read.as_deref().unwrap_or_default();

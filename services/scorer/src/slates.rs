@@ -176,8 +176,9 @@ impl Slates {
         for _ in 0..ROUNDS {
             let names: Vec<Arc<str>> = acting.iter().map(|(name, _)| Arc::clone(name)).collect();
             let taken = self.users.take(&names, marks.keys(partitions.iter().copied())).await?;
-            // Who is nowhere is new only where Redis still knows what it was told.
-            if taken.unknown && !marks.are_known(partitions.iter().copied(), &taken.behind) {
+            // What Redis lacks of users is nowhere only where it still knows what it was told. Written on what it fell back
+            // to, a profile would be beyond what it lacks, and what is read again would be dropped as a repeat.
+            if !marks.are_known(partitions.iter().copied(), &taken.behind) {
                 return Ok(Step::Again);
             }
             let works = self.hydrate(acting, taken, marks);

@@ -58,9 +58,7 @@ pub(crate) enum Found {
 pub(crate) struct Taken {
     /// In the order of the names.
     pub(crate) users: Vec<Found>,
-    /// Whether somebody is nowhere, neither here nor in Redis.
-    pub(crate) unknown: bool,
-    /// The other keys, read behind all users.
+    /// The other keys, read behind all users; none where every user was held.
     pub(crate) behind: Vec<Answer<Vec<u8>>>,
 }
 
@@ -94,17 +92,16 @@ impl Users {
         let missing: Vec<usize> = (0..names.len()).filter(|place| users[*place].is_none()).collect();
         if missing.is_empty() {
             let users = users.into_iter().flatten().map(Found::User).collect();
-            return Ok(Taken { users, unknown: false, behind: Vec::new() });
+            return Ok(Taken { users, behind: Vec::new() });
         }
         let mut keys: Vec<String> = missing.iter().map(|place| self.keys.user(&names[*place])).collect();
         keys.extend(behind);
         let mut values = self.ctx.retry("redis", || self.redis.heads(&keys, 1 + MOST_BYTES)).await?;
         let behind = values.split_off(missing.len());
-        let unknown = values.iter().any(|value| value.as_ref().is_ok_and(Vec::is_empty));
         let mut read = keys.iter().zip(values);
         let mut next = || read.next().map_or(Found::Foreign, |(key, value)| self.decode(key, value));
         let users = users.into_iter().map(|user| user.map_or_else(&mut next, Found::User)).collect();
-        Ok(Taken { users, unknown, behind })
+        Ok(Taken { users, behind })
     }
 
     /// What a key holds.
