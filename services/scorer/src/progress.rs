@@ -59,7 +59,8 @@ impl Progress {
         let back = self.marks.take_over(&batch.assigned, |partition| self.input.committed(partition)).await?;
         if !back.is_empty() {
             batch.records.retain(|record| !back.contains_key(&record.partition));
-            self.seek(&back).await?;
+            let counted = back.keys().filter_map(|p| Some((*p, self.input.committed(*p)?))).collect();
+            self.seek(&back, &counted).await?;
         }
         // From here on a flush is noticed; whoever wrote a mark meanwhile is met at the next telling.
         self.marks.advance(&Positions::new()).await?;
@@ -73,7 +74,7 @@ impl Progress {
     pub(crate) async fn go_back(&mut self) -> Result<(), Error> {
         self.acknowledged.clear();
         let back = self.marks.go_back().await?;
-        self.seek(&back).await?;
+        self.seek(&back, &Positions::new()).await?;
         // Before anything is applied: where there is no mark, nothing shows that Redis forgets once more.
         self.marks.advance(&Positions::new()).await?;
         Ok(())
@@ -106,13 +107,15 @@ impl Progress {
         Ok(true)
     }
 
-    async fn seek(&mut self, back: &Positions) -> Result<(), Error> {
+    /// From the offsets `counted` on the consumer has counted what is gone.
+    async fn seek(&mut self, back: &Positions, counted: &Positions) -> Result<(), Error> {
         let went = self.input.seek(back).await?;
         warn!(wanted = ?back, ?went, "Redis has not what was applied: reading interactions again; what profiles hold counts once");
         counter!(WENT_BACK).increment(1);
         for (partition, next) in &went {
+            let gone = counted.get(partition).map_or(*next, |counted| *next.min(counted));
             let missed =
-                back.get(partition).filter(|wanted| **wanted > 0).map_or(0, |wanted| next.saturating_sub(*wanted));
+                back.get(partition).filter(|wanted| **wanted > 0).map_or(0, |wanted| gone.saturating_sub(*wanted));
             counter!(MISSED).increment(u64::try_from(missed).unwrap_or(0));
         }
         self.marks.went_back(back, &went);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::producer::{Producer as _, ThreadedProducer};
 
-use super::bootstrap::{self, LOST};
+use super::bootstrap::{self, Silence};
 use super::link::Link;
 use super::producer::Reports;
 use crate::context::lock;
@@ -84,8 +84,8 @@ pub(super) fn watch_acknowledgements(
     let (client, outstanding, link) = (Arc::downgrade(client), Arc::clone(outstanding), Arc::clone(link));
     let brokers = brokers.to_owned();
     tokio::spawn(async move {
-        let silence = Link::new(link.ctx()); // a broker that answers may still acknowledge nothing
-        let mut told = Instant::now();
+        let silent = Link::new(link.ctx()); // a broker that answers may still acknowledge nothing
+        let mut silence = Silence::begins(); // never ends: it only spaces what is told once nothing is acknowledged
         loop {
             // Until the end of the drain: a last write may hang, too.
             tokio::select! {
@@ -96,23 +96,22 @@ pub(super) fn watch_acknowledgements(
                 return;
             }
             let Some((sent, age)) = outstanding.silent(Instant::now()) else {
-                silence.up();
+                silent.up();
                 continue;
             };
-            if told.elapsed() >= LOST
+            if silence.goes_on()
                 && let Some(client) = client.upgrade()
             {
-                told = Instant::now();
                 bootstrap::tell(client.client(), &brokers);
             }
-            if silence.is_down() {
+            if silent.is_down() {
                 continue;
             }
             let (client, topic) = (client.clone(), sent.topic.clone());
             let look = move || client.upgrade().map_or_else(String::new, |client| examine(&client, &topic));
             let found = tokio::task::spawn_blocking(look).await;
             let last = link.last_error().map_or_else(String::new, |last| format!("; librdkafka said last: {last}"));
-            silence.down(format!(
+            silent.down(format!(
                 "{} records for {} are not acknowledged for {} s: {}{last}",
                 sent.records,
                 sent.topic,

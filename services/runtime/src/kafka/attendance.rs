@@ -6,14 +6,15 @@
 //! takes commits from its members alone, progress is committed through it. A member may commit any partition, not only
 //! those that it was given: while two readers are in the group, each commits all that it reads, and the later counts.
 //!
-//! Nothing waits for the group: what is to be committed is kept until the group takes it, one offset for each partition.
-//! librdkafka joins, and joins again, by itself.
+//! Nothing waits for the group: what is to be committed is kept, one offset for each partition, and asked for once the
+//! group has us. librdkafka joins, and joins again, by itself; it does not tell what became of such a commit (it does where a
+//! callback is set, which its Rust client never does), so whenever the group is shared anew all is committed again.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -23,18 +24,16 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tracing::{debug, info, warn};
 
 use super::Positions;
-use super::bootstrap::{self, LOST};
+use super::bootstrap::{self, Silence};
 use super::client::{Role, settings};
-use super::error::{KafkaError, is_lost_partition, is_outage};
+use super::error::{KafkaError, is_outage};
 use super::link::log;
 use crate::config;
 use crate::context::{Context, Pulse, lock};
 
 /// How late a commit may leave. A consumer that polls as seldom as that holds no rebalance up.
 const TURN: Duration = Duration::from_millis(100);
-/// Pause after a commit that was refused: mostly the group is shared anew at that moment.
-const PAUSE: Duration = Duration::from_millis(500);
-/// How long the end waits for the group to take the last commits.
+/// How long the end waits for the group to have us, for the last commits.
 const LAST: Duration = Duration::from_secs(2);
 
 /// A member of a group that is given partitions and reads none. Dropping it leaves the group.
@@ -45,9 +44,16 @@ pub struct Attendance {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// By topic and partition what the group was not asked to take yet.
-    wanted: Mutex<BTreeMap<(String, i32), i64>>,
+    progress: Mutex<Progress>,
     over: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// The next offset to be read, by topic and partition.
+    next: BTreeMap<(String, i32), i64>,
+    /// The group was not asked to take all of it yet.
+    is_due: bool,
 }
 
 impl Attendance {
@@ -70,16 +76,17 @@ impl Attendance {
     /// Commits where reading goes on, as soon as the group takes it. What was to be committed before and is not yet need not
     /// be any more.
     pub fn commit(&self, topic: &str, positions: &Positions) {
-        let mut wanted = lock(&self.shared.wanted);
-        wanted.extend(positions.iter().map(|(partition, next)| ((topic.to_owned(), *partition), *next)));
+        let mut progress = lock(&self.shared.progress);
+        progress.next.extend(positions.iter().map(|(partition, next)| ((topic.to_owned(), *partition), *next)));
+        progress.is_due |= !positions.is_empty();
     }
 
-    /// Waits until the group has taken everything, for up to two seconds.
+    /// Waits until the group was asked to take everything, for up to two seconds. Leaving waits for its answer.
     pub async fn settle(&self) {
         let deadline = tokio::time::Instant::now() + LAST;
-        while !lock(&self.shared.wanted).is_empty() {
+        while lock(&self.shared.progress).is_due {
             if tokio::time::Instant::now() >= deadline {
-                warn!(group = self.group, "lag tools do not see the last progress: the group did not take it in time");
+                warn!(group = self.group, "lag tools do not see the last progress: the group did not have us in time");
                 return;
             }
             tokio::time::sleep(TURN / 4).await;
@@ -103,19 +110,18 @@ impl Drop for Attendance {
 /// Attends until it is over. Then the caller drops the consumer, which leaves the group.
 fn attend(consumer: &BaseConsumer<Member>, brokers: &str, pulse: &Pulse) {
     let member = Arc::clone(consumer.context());
-    let mut joined = Instant::now();
+    let mut silence = Silence::begins();
     while !member.shared.over.load(Ordering::Relaxed) {
         let _busy = pulse.work("a turn in the group");
-        // Rebalances and answers to commits are heard in here. Nothing is fetched, so there is no record.
+        // Rebalances are heard in here. Nothing is fetched, so there is no record.
         if let Some(Err(error)) = consumer.poll(TURN) {
             member.hear(&error);
         }
         member.commit(consumer);
         if lock(&member.state).joined {
-            joined = Instant::now();
-        } else if joined.elapsed() >= LOST {
+            silence.ends();
+        } else if silence.goes_on() {
             bootstrap::tell(consumer.client(), brokers);
-            joined = Instant::now();
         }
     }
 }
@@ -131,43 +137,22 @@ struct Member {
 struct State {
     /// We have a generation of the group. Without one the group would refuse a commit, and librdkafka, that refused, join anew.
     joined: bool,
-    /// No commit before.
-    not_before: Option<Instant>,
     /// Trouble was told; again only after we joined.
     told: bool,
 }
 
 impl Member {
     fn commit(&self, consumer: &BaseConsumer<Self>) {
-        let state = lock(&self.state);
-        if !state.joined || state.not_before.is_some_and(|at| Instant::now() < at) {
+        if !lock(&self.state).joined {
             return;
         }
-        let mut wanted = lock(&self.shared.wanted);
-        let list = list(&wanted);
-        if list.count() == 0 {
+        let mut progress = lock(&self.shared.progress);
+        if !progress.is_due {
             return;
         }
-        // Not every answer is heard of: whoever waited for one might commit nothing more. Closing waits for those under way.
-        match consumer.commit(&list, CommitMode::Async) {
-            Ok(()) => wanted.clear(),
-            Err(error) => {
-                drop((wanted, state));
-                self.refused(&error);
-            }
-        }
-    }
-
-    fn refused(&self, error: &ClientError) {
-        let mut state = lock(&self.state);
-        state.not_before = Some(Instant::now() + PAUSE);
-        if is_outage(error) || is_lost_partition(error) {
-            debug!(group = self.group, %error, "not committed yet");
-            return;
-        }
-        lock(&self.shared.wanted).clear(); // what is committed next makes it good
-        if !std::mem::replace(&mut state.told, true) {
-            warn!(group = self.group, %error, "lag tools do not see the progress");
+        progress.is_due = false;
+        if let Err(error) = consumer.commit(&list(&progress.next), CommitMode::Async) {
+            self.hear(&error);
         }
     }
 
@@ -205,6 +190,8 @@ impl ConsumerContext for Member {
         match rebalance {
             Rebalance::Assign(partitions) => {
                 (state.joined, state.told) = (true, false);
+                let mut progress = lock(&self.shared.progress);
+                progress.is_due = !progress.next.is_empty(); // what was committed in between may have been refused
                 info!(group = self.group, partitions = partitions.count(), "attending the group");
                 if let Err(error) = consumer.pause(partitions) {
                     warn!(group = self.group, %error, "what is assigned is fetched in vain: it could not be paused");
@@ -214,25 +201,12 @@ impl ConsumerContext for Member {
             Rebalance::Error(error) => debug!(group = self.group, %error, "rebalance failed; librdkafka joins again"),
         }
     }
-
-    fn commit_callback(&self, result: Result<(), ClientError>, committed: &TopicPartitionList) {
-        let Err(error) = result else { return };
-        if is_outage(&error) || is_lost_partition(&error) {
-            let mut wanted = lock(&self.shared.wanted);
-            for place in committed.elements() {
-                if let Offset::Offset(next) = place.offset() {
-                    wanted.entry((place.topic().to_owned(), place.partition())).or_insert(next);
-                }
-            }
-        }
-        self.refused(&error);
-    }
 }
 
 /// What is to be committed, as librdkafka wants it. An offset below 0 is none.
-fn list(wanted: &BTreeMap<(String, i32), i64>) -> TopicPartitionList {
-    let mut list = TopicPartitionList::with_capacity(wanted.len());
-    for ((topic, partition), next) in wanted {
+fn list(next: &BTreeMap<(String, i32), i64>) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(next.len());
+    for ((topic, partition), next) in next {
         if let Err(error) = list.add_partition_offset(topic, *partition, Offset::Offset(*next)) {
             debug!(topic, partition, next, %error, "no offset that can be committed");
         }

@@ -6,16 +6,42 @@
 #![allow(unsafe_code)]
 
 use std::ffi::CString;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::bindings as rd;
 use rdkafka::client::{Client, ClientContext};
 
-/// A client that nothing was heard of for so long is told. An outage looks the same: then it changes nothing.
-pub(super) const LOST: Duration = Duration::from_secs(8);
+/// A client that nothing was heard of for so long is told. An outage looks the same: then it changes nothing. Of each telling
+/// librdkafka keeps a copy of the text, so there is no more than one in this time.
+const LOST: Duration = Duration::from_secs(8);
 
-/// Tells `client` of these servers. It knows each of them once, however often it is told; of each telling librdkafka keeps
-/// a copy of the text, so no more than one in [`LOST`].
+/// For how long nothing was heard of a client.
+#[derive(Debug)]
+pub(super) struct Silence {
+    since: Instant,
+}
+
+impl Silence {
+    pub(super) fn begins() -> Self {
+        Self { since: Instant::now() }
+    }
+
+    /// Somebody answered.
+    pub(super) fn ends(&mut self) {
+        self.since = Instant::now();
+    }
+
+    /// Nobody has answered yet; whether the client is to be told now.
+    pub(super) fn goes_on(&mut self) -> bool {
+        let lost = self.since.elapsed() >= LOST;
+        if lost {
+            self.since = Instant::now();
+        }
+        lost
+    }
+}
+
+/// Tells `client` of these servers. It knows each of them once, however often it is told.
 pub(super) fn tell<C: ClientContext>(client: &Client<C>, brokers: &str) {
     let Ok(brokers) = CString::new(brokers) else { return }; // librdkafka took the same text as a setting
     // SAFETY: the client outlives the call, for it is borrowed; librdkafka locks by itself and copies the text.

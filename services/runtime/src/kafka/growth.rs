@@ -1,12 +1,12 @@
 //! Notices within seconds that a topic has more partitions than before, and that a client has lost every broker.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::consumer::{Consumer as _, ConsumerContext, StreamConsumer};
 use tracing::{debug, info, warn};
 
-use super::bootstrap::{self, LOST};
+use super::bootstrap::{self, Silence};
 use super::link::Link;
 use super::stream::Stream;
 
@@ -31,23 +31,23 @@ pub(super) fn follow_partitions<C: Grows + 'static>(
     let (consumer, stream, link) = (Arc::downgrade(consumer), Arc::downgrade(stream), Arc::clone(link));
     let brokers: Arc<str> = brokers.into();
     tokio::spawn(async move {
-        let mut answered = Instant::now();
+        let mut silence = Silence::begins();
         loop {
             tokio::select! {
                 () = link.ctx().drained() => return,
                 () = tokio::time::sleep(EVERY) => {}
             }
             let (Some(consumer), Some(stream)) = (consumer.upgrade(), stream.upgrade()) else { return };
-            let (lost, brokers) = (answered.elapsed() >= LOST, Arc::clone(&brokers));
+            let (lost, brokers) = (silence.goes_on(), Arc::clone(&brokers));
+            // The consumer goes along: whoever drops it last waits for it to close.
             let asked = tokio::task::spawn_blocking(move || {
                 if lost {
                     bootstrap::tell(consumer.client(), &brokers);
                 }
                 look(&consumer, &stream)
             });
-            let heard = asked.await.unwrap_or(true); // fails only at the end
-            if lost || heard {
-                answered = Instant::now();
+            if asked.await.unwrap_or(true) {
+                silence.ends(); // it fails only at the end
             }
         }
     });

@@ -63,8 +63,8 @@ pub(super) async fn settle(pull: &mut Pull<Group>, assigned: &[i32]) -> Result<O
             pull.seek(partition, start.next, true);
         } else {
             pull.begin(partition, start.next);
-            if was_committed {
-                committed.insert(partition, start.next);
+            if let Some(offset) = was_committed {
+                committed.insert(partition, offset);
             }
         }
     }
@@ -75,8 +75,8 @@ pub(super) async fn settle(pull: &mut Pull<Group>, assigned: &[i32]) -> Result<O
 struct Start {
     partition: i32,
     resume: Resume,
-    /// Whether it had committed anything.
-    committed: bool,
+    /// What it had committed, which may be gone.
+    committed: Option<i64>,
 }
 
 /// Where the group continues in each of the partitions; blocks.
@@ -107,7 +107,7 @@ fn starts(
             _ => None,
         };
         let resume = life::resume(before, life, low, high);
-        starts.push(Start { partition, resume, committed: before.is_some() });
+        starts.push(Start { partition, resume, committed: before.map(|(offset, _)| offset) });
     }
     Ok((answer, starts))
 }

@@ -18,7 +18,7 @@ use tokio::time::MissedTickBehavior;
 use tracing::debug;
 
 use super::Positions;
-use super::bootstrap::{self, LOST};
+use super::bootstrap::{self, Silence};
 use super::client::{Role, blocking, settings};
 use super::consumer::offsets;
 use super::error::KafkaError;
@@ -92,7 +92,7 @@ impl Watch {
         let link = Link::new(&ctx);
         let mut tick = tokio::time::interval(EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut answered, mut told) = (Instant::now(), Instant::now());
+        let (mut answered, mut silence) = (Instant::now(), Silence::begins());
         loop {
             tokio::select! {
                 () = ctx.drained() => break,
@@ -111,6 +111,7 @@ impl Watch {
             match looked {
                 Ok(looks) => {
                     answered = began; // a broker that hangs in the middle of a look has not answered since
+                    silence.ends();
                     link.up();
                     self.judge(&looks, &ctx);
                 }
@@ -122,8 +123,7 @@ impl Watch {
                         link.down(format!("no answer for {} s, a broker may hang: {why}", silent.as_secs()));
                     }
                     self.unknown(&ctx);
-                    if silent >= LOST && told.elapsed() >= LOST {
-                        told = Instant::now();
+                    if silence.goes_on() {
                         bootstrap::tell(eyes.real.client(), &kafka.brokers);
                         bootstrap::tell(eyes.readable.client(), &kafka.brokers);
                     }
