@@ -104,7 +104,7 @@ pub(crate) fn gather(knowledge: &Knowledge, query: &Query<'_>, evidence: &Eviden
         leaders.into_iter().enumerate().for_each(|(n, key)| offer(key, Origin::Popularity, n));
     }
     let only_listed = knowledge.settings.only_listed;
-    let newest = newest(knowledge, query.catalog, query.ts).filter(|(_, key)| query.catalog.shows(*key, only_listed));
+    let newest = newest(knowledge, query.catalog, query.ts);
     newest.take(most / 4).enumerate().for_each(|(n, (_, key))| offer(key, Origin::New, n));
 
     // Where the table is larger than the cache, each look into it waits for memory: waits of one kind at a time overlap.

@@ -95,7 +95,8 @@ impl Pool {
     /// anew where the pool is spent or an item of it went.
     pub(crate) fn serve(
         &mut self,
-        (examples, learned): (usize, u64),
+        examples: usize,
+        learned: u64,
         count: usize,
         (recent, items): (&Recent, &Items),
         rng: impl FnOnce() -> ChaCha8Rng,
@@ -155,7 +156,7 @@ mod tests {
         let mut serve = |items: &Items, examples, learned| -> Vec<u64> {
             seed += 1;
             let rng = || ChaCha8Rng::seed_from_u64(seed);
-            pool.serve((examples, learned), 32, (&recent, items), rng).iter().map(|negative| negative.key).collect()
+            pool.serve(examples, learned, 32, (&recent, items), rng).iter().map(|negative| negative.key).collect()
         };
         let first = serve(&items, 20, OLD);
         assert_eq!(first.len(), 32);

@@ -7,22 +7,27 @@ use std::iter::Peekable;
 use crate::catalog::Catalog;
 use crate::knowledge::Knowledge;
 
-/// So many of the newest items are looked at, at most.
+/// So many of the newest items are looked at, at most: of those with a date, and of those without.
 pub(crate) const LOOKED_AT: usize = 1_000;
 
-/// Items with their dates, newest first, of those that have come by `now`, milliseconds since 1970.
+/// Items that may be shown with their dates, newest first, of those that have come by `now`, milliseconds since 1970.
 pub(crate) fn newest<'a>(
     knowledge: &'a Knowledge,
     catalog: &'a Catalog,
     now: i64,
 ) -> impl Iterator<Item = (i64, u64)> + 'a {
+    let only_listed = knowledge.settings.only_listed;
+    let shown = move |(_, key): &(i64, u64)| catalog.shows(*key, only_listed);
     // Whoever has a date stands where that says.
     let undated = move |(at, key): &(i64, u64)| *at <= now && catalog.published(*key).is_none();
-    let dated = catalog.come(now).peekable();
     let met = knowledge.newest.iter().rev().copied().filter(undated).peekable();
     let met_once = knowledge.unproven.iter().rev().copied().filter(undated);
     let met_once = met_once.filter(|(_, key)| catalog.is_listed(*key)).peekable();
-    later(later(dated, met).peekable(), met_once).take(LOOKED_AT)
+    // Bounded each for itself, and before what is not shown goes: a flood of invented items takes no place of a dated one,
+    // and nobody walks through all of it.
+    let dated = catalog.come(now).take(LOOKED_AT).filter(shown).peekable();
+    let undated = later(met, met_once).take(LOOKED_AT).filter(shown).peekable();
+    later(dated, undated).take(LOOKED_AT)
 }
 
 /// Two falling sequences as one.

@@ -406,8 +406,7 @@ impl Model {
             (1.0 / (1.0 + age_days), key)
         };
         let newest: Vec<(f32, u64)> = newest(&self.knowledge, catalog, now).map(scored).collect();
-        let shown = newest.iter().filter(|(_, key)| self.shows(catalog, *key));
-        let overall = shown.filter_map(|(score, key)| self.entry(*key, *score, Origin::New)).take(k).collect();
+        let overall = newest.iter().filter_map(|(score, key)| self.entry(*key, *score, Origin::New)).take(k).collect();
         let mut tops = self.by_category(newest.into_iter(), catalog, k, categories, Origin::New);
         tops.lists.insert(0, (None, overall));
         tops

@@ -112,9 +112,8 @@ impl Learner {
         let targets: Vec<i32> = examples.iter().map(|(_, e)| unique.index(e.key)).collect();
         let count = self.knowledge.settings.negatives;
         let mut pool = std::mem::take(&mut self.pool);
-        let (so_many, drawn_from) =
-            ((examples.len(), self.knowledge.interactions), (&self.recent, &self.knowledge.items));
-        let drawn = pool.serve(so_many, count, drawn_from, || self.rng(0));
+        let (learned, drawn_from) = (self.knowledge.interactions, (&self.recent, &self.knowledge.items));
+        let drawn = pool.serve(examples.len(), learned, count, drawn_from, || self.rng(0));
         let negatives: Vec<i32> = drawn.iter().map(|negative| unique.index(negative.key)).collect();
         let touched = Touched::of(&unique.keys, &self.knowledge.items, &self.catalog);
         let log_q = |key: u64| self.recent.log_probability(&self.knowledge.items, key);
