@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use model::checkpoint::{Assembler, Outcome, Record, manifest_record, split};
-use model::{Learner, Model, RowEncoding, Settings, pack};
+use model::{Learner, Model, Payload, RowEncoding, Settings, pack, unpack};
 use schemas::Manifest;
 use schemas::checkpoint::{PayloadKind, VersionId};
 
@@ -17,6 +17,7 @@ use crate::measure::Size;
 use crate::report::{Figure, Report};
 use crate::world::World;
 
+#[allow(clippy::cast_precision_loss)] // bytes
 pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
     let mut world = World::at(size.pick(ITEMS, 2_000), PER_SECOND);
     let mut learner = world.learner(size.pick(240_000, 2_000))?;
@@ -29,36 +30,48 @@ pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
         records.extend(published(&mut learner, number, between)?);
     }
     let bytes: usize = records.iter().map(|record| record.value.len()).sum();
-    #[allow(clippy::cast_precision_loss)] // bytes
+    let seconds = f64::from(2 * between);
     report.add(Figure::of("read", bytes as f64 / 1e6, "MB").remark(format!("{} records", records.len())));
+    report.add(Figure::of("a second of the log", bytes as f64 / 1e3 / seconds, "kB"));
     drop(learner);
 
-    let (began, mut model) = (Instant::now(), Model::empty("flex")?);
-    for (manifest, payload) in whole(&records)? {
-        model = model.apply(&manifest, &payload)?;
-    }
+    let began = Instant::now();
+    let model = newest(&records, Model::empty("flex")?, |manifest, payload| {
+        Ok(Payload::open(&unpack(payload)?)?.verify(manifest)?)
+    })?;
     let read = began.elapsed().as_secs_f64();
     Learner::try_on(Settings::default(), &model)?;
     Learner::restore(Settings::default(), &model)?;
     report.add(Figure::of("a trainer: versions, and a learner of the last", began.elapsed().as_secs_f64(), "s"));
     report.add(Figure::of("of it versions", read, "s"));
+    let began = Instant::now();
+    newest(&records, Model::serving("flex", RowEncoding::F32)?, |_, _| Ok(()))?;
+    report.add(Figure::of("a scorer: versions", began.elapsed().as_secs_f64(), "s"));
+    Ok(())
+}
 
-    // A scorer passes over deltas behind which a later snapshot comes.
-    let (began, mut model) = (Instant::now(), Model::serving("flex", RowEncoding::F32)?);
+/// The newest version, as trainer and scorer make it: of deltas behind which a later snapshot comes none is applied, and the
+/// trainer only looks at them.
+fn newest(
+    records: &[Record],
+    mut model: Model,
+    look: impl Fn(&Manifest, &[u8]) -> Result<(), Error>,
+) -> Result<Model, Error> {
     let mut held = Vec::new();
-    for (manifest, payload) in whole(&records)? {
-        if manifest.kind == PayloadKind::Snapshot {
-            held.clear();
-            model = model.apply(&manifest, &payload)?;
-        } else {
+    for (manifest, payload) in whole(records)? {
+        if manifest.kind == PayloadKind::Delta {
             held.push((manifest, payload));
+            continue;
+        }
+        model = model.apply(&manifest, &payload)?;
+        for (manifest, payload) in std::mem::take(&mut held) {
+            look(&manifest, &payload)?;
         }
     }
     for (manifest, payload) in held {
         model = model.apply(&manifest, &payload)?;
     }
-    report.add(Figure::of("a scorer: versions", began.elapsed().as_secs_f64(), "s"));
-    Ok(())
+    Ok(model)
 }
 
 /// The next version as its records.

@@ -1,8 +1,10 @@
-//! Words of a title, in every script: as they are written where spaces stand between them, pairs of neighbouring letters
-//! where none do.
+//! Words of a title, in every script: as they are written where spaces stand between them, by dictionary where none do, and
+//! pairs of neighbouring letters where no dictionary knows a word.
 
 use icu_properties::CodePointMapData;
-use icu_properties::props::LineBreak;
+use icu_properties::props::{LineBreak, Script};
+use icu_segmenter::WordSegmenter;
+use icu_segmenter::options::WordBreakInvariantOptions;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use unicode_segmentation::UnicodeSegmentation;
@@ -28,13 +30,54 @@ pub(crate) fn words(title: &str, mut word: impl FnMut(&str)) {
                 if whole.len() >= LEAST_BYTES {
                     word(&whole);
                 }
-            } else if let [alone] = stretch {
-                word(alone);
             } else {
-                stretch.windows(2).for_each(|pair| word(&pair.concat()));
+                words_between_no_spaces(&stretch.concat(), &mut word);
             }
         }
     }
+}
+
+/// The words of a stretch that a dictionary knows. Between them it leaves names and what is new letter by letter: there
+/// pairs of neighbours are the words, and a letter alone is one.
+fn words_between_no_spaces(stretch: &str, mut word: impl FnMut(&str)) {
+    let stretch = SPLIT_BY_NFKC.iter().fold(stretch.to_owned(), |stretch, (split, one)| stretch.replace(split, one));
+    let dictionary = WordSegmenter::new_dictionary(WordBreakInvariantOptions::default());
+    let (mut start, mut unknown) = (0, Vec::new());
+    for end in dictionary.segment_str(&stretch).filter(|end| *end > 0) {
+        let letters: Vec<&str> = stretch[start..end].graphemes(true).collect();
+        if letters.len() > 1 && has_dictionary(letters[0]) {
+            pairs(&std::mem::take(&mut unknown), &mut word);
+            word(&stretch[start..end]);
+        } else {
+            unknown.extend(letters);
+        }
+        start = end;
+    }
+    pairs(&unknown, word);
+}
+
+fn pairs(letters: &[&str], mut word: impl FnMut(&str)) {
+    for run in letters.chunk_by(|a, b| has_dictionary(a) == has_dictionary(b)) {
+        match run {
+            [alone] => word(alone),
+            run => run.windows(2).for_each(|pair| word(&pair.concat())),
+        }
+    }
+}
+
+/// The vowel that dictionaries of Thai and Lao have in one, and NFKC in two.
+const SPLIT_BY_NFKC: [(&str, &str); 2] = [("\u{e4d}\u{e32}", "\u{e33}"), ("\u{ecd}\u{eb2}", "\u{eb3}")];
+
+/// Whether a dictionary knows words of this letter's script. A run of katakana, or of a rarer script, comes back whole
+/// from where a dictionary would look.
+fn has_dictionary(letter: &str) -> bool {
+    let scripts = CodePointMapData::<Script>::new();
+    letter.chars().next().is_some_and(|first| {
+        matches!(
+            scripts.get(first),
+            Script::Han | Script::Hiragana | Script::Thai | Script::Lao | Script::Khmer | Script::Myanmar
+        )
+    })
 }
 
 /// Joins two letters, and is none.
@@ -89,16 +132,31 @@ mod tests {
     }
 
     #[test]
-    fn where_no_spaces_stand_between_words_pairs_of_letters_do() {
-        assert_eq!(of("红色跑鞋"), ["红色", "色跑", "跑鞋"]);
-        assert_eq!(of("红色 跑鞋"), ["红色", "跑鞋"]);
-        assert_eq!(of("iPhone15手机壳"), ["iphone15", "手机", "机壳"]);
+    fn where_no_spaces_stand_between_words_a_dictionary_tells_them() {
+        assert_eq!(of("红色跑鞋"), ["红色", "跑鞋"]);
+        assert_eq!(of("外套冬季儿童"), of("外套 冬季 儿童"));
+        assert_eq!(of("不锈钢保温杯500ml"), ["不锈钢", "保温", "杯", "500ml"]);
+        assert_eq!(of("iPhone15手机壳"), ["iphone15", "手机", "壳"]);
+        assert_eq!(of("消しゴム"), ["消し", "ゴム"]);
+        assert_eq!(of("รองเท้าวิ่งผู้ชาย"), ["รองเท้า", "วิ่ง", "ผู้ชาย"]);
+        assert_eq!(of("ເກີບແລ່ນ"), ["ເກີບ", "ແລ່ນ"]);
+        assert_eq!(of("ស្បែកជើង"), ["ស្បែកជើង"]);
+        assert_eq!(of("ပြေးဖိနပ်"), ["ပြေး", "ဖိနပ်"]);
+    }
+
+    #[test]
+    fn a_vowel_that_may_be_written_as_two_is_in_the_dictionary_either_way() {
+        assert_eq!(of("น้ำหอม"), ["น้ำหอม"]);
+        assert_eq!(of("น\u{e49}\u{e4d}\u{e32}หอม"), ["น้ำหอม"]);
+        assert_eq!(of("ນ້ຳ"), ["ນ້ຳ"]);
+    }
+
+    #[test]
+    fn where_no_dictionary_knows_a_word_pairs_of_neighbouring_letters_are_the_words() {
+        assert_eq!(of("白鞋"), ["白鞋"]);
         assert_eq!(of("鞋"), ["鞋"]);
+        assert_eq!(of("コート冬用"), ["コー", "ート", "冬用"]);
         assert_eq!(of("ランニングシューズ").len(), 8);
-        // A letter of Thai is one with its marks.
-        assert_eq!(of("รองเท้าวิ่ง"), ["รอ", "อง", "งเ", "เท้", "ท้า", "าวิ่", "วิ่ง"]);
-        for title in ["ເກີບແລ່ນ", "ស្បែកជើង", "ပြေးဖိနပ်"] {
-            assert!(of(title).len() > 2, "{title}");
-        }
+        assert_eq!(of("ꦗꦮꦶꦱꦺꦴ"), ["ꦗꦮꦶ", "ꦮꦶꦱꦺꦴ"], "a letter is one with its marks");
     }
 }
