@@ -81,7 +81,7 @@ async fn a_failover_that_lost_the_last_writes_leaves_no_hole() {
     let _ingest = world.start(Name::Ingest, &[]).await;
     // No mark moves meanwhile: all that is lost are profiles.
     let scorer = world
-        .start(Name::Scorer, &[("scorer.commit_every", "20s"), ("scorer.users", "3"), ("scorer.max_batch", "10")])
+        .start(Name::Scorer, &[("scorer.commit_every", "20s"), ("scorer.users", "5"), ("scorer.max_batch", "5")])
         .await;
     let mut sent = world.send(&traffic.take(200)).await;
     served_once(&world, &sent).await;

@@ -112,14 +112,6 @@ async fn a_drain_that_an_outage_cuts_off_says_what_is_left_ends_with_code_0_and_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn added_partitions_are_read_within_ten_seconds_by_every_service() {
-    if std::env::var("KAFKA_BROKERS").is_ok_and(|brokers| !brokers.is_empty()) {
-        added_partitions().await;
-    } else {
-        println!("not tested here: the embedded broker adds no partitions; KAFKA_BROKERS names one that does");
-    }
-}
-
-async fn added_partitions() {
     let world = World::new().await;
     let mut services = world.start_all().await;
     let mut sent = world.send(&Traffic::new(24, world.ctx.now()).take(300)).await;

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use broker::Broker;
 
+use crate::redis_server::free_port;
+
 /// A broker of one test.
 #[derive(Debug)]
 pub enum OwnBroker {
@@ -130,9 +132,10 @@ fn last(nodes: &[Node]) -> &Node {
 
 impl Node {
     fn start(name: String, mut place: Place) -> Self {
+        // Left to itself the script asks for the usual port, as do nodes that others start at this moment.
+        place.port = Some(free_port().to_string());
         let said = script(&["start", &name], &place);
         let brokers = said.trim().trim_start_matches("KAFKA_BROKERS=").to_owned();
-        place.port = brokers.rsplit(':').next().map(str::to_owned);
         Self { name, brokers, place }
     }
 

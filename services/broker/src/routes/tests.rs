@@ -2,6 +2,9 @@
 
 use std::net::Ipv4Addr;
 
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
 use super::*;
 
 fn engine() -> Engine {
@@ -96,4 +99,37 @@ async fn a_list_that_is_not_there_ends_the_connection_and_not_the_process() {
         let refused = ask(&engine, request(key, version, &body)).await.expect_err("is a lie");
         assert!(matches!(refused, Broken::Request(_)), "{key}: {refused}");
     }
+}
+
+/// What comes is a lie, or is carried out; a client that waits is let go.
+async fn survives(engine: &Engine, key: i16, version: i16, body: &[u8]) {
+    let asked = ask(engine, request(key, version, body));
+    if let Ok(Err(Broken::Answer { error, .. })) =
+        tokio::time::timeout(std::time::Duration::from_millis(1), asked).await
+    {
+        panic!("request {key}, version {version}, of {body:?}: the answer cannot be written: {error}");
+    }
+}
+
+#[tokio::test]
+async fn arbitrary_bytes_in_every_request_end_nothing() {
+    let engine = engine();
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    for (key, first, last) in ANSWERED {
+        for version in *first..=*last {
+            let key = *key as i16;
+            // Nothing but nulls, of old lists, of new ones, of texts.
+            for byte in [0, 1, 2, 0x7f, 0x80, 0xff] {
+                survives(&engine, key, version, &[byte; 64]).await;
+            }
+            for _ in 0..200 {
+                // Mostly small numbers: lengths that are there, so that what stands behind them is read, too.
+                let length = rng.random_range(0..96);
+                let any = (0..length).map(|_| if rng.random_bool(0.7) { rng.random_range(0..4) } else { rng.random() });
+                let body: Vec<u8> = any.collect();
+                survives(&engine, key, version, &body).await;
+            }
+        }
+    }
+    ask(&engine, request(18, 0, &[])).await.expect("it still answers").expect("with something");
 }

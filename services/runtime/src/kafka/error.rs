@@ -84,7 +84,8 @@ impl Outage for KafkaError {
     }
 }
 
-/// Whether waiting mends it: the broker or its coordinator is away, or too slow.
+/// Whether waiting mends it: the broker or its coordinator is away, too slow, or does not know yet who leads. All that the
+/// protocol calls retriable, but for topics that are not there (callers tell those from one that is just being made).
 pub(super) fn is_outage(error: &Client) -> bool {
     matches!(
         error.rdkafka_error_code(),
@@ -106,6 +107,20 @@ pub(super) fn is_outage(error: &Client) -> bool {
                 | Code::NotEnoughReplicas
                 | Code::NotEnoughReplicasAfterAppend
                 | Code::NetworkException
+                | Code::NotController
+                | Code::KafkaStorageError
+                | Code::FetchSessionIdNotFound
+                | Code::InvalidFetchSessionEpoch
+                | Code::ListenerNotFound
+                | Code::FencedLeaderEpoch
+                | Code::UnknownLeaderEpoch
+                | Code::OffsetNotAvailable
+                | Code::PreferredLeaderNotAvailable
+                | Code::EligibleLeadersNotAvailable
+                | Code::UnstableOffsetCommit
+                | Code::ThrottlingQuotaExceeded
+                | Code::RebootstrapRequired
+                | Code::TimedOutQueue
                 | Code::Retry
                 | Code::InProgress
                 | Code::PreviousInProgress
@@ -130,4 +145,20 @@ pub(super) fn is_lost_partition(error: &Client) -> bool {
                 | Code::State
         )
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_protocol_calls_retriable_is_waited_out() {
+        // https://kafka.apache.org/protocol#protocol_error_codes, without those of topics, transactions and records.
+        let retriable = [5, 6, 7, 9, 13, 14, 15, 16, 19, 20, 41, 56, 70, 71, 72, 74, 75, 78, 80, 83, 88, 89, 129];
+        for code in retriable {
+            let code = rdkafka::types::RDKafkaRespErr::try_from(code).expect("librdkafka knows it");
+            let error = Client::OffsetFetch(Code::from(code));
+            assert!(is_outage(&error), "{error}");
+        }
+    }
 }
