@@ -27,14 +27,34 @@ impl Keys {
     /// A glob pattern that matches every [`user`](Self::user) key.
     #[must_use]
     pub fn users(&self) -> String {
+        self.all("user")
+    }
+
+    /// A glob pattern that matches every [`similar`](Self::similar) key.
+    #[must_use]
+    pub fn similars(&self) -> String {
+        self.all("similar")
+    }
+
+    fn all(&self, list: &str) -> String {
         let prefix: String = self.prefix.chars().flat_map(escaped).collect();
-        format!("{prefix}user:{{*}}")
+        format!("{prefix}{list}:{{*}}")
     }
 
     /// The user of a [`user`](Self::user) key; `None` for another key.
     #[must_use]
     pub fn name_of_user<'a>(&self, key: &'a str) -> Option<&'a str> {
-        key.strip_prefix(&self.prefix)?.strip_prefix("user:{")?.strip_suffix('}')
+        self.name(key, "user:{")
+    }
+
+    /// The item of a [`similar`](Self::similar) key; `None` for another key.
+    #[must_use]
+    pub fn name_of_similar<'a>(&self, key: &'a str) -> Option<&'a str> {
+        self.name(key, "similar:{")
+    }
+
+    fn name<'a>(&self, key: &'a str, list: &str) -> Option<&'a str> {
+        key.strip_prefix(&self.prefix)?.strip_prefix(list)?.strip_suffix('}')
     }
 
     /// `similar:{item}`: what goes with an item.

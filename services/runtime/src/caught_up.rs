@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::kafka::Positions;
 
-/// A group may have more members than partitions: after this long without one, an instance is a standby.
-const STANDBY_AFTER: Duration = Duration::from_secs(10);
+/// A group gives an instance its share within this time, and may give it none: then it is a standby.
+const JOINED_WITHIN: Duration = Duration::from_secs(10);
 
 /// The condition `caught-up` of the readiness.
 ///
@@ -17,7 +17,8 @@ pub(crate) struct CaughtUp {
     ready_lag: i64,
     /// Zero: never again red.
     max_behind: Duration,
-    since: Instant,
+    /// Since when the group has not given us a share.
+    apart: Option<Instant>,
     once: bool,
     mark: Option<(Instant, Positions)>,
     /// How long the way to the mark before took.
@@ -27,26 +28,40 @@ pub(crate) struct CaughtUp {
 impl CaughtUp {
     /// Caught up with `topic` at `ready_lag` messages behind or fewer, and no longer when `max_behind` or more behind.
     pub(crate) fn new(topic: &'static str, ready_lag: i64, max_behind: Duration, now: Instant) -> Self {
-        Self { topic, ready_lag, max_behind, since: now, once: false, mark: None, took: Duration::ZERO }
+        Self { topic, ready_lag, max_behind, apart: Some(now), once: false, mark: None, took: Duration::ZERO }
     }
 
     /// The condition, for `lag` messages to read; for each assigned partition, `reached` is the first offset that was not
-    /// applied and `ends` the real end.
+    /// applied and `ends` the real end. `joined`: the group has given us our share, be it none.
     ///
     /// # Errors
     /// What is missing, for people.
     pub(crate) fn state(
         &mut self,
+        joined: bool,
         lag: i64,
         reached: &Positions,
         ends: &Positions,
         now: Instant,
     ) -> Result<(), String> {
         let behind = self.behind(reached, ends, now);
-        if !self.once {
-            if ends.is_empty() && now.duration_since(self.since) < STANDBY_AFTER {
+        if joined {
+            self.apart = None;
+        } else {
+            let apart = now.duration_since(*self.apart.get_or_insert(now));
+            if apart >= JOINED_WITHIN {
+                return Err(format!(
+                    "in no group for {} s, so nothing of {} is read here: see in the log what Kafka says of joining; its \
+                     coordinator may be away, or other members use another strategy",
+                    apart.as_secs(),
+                    self.topic
+                ));
+            }
+            if !self.once {
                 return Err(format!("waiting for partitions of {}", self.topic));
             }
+        }
+        if !self.once {
             if lag > self.ready_lag {
                 return Err(format!("{lag} messages behind, ready at {}", self.ready_lag));
             }
@@ -112,7 +127,7 @@ mod tests {
 
     fn caught_up(now: Instant) -> CaughtUp {
         let mut caught_up = CaughtUp::new("events", 1000, 120 * SECOND, now);
-        caught_up.state(0, &at(0), &at(0), now).expect("caught up");
+        caught_up.state(true, 0, &at(0), &at(0), now).expect("caught up");
         caught_up
     }
 
@@ -120,11 +135,11 @@ mod tests {
     fn not_ready_while_far_behind_and_a_rush_does_not_make_it_so_again() {
         let now = Instant::now();
         let mut caught_up = CaughtUp::new("events", 1000, 120 * SECOND, now);
-        assert!(caught_up.state(0, &Positions::new(), &Positions::new(), now).is_err());
-        let far = caught_up.state(1001, &at(0), &at(1001), now);
+        assert!(caught_up.state(false, 0, &Positions::new(), &Positions::new(), now).is_err());
+        let far = caught_up.state(true, 1001, &at(0), &at(1001), now);
         assert_eq!(far, Err("1001 messages behind, ready at 1000".into()));
-        assert_eq!(caught_up.state(1000, &at(1), &at(1001), now), Ok(()));
-        assert_eq!(caught_up.state(50_000, &at(1), &at(50_001), now + SECOND), Ok(()));
+        assert_eq!(caught_up.state(true, 1000, &at(1), &at(1001), now), Ok(()));
+        assert_eq!(caught_up.state(true, 50_000, &at(1), &at(50_001), now + SECOND), Ok(()));
     }
 
     #[test]
@@ -132,7 +147,7 @@ mod tests {
         let now = Instant::now();
         let mut caught_up = caught_up(now);
         let mut state = |after: u32, reached: i64, end: i64| {
-            caught_up.state(end - reached, &at(reached), &at(end), now + after * SECOND)
+            caught_up.state(true, end - reached, &at(reached), &at(end), now + after * SECOND)
         };
         assert_eq!(state(1, 0, 10), Ok(()));
         assert_eq!(state(100, 5, 500), Ok(()));
@@ -151,7 +166,7 @@ mod tests {
         let states: Vec<bool> = (1..2_000_u32)
             .map(|t| {
                 let (end, reached) = (i64::from(t), i64::from(t.saturating_sub(200)));
-                caught_up.state(end - reached, &at(reached), &at(end), now + t * SECOND).is_err()
+                caught_up.state(true, end - reached, &at(reached), &at(end), now + t * SECOND).is_err()
             })
             .collect();
         let first = states.iter().position(|red| *red).expect("it turns red");
@@ -163,10 +178,14 @@ mod tests {
     fn the_end_of_a_log_that_was_made_again_is_not_waited_for() {
         let now = Instant::now();
         let mut caught_up = caught_up(now);
-        assert_eq!(caught_up.state(9_000, &at(1_000), &at(10_000), now + SECOND), Ok(()), "the mark is at 10,000");
+        assert_eq!(
+            caught_up.state(true, 9_000, &at(1_000), &at(10_000), now + SECOND),
+            Ok(()),
+            "the mark is at 10,000"
+        );
         for after in 2..1_000 {
             let end = i64::from(after);
-            assert_eq!(caught_up.state(0, &at(end), &at(end), now + after * SECOND), Ok(()), "{after}");
+            assert_eq!(caught_up.state(true, 0, &at(end), &at(end), now + after * SECOND), Ok(()), "{after}");
         }
     }
 
@@ -174,18 +193,29 @@ mod tests {
     fn without_a_bound_it_stays_ready_for_good() {
         let now = Instant::now();
         let mut caught_up = CaughtUp::new("events", 1000, Duration::ZERO, now);
-        caught_up.state(0, &at(0), &at(0), now).expect("caught up");
+        caught_up.state(true, 0, &at(0), &at(0), now).expect("caught up");
         for after in 1..1_000 {
-            assert_eq!(caught_up.state(9_999, &at(0), &at(9_999), now + after * SECOND), Ok(()));
+            assert_eq!(caught_up.state(true, 9_999, &at(0), &at(9_999), now + after * SECOND), Ok(()));
         }
     }
 
     #[test]
-    fn without_partitions_it_becomes_a_ready_standby() {
+    fn who_is_given_no_partition_is_a_ready_standby() {
         let now = Instant::now();
         let none = Positions::new();
         let mut standby = CaughtUp::new("events", 0, 120 * SECOND, now);
-        assert_eq!(standby.state(0, &none, &none, now + STANDBY_AFTER), Ok(()));
+        assert_eq!(standby.state(true, 0, &none, &none, now + SECOND), Ok(()));
+    }
+
+    #[test]
+    fn an_instance_that_its_group_does_not_take_is_red_at_the_start_and_later() {
+        let (now, none) = (Instant::now(), Positions::new());
+        let mut apart = CaughtUp::new("events", 0, 120 * SECOND, now);
+        let told = apart.state(false, 0, &none, &none, now + JOINED_WITHIN).expect_err("it reads nothing");
+        assert!(told.contains("in no group for 10 s"), "{told}");
+        assert_eq!(apart.state(true, 0, &at(3), &at(3), now + 11 * SECOND), Ok(()));
+        assert_eq!(apart.state(false, 0, &none, &none, now + 20 * SECOND), Ok(()), "partitions change hands");
+        assert!(apart.state(false, 0, &none, &none, now + 30 * SECOND).is_err(), "its session ran out");
     }
 
     #[test]

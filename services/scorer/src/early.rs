@@ -10,7 +10,8 @@ use std::sync::Arc;
 use model::{Catalog, Model};
 use schemas::{Entry, key_of};
 
-/// Items counted at most; later ones are not.
+/// Items counted at most. At the bound every count is halved and what has none left goes: a flood of invented items drives
+/// out itself, not what people choose.
 const ITEMS: usize = 10_000;
 
 /// Choices by item since the start.
@@ -27,7 +28,15 @@ impl Early {
         self.event_ts = self.event_ts.max(ts);
         if let Some(count) = self.counts.get_mut(item_id) {
             *count = count.saturating_add(1);
-        } else if self.counts.len() < ITEMS {
+            return;
+        }
+        if self.counts.len() >= ITEMS {
+            self.counts.retain(|_, count| {
+                *count /= 2;
+                *count > 0
+            });
+        }
+        if self.counts.len() < ITEMS {
             self.counts.insert(item_id.into(), 1);
         }
     }
@@ -71,8 +80,24 @@ mod tests {
     #[test]
     fn items_counted_before_a_first_version_do_not_grow_beyond_their_bound() {
         let mut early = Early::default();
-        (0..ITEMS + 10).for_each(|n| early.count(&n.to_string(), 0));
         let model = Model::empty("flex").expect("opens");
+        (0..ITEMS).for_each(|n| early.count(&n.to_string(), 0));
         assert_eq!(early.top(&model, &Catalog::default(), usize::MAX).len(), ITEMS);
+        (0..3 * ITEMS).for_each(|n| early.count(&n.to_string(), 0));
+        assert!(early.top(&model, &Catalog::default(), usize::MAX).len() <= ITEMS);
+    }
+
+    #[test]
+    fn invented_items_before_the_first_version_keep_nothing_out_that_people_choose() {
+        let mut early = Early::default();
+        let flood = |early: &mut Early, from: usize| {
+            (0..2 * ITEMS).for_each(|n| early.count(&format!("invented{}", from + n / 2), 0));
+        };
+        flood(&mut early, 0);
+        (0..60).for_each(|n| early.count(&format!("real{}", n % 3), 0));
+        flood(&mut early, ITEMS);
+        let model = Model::empty("flex").expect("opens");
+        let top: Vec<String> = early.top(&model, &Catalog::default(), 3).into_iter().map(|entry| entry.id).collect();
+        assert_eq!(top, ["real0", "real1", "real2"]);
     }
 }

@@ -35,7 +35,7 @@ const LOOKED_AT: usize = 2_000;
 struct Item {
     id: Arc<str>,
     rank: Rank,
-    /// When its list was written, milliseconds since 1970; below 0 it is due, the least first.
+    /// When its list was written, milliseconds of a clock that nobody sets; below 0 it is due, the least first.
     turn: i64,
     /// Partition and offset of an interaction after which its list is another.
     touched: Option<(i32, i64)>,
@@ -54,8 +54,9 @@ pub(crate) struct Known {
     turns: BTreeSet<(i64, u64)>,
     /// For each partition the items acted on, by offset. Each item once at most, however long no version comes.
     touches: BTreeMap<i32, BTreeSet<(i64, u64)>>,
-    /// Delisted since they were asked for last: their lists are to be deleted. No longer than `items` once was.
-    gone: Vec<Arc<str>>,
+    /// Delisted since they were asked for last: their lists are to be deleted. At most `most`; the sweep behind each
+    /// delisting finds the lists of more.
+    gone: BTreeMap<u64, Arc<str>>,
     /// Counts interactions with items.
     acts: u64,
     /// Counts newcomers.
@@ -74,7 +75,7 @@ impl Known {
             ranks: BTreeSet::new(),
             turns: BTreeSet::new(),
             touches: BTreeMap::new(),
-            gone: Vec::new(),
+            gone: BTreeMap::new(),
             acts: 0,
             arrivals: 0,
             delistings: 0,
@@ -114,6 +115,7 @@ impl Known {
                 _ => return,
             }
         }
+        self.gone.remove(&key); // listed again: a list is written, or was by another instance
         self.arrivals += 1;
         let turn = AT_ONCE + self.arrivals;
         self.items.insert(key, Item { id: id.into(), rank, turn, touched: None, shows: Box::default() });
@@ -171,8 +173,15 @@ impl Known {
     pub(crate) fn delist(&mut self, keys: &[u64]) {
         self.delistings += u64::from(!keys.is_empty());
         for key in keys {
-            let removed = self.remove(*key);
-            self.gone.extend(removed.map(|item| item.id));
+            if let Some(item) = self.remove(*key) {
+                self.is_gone(*key, item.id);
+            }
+        }
+    }
+
+    fn is_gone(&mut self, key: u64, id: Arc<str>) {
+        if self.gone.len() < self.most {
+            self.gone.insert(key, id);
         }
     }
 
@@ -263,7 +272,7 @@ impl Known {
 
     /// Delisted items whose lists are to be deleted; each is told once.
     pub(crate) fn take_gone(&mut self) -> Vec<Arc<str>> {
-        std::mem::take(&mut self.gone)
+        std::mem::take(&mut self.gone).into_values().collect()
     }
 
     /// Takes note of a list as written: its entries are items too. `delistings`: the count before it was made.
@@ -278,8 +287,8 @@ impl Known {
             .collect();
         match self.items.get_mut(&key) {
             Some(item) => item.shows = shows,
-            None if late => self.gone.push(id.into()), // delisted while its list was being made
-            None => {}                                 // went at the bound meanwhile: its list expires
+            None if late => self.is_gone(key, id.into()), // delisted while its list was being made
+            None => {}                                    // went at the bound meanwhile: its list expires
         }
         if late {
             self.turn(key, AT_ONCE); // it may show what was delisted meanwhile

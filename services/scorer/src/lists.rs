@@ -39,6 +39,7 @@ pub(crate) struct Lists {
     worker: Worker,
     ctx: Context,
     tops: Tops,
+    started: Instant,
     /// Version under `model`, and when it was written.
     announced: Option<(VersionId, Instant)>,
     /// A key that we wrote and that lives long: if it is gone, so is everything.
@@ -60,6 +61,7 @@ impl Lists {
         Self {
             sources,
             tops: Tops::new(&settings),
+            started: Instant::now(),
             worker: Worker::start("scorer-lists", &ctx),
             settings,
             redis,
@@ -203,10 +205,10 @@ impl Lists {
             let live = self.sources.slot.load();
             let Some(manifest) = live.model.manifest() else { return Ok(()) };
             let share = self.sources.share.load_full();
-            let now = self.ctx.now();
+            let (now, turn) = (self.ctx.now(), self.turn_of_lists());
             let (due, more, delistings) = {
                 let mut known = lock(&self.sources.known);
-                (known.due(CHUNK, &manifest.through, &share, now), known.has_due(now), known.delistings())
+                (known.due(CHUNK, &manifest.through, &share, turn), known.has_due(turn), known.delistings())
             };
             if due.is_empty() {
                 if more {
@@ -239,6 +241,11 @@ impl Lists {
         let gone = lock(&self.sources.known).take_gone();
         self.delete_similar(gone.iter()).await?;
         Ok(())
+    }
+
+    /// Milliseconds since the start: a clock that is set renews no list too late.
+    fn turn_of_lists(&self) -> i64 {
+        i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
     }
 
     /// Writes lists; a key that is somebody else's is passed over.

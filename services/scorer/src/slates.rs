@@ -173,13 +173,16 @@ impl Slates {
         }
         let partitions: BTreeSet<i32> = records.iter().map(|record| record.partition).collect();
         let mut acting = self.gather(records).await?;
+        let renewed: Vec<Arc<str>> = acting.iter().filter(|(_, its)| its.is_empty()).map(|(u, _)| u.clone()).collect();
         for _ in 0..ROUNDS {
             let names: Vec<Arc<str>> = acting.iter().map(|(name, _)| Arc::clone(name)).collect();
-            let taken = self.users.take(&names, marks.keys(partitions.iter().copied())).await?;
+            // A user may have acted through each of our partitions, and is held from here on.
+            let ours = marks.partitions();
+            let taken = self.users.take(&names, marks.keys(ours.iter().copied())).await?;
             // What Redis lacks of users is nowhere only where it still knows what it was told. Written on what it fell back
             // to, a profile would be beyond what it lacks, and what is read again would be dropped as a repeat.
-            if !marks.are_known(partitions.iter().copied(), &taken.behind) {
-                return Ok(Step::Again);
+            if !marks.are_known(ours, &taken.behind) {
+                return Ok(self.again(renewed));
             }
             let works = self.hydrate(acting, taken, marks);
             if works.is_empty() {
@@ -189,14 +192,20 @@ impl Slates {
             let renewals = marks.renew(partitions.iter().copied());
             let (refused, answers) = self.write(works, ranked, &renewals).await?;
             if !marks.renewed(renewals, &answers) {
-                return Ok(Step::Again);
+                return Ok(self.again(renewed));
             }
             if refused.is_empty() {
                 return Ok(Step::Done);
             }
             acting = refused;
         }
-        Ok(Step::Again)
+        Ok(self.again(renewed))
+    }
+
+    /// The batch is to be read again, and who was only to get a new slate is no part of it.
+    fn again(&mut self, renewed: Vec<Arc<str>>) -> Step {
+        self.renewals.extend(renewed);
+        Step::Again
     }
 
     /// Who acted, and whose slate is to be made anew.
@@ -298,7 +307,7 @@ impl Slates {
             }
             arrived.push(interaction.arrived_at);
             if interaction.kind().is_positive() {
-                if !self.serving {
+                if !self.serving && live.model.shows(&catalog, key_of(&interaction.item_id)) {
                     lock(&self.sources.early).count(&interaction.item_id, interaction.effective_ts());
                 }
                 let mut known = lock(&self.sources.known);

@@ -3,9 +3,10 @@
 //!
 //! A delisting finds at once who is held here and shown the item. All other slates lie in Redis only, so every profile
 //! there is looked at, page by page at a bounded rate (of the keys that Redis looks at, which in a shared one are mostly
-//! not ours): after each delisting, and whenever partitions become ours, for an
-//! item may have been delisted while nobody answered for them. Then, too, somebody may have ended who had written profiles
-//! anew after Redis forgot them, and still had their slates to make ([`Renewals`](crate::renewals::Renewals)).
+//! not ours): after each delisting, whenever partitions become ours, for an item may have been delisted while nobody
+//! answered for them, and where Redis fell back to what it once was. Then, too, somebody may have ended who had written
+//! profiles anew after Redis forgot them, and still had their slates to make ([`Renewals`](crate::renewals::Renewals)). The
+//! `similar` lists of items that must not be shown go in the same way.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,12 +59,9 @@ impl Sweep {
     }
 
     async fn sweep(&self) -> Result<(), Error> {
-        let (pattern, mut cursor, mut looked, mut stale) = (self.keys.users(), 0, 0, 0);
-        loop {
-            let page = || self.redis.scan(&pattern, cursor, PAGE);
-            let (next, found) = self.ctx.retry(REDIS, page).await?;
-            let pause = pause(found.len(), self.per_second);
-            let keys = self.readable(found);
+        let (mut looked, mut stale) = (0, 0);
+        let mut pages = Pages::of(self.keys.users());
+        while let Some(keys) = self.next(&mut pages).await? {
             let values = self.ctx.retry(REDIS, || self.redis.heads(&keys, 1 + MOST_BYTES)).await?;
             let users: Vec<Arc<str>> =
                 keys.iter().zip(values).filter_map(|(key, value)| self.wants_a_slate(key, value)).collect();
@@ -72,16 +70,30 @@ impl Sweep {
             if !users.is_empty() && self.found.send(users).await.is_err() {
                 return Ok(()); // the loop has ended
             }
-            if next == 0 {
-                debug!(looked, stale, "looked for delisted items and missing slates in our partitions");
-                return Ok(());
-            }
-            cursor = next;
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = self.ctx.drained() => return Ok(()),
+        }
+        let mut pages = Pages::of(self.keys.similars());
+        while let Some(mut keys) = self.next(&mut pages).await? {
+            keys.retain(|key| self.is_hidden(key));
+            if !keys.is_empty() {
+                self.ctx.retry(REDIS, || self.redis.delete(&keys)).await?;
             }
         }
+        debug!(looked, stale, "looked for delisted items and missing slates in our partitions");
+        Ok(())
+    }
+
+    /// The next page of keys, at the bounded rate; `None` behind the last, and once the service drains.
+    async fn next(&self, pages: &mut Pages) -> Result<Option<Vec<String>>, Error> {
+        let Some(cursor) = pages.cursor else { return Ok(None) };
+        tokio::select! {
+            () = tokio::time::sleep(std::mem::take(&mut pages.pause)) => {}
+            () = self.ctx.drained() => return Ok(None),
+        }
+        let page = || self.redis.scan(&pages.pattern, cursor, PAGE);
+        let (next, found) = self.ctx.retry(REDIS, page).await?;
+        pages.cursor = (next != 0).then_some(next);
+        pages.pause = pause(found.len(), self.per_second);
+        Ok(Some(self.readable(found)))
     }
 
     /// Keys of ours are text.
@@ -94,6 +106,12 @@ impl Sweep {
         keys.into_iter().filter_map(text).collect()
     }
 
+    /// Whether it is the `similar` list of an item that must not be shown. Whoever sees it may delete it: nobody writes it.
+    fn is_hidden(&self, key: &str) -> bool {
+        let (live, catalog) = (self.sources.slot.load(), self.sources.catalog.load());
+        self.keys.name_of_similar(key).is_some_and(|id| !live.model.shows(&catalog, key_of(id)))
+    }
+
     fn wants_a_slate(&self, key: &str, value: Answer<Vec<u8>>) -> Option<Arc<str>> {
         let value = value.map_err(|wrong| self.sources.foreign.found(key, wrong)).ok()?;
         let stored = profile::read(&value, 0).ok()?; // counted when its user acts
@@ -101,6 +119,21 @@ impl Sweep {
         let stale = is_stale(&stored.profile.slate, live.serves(), |id| live.model.shows(&catalog, key_of(id)));
         let ours = self.sources.share.load().holds(stored.source.partition);
         (stale && ours).then(|| self.keys.name_of_user(key).map(Arc::from)).flatten()
+    }
+}
+
+/// Where a scan stands.
+struct Pages {
+    pattern: String,
+    /// `None`: behind the last page.
+    cursor: Option<u64>,
+    /// Before the next page.
+    pause: Duration,
+}
+
+impl Pages {
+    fn of(pattern: String) -> Self {
+        Self { pattern, cursor: Some(0), pause: Duration::ZERO }
     }
 }
 

@@ -56,6 +56,8 @@ pub(crate) struct Trainer {
     /// Whether it was said that somebody else writes to `interactions`.
     told_foreign: bool,
     intake: Intake,
+    /// The life of `interactions` that the learner knows of.
+    life: u32,
     catalog: Catalog,
     /// Shows in our group that we read, and how far. A version has its own offsets, so nothing is lost with a commit.
     attendance: Attendance,
@@ -126,6 +128,7 @@ impl Trainer {
             events,
             sorter,
             told_foreign: false,
+            life: intake.life(),
             intake,
             catalog,
             attendance,
@@ -200,7 +203,11 @@ impl Trainer {
     async fn learn(&mut self, Handful { reborn, records }: Handful) -> Result<(), Error> {
         if !reborn.is_empty() {
             self.sorter.begin_anew(&reborn);
-            self.learning.follow(self.intake.life()).await?;
+        }
+        // Told with a rebirth, and where the broker had not said so far which life of the topic this is.
+        if self.life != self.intake.life() {
+            self.life = self.intake.life();
+            self.learning.follow(self.life).await?;
         }
         let (mut rest, mut events) = (&*records, None);
         while !rest.is_empty() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rdkafka::consumer::{Consumer as _, ConsumerContext, StreamConsumer};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::error::{KafkaError, is_outage};
 use super::topic::{Described, describe};
@@ -20,6 +20,8 @@ const QUESTION: Duration = if cfg!(test) { Duration::from_millis(100) } else { D
 /// A topic is not deleted, made again and read within this: one question serves all records of such a while, so there
 /// are 20 a second at most. Deleting, making and librdkafka's own backoff took 200 ms and more.
 const FRESH: Duration = Duration::from_millis(50);
+/// Questions in a row that nobody answered, before a broker that answers others is taken for one that does not describe topics.
+const TRIES: u32 = 3;
 /// An idle topic is asked for this often, too.
 const IDLE: Duration = Duration::from_secs(2);
 /// Pause after a question that was not answered.
@@ -126,6 +128,35 @@ impl Identity {
 /// Whether a broker answers and does not describe topics: it is too old, or may not tell.
 fn is_refusal(error: &KafkaError) -> bool {
     !matches!(error, KafkaError::Failed { source, .. } if is_outage(source))
+}
+
+/// Asks before anything is read; blocks. `None`: the broker does not describe topics. One question that is not answered says
+/// nothing: taken for that, it would let a log be gone on with that was made again meanwhile.
+///
+/// # Errors
+/// Nobody answers.
+pub(super) fn first<C: ConsumerContext>(
+    consumer: &StreamConsumer<C>,
+    topic: &str,
+) -> Result<Option<Answer>, KafkaError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match ask(consumer, topic, &[]) {
+            Ok(answer) => return Ok(Some(answer)),
+            Err(error) if is_refusal(&error) => {
+                debug!(topic, %error, "the broker does not tell which life of the topic this is");
+                return Ok(None);
+            }
+            // It answers other questions: it drops what it does not know.
+            Err(error) if tries >= TRIES && consumer.fetch_metadata(Some(topic), QUESTION).is_ok() => {
+                warn!(topic, %error, "the broker does not describe topics: one that is deleted and made again may go unnoticed");
+                return Ok(None);
+            }
+            Err(error) if tries >= TRIES => return Err(error),
+            Err(_) => {}
+        }
+    }
 }
 
 /// Asks; blocks.

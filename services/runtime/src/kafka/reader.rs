@@ -83,8 +83,7 @@ impl Reader {
         let asked = Instant::now();
         let (starts, answer) = blocking("ask for the topic", move || {
             let count = partitions(asking.client(), &brokers, &name)?;
-            let starts = patiently(&brokers, || starts(&asking, &name, count, &from))?;
-            Ok((starts, identity::ask(&asking, &name, &[])))
+            patiently(&brokers, || Ok((starts(&asking, &name, count, &from)?, identity::first(&asking, &name)?)))
         })
         .await?;
         consumer
@@ -98,8 +97,7 @@ impl Reader {
         stream.begins(&starts);
         follow_partitions(&consumer, &stream, &link, &config.brokers);
         let mut pull = Pull::new(consumer, link, stream, starts);
-        // An answer that did not come is asked for again with the first record.
-        if let Ok(answer) = answer {
+        if let Some(answer) = answer {
             pull.heard(answer, asked);
         }
         Ok(Self { pull: Some(pull), end_asked: Mutex::default() })

@@ -26,20 +26,14 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// nothing of this one, and what was deleted in between is counted. Where the group had committed; `None` once draining.
 pub(super) async fn settle(pull: &mut Pull<Group>, assigned: &[i32]) -> Result<Option<Positions>, KafkaError> {
     let asked = Instant::now();
-    let asking = patiently(
-        pull,
-        "ask where to continue",
-        |_| false,
-        |pull| {
-            let (consumer, topic, partitions) =
-                (Arc::clone(pull.consumer()), pull.topic().to_owned(), assigned.to_vec());
-            move || starts(&consumer, &topic, &partitions)
-        },
-    );
+    // What is not known must not look like what was never committed: whoever holds it against other marks would skip records.
+    let asking = patiently(pull, "ask where to continue", is_unknown, |pull| {
+        let (consumer, topic, partitions) = (Arc::clone(pull.consumer()), pull.topic().to_owned(), assigned.to_vec());
+        move || starts(&consumer, &topic, &partitions)
+    });
     let (answer, starts) = match asking.await {
         Err(KafkaError::Draining { .. }) => return Ok(None),
         Err(error @ KafkaError::Failed { .. }) => {
-            // The topic is being deleted: who reads hears of it when it is made again.
             warn!(topic = pull.topic(), %error, "nobody says where to continue: reading from where the group is");
             return Ok(Some(Positions::new()));
         }
@@ -86,12 +80,11 @@ fn starts(
     partitions: &[i32],
 ) -> Result<(Answer, Vec<Start>), KafkaError> {
     let failed = |error| KafkaError::of(format!("ask where to continue in {topic}"), error);
-    let silent = Answer { topic: None, lows: Vec::new() };
-    // Who is away does not answer the next questions either; who answers those goes on without telling a topic's lives.
-    let answer = identity::ask(consumer, topic, &[]).unwrap_or_else(|error| {
-        debug!(topic, %error, "the broker does not tell which life of the topic this is");
-        silent
-    });
+    let answer = match identity::first(consumer, topic)? {
+        // It is being deleted: who reads hears of it when it is made again.
+        Some(gone @ Answer { topic: None, .. }) => return Ok((gone, Vec::new())),
+        told => told.unwrap_or_else(|| Answer { topic: None, lows: Vec::new() }),
+    };
     let life = answer.topic.map_or(0, |topic| topic.life);
     let mut list = TopicPartitionList::with_capacity(partitions.len());
     for partition in partitions {

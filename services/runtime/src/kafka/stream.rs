@@ -21,6 +21,8 @@ pub struct Stream {
 #[derive(Debug, Default)]
 struct State {
     ours: BTreeSet<i32>,
+    /// We were given our share, which may be no partition.
+    joined: bool,
     /// The next offset to be applied, where it is known.
     applied: Positions,
     /// How many partitions the topic has.
@@ -56,13 +58,22 @@ impl Stream {
     }
 
     pub(super) fn assigned(&self, partitions: &[i32]) {
-        lock(&self.state).ours.extend(partitions);
+        let mut state = lock(&self.state);
+        state.ours.extend(partitions);
+        state.joined = true;
     }
 
     pub(super) fn revoked(&self, partitions: &[i32]) {
         let mut state = lock(&self.state);
         state.ours.retain(|partition| !partitions.contains(partition));
         state.applied.retain(|partition, _| !partitions.contains(partition));
+        // Who goes on without one is given none next, and who was thrown out hears nothing more.
+        state.joined &= !state.ours.is_empty();
+    }
+
+    /// Whether we were given our share of the partitions, be it none; else nobody counts on us.
+    pub(super) fn joined(&self) -> bool {
+        lock(&self.state).joined
     }
 
     /// Whoever took records came back for more: those are applied.
@@ -128,6 +139,18 @@ mod tests {
         assert_eq!(stream.applied(), Positions::from([(0, 7), (1, 2)]), "what was applied counts more");
         stream.revoked(&[0]);
         stream.apply(&mut Positions::from([(0, 8)]));
+        assert!(stream.joined());
         assert_eq!((stream.applied(), stream.unknown()), (Positions::from([(1, 2)]), vec![]));
+    }
+
+    #[test]
+    fn who_has_no_partition_any_more_is_a_standby_only_once_it_is_given_none() {
+        let stream = Stream::new("events", 1, Box::new(|_| Ok(Positions::new())));
+        assert!(!stream.joined());
+        stream.assigned(&[0]);
+        stream.revoked(&[0]);
+        assert!(!stream.joined(), "its session ran out, or it waits for what comes next");
+        stream.assigned(&[]);
+        assert!(stream.joined());
     }
 }

@@ -151,9 +151,10 @@ impl Watch {
                 continue;
             };
             followed.blind = None;
-            show(followed.gauges, Some((look.messages(), age(look, clock))));
+            let joined = stream.joined();
+            show(followed.gauges, joined.then(|| (look.messages(), age(look, clock))));
             if let Some(caught_up) = &mut followed.caught_up {
-                ctx.set(CAUGHT_UP, caught_up.state(look.messages(), &look.reached, &look.ends, now));
+                ctx.set(CAUGHT_UP, caught_up.state(joined, look.messages(), &look.reached, &look.ends, now));
             }
             let (told, still) = followed.progress.judge(look, ctx.patience(STILL), now);
             // Whoever waits for Redis or for Kafka to take a record is not helped by a restart.

@@ -242,3 +242,24 @@ fn lists_of_others_are_passed_over_a_part_at_a_time() {
 fn known_of(items: usize) -> Known {
     Known::new(items, Duration::from_secs(3_600))
 }
+
+#[test]
+fn an_item_sold_out_and_back_between_two_turns_keeps_its_list() {
+    let mut known = known();
+    known.learn("x");
+    delist(&mut known, &["x"]);
+    known.learn("x");
+    assert_eq!(due(&mut known, 0, HOUR), ["x"], "it is written");
+    assert!(known.take_gone().is_empty(), "and not deleted behind that");
+}
+
+#[test]
+fn items_that_come_and_go_while_no_version_is_live_take_no_more_memory_than_the_bound() {
+    let mut known = known();
+    for n in 0..1_000 {
+        let id = format!("i{}", n % 300);
+        known.learn(&id);
+        delist(&mut known, &[&id]);
+    }
+    assert_eq!(known.take_gone().len(), 100);
+}
