@@ -12,13 +12,15 @@ use serde::de::DeserializeOwned;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
-use crate::admin::{AdminError, Port};
+use crate::admin::{self, AdminError};
 use crate::config::{self, Frame, Validate};
 use crate::context::{Context, TaskError};
 use crate::telemetry::{init_tracing, install_metrics};
 
 /// How long blocking calls into librdkafka may hold up the exit after the drain.
 const LAST_CALLS: Duration = Duration::from_secs(1);
+/// How long a probe or a scrape that is under way may.
+const LAST_ANSWERS: Duration = Duration::from_millis(200);
 
 /// A service binary: `--config FILE`, `--check-config`, `--help`, `--version`.
 #[derive(Debug)]
@@ -142,7 +144,7 @@ where
     let terminate = signal(SignalKind::terminate()).map_err(Failure::Signals)?;
     let interrupt = signal(SignalKind::interrupt()).map_err(Failure::Signals)?;
     let signals = tokio::spawn(obey(terminate, interrupt, ctx.clone()));
-    let _port = Port::open(&frame.admin.listen, ctx, install_metrics()).await?;
+    let port = admin::open(&frame.admin.listen, ctx, install_metrics()).await?;
 
     let outcome = tokio::select! {
         outcome = ctx.watched("the service's loop", service()) => outcome.map_err(Failure::Service),
@@ -159,6 +161,9 @@ where
     tokio::select! {
         _ = ctx.join() => {} // a failure is looked up below
         () = ctx.grace_over() => warn!(service = ctx.name(), "tasks or connections are still open; leaving them"),
+    }
+    if let Some(port) = port {
+        let _ = tokio::time::timeout(LAST_ANSWERS, port.drain()).await; // who is slower than that is left
     }
     signals.abort();
     // A task's failure is the cause; the service's own error is often its echo.

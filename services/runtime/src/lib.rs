@@ -9,6 +9,7 @@ mod caught_up;
 pub mod config;
 pub mod context;
 mod footprint;
+pub mod http;
 pub mod kafka;
 pub mod latency;
 mod progress;
