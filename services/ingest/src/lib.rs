@@ -4,7 +4,6 @@
 //! refuses to `dead-letters` with the reason. Its decisions are pure ([`validator`], [`window`], [`judge`]); its state is
 //! read back from the tail of `interactions` whenever a partition is assigned ([`progress`]).
 
-mod commits;
 pub mod config;
 pub mod error;
 pub mod judge;
@@ -21,11 +20,10 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use runtime::Context;
-use runtime::kafka::{Consumer, Expected, Producer, Watch, admin};
+use runtime::kafka::{Commits, Consumer, Expected, Producer, Watch, admin};
 use schemas::{Topic, Topics};
 use tracing::warn;
 
-use commits::Commits;
 pub use config::Config;
 pub use error::Error;
 use judge::Judge;

@@ -5,11 +5,11 @@
 
 use std::time::{Duration, Instant};
 
-use runtime::kafka::Positions;
+use super::Positions;
 
 /// Offsets whose outputs are acknowledged (I3).
 #[derive(Debug)]
-pub(crate) struct Commits {
+pub struct Commits {
     every: Duration,
     last: Instant,
     ready: Positions,
@@ -18,22 +18,22 @@ pub(crate) struct Commits {
 impl Commits {
     /// Commits at most once per `every`.
     #[must_use]
-    pub(crate) fn new(every: Duration, now: Instant) -> Self {
+    pub fn new(every: Duration, now: Instant) -> Self {
         Self { every, last: now, ready: Positions::new() }
     }
 
     /// Takes note of a batch whose outputs are acknowledged.
-    pub(crate) fn acknowledged(&mut self, end: impl IntoIterator<Item = (i32, i64)>) {
+    pub fn acknowledged(&mut self, end: impl IntoIterator<Item = (i32, i64)>) {
         self.ready.extend(end);
     }
 
     /// Leaves a partition to its new owner.
-    pub(crate) fn forget(&mut self, partition: i32) {
+    pub fn forget(&mut self, partition: i32) {
         self.ready.remove(&partition);
     }
 
     /// What to commit now, if it is time. `urgent`: do not wait.
-    pub(crate) fn due(&mut self, now: Instant, urgent: bool) -> Option<Positions> {
+    pub fn due(&mut self, now: Instant, urgent: bool) -> Option<Positions> {
         if self.ready.is_empty() || !(urgent || now.duration_since(self.last) >= self.every) {
             return None;
         }
