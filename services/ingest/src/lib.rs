@@ -70,9 +70,8 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
         let started = Instant::now();
         for partition in &batch.revoked {
             progress.forget(*partition);
-            commits.forget(*partition);
         }
-        batch.reborn.iter().for_each(|partition| commits.forget(*partition));
+        commits.forget(batch.revoked.iter().chain(&batch.reborn));
         ::metrics::counter!(metrics::MISSED).increment(batch.missed);
         let again: BTreeSet<i32> = batch.assigned.iter().chain(&batch.reborn).copied().collect();
         let again: Vec<i32> = again.into_iter().collect();
@@ -80,7 +79,7 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
         if !begun.is_empty() {
             // What is in hand of these comes again. Committed at once: a death must not skip the beginning of a life.
             batch.records.retain(|record| !begun.contains_key(&record.partition));
-            begun.keys().for_each(|partition| commits.forget(*partition));
+            commits.forget(begun.keys());
             let begun = input.seek(&begun).await?;
             input.commit(&begun).await?;
         }

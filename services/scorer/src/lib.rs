@@ -31,7 +31,7 @@ mod users;
 mod worker;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use model::Model;
@@ -139,7 +139,7 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
     ctx.spawn("sweep", sweep.run());
     let (named, ttl) = ((keys.clone(), settings.group.clone()), settings.user_ttl);
     let marks = Marks::new(redis.clone(), named, ttl, Arc::clone(&sources), ctx.clone());
-    let mut progress = Progress::new(input, marks);
+    let mut progress = Progress::new(input, marks, settings.commit_every);
     let mut slates =
         Slates::new(Arc::clone(&sources), settings.clone(), redis, keys, Events { topic: events, kafka }, ctx.clone());
     let stream = Arc::clone(progress.input.stream());
@@ -177,7 +177,7 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
             slates.found(users);
         }
         let (worked, served) = (!batch.records.is_empty(), slates.is_serving());
-        match turn(&mut progress, &mut slates, batch, settings.commit_every).await {
+        match turn(&mut progress, &mut slates, batch).await {
             Err(error) if ctx.draining() && error.is_absence() => {
                 warn!(%error, "ended while a server was away; the last interactions stay uncommitted and are applied after the restart");
                 return Ok(());
@@ -203,17 +203,12 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
 }
 
 /// One micro-batch, from the log to Redis and back to the group.
-async fn turn(
-    progress: &mut Progress,
-    slates: &mut Slates,
-    mut batch: Batch,
-    commit_every: Duration,
-) -> Result<(), Error> {
+async fn turn(progress: &mut Progress, slates: &mut Slates, mut batch: Batch) -> Result<(), Error> {
     progress.rebalance(&mut batch).await?;
     let known = match slates.step(&batch.records, &mut progress.marks).await? {
         Step::Done => {
             progress.acknowledge(batch.end());
-            progress.tell(commit_every).await?
+            progress.tell().await?
         }
         Step::Again => false,
     };

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use metrics::counter;
-use runtime::kafka::{Batch, Consumer, Positions};
+use runtime::kafka::{Batch, Commits, Consumer, Positions};
 use tracing::warn;
 
 use crate::config::Scorer;
@@ -23,14 +23,14 @@ const REPLAY_BATCH: usize = 4_096;
 pub(crate) struct Progress {
     pub(crate) input: Consumer,
     pub(crate) marks: Marks,
-    /// Acknowledged by Redis and not committed yet.
-    acknowledged: Positions,
-    told: Instant,
+    /// Acknowledged by Redis. What is taken of it is told to Redis first.
+    commits: Commits,
 }
 
 impl Progress {
-    pub(crate) fn new(input: Consumer, marks: Marks) -> Self {
-        Self { input, marks, acknowledged: Positions::new(), told: Instant::now() }
+    /// Tells Redis and the group of progress at most once per `commit_every`.
+    pub(crate) fn new(input: Consumer, marks: Marks, commit_every: Duration) -> Self {
+        Self { input, marks, commits: Commits::new(commit_every, Instant::now()) }
     }
 
     /// The next records; `None` once the service drains.
@@ -51,8 +51,7 @@ impl Progress {
         self.marks.follow(self.input.life());
         self.marks.forget(&batch.revoked);
         self.marks.begin_anew(&batch.reborn);
-        let gone = |partition: &i32| batch.revoked.contains(partition) || batch.reborn.contains(partition);
-        self.acknowledged.retain(|partition, _| !gone(partition));
+        self.commits.forget(batch.revoked.iter().chain(&batch.reborn));
         if batch.assigned.is_empty() {
             return Ok(());
         }
@@ -72,7 +71,7 @@ impl Progress {
     /// # Errors
     /// The service drains before Redis and Kafka have answered.
     pub(crate) async fn go_back(&mut self) -> Result<(), Error> {
-        self.acknowledged.clear();
+        self.commits.clear();
         let back = self.marks.go_back().await?;
         self.seek(&back, &Positions::new()).await?;
         // Before anything is applied: where there is no mark, nothing shows that Redis forgets once more.
@@ -82,28 +81,37 @@ impl Progress {
 
     /// The records of a batch were acknowledged.
     pub(crate) fn acknowledge(&mut self, end: Positions) {
-        self.acknowledged.extend(end);
+        self.commits.acknowledged(end);
     }
 
     /// Tells Redis and the group, if it is time to; false: Redis has forgotten.
     ///
     /// # Errors
     /// Redis or Kafka is away and the service drains.
-    pub(crate) async fn tell(&mut self, every: Duration) -> Result<bool, Error> {
-        let every = if self.acknowledged.is_empty() { LOOK } else { every };
-        if self.told.elapsed() < every { Ok(true) } else { self.tell_now().await }
+    pub(crate) async fn tell(&mut self) -> Result<bool, Error> {
+        let now = Instant::now();
+        match self.commits.due(now, false) {
+            Some(acknowledged) => self.pass_on(acknowledged).await,
+            None if self.commits.is_empty() && self.commits.waited(now) >= LOOK => self.tell_now().await,
+            None => Ok(true),
+        }
     }
 
-    /// Tells Redis, and only then the group.
+    /// The same, whether it is time or not.
     ///
     /// # Errors
     /// As [`tell`](Self::tell).
     pub(crate) async fn tell_now(&mut self) -> Result<bool, Error> {
-        self.told = Instant::now();
-        if !self.marks.advance(&self.acknowledged).await? {
+        let acknowledged = self.commits.take(Instant::now());
+        self.pass_on(acknowledged).await
+    }
+
+    /// Tells Redis, and only then the group. Where Redis has forgotten, it is all read again.
+    async fn pass_on(&mut self, acknowledged: Positions) -> Result<bool, Error> {
+        if !self.marks.advance(&acknowledged).await? {
             return Ok(false);
         }
-        self.input.commit(&std::mem::take(&mut self.acknowledged)).await?;
+        self.input.commit(&acknowledged).await?;
         Ok(true)
     }
 

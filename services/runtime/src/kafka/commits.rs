@@ -1,4 +1,4 @@
-//! Which offsets are ready to be committed, and when it is time to.
+//! Which offsets are ready to be committed, and when it is time to (I3). Pure.
 //!
 //! A commit per batch would be hundreds a second, each a replicated write. Waiting is safe: what was written is recognised
 //! by its source offset when it is read again (I2).
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Positions;
 
-/// Offsets whose outputs are acknowledged (I3).
+/// Offsets whose outputs are acknowledged.
 #[derive(Debug)]
 pub struct Commits {
     every: Duration,
@@ -27,18 +27,40 @@ impl Commits {
         self.ready.extend(end);
     }
 
-    /// Leaves a partition to its new owner.
-    pub fn forget(&mut self, partition: i32) {
-        self.ready.remove(&partition);
+    /// Leaves partitions to their new owners, or lets go of what was said of another log.
+    pub fn forget<'a>(&mut self, partitions: impl IntoIterator<Item = &'a i32>) {
+        for partition in partitions {
+            self.ready.remove(partition);
+        }
+    }
+
+    /// Lets go of everything: it is to be applied again.
+    pub fn clear(&mut self) {
+        self.ready.clear();
+    }
+
+    /// Whether nothing is ready.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ready.is_empty()
+    }
+
+    /// How long ago something was last taken.
+    #[must_use]
+    pub fn waited(&self, now: Instant) -> Duration {
+        now.duration_since(self.last)
     }
 
     /// What to commit now, if it is time. `urgent`: do not wait.
     pub fn due(&mut self, now: Instant, urgent: bool) -> Option<Positions> {
-        if self.ready.is_empty() || !(urgent || now.duration_since(self.last) >= self.every) {
-            return None;
-        }
+        let is_time = urgent || self.waited(now) >= self.every;
+        (is_time && !self.ready.is_empty()).then(|| self.take(now))
+    }
+
+    /// What is ready, perhaps nothing, whether it is time or not.
+    pub fn take(&mut self, now: Instant) -> Positions {
         self.last = now;
-        Some(std::mem::take(&mut self.ready))
+        std::mem::take(&mut self.ready)
     }
 }
 
@@ -72,7 +94,17 @@ mod tests {
         let start = Instant::now();
         let mut commits = Commits::new(EVERY, start);
         commits.acknowledged(Positions::from([(0, 10), (1, 5)]));
-        commits.forget(0);
+        commits.forget(&[0]);
         assert_eq!(commits.due(start, true), Some(Positions::from([(1, 5)])));
+    }
+
+    #[test]
+    fn what_is_to_be_applied_again_is_not_committed() {
+        let start = Instant::now();
+        let mut commits = Commits::new(EVERY, start);
+        commits.acknowledged(Positions::from([(0, 10)]));
+        commits.clear();
+        assert_eq!(commits.due(start, true), None);
+        assert_eq!(commits.waited(start + EVERY), EVERY, "nothing was taken");
     }
 }
