@@ -2,6 +2,7 @@
 
 mod acks;
 pub mod admin;
+mod alone;
 mod attendance;
 mod bookmark;
 mod bootstrap;

@@ -4,21 +4,18 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{Consumer as _, ConsumerContext, StreamConsumer};
-use rdkafka::error::KafkaError as ClientError;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use tokio::sync::Notify;
+use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use rdkafka::topic_partition_list::Offset;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::alone::Alone;
 use super::client::{NO_GROUP, Role, blocking, partitions, patiently, settings};
 use super::consumer::{committed_offsets, offsets};
 use super::error::KafkaError;
-use super::growth::{Grows, follow_partitions};
-use super::link::{self, Link, log};
-use super::pull::{Change, Changes, Pull};
+use super::growth::follow_partitions;
+use super::link::{self, Link};
+use super::pull::Pull;
 use super::stream::Stream;
 use super::watch::ask;
 use super::{Batch, Positions, identity};
@@ -266,57 +263,5 @@ impl Drop for Reader {
             let ctx = pull.link().ctx().clone();
             ctx.spawn_worker("kafka-close", move |_| drop(pull));
         }
-    }
-}
-
-/// Has every partition, always.
-struct Alone {
-    link: Arc<Link>,
-    added: Mutex<Vec<i32>>,
-    grown: Notify,
-}
-
-impl Alone {
-    fn new(link: &Arc<Link>) -> Self {
-        Self { link: Arc::clone(link), added: Mutex::default(), grown: Notify::new() }
-    }
-}
-
-impl ClientContext for Alone {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        log(level, facility, line);
-    }
-
-    fn error(&self, error: ClientError, reason: &str) {
-        self.link.heard(&error, reason);
-    }
-}
-
-impl ConsumerContext for Alone {}
-
-impl Changes for Alone {
-    fn changes(&self) -> Vec<Change> {
-        let added = std::mem::take(&mut *lock(&self.added));
-        if added.is_empty() { Vec::new() } else { vec![Change::Assigned(added)] }
-    }
-
-    fn changed(&self) -> &Notify {
-        &self.grown
-    }
-}
-
-impl Grows for Alone {
-    fn grew(consumer: &StreamConsumer<Self>, stream: &Stream, before: usize, now: usize) -> Result<(), String> {
-        let number = |partition| i32::try_from(partition).unwrap_or(i32::MAX);
-        let added: Vec<i32> = (before..now).map(number).collect();
-        let mut list = TopicPartitionList::with_capacity(added.len());
-        for partition in &added {
-            let place = list.add_partition_offset(stream.topic(), *partition, Offset::Beginning);
-            place.map_err(|error| error.to_string())?;
-        }
-        consumer.incremental_assign(&list).map_err(|error| error.to_string())?;
-        lock(&consumer.context().added).extend(added);
-        consumer.context().grown.notify_one();
-        Ok(())
     }
 }
