@@ -1,7 +1,5 @@
 //! Reads topics back: everything that is on them now, and again when there is more.
 
-use std::time::Duration;
-
 use runtime::kafka::{From, Reader, Record};
 use schemas::checkpoint::{Part, parse_key};
 use schemas::{Interaction, Manifest, Message, Topic};
@@ -33,10 +31,10 @@ impl Tail {
     /// When Kafka does not answer.
     pub async fn read(&mut self) -> &[Record] {
         let end = self.reader.end().await.expect("the topic has an end");
-        while !self.reader.is_at(&end) {
-            let batch = self.reader.next_batch(BATCH, Duration::from_millis(100)).await.expect("the topic is readable");
-            self.records.extend(batch.expect("the test does not drain").records);
+        while let Some(batch) = self.reader.replay(&end, BATCH).await.expect("the topic is readable") {
+            self.records.extend(batch.records);
         }
+        assert!(self.reader.is_at(&end), "the test does not drain");
         &self.records
     }
 }

@@ -1,11 +1,10 @@
 //! Reads back, from the tail of `interactions`, what was already written (I1, I2).
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use metrics::counter;
 use runtime::Context;
-use runtime::kafka::{From, KafkaError, Positions, Reader, Record};
+use runtime::kafka::{From, KafkaError, Positions, Reader, Record, Span};
 use schemas::{Interaction, Topic, Topics};
 use tracing::{info, warn};
 
@@ -39,8 +38,8 @@ pub(crate) async fn restore(
     let _busy = pulse.long_work("reading back what was written");
     let topics = Topics::new(&config.kafka.topic_prefix);
     let [events, interactions] = [Topic::Events, Topic::Interactions].map(|topic| topics.name(topic));
-    let span = span(config, &interactions, ctx).await?;
-    let starts = span.starts(partitions, config.ingest.window);
+    let Some(span) = span(config, &interactions, ctx).await? else { return Ok(None) };
+    let starts = starts(&span, partitions, config.ingest.window);
     for partition in partitions {
         progress.begin(*partition);
     }
@@ -56,7 +55,7 @@ pub(crate) async fn restore(
             Err(_) => foreign += 1,
         }
     };
-    if !read(config, &interactions, &starts, &span.ends_of(partitions), ctx, &mut take).await? {
+    if !read(config, &interactions, &starts, &ends_of(&span, partitions), ctx, &mut take).await? {
         return Ok(None);
     }
     if foreign > 0 {
@@ -64,13 +63,13 @@ pub(crate) async fn restore(
         warn!(records = foreign, topic = interactions, "skipped what ingest did not write: somebody else writes here");
     }
 
-    let span = self::span(config, &events, ctx).await?;
+    let Some(span) = self::span(config, &events, ctx).await? else { return Ok(None) };
     let Some(there) = events_behind(&written, partitions, &span, judge, config, ctx).await? else { return Ok(None) };
     let (none, nothing) = (Marks::new(), Written::default());
     let mut begun = Positions::new();
     for partition in partitions {
         let (written, there) = (written.get(partition).unwrap_or(&nothing), there.get(partition).unwrap_or(&none));
-        let log = span.log(*partition);
+        let log = log(&span, *partition);
         let course = written.course(&log, there, ctx.now());
         progress.go_on(*partition, course.incarnation, course.through);
         if let Some(from) = course.from {
@@ -106,7 +105,7 @@ async fn events_behind(
     let mut open = partitions.to_vec();
     for all in [false, true] {
         let to_check =
-            |partition: &i32| Some((*partition, written.get(partition)?.to_check(&span.log(*partition), all)?));
+            |partition: &i32| Some((*partition, written.get(partition)?.to_check(&log(span, *partition), all)?));
         let ranges: BTreeMap<i32, (i64, i64)> = open.iter().filter_map(to_check).collect();
         if ranges.is_empty() {
             break;
@@ -127,7 +126,7 @@ async fn events_behind(
         }
         let differs = |partition: &i32| {
             let found = there.get(partition);
-            found.is_some_and(|there| written.get(partition).is_some_and(|w| w.differs(&span.log(*partition), there)))
+            found.is_some_and(|there| written.get(partition).is_some_and(|w| w.differs(&log(span, *partition), there)))
         };
         open = ranges.into_keys().filter(differs).collect();
     }
@@ -144,50 +143,44 @@ async fn read(
     take: &mut (dyn FnMut(Record) + Send),
 ) -> Result<bool, KafkaError> {
     let mut reader = ctx.retry("kafka", || Reader::open(&config.kafka, topic, From::At(starts.clone()), ctx)).await?;
-    while !reader.is_at(ends) {
-        let Some(batch) = reader.next_batch(BATCH, Duration::from_millis(100)).await? else { return Ok(false) };
-        batch.records.into_iter().filter(|record| ends.contains_key(&record.partition)).for_each(&mut *take);
+    while let Some(batch) = reader.replay(ends, BATCH).await? {
+        for record in batch.records {
+            if ends.contains_key(&record.partition) {
+                take(record);
+            }
+        }
     }
-    Ok(true)
+    Ok(reader.is_at(ends))
 }
 
-/// Which offsets a topic holds: from the beginnings up to, but without, the ends.
-struct Span {
-    /// Which life of the topic; 0 where the broker does not say.
-    life: u32,
-    beginnings: Positions,
-    ends: Positions,
+/// Which offsets a topic holds now; `None` when asked to drain before Kafka says.
+async fn span(config: &Config, topic: &str, ctx: &Context) -> Result<Option<Span>, KafkaError> {
+    let reader = ctx.retry("kafka", || Reader::open(&config.kafka, topic, From::End, ctx)).await?;
+    reader.span().await
 }
 
-async fn span(config: &Config, topic: &str, ctx: &Context) -> Result<Span, KafkaError> {
-    let ask = || async {
-        let reader = Reader::open(&config.kafka, topic, From::End, ctx).await?;
-        Ok(Span { life: reader.life(), beginnings: reader.beginning().await?, ends: reader.end().await? })
-    };
-    ctx.retry("kafka", ask).await
+/// Where to begin: the last `window` records of the assigned partitions, at least one, and the end of the others.
+fn starts(span: &Span, assigned: &[i32], window: usize) -> Positions {
+    let length = i64::try_from(window.max(1)).unwrap_or(i64::MAX);
+    let mut starts = span.ends.clone();
+    for (partition, end) in starts.iter_mut().filter(|(partition, _)| assigned.contains(partition)) {
+        let beginning = span.beginnings.get(partition).copied().unwrap_or(0);
+        *end = end.saturating_sub(length).max(beginning).min(*end);
+    }
+    starts
 }
 
-impl Span {
-    /// Where to begin: the last `window` records of the assigned partitions, at least one, and the end of the others.
-    fn starts(&self, assigned: &[i32], window: usize) -> Positions {
-        let length = i64::try_from(window.max(1)).unwrap_or(i64::MAX);
-        let start = |(&partition, &end): (&i32, &i64)| {
-            let beginning = self.beginnings.get(&partition).copied().unwrap_or(0);
-            let tail = end.saturating_sub(length).max(beginning).min(end);
-            (partition, if assigned.contains(&partition) { tail } else { end })
-        };
-        self.ends.iter().map(start).collect()
-    }
+/// One partition of `events`.
+fn log(span: &Span, partition: i32) -> Log {
+    let of = |positions: &Positions| positions.get(&partition).copied().unwrap_or(0);
+    Log { life: span.life, low: of(&span.beginnings), high: of(&span.ends) }
+}
 
-    fn log(&self, partition: i32) -> Log {
-        let of = |positions: &Positions| positions.get(&partition).copied().unwrap_or(0);
-        Log { life: self.life, low: of(&self.beginnings), high: of(&self.ends) }
-    }
-
-    fn ends_of(&self, assigned: &[i32]) -> Positions {
-        let ours = self.ends.iter().filter(|(partition, _)| assigned.contains(partition));
-        ours.map(|(partition, end)| (*partition, *end)).collect()
-    }
+/// Where the assigned partitions end.
+fn ends_of(span: &Span, assigned: &[i32]) -> Positions {
+    let mut ends = span.ends.clone();
+    ends.retain(|partition, _| assigned.contains(partition));
+    ends
 }
 
 #[cfg(test)]
@@ -201,13 +194,13 @@ mod tests {
             beginnings: Positions::from([(0, 0), (1, 0), (2, 0), (3, 45)]),
             ends: Positions::from([(0, 1000), (1, 1000), (2, 5), (3, 50)]),
         };
-        assert_eq!(span.starts(&[0, 2, 3], 100), Positions::from([(0, 900), (1, 1000), (2, 0), (3, 45)]));
-        assert_eq!(span.ends_of(&[0, 3]), Positions::from([(0, 1000), (3, 50)]));
+        assert_eq!(starts(&span, &[0, 2, 3], 100), Positions::from([(0, 900), (1, 1000), (2, 0), (3, 45)]));
+        assert_eq!(ends_of(&span, &[0, 3]), Positions::from([(0, 1000), (3, 50)]));
     }
 
     #[test]
     fn without_a_window_the_last_record_still_tells_how_far_it_was_written() {
         let span = Span { life: 0, beginnings: Positions::from([(0, 0)]), ends: Positions::from([(0, 1000)]) };
-        assert_eq!(span.starts(&[0], 0), Positions::from([(0, 999)]));
+        assert_eq!(starts(&span, &[0], 0), Positions::from([(0, 999)]));
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::kafka::Positions;
+use crate::kafka::{Positions, distance};
 
 /// Nothing has moved for so long although there is work: told on `/readyz`, within 15 s with the time to notice.
 pub(crate) const STILL: Duration = Duration::from_secs(10);
@@ -27,19 +27,17 @@ pub(crate) struct Look {
 impl Look {
     /// Records not applied, up to the real end.
     pub(crate) fn messages(&self) -> i64 {
-        distance(&self.reached, &self.ends)
+        count(distance(&self.reached, &self.ends))
     }
 
     /// Those of them that could be read.
     fn readable(&self) -> i64 {
-        distance(&self.reached, &self.stable)
+        count(distance(&self.reached, &self.stable))
     }
 }
 
-fn distance(from: &Positions, to: &Positions) -> i64 {
-    to.iter()
-        .map(|(p, end)| end.saturating_sub(from.get(p).copied().unwrap_or(*end)).max(0))
-        .fold(0, i64::saturating_add)
+fn count(records: u64) -> i64 {
+    i64::try_from(records).unwrap_or(i64::MAX)
 }
 
 /// Judges looks at one topic, a second or two apart.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use metrics::counter;
 use runtime::Context;
-use runtime::kafka::{Attendance, From, Outgoing, Positions, Producer, Reader, Record, Stream};
+use runtime::kafka::{Attendance, Batch, From, Outgoing, Positions, Producer, Reader, Record, Stream};
 use schemas::item::{Fold, read};
 use schemas::{DeadLetter, Item, Reason, Topic, Topics, dead_letter};
 use tracing::{info, warn};
@@ -22,8 +22,6 @@ use crate::metrics::{CATALOG, CATALOG_REFUSED};
 
 /// Records per poll.
 const BATCH: usize = 5_000;
-/// Longest wait for a record.
-const WAIT: Duration = Duration::from_millis(100);
 
 /// What the catalog says about one item.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,11 +86,14 @@ impl Catalog {
         // Made anew, and shorter than what was judged: its records are others.
         self.judge.judged.retain(|partition, judged| end.get(partition).is_some_and(|end| *judged <= *end));
         let mut records = 0;
-        while !self.reader.is_at(&end) {
-            let Some(mut news) = self.next(WAIT).await? else { return Ok(false) };
+        while let Some(batch) = self.reader.replay(&end, BATCH).await? {
+            let mut news = self.news(&batch);
             records += news.listings.len();
             self.bury(&mut news, producer, attendance).await?;
             learning.catalog(news.listings).await?;
+        }
+        if !self.reader.is_at(&end) {
+            return Ok(false);
         }
         if records > 0 {
             self.settled = true;
@@ -104,14 +105,18 @@ impl Catalog {
 
     /// The next records, perhaps none; `None` once draining. Dropping the future loses nothing.
     pub(crate) async fn next(&mut self, wait: Duration) -> Result<Option<News>, Error> {
-        let Some(batch) = self.reader.next_batch(BATCH, wait).await? else { return Ok(None) };
+        let batch = self.reader.next_batch(BATCH, wait).await?;
+        Ok(batch.map(|batch| self.news(&batch)))
+    }
+
+    fn news(&mut self, batch: &Batch) -> News {
         self.judge.judged.retain(|partition, _| !batch.reborn.contains(partition)); // its records are others
         let mut news = self.judge.take(&batch.records, self.ctx.now());
         news.through = self.judge.beyond(batch.end());
         counter!(CATALOG).increment(news.listings.len() as u64);
         news.settled = batch.records.is_empty() && !self.settled && !self.judge.fold.is_empty();
         self.settled |= news.settled;
-        Ok(Some(news))
+        news
     }
 
     /// Writes dead letters, then commits how far records were judged (I3).

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use model::Positioned;
 use runtime::kafka::admin::Ends;
-use runtime::kafka::{Positions, Record};
+use runtime::kafka::{Positions, Record, Span};
 use schemas::checkpoint::Through;
 use schemas::horizon::{self, Horizon, Sight};
 use schemas::{Interaction, Position, Written};
@@ -25,21 +25,16 @@ pub(crate) struct Start {
     pub(crate) reborn: Vec<i32>,
 }
 
-/// Finds where to start for a version that stands at `through`, in the life `life` of the topic (0: not known). A partition
-/// that the version does not know starts at its beginning.
-pub(crate) fn start(
-    through: &BTreeMap<i32, Through>,
-    beginnings: &Positions,
-    ends: &Positions,
-    life: u32,
-    window: u64,
-) -> Start {
+/// Finds where to start for a version that stands at `through`, on a topic that holds `span`. A partition that the version
+/// does not know starts at its beginning.
+pub(crate) fn start(through: &BTreeMap<i32, Through>, span: &Span, window: u64) -> Start {
+    let Span { life, beginnings, ends } = span;
     let window = i64::try_from(window).unwrap_or(i64::MAX);
     let of = |positions: &Positions, partition: &i32| positions.get(partition).copied().unwrap_or(0);
     let mut start = Start { positions: beginnings.clone(), missed: 0, reborn: Vec::new() };
     for (partition, &Through { next, log, .. }) in through {
         let (beginning, end) = (of(beginnings, partition), of(ends, partition));
-        if next > end || (log != 0 && life != 0 && log != life) {
+        if next > end || (log != 0 && *life != 0 && log != *life) {
             start.reborn.push(*partition);
             continue;
         }
@@ -135,23 +130,25 @@ mod tests {
         let through = BTreeMap::from([(0, stands(1_000)), (1, stands(30))]);
         let beginnings = Positions::from([(0, 0), (1, 5), (2, 7)]);
         let ends = Positions::from([(0, 1_000), (1, 90), (2, 9)]);
-        let start = start(&through, &beginnings, &ends, 0, 100);
+        let start = start(&through, &Span { life: 0, beginnings, ends }, 100);
         let positions = Positions::from([(0, 900), (1, 5), (2, 7)]);
         assert_eq!(start, Start { positions, missed: 0, reborn: Vec::new() });
     }
 
     #[test]
     fn interactions_that_retention_took_are_counted() {
-        let (through, ends) = (BTreeMap::from([(0, stands(10))]), Positions::from([(0, 90)]));
-        let start = start(&through, &Positions::from([(0, 25)]), &ends, 0, 100);
+        let span = Span { life: 0, beginnings: Positions::from([(0, 25)]), ends: Positions::from([(0, 90)]) };
+        let start = start(&BTreeMap::from([(0, stands(10))]), &span, 100);
         assert_eq!(start, Start { positions: Positions::from([(0, 25)]), missed: 15, reborn: Vec::new() });
     }
 
     #[test]
     fn another_log_than_was_trained_on_is_read_from_its_beginning() {
         let positions = Positions::from([(0, 2)]);
-        let anew =
-            |through, end, life| start(&BTreeMap::from([(0, through)]), &positions, &[(0, end)].into(), life, 100);
+        let anew = |through, end, life| {
+            let span = Span { life, beginnings: positions.clone(), ends: [(0, end)].into() };
+            start(&BTreeMap::from([(0, through)]), &span, 100)
+        };
         let shorter = anew(stands(10), 4, 0);
         assert_eq!(shorter, Start { positions: positions.clone(), missed: 0, reborn: vec![0] });
         let remade = anew(Through { log: 7, ..stands(10) }, 500, 8);

@@ -53,11 +53,9 @@ impl Intake {
     ) -> Result<Option<Self>, Error> {
         let topic = Topics::new(&config.kafka.topic_prefix).name(Topic::Interactions);
         let probe = Reader::open(&config.kafka, &topic, From::End, ctx).await?;
-        let Some(beginnings) = probe.wait_for_beginning().await? else { return Ok(None) };
-        let Some(ends) = probe.wait_for_end().await? else { return Ok(None) };
-        let life = probe.life();
+        let Some(span) = probe.span().await? else { return Ok(None) };
         drop(probe);
-        let start = histories::start(through, &beginnings, &ends, life, config.trainer.history_window);
+        let start = histories::start(through, &span, config.trainer.history_window);
         if !start.reborn.is_empty() {
             let partitions = &start.reborn;
             warn!(
@@ -83,7 +81,7 @@ impl Intake {
             linger: trainer.linger,
             pending: Vec::new(),
             first: None,
-            start: ends,
+            start: span.ends,
             reborn: start.reborn,
             held: None,
         }))

@@ -37,12 +37,33 @@ pub use commits::Commits;
 pub use consumer::Consumer;
 pub use error::KafkaError;
 pub use producer::{Outgoing, Producer};
-pub use reader::{From, Reader};
+pub use reader::{Followed, From, Reader};
 pub use stream::Stream;
 pub use watch::{Expected, Watch};
 
 /// For each partition the offset to read next.
 pub type Positions = BTreeMap<i32, i64>;
+
+/// Offsets between two positions, over the partitions of `to`; one of which no start is named counts nothing.
+pub(crate) fn distance(from: &Positions, to: &Positions) -> u64 {
+    let mut distance = 0_u64;
+    for (partition, end) in to {
+        let start = from.get(partition).unwrap_or(end);
+        distance = distance.saturating_add(u64::try_from(end.saturating_sub(*start)).unwrap_or(0));
+    }
+    distance
+}
+
+/// Which offsets a topic holds: from the beginnings up to, but without, the ends.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Span {
+    /// Which life of the topic; 0 where the broker does not say.
+    pub life: u32,
+    /// For each partition the offset of the oldest record that is still there.
+    pub beginnings: Positions,
+    /// For each partition the offset of the next record to be written.
+    pub ends: Positions,
+}
 
 /// One record of a topic. Key, value and header values are slices of the batch's memory: copy what is to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,13 +18,16 @@ use super::link::{self, Link};
 use super::pull::Pull;
 use super::stream::Stream;
 use super::watch::ask;
-use super::{Batch, Positions, identity};
+use super::{Batch, Positions, Span, distance, identity};
 use crate::config;
 use crate::context::{Context, Outage, lock};
 
 /// Nothing came for this long after a partition said that it has no more: then it has no more.
 /// Fifty fetches of 10 ms.
 const QUIET: Duration = Duration::from_millis(500);
+
+/// The longest wait of [`Reader::replay`] for a record: how late it may notice that it is at the end.
+const REPLAY_WAIT: Duration = Duration::from_millis(100);
 
 /// The longest question for what a group committed.
 const QUESTION: Duration = Duration::from_secs(5);
@@ -48,6 +51,29 @@ pub struct Reader {
     pull: Option<Pull<Alone>>,
     /// When [`Reader::end`] was last asked.
     end_asked: Mutex<Option<Instant>>,
+    /// How far [`Reader::follow`] has come.
+    following: Following,
+}
+
+/// Whether what was there at the first call of [`Reader::follow`] was handed out.
+#[derive(Debug, Default)]
+enum Following {
+    /// It was not called yet.
+    #[default]
+    No,
+    /// Not all: it ends here.
+    Until(Positions),
+    /// All of it.
+    CaughtUp,
+}
+
+/// A batch of a topic that is followed.
+#[derive(Debug)]
+pub struct Followed {
+    /// The records, perhaps none.
+    pub batch: Batch,
+    /// With it everything has been handed out that was there at the start; told once.
+    pub caught_up: bool,
 }
 
 impl Reader {
@@ -97,7 +123,7 @@ impl Reader {
         if let Some(answer) = answer {
             pull.heard(answer, asked);
         }
-        Ok(Self { pull: Some(pull), end_asked: Mutex::default() })
+        Ok(Self { pull: Some(pull), end_asked: Mutex::default(), following: Following::No })
     }
 
     /// The next records, at most `most`, waiting up to `wait` for the first; `None` once the service drains.
@@ -111,6 +137,35 @@ impl Reader {
             Some(pull) => pull.next(most, wait, Duration::ZERO).await,
             None => Ok(None),
         }
+    }
+
+    /// The next records on the way to `end` (an answer of [`end`](Self::end)), at most `most`; `None` once all up to there
+    /// was handed out, or the service drains: [`is_at`](Self::is_at) tells which.
+    ///
+    /// The batch may be empty, and may hold what was written since. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// As [`next_batch`](Self::next_batch).
+    pub async fn replay(&mut self, end: &Positions, most: usize) -> Result<Option<Batch>, KafkaError> {
+        if self.is_at(end) { Ok(None) } else { self.next_batch(most, REPLAY_WAIT).await }
+    }
+
+    /// The next records, as [`next_batch`](Self::next_batch) gives them, and whether all was handed out with them that was
+    /// there at the first call. That waits while Kafka is away.
+    ///
+    /// # Errors
+    /// As [`next_batch`](Self::next_batch).
+    pub async fn follow(&mut self, most: usize, wait: Duration) -> Result<Option<Followed>, KafkaError> {
+        if let Following::No = self.following {
+            let Some(end) = self.wait_for_end().await? else { return Ok(None) };
+            self.following = Following::Until(end);
+        }
+        let Some(batch) = self.next_batch(most, wait).await? else { return Ok(None) };
+        let caught_up = matches!(&self.following, Following::Until(end) if self.is_at(end));
+        if caught_up {
+            self.following = Following::CaughtUp;
+        }
+        Ok(Some(Followed { batch, caught_up }))
     }
 
     /// Tells the lives of the topic apart: another number after it was deleted and made again; 0 where the broker does not
@@ -149,8 +204,24 @@ impl Reader {
     ///
     /// # Errors
     /// What waiting does not mend.
-    pub async fn wait_for_beginning(&self) -> Result<Option<Positions>, KafkaError> {
+    pub(super) async fn wait_for_beginning(&self) -> Result<Option<Positions>, KafkaError> {
         self.unless_draining(self.pull().link().ctx().retry("kafka", || self.beginning()).await)
+    }
+
+    /// Which offsets the topic holds now; waits while Kafka is away, and gives `None` once draining.
+    ///
+    /// # Errors
+    /// What waiting does not mend.
+    pub async fn span(&self) -> Result<Option<Span>, KafkaError> {
+        let Some(beginnings) = self.wait_for_beginning().await? else { return Ok(None) };
+        let Some(ends) = self.wait_for_end().await? else { return Ok(None) };
+        Ok(Some(Span { life: self.life(), beginnings, ends }))
+    }
+
+    /// Offsets from where it stands up to `end`, over all partitions: no fewer than there are records.
+    #[must_use]
+    pub fn lag(&self, end: &Positions) -> u64 {
+        distance(self.pull().positions(), end)
     }
 
     fn unless_draining<T>(&self, answer: Result<T, KafkaError>) -> Result<Option<T>, KafkaError> {

@@ -149,17 +149,44 @@ async fn a_reader_begins_where_it_is_told() {
     let count = async |from: From| {
         let mut reader = Reader::open(&config, TOPIC, from, &ctx).await.expect("the topic is there");
         let end = reader.end().await.expect("Kafka answers");
+        let lag = reader.lag(&end);
         let mut records = Vec::new();
-        while !reader.is_at(&end) {
-            let batch = reader.next_batch(7, Duration::from_millis(100)).await.expect("readable");
-            records.extend(batch.expect("not draining").records);
+        while let Some(batch) = reader.replay(&end, 7).await.expect("readable") {
+            records.extend(batch.records);
         }
-        assert_eq!(reader.position(), end);
+        assert_eq!((reader.position(), reader.lag(&end), lag), (end, 0, records.len() as u64));
         records.len()
     };
     assert_eq!(count(From::Beginning).await, 20);
     assert_eq!(count(From::End).await, 0);
     assert_eq!(count(From::At([(0, 8)].into())).await, 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_follows_a_topic_is_told_once_when_all_that_was_there_has_come() {
+    let (_cluster, config) = cluster(2);
+    let ctx = Context::new("test");
+    let producer = Producer::connect(&config, &ctx).expect("settings are good");
+    let send = async |numbers: std::ops::Range<i32>| {
+        producer.send_all(TOPIC, numbers.map(|i| record(i % 2, "k", &i.to_string()))).await.expect("acknowledged");
+    };
+    send(0..20).await;
+    let mut reader = Reader::open(&config, TOPIC, From::Beginning, &ctx).await.expect("the topic is there");
+    let span = reader.span().await.expect("Kafka answers").expect("not draining");
+    assert_eq!((span.beginnings, span.ends), ([(0, 0), (1, 0)].into(), [(0, 10), (1, 10)].into()));
+    let (mut records, mut told) = (0, Vec::new());
+    let wait = Duration::from_millis(100);
+    while records < 30 {
+        let Followed { batch, caught_up } = reader.follow(7, wait).await.expect("readable").expect("not draining");
+        records += batch.records.len();
+        if caught_up {
+            told.push(records);
+            send(20..30).await;
+        }
+    }
+    assert_eq!(told, [20]);
+    ctx.drain();
+    assert!(reader.follow(7, wait).await.expect("no failure").is_none());
 }
 
 /// What is committed of `TOPIC` under a group.

@@ -2,8 +2,6 @@
 
 mod selection;
 
-use std::time::Duration;
-
 use clap::Subcommand;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use laboratory::output;
@@ -16,6 +14,9 @@ use serde_json::json;
 use crate::config::Config;
 use crate::error::Error;
 use selection::{Position, Selection};
+
+/// Records of one read.
+const BATCH: usize = 1_000;
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum What {
@@ -195,11 +196,11 @@ async fn read(
 ) -> Result<(), Error> {
     let ctx = Context::new("thalweg");
     let mut reader = Reader::open(&config.kafka, &config.topic(Topic::DeadLetters), From::Beginning, &ctx).await?;
-    let (start, end) = (reader.position(), reader.end().await?);
-    let length = end.values().sum::<i64>() - start.values().sum::<i64>();
-    let bar = output::bar(length.unsigned_abs(), "reading dead letters");
-    while !reader.is_at(&end) && output::arrives() {
-        let Some(batch) = reader.next_batch(1_000, Duration::from_millis(200)).await? else { break };
+    let end = reader.end().await?;
+    let bar = output::bar(reader.lag(&end), "reading dead letters");
+    while output::arrives()
+        && let Some(batch) = reader.replay(&end, BATCH).await?
+    {
         bar.inc(batch.records.len() as u64);
         let before = selection.next.clone();
         let taken: Vec<Record> = batch.records.into_iter().filter(|record| selection.takes(record)).collect();

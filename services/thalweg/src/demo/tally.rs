@@ -1,7 +1,6 @@
 //! Counts what came of every record, from the topics themselves: the audit behind `lost: 0`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::Duration;
 
 use runtime::Context;
 use runtime::config::Kafka;
@@ -10,6 +9,9 @@ use schemas::dead_letter::headers;
 use schemas::{Interaction, Message, Topic, Topics};
 
 use crate::error::Error;
+
+/// Records of one read.
+const BATCH: usize = 5_000;
 
 /// What lies on the topics when everything has come to rest.
 #[derive(Debug, Default)]
@@ -64,8 +66,7 @@ async fn each(
 ) -> Result<(), Error> {
     let mut reader = Reader::open(kafka, topic, From::Beginning, ctx).await?;
     let end = reader.end().await?;
-    while !reader.is_at(&end) {
-        let Some(batch) = reader.next_batch(5_000, Duration::from_millis(500)).await? else { break };
+    while let Some(batch) = reader.replay(&end, BATCH).await? {
         batch.records.iter().try_for_each(&mut take)?;
     }
     Ok(())
