@@ -1,9 +1,10 @@
 //! The scorer: swaps checkpoints under traffic and keeps Redis full of fresh slates.
 //!
 //! Three tasks beside the loop over `interactions`: [`checkpoints`] makes versions live in the [`slot`], [`catalog`]
-//! follows the items, [`lists`] keeps `hot`, `new`, `similar` and `model`. The loop itself is [`slates`]. Ranking, loading
-//! of versions and making of lists each have a thread ([`worker`]); nothing waits for a swap. Decisions are pure
-//! ([`batch`], [`profile`], [`fit`], [`known`], [`early`], [`renewals`], [`share`]).
+//! follows the items ([`sources`] starts both), [`lists`] keeps `hot`, `new`, `similar` and `model`. The loop itself is
+//! [`slates`], and what comes to it beside interactions [`inputs`]. Ranking, loading of versions and making of lists each
+//! have a thread ([`worker`]); nothing waits for a swap. Decisions are pure ([`batch`], [`profile`], [`fit`], [`known`],
+//! [`early`], [`renewals`], [`share`]).
 
 mod age;
 mod batch;
@@ -14,6 +15,7 @@ mod early;
 pub mod error;
 mod fit;
 mod foreign;
+mod inputs;
 mod known;
 mod lists;
 mod marks;
@@ -25,6 +27,7 @@ mod script;
 mod share;
 mod slates;
 mod slot;
+mod sources;
 mod summary;
 mod sweep;
 mod users;
@@ -33,47 +36,23 @@ mod worker;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
-use model::Model;
 use runtime::Context;
-use runtime::kafka::{Batch, Consumer, Expected, From, Reader, Watch, admin};
+use runtime::kafka::{Batch, Consumer, Expected, Watch, admin};
 use runtime::redis::Redis;
 use schemas::{Keys, Topic, Topics};
-use tokio::sync::{Notify, mpsc, oneshot};
-use tracing::{info, warn};
+use tracing::warn;
 
-use catalog::{News, SharedCatalog};
 pub use config::Config;
-use early::Early;
 pub use error::Error;
-use foreign::Foreign;
-use known::Known;
+use inputs::Inputs;
 use lists::Lists;
 use marks::Marks;
 use progress::Progress;
-use share::Share;
 use slates::{Events, Slates, Step};
-use slot::Slot;
-use sweep::Sweep;
+use sources::Sources;
 
 /// The embedded `config.toml`.
 pub const DEFAULTS: &str = include_str!("../config.toml");
-
-/// Batches of delistings that may wait for the loop.
-const DELISTINGS: usize = 16;
-/// Pages of users found in Redis that may wait for the loop.
-const FOUND: usize = 4;
-
-/// What slates and lists are made from: each part has one writer and many readers.
-#[derive(Debug)]
-struct Sources {
-    slot: Arc<Slot>,
-    catalog: Arc<SharedCatalog>,
-    known: Arc<Mutex<Known>>,
-    early: Mutex<Early>,
-    share: ArcSwap<Share>,
-    foreign: Foreign,
-}
 
 /// Runs until drained. I3: offsets are committed only after Redis acknowledged every slate of the batch.
 pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
@@ -86,8 +65,7 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
     ctx.set("caught-up", Err("reading checkpoints and the catalog".to_owned()));
     metrics::describe();
     let topics = Topics::new(&kafka.topic_prefix);
-    let [events, interactions, items] =
-        [Topic::Events, Topic::Interactions, Topic::Items].map(|topic| topics.name(topic));
+    let [events, interactions] = [Topic::Events, Topic::Interactions].map(|topic| topics.name(topic));
     let mut partitions = admin::check_partitions(&kafka, &[&events, &interactions]).await?;
     let keys = Keys::new(&redis.key_prefix);
     let redis = match Redis::connect_patiently(&redis, &ctx).await {
@@ -95,64 +73,26 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
         connected => connected?,
     };
 
-    let empty = Model::serving(&settings.device, settings.table).map_err(Error::Device)?;
-    let sources = Arc::new(Sources {
-        slot: Arc::new(Slot::new(empty)),
-        catalog: Arc::default(),
-        known: Arc::new(Mutex::new(Known::new(settings.similar_items, settings.similar_ttl / 4))),
-        early: Mutex::default(),
-        share: ArcSwap::default(),
-        foreign: Foreign::default(),
-    });
-    let (versions_loaded, versions) = oneshot::channel();
+    // First what slates are made from.
     let watch = Watch::start(&kafka, &ctx)?;
-    let followed = |topic| Expected { topic, caught_up: None, gauges: None };
-    let (log, slot) = (checkpoints::Log::open(&kafka, &ctx).await?, Arc::clone(&sources.slot));
-    let follow = checkpoints::follow(log, kafka.clone(), slot, versions_loaded, watch.clone(), ctx.clone());
-    ctx.spawn("checkpoints", follow);
-    let (catalog_loaded, items_read) = oneshot::channel();
-    let (delisted, mut delistings) = mpsc::channel(DELISTINGS);
-    let reader = Reader::open(&kafka, &items, From::Beginning, &ctx).await?;
-    watch.follow(reader.stream(), followed("items"));
-    let news = News { delisted, loaded: catalog_loaded };
-    let (catalog, known) = (Arc::clone(&sources.catalog), Arc::clone(&sources.known));
-    ctx.spawn("catalog", catalog::follow(reader, catalog, known, news, ctx.clone()));
-    // First what slates are made from: the newest version there is, and what must not be shown.
-    tokio::select! {
-        _ = async { tokio::join!(versions, items_read) } => {}
-        () = ctx.drained() => return Ok(()),
-    }
+    let Some((sources, delistings)) = Sources::start(&kafka, &settings, &watch, &ctx).await? else { return Ok(()) };
     let lists = Lists::new(Arc::clone(&sources), settings.clone(), redis.clone(), keys.clone(), ctx.clone());
     ctx.spawn("lists", lists.run());
 
     let input = Consumer::subscribe(&kafka, &settings.group, &interactions, &ctx).await?;
-    let (wanted, (sender, mut found)) = (Arc::new(Notify::new()), mpsc::channel(FOUND));
-    let sweep = Sweep {
-        sources: Arc::clone(&sources),
-        redis: redis.clone(),
-        keys: keys.clone(),
-        per_second: settings.sweep_per_second,
-        wanted: Arc::clone(&wanted),
-        found: sender,
-        ctx: ctx.clone(),
-    };
-    ctx.spawn("sweep", sweep.run());
+    let stream = Arc::clone(input.stream());
+    let caught_up = Some((settings.ready_lag, settings.max_behind));
+    let gauges = Some([metrics::LAG, metrics::LAG_SECONDS]);
+    watch.follow(&stream, Expected { topic: "interactions", caught_up, gauges });
+    let age = age::watch(Arc::clone(&sources.slot), Arc::clone(&stream), settings.max_model_age, ctx.clone());
+    ctx.spawn("version-age", age);
+
+    let mut inputs = Inputs::start(delistings, &sources, (&redis, &keys), &settings, &ctx);
     let (named, ttl) = ((keys.clone(), settings.group.clone()), settings.user_ttl);
     let marks = Marks::new(redis.clone(), named, ttl, Arc::clone(&sources), ctx.clone());
     let mut progress = Progress::new(input, marks, settings.commit_every);
-    let mut slates =
-        Slates::new(Arc::clone(&sources), settings.clone(), redis, keys, Events { topic: events, kafka }, ctx.clone());
-    let stream = Arc::clone(progress.input.stream());
-    watch.follow(
-        &stream,
-        Expected {
-            topic: "interactions",
-            caught_up: Some((settings.ready_lag, settings.max_behind)),
-            gauges: Some([metrics::LAG, metrics::LAG_SECONDS]),
-        },
-    );
-    let age = age::watch(Arc::clone(&sources.slot), Arc::clone(&stream), settings.max_model_age, ctx.clone());
-    ctx.spawn("version-age", age);
+    let events = Events { topic: events, kafka };
+    let mut slates = Slates::new(Arc::clone(&sources), settings.clone(), redis, keys, events, ctx.clone());
     let latency = ctx.latency(metrics::BATCH);
 
     while let Some(batch) = progress.next_batch(&settings).await? {
@@ -161,45 +101,27 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
         if grown || !(batch.assigned.is_empty() && batch.revoked.is_empty()) {
             partitions = stream.partitions();
             slates.forget(&batch.revoked);
-            sources.share.store(Arc::new(Share::new(partitions, progress.input.partitions())));
-            // What became ours was written by nobody since its owner left, and what it shows may be delisted.
-            lock(&sources.known).forget_writings();
-            info!(partitions = ?progress.input.partitions(), "sharing the load anew");
-            wanted.notify_one();
+            sources.share_anew(partitions, progress.input.partitions());
+            inputs.sweep();
         }
-        while let Ok(keys) = delistings.try_recv() {
-            slates.delisted(&keys);
-            wanted.notify_one();
-        }
-        while slates.has_room()
-            && let Ok(users) = found.try_recv()
-        {
-            slates.found(users);
-        }
+        inputs.hand_over(&mut slates);
         let (worked, served) = (!batch.records.is_empty(), slates.is_serving());
         match turn(&mut progress, &mut slates, batch).await {
             Err(error) if ctx.draining() && error.is_absence() => {
-                warn!(%error, "ended while a server was away; the last interactions stay uncommitted and are applied after the restart");
+                let advice = "the last interactions stay uncommitted and are applied after the restart";
+                warn!(%error, advice, "ended while a server was away");
                 return Ok(());
             }
             outcome => outcome?,
         }
         if slates.is_serving() != served {
-            wanted.notify_one(); // there may be users without a slate whom nobody holds in memory
+            inputs.sweep(); // there may be users without a slate whom nobody holds in memory
         }
         if worked {
             latency.record(started.elapsed());
         }
     }
-    match progress.tell_now().await {
-        Err(Error::Redis(error)) => {
-            warn!(%error, "ended without Redis; what was not committed is recognised after the restart");
-        }
-        told => {
-            told?;
-        }
-    }
-    Ok(())
+    progress.finish().await
 }
 
 /// One micro-batch, from the log to Redis and back to the group.

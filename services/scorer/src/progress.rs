@@ -106,6 +106,20 @@ impl Progress {
         self.pass_on(acknowledged).await
     }
 
+    /// Tells for the last time. A Redis that is away is no failure: what was not committed is known when it is read again.
+    ///
+    /// # Errors
+    /// Kafka is away, or refuses.
+    pub(crate) async fn finish(mut self) -> Result<(), Error> {
+        match self.tell_now().await {
+            Err(Error::Redis(error)) => {
+                warn!(%error, "ended without Redis; what was not committed is recognised after the restart");
+                Ok(())
+            }
+            told => told.map(|_| ()),
+        }
+    }
+
     /// Tells Redis, and only then the group. Where Redis has forgotten, it is all read again.
     async fn pass_on(&mut self, acknowledged: Positions) -> Result<bool, Error> {
         if !self.marks.advance(&acknowledged).await? {
