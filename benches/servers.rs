@@ -2,12 +2,11 @@
 
 use std::env;
 
-use broker::Broker;
+use broker::{Broker, RedisServer};
 use runtime::Context;
 use runtime::config;
 use runtime::kafka::admin::{self, TopicSpec};
 use schemas::{Topic, Topics};
-use thalweg::redis_server::RedisServer;
 
 use crate::error::Error;
 

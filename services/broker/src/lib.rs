@@ -20,6 +20,7 @@ mod metadata;
 mod offsets;
 mod probe;
 mod records;
+mod redis_server;
 mod routes;
 mod settings;
 mod topics;
@@ -31,6 +32,7 @@ use std::{fmt, io};
 use tokio::runtime::Runtime;
 
 use listener::Listening;
+pub use redis_server::RedisServer;
 use routes::Engine;
 
 /// Two threads: a slow request does not stop the others, and the demo has two cores for everything.

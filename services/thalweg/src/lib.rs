@@ -8,6 +8,5 @@ mod demo;
 mod error;
 mod import;
 mod probe;
-pub mod redis_server;
 pub mod report;
 mod traffic;

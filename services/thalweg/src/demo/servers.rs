@@ -1,6 +1,6 @@
 //! The servers of a demo: an embedded broker and a `redis-server` of its own, or those that already run.
 
-use broker::Broker;
+use broker::{Broker, RedisServer};
 use runtime::Context;
 use runtime::config::{Kafka, Redis};
 use runtime::kafka::admin;
@@ -8,7 +8,6 @@ use runtime::kafka::admin;
 use crate::cli::Place;
 use crate::commands::topics;
 use crate::error::Error;
-use crate::redis_server::RedisServer;
 
 /// Servers that end with the demo, unless somebody else started them.
 pub(super) struct Servers {
