@@ -18,6 +18,12 @@ step "licences, sources, and who may depend on what"
 cargo deny --locked check --allow unused-wrapper licenses bans sources ||
     fail "cargo-deny refuses something above: take it out of Cargo.toml, or change deny.toml and say why there."
 
+for service in ingest trainer scorer; do
+    if cargo tree --locked --edges normal --package "$service" | grep -q 'broker v'; then
+        fail "$service would be shipped with the embedded broker: only its tests may have it, under [dev-dependencies]."
+    fi
+done
+
 step "security advisories"
 if cargo deny fetch db >/dev/null 2>&1; then
     cargo deny --locked check advisories ||

@@ -4,9 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use broker::Broker;
-
-use crate::redis_server::free_port;
+use broker::{Broker, RedisServer};
 
 /// A broker of one test.
 #[derive(Debug)]
@@ -133,7 +131,7 @@ fn last(nodes: &[Node]) -> &Node {
 impl Node {
     fn start(name: String, mut place: Place) -> Self {
         // Left to itself the script asks for the usual port, as do nodes that others start at this moment.
-        place.port = Some(free_port().to_string());
+        place.port = Some(RedisServer::free_port().expect("a free port").to_string());
         let said = script(&["start", &name], &place);
         let brokers = said.trim().trim_start_matches("KAFKA_BROKERS=").to_owned();
         Self { name, brokers, place }

@@ -1,6 +1,6 @@
-//! A real `redis-server` of the test's own: a free port, a temporary folder, nothing written to disk.
+//! The `redis-server` of a test that does it harm: stops it, kills it, spoils its folder, lets it come back.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -32,7 +32,7 @@ impl RedisServer {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut server = Self { child: Mutex::default(), port: 0, folder };
         for _ in 0..TRIES {
-            server.port = free_port();
+            server.port = broker::RedisServer::free_port().expect("a free port");
             if server.come_back() {
                 return server;
             }
@@ -56,12 +56,7 @@ impl RedisServer {
 
     /// Starts it again on the same port, with what it saved last; whether it answers.
     pub fn come_back(&self) -> bool {
-        let mut command = Command::new("redis-server");
-        command
-            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .current_dir(self.folder.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        let mut command = broker::RedisServer::command(self.port, self.folder.path());
         let mut child = Leashed::start(&mut command);
         let began = Instant::now();
         while began.elapsed() < START && child.ended().is_none() {
@@ -128,9 +123,4 @@ impl RedisServer {
     fn child(&self) -> MutexGuard<'_, Option<Leashed>> {
         self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("a bound port has a number").port()
 }

@@ -1,7 +1,8 @@
-//! The embedded Kafka-compatible broker of the demo and the tests.
+//! The servers that the demo, the tests and the benchmarks bring along: an embedded Kafka-compatible broker, and a real
+//! `redis-server` as a child ([`RedisServer`]).
 //!
-//! In this process, on its own threads, on a free loopback port, with everything in memory and nothing ever deleted unless
-//! a client says so: it is for minutes, not for production. Bytes of the protocol become values and back in
+//! The broker runs in this process, on its own threads, on a free loopback port, with everything in memory and nothing ever
+//! deleted unless a client says so: it is for minutes, not for production. Bytes of the protocol become values and back in
 //! `kafka-protocol`; what they do is here, one file for each concern, from `listener.rs` by way of `routes.rs`, which lists
 //! the requests that are answered, to the records (`log.rs`), topics (`topics.rs`) and groups (`group.rs`).
 //!

@@ -1,54 +1,17 @@
-//! Against a real `redis-server`, where the binary is there.
+//! Against a real `redis-server`.
+
+use broker::RedisServer;
 
 use super::*;
 use crate::context::Outage;
-use std::io::Write as _;
-use std::process::{Child, Command, Stdio};
 
-/// A Redis of its own, in a temporary folder; ends with the test.
-struct Server {
-    child: Child,
-    port: u16,
-    _folder: tempfile::TempDir,
+fn config(server: &RedisServer) -> config::Redis {
+    config::Redis { url: server.url(), key_prefix: String::new() }
 }
 
-impl Server {
-    /// `None`, with the reason printed, where no `redis-server` is installed.
-    fn start(port: Option<u16>) -> Option<Self> {
-        let free = || std::net::TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok().map(|addr| addr.port());
-        let port = port.or_else(free)?;
-        let folder = tempfile::tempdir().ok()?;
-        let started = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--dir"])
-            .arg(folder.path())
-            .stdout(Stdio::null())
-            .spawn();
-        let child = match started {
-            Ok(child) => child,
-            Err(error) => {
-                // Not by `eprintln`, which the test harness would swallow.
-                let _ = writeln!(std::io::stderr(), "skipped: redis-server does not start ({error}); install it");
-                return None;
-            }
-        };
-        Some(Self { child, port, _folder: folder })
-    }
-
-    fn config(&self) -> config::Redis {
-        config::Redis { url: format!("redis://127.0.0.1:{}/0", self.port), key_prefix: String::new() }
-    }
-
-    async fn connect(&self) -> Redis {
-        let (ctx, config) = (Context::new("test"), self.config());
-        ctx.retry("redis", || Redis::connect(&config, &ctx)).await.expect("it starts")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+async fn connect(server: &RedisServer) -> Redis {
+    let (ctx, config) = (Context::new("test"), config(server));
+    ctx.retry("redis", || Redis::connect(&config, &ctx)).await.expect("it starts")
 }
 
 #[test]
@@ -73,8 +36,8 @@ async fn an_unreachable_redis_says_what_to_change() {
 
 #[tokio::test]
 async fn of_a_value_that_somebody_made_huge_only_the_head_is_read() {
-    let Some(server) = Server::start(None) else { return };
-    let redis = server.connect().await;
+    let Some(server) = RedisServer::for_test().await else { return };
+    let redis = connect(&server).await;
     redis.command(&["SETRANGE", "huge", "1000000", "x"]).await.expect("written");
     redis.command(&["SET", "small", "ab"]).await.expect("written");
     redis.command(&["LPUSH", "list", "theirs"]).await.expect("written");
@@ -87,8 +50,8 @@ async fn of_a_value_that_somebody_made_huge_only_the_head_is_read() {
 
 #[tokio::test]
 async fn what_is_written_in_many_pipelines_is_read_back() {
-    let Some(server) = Server::start(None) else { return };
-    let redis = server.connect().await;
+    let Some(server) = RedisServer::for_test().await else { return };
+    let redis = connect(&server).await;
     let keys: Vec<String> = (0..1500).map(|i| format!("k:{i}")).collect();
     let entries = keys.iter().map(|key| (key.clone(), key.clone().into_bytes(), Duration::from_secs(60))).collect();
     assert!(redis.set_many(entries).await.expect("written").iter().all(Result::is_ok));
@@ -105,8 +68,8 @@ async fn what_is_written_in_many_pipelines_is_read_back() {
 
 #[tokio::test]
 async fn a_hash_keeps_its_fields_and_its_time_to_live() {
-    let Some(server) = Server::start(None) else { return };
-    let redis = server.connect().await;
+    let Some(server) = RedisServer::for_test().await else { return };
+    let redis = connect(&server).await;
     let fields = vec![("version".to_owned(), "1.2".to_owned()), ("at".to_owned(), "7".to_owned())];
     redis.hset("model", fields, Duration::ZERO).await.expect("written").expect("a hash");
     assert_eq!(redis.hgetall("model").await.expect("read").expect("a hash")["version"], "1.2");
@@ -119,8 +82,8 @@ async fn a_hash_keeps_its_fields_and_its_time_to_live() {
 
 #[tokio::test]
 async fn a_script_is_loaded_when_redis_forgot_it() {
-    let Some(server) = Server::start(None) else { return };
-    let redis = server.connect().await;
+    let Some(server) = RedisServer::for_test().await else { return };
+    let redis = connect(&server).await;
     let script = Script::new("redis.call('SET', KEYS[1], ARGV[1]) return tonumber(ARGV[1])");
     let calls = |n: i64| (0..n).map(|i| (vec![format!("s:{i}")], vec![i.to_string().into_bytes()])).collect();
     assert_eq!(redis.eval_many(&script, calls(600)).await.expect("run"), (0..600).map(Ok).collect::<Vec<_>>());
@@ -133,8 +96,8 @@ async fn a_script_is_loaded_when_redis_forgot_it() {
 
 #[tokio::test]
 async fn one_key_of_another_type_neither_loses_nor_repeats_the_others_of_its_pipeline() {
-    let Some(server) = Server::start(None) else { return };
-    let redis = server.connect().await;
+    let Some(server) = RedisServer::for_test().await else { return };
+    let redis = connect(&server).await;
     redis.command(&["LPUSH", "k:1", "theirs"]).await.expect("written");
     let keys: Vec<String> = (0..3).map(|i| format!("k:{i}")).collect();
     let entries = || keys.iter().map(|key| (key.clone(), b"ours".to_vec(), Duration::from_secs(60))).collect();
@@ -156,8 +119,8 @@ async fn one_key_of_another_type_neither_loses_nor_repeats_the_others_of_its_pip
 
 #[tokio::test]
 async fn a_key_that_is_no_text_is_found_by_a_scan_and_ends_nothing() {
-    let Some(server) = Server::start(None) else { return };
-    let redis = server.connect().await;
+    let Some(server) = RedisServer::for_test().await else { return };
+    let redis = connect(&server).await;
     let script = Script::new("redis.call('SET', 'user:{\\255\\254}', 'x') redis.call('SET', 'user:{a}', 'y') return 1");
     redis.eval_many(&script, vec![(Vec::new(), Vec::new())]).await.expect("run");
     let (_, mut page) = redis.scan("user:{*}", 0, 100).await.expect("a page");
@@ -168,8 +131,8 @@ async fn a_key_that_is_no_text_is_found_by_a_scan_and_ends_nothing() {
 
 #[tokio::test]
 async fn a_redis_that_is_full_or_a_replica_or_asks_for_a_password_is_an_outage_in_its_own_words() {
-    let Some(server) = Server::start(None) else { return };
-    let redis = server.connect().await;
+    let Some(server) = RedisServer::for_test().await else { return };
+    let redis = connect(&server).await;
     let entry = || vec![("k".to_owned(), vec![0; 64], Duration::ZERO)];
     redis.set_many(entry()).await.expect("the script is known");
     for (spoil, mend, said) in [
@@ -188,7 +151,7 @@ async fn a_redis_that_is_full_or_a_replica_or_asks_for_a_password_is_an_outage_i
         redis.set_many(entry()).await.expect("written");
     }
     redis.command(&["CONFIG", "SET", "requirepass", "secret"]).await.expect("set");
-    let (ctx, config) = (Context::new("test"), server.config());
+    let (ctx, config) = (Context::new("test"), config(&server));
     let error = Redis::connect(&config, &ctx).await.expect_err("it asks for a password");
     assert!(error.is_outage() && error.to_string().contains("NOAUTH"), "{error}");
     let waiting = tokio::spawn(async move { Redis::connect_patiently(&config, &ctx).await.map(|_| ()) });
@@ -198,13 +161,13 @@ async fn a_redis_that_is_full_or_a_replica_or_asks_for_a_password_is_an_outage_i
 
 #[tokio::test]
 async fn an_outage_is_an_error_and_ends_by_itself() {
-    let Some(server) = Server::start(None) else { return };
-    let redis = server.connect().await;
-    let port = server.port;
+    let Some(server) = RedisServer::for_test().await else { return };
+    let redis = connect(&server).await;
+    let port = server.port();
     drop(server);
     let error = redis.ping().await.expect_err("it is gone");
     assert!(error.is_outage(), "{error}");
-    let Some(_server) = Server::start(Some(port)) else { return };
+    let _server = RedisServer::start_on(port).await.expect("it starts again");
     let ctx = Context::new("test");
     ctx.retry("redis", || redis.ping()).await.expect("it is back");
     assert!(ctx.is_ready());

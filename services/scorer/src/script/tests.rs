@@ -1,8 +1,6 @@
-//! Against a real `redis-server`, where the binary is there.
+//! Against a real `redis-server`.
 
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
-
+use broker::RedisServer;
 use runtime::Context;
 use runtime::redis::Redis;
 use schemas::{Source, StoredProfile};
@@ -10,34 +8,19 @@ use schemas::{Source, StoredProfile};
 use super::*;
 use crate::profile::unknown;
 
-/// A Redis of its own in a temporary folder; ends with the test.
+/// A Redis of its own, and a client of it; ends with the test.
 struct Server {
-    child: Child,
     redis: Redis,
-    _folder: tempfile::TempDir,
+    _server: RedisServer,
 }
 
 impl Server {
-    /// `None`, with the reason printed, where no `redis-server` is installed.
     async fn start() -> Option<Self> {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let started = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"])
-            .arg(folder.path())
-            .stdout(Stdio::null())
-            .spawn();
-        let child = match started {
-            Ok(child) => child,
-            Err(error) => {
-                println!("skipped: redis-server does not start ({error}); install it to run this test");
-                return None;
-            }
-        };
-        let config = runtime::config::Redis { url: format!("redis://127.0.0.1:{port}/0"), key_prefix: String::new() };
+        let server = RedisServer::for_test().await?;
+        let config = runtime::config::Redis { url: server.url(), key_prefix: String::new() };
         let ctx = Context::new("test");
         let redis = ctx.retry("redis", || Redis::connect(&config, &ctx)).await.expect("it answers");
-        Some(Self { child, redis, _folder: folder })
+        Some(Self { redis, _server: server })
     }
 
     /// Writes `slate` as made through `partition` and `offset`, over the profile `read`; the profile, if it was taken.
@@ -58,13 +41,6 @@ impl Server {
         let stored =
             StoredProfile::decode(values[0].as_ref().expect("a string").as_ref().expect("is there")).expect("decodes");
         (stored.source, values[1].clone().expect("a string").map(|slate| String::from_utf8(slate).expect("is text")))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
