@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::redis::{check_url, redacted};
 pub(crate) use layers::load_shown;
 pub use layers::{SECTIONS, load};
 
@@ -100,27 +101,9 @@ pub enum LogFormat {
     Text,
 }
 
-impl Validate for Kafka {
-    fn problems(&self) -> Vec<String> {
-        let named = |broker: &str| {
-            broker.trim().rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
-        };
-        let mut problems = Vec::new();
-        if !self.brokers.split(',').all(named) {
-            problems.push("kafka.brokers: write host:port, several separated by commas".to_owned());
-        }
-        if !self.topic_prefix.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
-            problems.push("kafka.topic_prefix: use only letters, digits, '.', '_' and '-'".to_owned());
-        }
-        problems.extend(crate::kafka::reserved_properties(&self.properties));
-        problems.extend(crate::kafka::refused_properties(&self.properties));
-        problems
-    }
-}
-
 impl Validate for Redis {
     fn problems(&self) -> Vec<String> {
-        match crate::redis::check_url(&self.url) {
+        match check_url(&self.url) {
             Ok(()) => Vec::new(),
             Err(problem) => vec![format!("redis.url: {problem}")],
         }
@@ -136,9 +119,7 @@ impl Validate for Frame {
         if self.stall < LEAST_STALL {
             problems.push("frame.stall: at least 20s, or a busy machine looks like a stuck service".to_owned());
         }
-        if let Err(error) = crate::telemetry::filter(&self.log.level) {
-            problems.push(format!("frame.log.level: {error}; write a level such as \"info\""));
-        }
+        problems.extend(self.log.problems());
         problems
     }
 }
@@ -165,10 +146,7 @@ impl fmt::Debug for Kafka {
 
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redis")
-            .field("url", &crate::redis::redacted(&self.url))
-            .field("key_prefix", &self.key_prefix)
-            .finish()
+        f.debug_struct("Redis").field("url", &redacted(&self.url)).field("key_prefix", &self.key_prefix).finish()
     }
 }
 
@@ -186,27 +164,5 @@ mod tests {
         let redis = Redis { url: "redis://u:hunter2@h:6379/0".into(), key_prefix: String::new() };
         let shown = format!("{kafka:?} {redis:?}");
         assert!(!shown.contains("hunter2"), "{shown}");
-    }
-
-    #[test]
-    fn a_broker_without_a_port_is_a_problem() {
-        let kafka =
-            |brokers: &str| Kafka { brokers: brokers.into(), topic_prefix: String::new(), properties: BTreeMap::new() };
-        assert!(kafka("a:9092, b:9093").problems().is_empty());
-        assert_eq!(kafka("a:9092,b").problems().len(), 1);
-        assert_eq!(kafka("").problems().len(), 1);
-    }
-
-    #[test]
-    fn what_librdkafka_refuses_is_a_problem_before_the_start() {
-        let problems = |key: &str, value: &str| {
-            let properties = [(key.to_owned(), value.to_owned())].into();
-            Kafka { brokers: "b:9092".into(), topic_prefix: String::new(), properties }.problems()
-        };
-        assert!(problems("fetch.min.bytes", "1000").is_empty());
-        for (key, value) in [("fetch.min.byte", "1000"), ("fetch.min.bytes", "many")] {
-            let told = problems(key, value);
-            assert!(told.len() == 1 && told[0].starts_with(&format!("kafka.properties.{key}: ")), "{told:?}");
-        }
     }
 }

@@ -1,12 +1,13 @@
 //! What every part of a service shares: readiness, named tasks, the drain, retries, latencies.
 
+mod failure;
 mod pulse;
 mod retry;
 mod tasks;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
@@ -15,9 +16,12 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use crate::latency::Latency;
+use crate::lock::lock;
+pub use failure::{TaskError, chain};
+use pulse::{Beats, Watched};
 pub use pulse::{Busy, Pulse};
 pub use retry::Outage;
-pub use tasks::{TaskError, Thread, chain};
+pub use tasks::Thread;
 
 /// The grace of a context that was not given one: Kubernetes allows 30 s between SIGTERM and SIGKILL.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
@@ -40,10 +44,8 @@ struct Inner {
     latencies: Mutex<BTreeMap<&'static str, Latency>>,
     /// Kafka clients that reach no broker, with the reason; see `kafka::link`.
     severed: Mutex<BTreeMap<u64, String>>,
-    /// Signs of life of tasks and threads.
-    beats: Mutex<Vec<Weak<pulse::Beat>>>,
-    /// Streams that have not moved for longer than they may, with the reason.
-    standstills: Mutex<BTreeMap<String, String>>,
+    /// Signs of life of tasks, threads and streams.
+    beats: Beats,
     tasks: TaskTracker,
     failure: OnceLock<TaskError>,
     failed: CancellationToken,
@@ -75,8 +77,7 @@ impl Context {
                 conditions: Mutex::default(),
                 latencies: Mutex::default(),
                 severed: Mutex::default(),
-                beats: Mutex::default(),
-                standstills: Mutex::default(),
+                beats: Beats::default(),
                 tasks: TaskTracker::new(),
                 failure: OnceLock::new(),
                 failed: CancellationToken::new(),
@@ -170,6 +171,34 @@ impl Context {
         self.inner.stall
     }
 
+    /// A new sign of life, watched for as long as somebody holds it.
+    #[must_use]
+    pub fn pulse(&self, name: &'static str) -> Pulse {
+        self.inner.beats.add(name)
+    }
+
+    /// What is stuck, for people; empty while everything is alive.
+    #[must_use]
+    pub fn stalled(&self) -> Vec<String> {
+        self.inner.beats.stalled(self.inner.stall, std::time::Instant::now())
+    }
+
+    /// How long a stream may stand still while there is work: ten times the usual while somebody is at what takes long by
+    /// its nature, and has been for half the usual already.
+    pub(crate) fn patience(&self, usual: Duration) -> Duration {
+        self.inner.beats.patience(usual, std::time::Instant::now())
+    }
+
+    /// Says that what follows `stream` has not moved for longer than it may, or that it moves again.
+    pub(crate) fn stands_still(&self, stream: &str, reason: Option<String>) {
+        self.inner.beats.stands_still(stream, reason);
+    }
+
+    /// Watches a future: it is at work from when it is woken until it waits again.
+    pub(crate) fn watched<F: Future>(&self, name: &'static str, future: F) -> Watched<F> {
+        Watched::new(self.pulse(name), future)
+    }
+
     /// The latency recorder of that name, shared by all who ask for it.
     #[must_use]
     pub fn latency(&self, name: &'static str) -> Latency {
@@ -196,11 +225,6 @@ impl fmt::Debug for Context {
             .field("readiness", &self.readiness())
             .finish_non_exhaustive()
     }
-}
-
-/// Locks, whatever happened to an earlier holder: what is kept behind these locks is whole between statements.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

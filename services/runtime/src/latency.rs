@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::context::lock;
+use crate::lock::lock;
 
 /// The longest latency told apart, in microseconds: an hour. Longer ones count as an hour.
 const LONGEST_US: u64 = 3_600_000_000;

@@ -16,13 +16,10 @@ use ::redis::{Cmd, Pipeline, Value, cmd};
 use crate::config;
 use crate::context::Context;
 use link::Link;
-pub use link::RedisError;
 pub(crate) use link::check_url;
-pub use link::redacted;
+pub use link::{PATIENCE, RedisError, redacted};
 pub use refusal::{Answer, WrongType};
 
-/// How long one round trip may take: a blocked Redis shows up as an error, not as a hang.
-pub const PATIENCE: Duration = Duration::from_secs(2);
 /// Commands in one pipeline: enough to hide the round trip, small enough that no buffer grows past a few MB.
 const PIPELINE: usize = 512;
 

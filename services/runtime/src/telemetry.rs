@@ -7,7 +7,7 @@ use std::time::Duration;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{Log, LogFormat};
+use crate::config::{Log, LogFormat, Validate};
 
 /// How often sampled histograms are folded, so that they stay bounded even if nobody scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -87,8 +87,17 @@ pub fn init_tracing(log: &Log) {
     }
 }
 
+impl Validate for Log {
+    fn problems(&self) -> Vec<String> {
+        match filter(&self.level) {
+            Ok(_) => Vec::new(),
+            Err(error) => vec![format!("frame.log.level: {error}; write a level such as \"info\"")],
+        }
+    }
+}
+
 /// Parses a level or filter.
-pub(crate) fn filter(level: &str) -> Result<EnvFilter, String> {
+fn filter(level: &str) -> Result<EnvFilter, String> {
     EnvFilter::builder().parse(level).map_err(|error| error.to_string())
 }
 

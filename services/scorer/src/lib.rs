@@ -33,12 +33,12 @@ mod sweep;
 mod users;
 mod worker;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
-use runtime::Context;
 use runtime::kafka::{Batch, Consumer, Expected, Watch, admin};
 use runtime::redis::Redis;
+use runtime::{Context, lock};
 use schemas::{Keys, Topic, Topics};
 use tracing::warn;
 
@@ -139,9 +139,4 @@ async fn turn(progress: &mut Progress, slates: &mut Slates, mut batch: Batch) ->
         progress.go_back().await?;
     }
     Ok(())
-}
-
-/// Locks, whatever happened to an earlier holder: what is kept behind our locks is whole between statements.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,12 +1,13 @@
 //! Signs of life: since when each task and thread is at one piece of work. Waiting is no work, so it is no stall.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{self, Poll};
 use std::time::{Duration, Instant};
 
-use super::{Context, lock};
+use crate::lock::lock;
 
 /// Work whose length depends on how much there is (a snapshot, a restore) may take so many times `frame.stall`.
 const LONG: u32 = 10;
@@ -18,7 +19,7 @@ pub struct Pulse {
 }
 
 #[derive(Debug)]
-pub(super) struct Beat {
+struct Beat {
     name: &'static str,
     at: Mutex<Option<Work>>,
 }
@@ -69,50 +70,46 @@ impl Beat {
     }
 }
 
-impl Context {
-    /// A new sign of life, watched for as long as somebody holds it.
-    #[must_use]
-    pub fn pulse(&self, name: &'static str) -> Pulse {
+/// The signs of life of one service.
+#[derive(Debug, Default)]
+pub(super) struct Beats {
+    /// Of tasks and threads.
+    held: Mutex<Vec<Weak<Beat>>>,
+    /// Streams that have not moved for longer than they may, with the reason.
+    standstills: Mutex<BTreeMap<String, String>>,
+}
+
+impl Beats {
+    pub(super) fn add(&self, name: &'static str) -> Pulse {
         let beat = Arc::new(Beat { name, at: Mutex::default() });
-        let mut beats = lock(&self.inner.beats);
-        beats.retain(|beat| beat.strong_count() > 0);
-        beats.push(Arc::downgrade(&beat));
+        let mut held = lock(&self.held);
+        held.retain(|beat| beat.strong_count() > 0);
+        held.push(Arc::downgrade(&beat));
         Pulse { beat }
     }
 
-    /// What is stuck, for people; empty while everything is alive.
-    #[must_use]
-    pub fn stalled(&self) -> Vec<String> {
-        let now = Instant::now();
-        let beats: Vec<Arc<Beat>> = lock(&self.inner.beats).iter().filter_map(std::sync::Weak::upgrade).collect();
-        let mut stalled: Vec<String> = beats.iter().filter_map(|beat| beat.stalled(self.inner.stall, now)).collect();
-        stalled.extend(lock(&self.inner.standstills).values().cloned());
+    fn alive(&self) -> Vec<Arc<Beat>> {
+        lock(&self.held).iter().filter_map(Weak::upgrade).collect()
+    }
+
+    pub(super) fn stalled(&self, stall: Duration, now: Instant) -> Vec<String> {
+        let mut stalled: Vec<String> = self.alive().iter().filter_map(|beat| beat.stalled(stall, now)).collect();
+        stalled.extend(lock(&self.standstills).values().cloned());
         stalled
     }
 
-    /// How long a stream may stand still while there is work: ten times the usual while somebody is at what takes long by
-    /// its nature, and has been for half the usual already.
-    pub(crate) fn patience(&self, usual: Duration) -> Duration {
-        let now = Instant::now();
-        let long = |beat: Arc<Beat>| {
-            (*lock(&beat.at)).is_some_and(|work| work.long && now.saturating_duration_since(work.since) >= usual / 2)
-        };
-        let beats: Vec<Arc<Beat>> = lock(&self.inner.beats).iter().filter_map(std::sync::Weak::upgrade).collect();
-        if beats.into_iter().any(long) { usual.saturating_mul(LONG) } else { usual }
+    pub(super) fn patience(&self, usual: Duration, now: Instant) -> Duration {
+        let is_long = |work: Work| work.long && now.saturating_duration_since(work.since) >= usual / 2;
+        let long = self.alive().into_iter().any(|beat| (*lock(&beat.at)).is_some_and(is_long));
+        if long { usual.saturating_mul(LONG) } else { usual }
     }
 
-    /// Says that what follows `stream` has not moved for longer than it may, or that it moves again.
-    pub(crate) fn stands_still(&self, stream: &str, reason: Option<String>) {
-        let mut standstills = lock(&self.inner.standstills);
+    pub(super) fn stands_still(&self, stream: &str, reason: Option<String>) {
+        let mut standstills = lock(&self.standstills);
         match reason {
             Some(reason) => standstills.insert(stream.to_owned(), reason),
             None => standstills.remove(stream),
         };
-    }
-
-    /// Watches a future: it is at work from when it is woken until it waits again.
-    pub(crate) fn watched<F: Future>(&self, name: &'static str, future: F) -> Watched<F> {
-        Watched { pulse: self.pulse(name), future: Box::pin(future) }
     }
 }
 
@@ -120,6 +117,12 @@ impl Context {
 pub(crate) struct Watched<F> {
     pulse: Pulse,
     future: Pin<Box<F>>,
+}
+
+impl<F: Future> Watched<F> {
+    pub(super) fn new(pulse: Pulse, future: F) -> Self {
+        Self { pulse, future: Box::pin(future) }
+    }
 }
 
 impl<F: Future> Future for Watched<F> {
@@ -135,6 +138,7 @@ impl<F: Future> Future for Watched<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::context::Context;
 
     const STALL: Duration = Duration::from_millis(150);
 

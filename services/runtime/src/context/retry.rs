@@ -7,7 +7,8 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tracing::{debug, warn};
 
-use super::{Context, chain};
+use super::Context;
+use super::failure::chain;
 
 /// The first pause: longer than a reconnect on a local network, too short to be felt.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);

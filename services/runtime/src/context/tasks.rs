@@ -10,24 +10,11 @@ use thread_priority::ThreadPriority;
 use tokio::sync::oneshot;
 use tracing::{debug, error};
 
+use super::failure::{TaskError, chain};
 use super::{Context, Pulse};
 
 /// Of 0 to 99: niceness 3 on Linux. From 5 on the learner falls behind on two busy cores.
 const BACKGROUND: u8 = 40;
-
-/// Why a task of the service is no longer there.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum TaskError {
-    /// It returned although nobody asked the service to drain.
-    #[error("task {task} ended although the service was not draining")]
-    Ended { task: &'static str },
-    /// It returned an error.
-    #[error("task {task} failed")]
-    Failed { task: &'static str, source: Arc<dyn Error + Send + Sync> },
-    /// It panicked.
-    #[error("task {task} panicked: {message}")]
-    Panicked { task: &'static str, message: String },
-}
 
 /// A running thread's result; dropping it leaves the thread running, watched all the same.
 #[derive(Debug)]
@@ -176,22 +163,6 @@ fn step_back(name: &str) {
     if let Err(error) = lowered.and_then(|p| p.set_for_current().map_err(|error| format!("{error:?}"))) {
         debug!(name, error, "works at the usual priority");
     }
-}
-
-/// An error and all its causes in one line.
-#[must_use]
-pub fn chain(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !line.contains(&text) {
-            line.push_str(": ");
-            line.push_str(&text);
-        }
-        cause = error.source();
-    }
-    line.replace('\n', " ")
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {

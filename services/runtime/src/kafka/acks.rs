@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rdkafka::producer::{Producer as _, ThreadedProducer};
+use rdkafka::producer::{Producer as _, ProducerContext, ThreadedProducer};
 
 use super::bootstrap::{self, Silence};
 use super::link::Link;
-use super::producer::Reports;
-use crate::context::lock;
+use crate::lock::lock;
 
 /// No acknowledgement for so long although records wait for one: told on `/readyz`, within 15 s with the time to notice.
 const SILENT: Duration = Duration::from_secs(10);
@@ -75,8 +74,8 @@ impl Outstanding {
 
 /// Turns the condition `kafka` red while nothing is acknowledged, with what can be found out, and tells the client of its
 /// `brokers` anew.
-pub(super) fn watch_acknowledgements(
-    client: &Arc<ThreadedProducer<Reports>>,
+pub(super) fn watch_acknowledgements<C: ProducerContext + 'static>(
+    client: &Arc<ThreadedProducer<C>>,
     outstanding: &Arc<Outstanding>,
     link: &Arc<Link>,
     brokers: &str,
@@ -123,7 +122,7 @@ pub(super) fn watch_acknowledgements(
 }
 
 /// What the brokers say of a topic that takes nothing; blocks.
-fn examine(client: &ThreadedProducer<Reports>, topic: &str) -> String {
+fn examine<C: ProducerContext + 'static>(client: &ThreadedProducer<C>, topic: &str) -> String {
     let metadata = match client.client().fetch_metadata(Some(topic), QUESTION) {
         Ok(metadata) => metadata,
         Err(error) => return format!("no broker answers ({error})"),

@@ -13,7 +13,7 @@ use super::growth::Grows;
 use super::link::{Link, log};
 use super::pull::{Change, Changes};
 use super::stream::Stream;
-use crate::context::lock;
+use crate::lock::lock;
 
 /// Has every partition, always.
 pub(super) struct Alone {

@@ -29,7 +29,8 @@ use super::client::{Role, settings};
 use super::error::{KafkaError, is_outage};
 use super::link::log;
 use crate::config;
-use crate::context::{Context, Pulse, lock};
+use crate::context::{Context, Pulse};
+use crate::lock::lock;
 
 /// How late a commit may leave. A consumer that polls as seldom as that holds no rebalance up.
 const TURN: Duration = Duration::from_millis(100);

@@ -206,13 +206,13 @@ fn machine() -> String {
 }
 
 /// What the operator may not set, each with the reason.
-pub(crate) fn reserved_properties(properties: &BTreeMap<String, String>) -> Vec<String> {
+pub(super) fn reserved_properties(properties: &BTreeMap<String, String>) -> Vec<String> {
     let reserved = RESERVED.iter().filter(|(key, _)| properties.contains_key(*key));
     reserved.map(|(key, why)| format!("kafka.properties.{key}: take it out; {why}")).collect()
 }
 
 /// What librdkafka, as it is built here, refuses of the operator's settings.
-pub(crate) fn refused_properties(properties: &BTreeMap<String, String>) -> Vec<String> {
+pub(super) fn refused_properties(properties: &BTreeMap<String, String>) -> Vec<String> {
     let refusal = |(key, value): (&String, &String)| {
         let refused = ClientConfig::new().set(key, value).create_native_config().err()?;
         let why = match refused {

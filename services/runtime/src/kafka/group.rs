@@ -15,7 +15,7 @@ use super::growth::Grows;
 use super::link::{Link, log};
 use super::pull::{Change, Changes};
 use super::stream::Stream;
-use crate::context::lock;
+use crate::lock::lock;
 
 /// Hears of rebalances, on the thread that polls.
 pub(super) struct Group {

@@ -9,7 +9,8 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
 use tracing::{debug, warn};
 
-use crate::context::{Context, lock};
+use crate::context::Context;
+use crate::lock::lock;
 
 /// The readiness condition.
 const CONDITION: &str = "kafka";

@@ -19,6 +19,7 @@ mod link;
 mod producer;
 mod pull;
 mod reader;
+mod section;
 mod settle;
 mod stream;
 #[cfg(test)]
@@ -32,7 +33,6 @@ use bytes::Bytes;
 
 pub use attendance::Attendance;
 pub use bookmark::Bookmark;
-pub(crate) use client::{refused_properties, reserved_properties};
 pub use commits::Commits;
 pub use consumer::Consumer;
 pub use error::KafkaError;

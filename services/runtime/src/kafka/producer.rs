@@ -19,7 +19,8 @@ use super::client::{Role, settings};
 use super::error::KafkaError;
 use super::link::{Link, log, watch};
 use crate::config;
-use crate::context::{Context, lock};
+use crate::context::Context;
+use crate::lock::lock;
 
 /// Pause when the local queue is full: at 300,000 records/s 600 leave it meanwhile.
 const FULL_PAUSE: Duration = Duration::from_millis(2);

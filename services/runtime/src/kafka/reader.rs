@@ -20,7 +20,8 @@ use super::stream::Stream;
 use super::watch::ask;
 use super::{Batch, Positions, Span, distance, identity};
 use crate::config;
-use crate::context::{Context, Outage, lock};
+use crate::context::{Context, Outage};
+use crate::lock::lock;
 
 /// Nothing came for this long after a partition said that it has no more: then it has no more.
 /// Fifty fetches of 10 ms.

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use super::Positions;
 use super::error::KafkaError;
-use crate::context::lock;
+use crate::lock::lock;
 
 /// Asks where a group continues on these partitions; blocks. Partitions of which nothing was committed are left out.
 pub(super) type Committed = Box<dyn Fn(&[i32]) -> Result<Positions, KafkaError> + Send + Sync>;

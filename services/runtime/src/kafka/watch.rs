@@ -26,7 +26,8 @@ use super::link::{Link, Quiet};
 use super::stream::Stream;
 use crate::caught_up::CaughtUp;
 use crate::config;
-use crate::context::{Context, lock};
+use crate::context::Context;
+use crate::lock::lock;
 use crate::progress::{Look, Progress, STILL};
 
 /// Between two looks.

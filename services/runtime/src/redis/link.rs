@@ -2,14 +2,17 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, Pipeline, ServerErrorKind};
 use tokio::sync::Mutex;
 
-use super::PATIENCE;
 use super::refusal::{self, Answer, WrongType};
 use crate::context::Outage;
+
+/// How long one round trip may take: a blocked Redis shows up as an error, not as a hang.
+pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Redis is away, or refused a command.
 #[derive(Debug, thiserror::Error)]
