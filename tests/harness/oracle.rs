@@ -1,4 +1,5 @@
-//! The oracle: knows every event that was sent by its id, and compares what lies downstream with it, content by content.
+//! The oracle: knows every event that was sent by its id, and compares what lies downstream with it, content by
+//! content.
 //!
 //! Sums prove little: one lost and one doubled event cancel out. So each event is looked for by its id on
 //! `interactions`, each item's counter is compared with the events about it, each profile with its user's events one by

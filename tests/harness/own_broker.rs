@@ -1,4 +1,5 @@
-//! A broker that a test has for itself and may take away: the embedded one, or a real Kafka of its own beside the given.
+//! A broker that a test has for itself and may take away: the embedded one, or a real Kafka of its own beside the
+//! given.
 
 use std::path::PathBuf;
 use std::process::Command;

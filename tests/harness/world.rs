@@ -151,7 +151,8 @@ impl World {
         [self.start(Name::Ingest, &[]).await, self.start(Name::Trainer, &[]).await, self.start(Name::Scorer, &[]).await]
     }
 
-    /// Starts a service with `section.key` settings over those that lead it into this world; it listens when this returns.
+    /// Starts a service with `section.key` settings over those that lead it into this world; it listens when this
+    /// returns.
     pub async fn start(&self, name: Name, settings: &[(&str, &str)]) -> Service {
         self.spawn(name, settings).listening().await
     }

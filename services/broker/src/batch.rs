@@ -20,8 +20,8 @@ const COMPRESSION: i16 = 0x07;
 const TRANSACTIONAL: i16 = 0x10;
 const CONTROL: i16 = 0x20;
 
-/// Of a batch as much is unpacked at most to find a time in it: what the largest batch of Kafka's defaults (1 MiB) unpacks
-/// to at 64-fold.
+/// Of a batch as much is unpacked at most to find a time in it: what the largest batch of Kafka's defaults (1 MiB)
+/// unpacks to at 64-fold.
 const MOST_UNPACKED: u64 = 64 << 20;
 
 /// A batch that is whole.
@@ -131,7 +131,8 @@ impl Batch {
     }
 }
 
-/// How long after its batch's first time each record was written, in milliseconds; ends where the records make no sense.
+/// How long after its batch's first time each record was written, in milliseconds; ends where the records make no
+/// sense.
 struct Deltas<'a> {
     records: &'a [u8],
     left: i32,

@@ -1,14 +1,14 @@
 //! The servers that the demo, the tests and the benchmarks bring along: an embedded Kafka-compatible broker, and a real
 //! `redis-server` as a child ([`RedisServer`]).
 //!
-//! The broker runs in this process, on its own threads, on a free loopback port, with everything in memory and nothing ever
-//! deleted unless a client says so: it is for minutes, not for production. Bytes of the protocol become values and back in
-//! `kafka-protocol`; what they do is here, one file for each concern, from `listener.rs` by way of `routes.rs`, which lists
-//! the requests that are answered, to the records (`log.rs`), topics (`topics.rs`) and groups (`group.rs`).
+//! The broker runs in this process, on its own threads, on a free loopback port, with everything in memory and nothing
+//! ever deleted unless a client says so: it is for minutes, not for production. Bytes of the protocol become values and
+//! back in `kafka-protocol`; what they do is here, one file for each concern, from `listener.rs` by way of `routes.rs`,
+//! which lists the requests that are answered, to the records (`log.rs`), topics (`topics.rs`) and groups (`group.rs`).
 //!
 //! What it cannot do: transactions; retention and compaction, for settings of topics are kept and told but not obeyed;
-//! more than one broker or copy; the consumer groups of KIP-848 and share groups; encryption, passwords and ACLs; topics
-//! that make themselves. A committed offset outlives its topic.
+//! more than one broker or copy; the consumer groups of KIP-848 and share groups; encryption, passwords and ACLs;
+//! topics that make themselves. A committed offset outlives its topic.
 
 mod admin;
 mod batch;
@@ -111,7 +111,8 @@ impl Broker {
 
     /// Closes the port and every connection, and keeps topics, records and group offsets.
     ///
-    /// A request that was read already is carried out whole and its answer is lost: what a client sees when a network fails.
+    /// A request that was read already is carried out whole and its answer is lost: what a client sees when a network
+    /// fails.
     pub fn go_away(&self) {
         if let Some(listening) = self.listening().take() {
             listening.stop();
@@ -130,8 +131,8 @@ impl Broker {
         Ok(())
     }
 
-    /// Keeps the port and every connection open and answers nothing, as a broker whose process is stopped, until the guard
-    /// is dropped. [`Broker::go_away`] would wait for it.
+    /// Keeps the port and every connection open and answers nothing, as a broker whose process is stopped, until the
+    /// guard is dropped. [`Broker::go_away`] would wait for it.
     #[must_use]
     pub fn hang(&self) -> Hung {
         let hung = Hung { gate: Arc::default() };

@@ -1,7 +1,7 @@
 //! The open port: accepts connections, and can cut them all without interrupting a request.
 //!
-//! A request that was read is carried out whole, as by a real broker whose network fails: to close the port the sockets are
-//! shut down, and the tasks behind them run to their end.
+//! A request that was read is carried out whole, as by a real broker whose network fails: to close the port the sockets
+//! are shut down, and the tasks behind them run to their end.
 
 use std::collections::HashMap;
 use std::io;

@@ -70,8 +70,8 @@ impl Log {
         Ok(offset)
     }
 
-    /// The batches from the one that holds offset `from` on, at most `max_bytes` of them but at least one if there is any
-    /// and `max_bytes` is not 0; and the bounds of the partition.
+    /// The batches from the one that holds offset `from` on, at most `max_bytes` of them but at least one if there is
+    /// any and `max_bytes` is not 0; and the bounds of the partition.
     pub(crate) fn read(
         &self,
         place: Place,

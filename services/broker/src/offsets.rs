@@ -24,8 +24,8 @@ struct Committed {
     metadata: Option<StrBytes>,
 }
 
-/// By group and topic. They outlive their topic, as those of Kafka may that is killed at the wrong moment: who reads must
-/// see by itself that a topic was made again.
+/// By group and topic. They outlive their topic, as those of Kafka may that is killed at the wrong moment: who reads
+/// must see by itself that a topic was made again.
 #[derive(Debug, Default)]
 pub(crate) struct Offsets {
     committed: Mutex<BTreeMap<String, BTreeMap<String, Partitions>>>,

@@ -2,9 +2,9 @@
 //!
 //! `kafka-protocol` makes room for as many elements as a list says it has, before it reads the first: four bytes from
 //! anybody would ask for more memory than there is, which ends the process. So a request is read twice. At first every
-//! number that is larger than what is left to read is taken for what is left and one: a list of so many is refused where
-//! the bytes end, and none that is really there is touched, for each element takes a byte at least. What becomes of numbers
-//! that are no lengths does not matter, for the first reading is forgotten.
+//! number that is larger than what is left to read is taken for what is left and one: a list of so many is refused
+//! where the bytes end, and none that is really there is touched, for each element takes a byte at least. What becomes
+//! of numbers that are no lengths does not matter, for the first reading is forgotten.
 
 use bytes::{Buf, Bytes, TryGetError};
 use kafka_protocol::protocol::Decodable;

@@ -57,8 +57,8 @@ impl RedisServer {
         Err("redis-server does not answer; see what it says by `redis-server --port 6390`".to_owned())
     }
 
-    /// One for a unit test. `None`, with the reason printed, where none starts and `THALWEG_SKIP_MISSING=1` lets such tests
-    /// be skipped.
+    /// One for a unit test. `None`, with the reason printed, where none starts and `THALWEG_SKIP_MISSING=1` lets such
+    /// tests be skipped.
     ///
     /// # Panics
     /// None starts, and nobody said that it may be missing: a test that proves nothing must not pass.

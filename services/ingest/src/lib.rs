@@ -1,8 +1,8 @@
 //! Ingest: turns raw clickstream events into validated interactions.
 //!
 //! Reads `events` as a consumer group; writes partition *p* of `events` to partition *p* of `interactions`, and what it
-//! refuses to `dead-letters` with the reason. Its decisions are pure ([`validator`], [`window`], [`judge`]); its state is
-//! read back from the tail of `interactions` whenever a partition is assigned ([`progress`]).
+//! refuses to `dead-letters` with the reason. Its decisions are pure ([`validator`], [`window`], [`judge`]); its state
+//! is read back from the tail of `interactions` whenever a partition is assigned ([`progress`]).
 
 pub mod config;
 pub mod error;
@@ -87,7 +87,8 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
         placement.place(ours.map(|record| (&*record.key, record.partition)), input.stream().partitions());
         let verdict = judge.judge(&batch.records, &mut progress, ctx.now());
         let refused = !verdict.dead_letters.is_empty();
-        // First the dead letters: so an interaction in the log vouches for every event before it (see `Progress::is_done`).
+        // First the dead letters: so an interaction in the log vouches for every event before it (see
+        // `Progress::is_done`).
         output.send_all(&dead_letters, verdict.dead_letters).await?;
         output.send_all(&interactions, verdict.interactions).await?;
         commits.acknowledged(batch.end().into_iter().filter(|(partition, _)| progress.owns(*partition)));

@@ -1,8 +1,8 @@
 //! Which life of `events` a partition is in, and where its work goes on. Pure.
 //!
 //! Offsets alone name no event: a topic that is deleted and made again counts them from 0, and one that lost its end
-//! gives some of them out twice. Each life has an incarnation, a later one a larger. A life is the same when Kafka's id of
-//! the topic is (KIP-516), and the events lie where `interactions` says that they came from.
+//! gives some of them out twice. Each life has an incarnation, a later one a larger. A life is the same when Kafka's id
+//! of the topic is (KIP-516), and the events lie where `interactions` says that they came from.
 
 use std::collections::BTreeMap;
 
@@ -99,8 +99,8 @@ impl Written {
     }
 }
 
-/// Through which offset the events are those that `interactions` came from. What retention took is not held against it, nor
-/// what would be refused by now.
+/// Through which offset the events are those that `interactions` came from. What retention took is not held against it,
+/// nor what would be refused by now.
 fn agreed(marks: &Marks, log: &Log, there: &Marks) -> Option<i64> {
     let mut through = None;
     for (offset, mark) in marks {

@@ -21,12 +21,13 @@ pub const ALREADY_WRITTEN: &str = "ingest_already_written_total";
 pub const UNKEYED: &str = "ingest_unkeyed_total";
 /// Records on `interactions` that ingest did not write: passed over when it reads back what it wrote.
 pub const FOREIGN: &str = "ingest_foreign_total";
-/// Lives of partitions of `events` begun: the topic was deleted and made again, lost its end, or was read for the first time.
+/// Lives of partitions of `events` begun: the topic was deleted and made again, lost its end, or was read for the first
+/// time.
 pub const LIVES: &str = "ingest_lives_total";
 /// Events that were deleted before they were read.
 pub const MISSED: &str = "ingest_missed_total";
-/// Events that lie where the partitioner of most would not have put their key, by the `partitioner` that would: a user of
-/// both is split over two partitions.
+/// Events that lie where the partitioner of most would not have put their key, by the `partitioner` that would: a user
+/// of both is split over two partitions.
 pub const MISPLACED: &str = "ingest_misplaced_total";
 /// Event ids remembered.
 pub const WINDOW_ENTRIES: &str = "ingest_window_entries";

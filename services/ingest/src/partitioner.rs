@@ -1,5 +1,5 @@
-//! Where clients' default partitioners put a key: two applications with different ones split a user, though both key their
-//! events rightly. Pure, but for the counter and the warning.
+//! Where clients' default partitioners put a key: two applications with different ones split a user, though both key
+//! their events rightly. Pure, but for the counter and the warning.
 //!
 //! librdkafka (C, Go, Python, .NET, and others) takes CRC32 of the key, Kafka's own clients take murmur2.
 

@@ -22,8 +22,8 @@ const BATCH: usize = 10_000;
 /// which a new life of `events` begins. `None` when asked to drain before it was whole.
 ///
 /// The tail is as long as the window of event ids. It may end with the records of an owner that does not know yet that
-/// it lost the partition, and such a zombie may go on writing behind it. Both are harmless: it judges the same events in
-/// the same order, and every consumer drops what is not beyond the source that it applied last.
+/// it lost the partition, and such a zombie may go on writing behind it. Both are harmless: it judges the same events
+/// in the same order, and every consumer drops what is not beyond the source that it applied last.
 pub(crate) async fn restore(
     progress: &mut Progress,
     partitions: &[i32],
@@ -133,7 +133,8 @@ async fn events_behind(
     Ok(Some(there))
 }
 
-/// Hands every record of the partitions in `ends` from `starts` up to there to `take`; false when asked to drain before.
+/// Hands every record of the partitions in `ends` from `starts` up to there to `take`; false when asked to drain
+/// before.
 async fn read(
     config: &Config,
     topic: &str,

@@ -133,8 +133,8 @@ impl Validator {
         Ok(id)
     }
 
-    /// An id that may be missing. Empty, or a word for nothing, it is the same as none: a thousand events called `null` are
-    /// no repeats of one.
+    /// An id that may be missing. Empty, or a word for nothing, it is the same as none: a thousand events called `null`
+    /// are no repeats of one.
     fn optional_id(&self, name: &str, field: Field<'_>, text: &str) -> Result<String, DeadLetter> {
         let id = any_id(name, field, text)?;
         Ok(if self.limits.is_nobody(&id) { String::new() } else { id })

@@ -122,8 +122,8 @@ impl<'de> Visitor<'de> for AnyType {
     }
 }
 
-/// The literal of a top-level field that holds a number, as it stands in `text`, which is a JSON object: as a number of 64
-/// bits a long id would lose digits.
+/// The literal of a top-level field that holds a number, as it stands in `text`, which is a JSON object: as a number of
+/// 64 bits a long id would lose digits.
 pub(crate) fn literal<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let bytes = text.as_bytes();
     let (mut depth, mut at) = (0_usize, 0);

@@ -34,8 +34,8 @@ pub struct AdminError {
     source: std::io::Error,
 }
 
-/// Opens the admin port; an empty `listen` opens none. It answers until it is drained or dropped, through the drain of the
-/// service: `/readyz` tells of that.
+/// Opens the admin port; an empty `listen` opens none. It answers until it is drained or dropped, through the drain of
+/// the service: `/readyz` tells of that.
 ///
 /// # Errors
 /// The address cannot be bound.

@@ -1,4 +1,5 @@
-//! When a consumer calls itself caught up, and when no longer: a rush is no reason to stop routing to it, staying behind is.
+//! When a consumer calls itself caught up, and when no longer: a rush is no reason to stop routing to it, staying
+//! behind is.
 
 use std::time::{Duration, Instant};
 

@@ -183,8 +183,8 @@ impl Context {
         self.inner.beats.stalled(self.inner.stall, std::time::Instant::now())
     }
 
-    /// How long a stream may stand still while there is work: ten times the usual while somebody is at what takes long by
-    /// its nature, and has been for half the usual already.
+    /// How long a stream may stand still while there is work: ten times the usual while somebody is at what takes long
+    /// by its nature, and has been for half the usual already.
     pub(crate) fn patience(&self, usual: Duration) -> Duration {
         self.inner.beats.patience(usual, std::time::Instant::now())
     }

@@ -55,8 +55,8 @@ impl Progress {
         Self { topic: topic.to_owned(), still: None, held: BTreeMap::new() }
     }
 
-    /// What does not move, for people; and for how long nothing was applied that could be read. `patience` is [`STILL`],
-    /// or more while somebody is at what takes long.
+    /// What does not move, for people; and for how long nothing was applied that could be read. `patience` is
+    /// [`STILL`], or more while somebody is at what takes long.
     pub(crate) fn judge(&mut self, look: &Look, patience: Duration, now: Instant) -> (Option<String>, Duration) {
         let still = self.still_for(look, now);
         let waits = (still >= patience).then(|| {

@@ -116,8 +116,8 @@ impl Redis {
         Ok(values)
     }
 
-    /// The first `most` bytes of the values under `keys`, in their order; empty where there is none. Nobody's value, however
-    /// long, takes more memory here.
+    /// The first `most` bytes of the values under `keys`, in their order; empty where there is none. Nobody's value,
+    /// however long, takes more memory here.
     ///
     /// # Errors
     /// Redis is away or refuses.
@@ -251,8 +251,8 @@ impl Redis {
         Ok(deleted.into_iter().flatten().filter(|deleted| *deleted > 0).count())
     }
 
-    /// One page of the keys that match a glob pattern, about `count` looked at: the cursor of the next page (0: that was
-    /// the last) and the keys, which may be any bytes. A key may come twice.
+    /// One page of the keys that match a glob pattern, about `count` looked at: the cursor of the next page (0: that
+    /// was the last) and the keys, which may be any bytes. A key may come twice.
     ///
     /// # Errors
     /// Redis is away or refuses.
@@ -261,8 +261,8 @@ impl Redis {
         Ok(page.unwrap_or_default())
     }
 
-    /// At most `limit` keys that match a glob pattern; in no order, without blocking Redis. Those that are no text are left
-    /// out.
+    /// At most `limit` keys that match a glob pattern; in no order, without blocking Redis. Those that are no text are
+    /// left out.
     ///
     /// # Errors
     /// Redis is away or refuses.

@@ -26,8 +26,8 @@ struct Age {
 }
 
 impl Age {
-    /// The condition `model` for a version that has been live for so long and lacks so many interactions. When it was made is
-    /// told by the trainer's clock, which may be an hour off: it decides nothing.
+    /// The condition `model` for a version that has been live for so long and lacks so many interactions. When it was
+    /// made is told by the trainer's clock, which may be an hour off: it decides nothing.
     fn state(&mut self, live_for: Duration, lacks: i64, now: Instant) -> Result<(), String> {
         if lacks <= 0 {
             self.lacking = None; // a quiet shop needs no newer version

@@ -1,4 +1,5 @@
-//! What comes to the loop beside interactions: items that were delisted, and users found in Redis who want another slate.
+//! What comes to the loop beside interactions: items that were delisted, and users found in Redis who want another
+//! slate.
 
 use std::sync::Arc;
 

@@ -15,8 +15,8 @@ use schemas::key_of;
 
 use crate::share::Share;
 
-/// Who goes at the bound: the least. First what nobody acted on, of these the one written longest ago; then what was acted
-/// on longest ago.
+/// Who goes at the bound: the least. First what nobody acted on, of these the one written longest ago; then what was
+/// acted on longest ago.
 type Rank = (u64, i64);
 /// Nobody acted on it, and its list was never written.
 const NEWCOMER: Rank = (0, i64::MAX);
@@ -185,8 +185,8 @@ impl Known {
         }
     }
 
-    /// Looks through at most `most` lists, from the item `from` on, for what was delisted, `keys`, sorted: they are due.
-    /// Gives where to go on.
+    /// Looks through at most `most` lists, from the item `from` on, for what was delisted, `keys`, sorted: they are
+    /// due. Gives where to go on.
     pub(crate) fn delist_shown(&mut self, keys: &[u64], from: u64, most: usize) -> Option<u64> {
         let shows = |item: &Item| item.shows.iter().any(|key| keys.binary_search(key).is_ok());
         let mut looked = self.items.range(from..).take(most + 1);

@@ -2,9 +2,9 @@
 //!
 //! Three tasks beside the loop over `interactions`: [`checkpoints`] makes versions live in the [`slot`], [`catalog`]
 //! follows the items ([`sources`] starts both), [`lists`] keeps `hot`, `new`, `similar` and `model`. The loop itself is
-//! [`slates`], and what comes to it beside interactions [`inputs`]. Ranking, loading of versions and making of lists each
-//! have a thread ([`worker`]); nothing waits for a swap. Decisions are pure ([`batch`], [`profile`], [`fit`], [`known`],
-//! [`early`], [`renewals`], [`share`]).
+//! [`slates`], and what comes to it beside interactions [`inputs`]. Ranking, loading of versions and making of lists
+//! each have a thread ([`worker`]); nothing waits for a swap. Decisions are pure ([`batch`], [`profile`], [`fit`],
+//! [`known`], [`early`], [`renewals`], [`share`]).
 
 mod age;
 mod batch;

@@ -1,10 +1,11 @@
 //! How far each partition was applied, as Redis itself remembers it: what notices that Redis has forgotten.
 //!
-//! The mark of a partition is moved after the profiles of everything before it were acknowledged. So in every snapshot of
-//! Redis, in every replica and after every flush the mark is never ahead of the profiles. And it is renewed behind every
-//! batch of profiles, in the same pipeline: what Redis loses it loses from the end, so where the mark that we wrote last
-//! still is, everything before is. Where it is missing, or another, what we hold in memory is worth nothing, and the
-//! partition is read again from the mark on. What a profile has applied it drops (I2), so going back is harmless.
+//! The mark of a partition is moved after the profiles of everything before it were acknowledged. So in every snapshot
+//! of Redis, in every replica and after every flush the mark is never ahead of the profiles. And it is renewed behind
+//! every batch of profiles, in the same pipeline: what Redis loses it loses from the end, so where the mark that we
+//! wrote last still is, everything before is. Where it is missing, or another, what we hold in memory is worth nothing,
+//! and the partition is read again from the mark on. What a profile has applied it drops (I2), so going back is
+//! harmless.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,7 +29,8 @@ struct Held {
     next: i64,
     /// What lies before this was applied once already, before Redis forgot it.
     past: i64,
-    /// The first record that was passed over, for its user's profile is of a later release: that release goes back to it.
+    /// The first record that was passed over, for its user's profile is of a later release: that release goes back to
+    /// it.
     passed: Option<i64>,
 }
 
@@ -38,7 +40,8 @@ impl Held {
         self.passed.map_or(self.next, |passed| passed.min(self.next))
     }
 
-    /// Redis holds another mark than the one that was known: where the partition goes on. What was passed over is met again.
+    /// Redis holds another mark than the one that was known: where the partition goes on. What was passed over is met
+    /// again.
     fn go_back(&mut self, lies: Vec<u8>, mark: Option<Mark>) {
         self.past = self.past.max(self.next);
         self.next = start(mark, Some(self.next)).next;
@@ -99,8 +102,8 @@ impl Marks {
         partitions.into_iter().map(|partition| self.keys.applied(&self.group, partition)).collect()
     }
 
-    /// Whether the marks of these partitions, as read behind users, are those that we know: only then do the users lack nothing
-    /// that we wrote. None read are known.
+    /// Whether the marks of these partitions, as read behind users, are those that we know: only then do the users lack
+    /// nothing that we wrote. None read are known.
     pub(crate) fn are_known(&self, partitions: impl IntoIterator<Item = i32>, read: &[Answer<Vec<u8>>]) -> bool {
         partitions.into_iter().zip(read).all(|(partition, read)| {
             let lies = read.as_deref().unwrap_or_default();
@@ -138,7 +141,8 @@ impl Marks {
         self.life = life;
     }
 
-    /// Looks at the marks of partitions that became ours and would go on at `committed`; where those have to go back to.
+    /// Looks at the marks of partitions that became ours and would go on at `committed`; where those have to go back
+    /// to.
     ///
     /// # Errors
     /// Redis is away and the service drains.
@@ -176,8 +180,8 @@ impl Marks {
         Ok(self.held.iter().map(|(partition, held)| (*partition, held.next)).collect())
     }
 
-    /// Where partitions really go on: what they should go on with may be deleted, or of another life of the topic, of which
-    /// nothing was applied before.
+    /// Where partitions really go on: what they should go on with may be deleted, or of another life of the topic, of
+    /// which nothing was applied before.
     pub(crate) fn went_back(&mut self, wanted: &Positions, went: &Positions) {
         for (partition, next) in went {
             if let Some(held) = self.held.get_mut(partition) {
@@ -266,8 +270,8 @@ struct Start {
     goes_back: bool,
 }
 
-/// The earlier of what Redis has applied and of where the group would go on. A group that has committed nothing begins with
-/// the oldest record by itself.
+/// The earlier of what Redis has applied and of where the group would go on. A group that has committed nothing begins
+/// with the oldest record by itself.
 fn start(mark: Option<Mark>, committed: Option<i64>) -> Start {
     let applied = mark.map_or(0, |mark| mark.next);
     match committed {

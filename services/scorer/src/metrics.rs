@@ -18,7 +18,8 @@ pub const LATER_PROFILES: &str = "scorer_later_profiles_total";
 pub const UNREADABLE: &str = "scorer_unreadable_total";
 /// Interactions whose source is nowhere on `events`: ingest did not write them.
 pub const FOREIGN_INTERACTIONS: &str = "scorer_foreign_interactions_total";
-/// Interactions that were deleted before they were read, or before they could be read again for Redis had forgotten them.
+/// Interactions that were deleted before they were read, or before they could be read again for Redis had forgotten
+/// them.
 pub const MISSED: &str = "scorer_missed_total";
 /// Slates written.
 pub const SLATES: &str = "scorer_slates_total";

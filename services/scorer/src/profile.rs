@@ -39,9 +39,9 @@ pub(crate) fn read(value: &[u8], history: usize) -> Result<StoredProfile, Profil
 /// Numbers of kinds that a profile may count: with those of later releases, whose counts a release of before keeps.
 const KINDS: usize = 32;
 
-/// Partitions, besides that of the event applied last, whose place a profile keeps. A user has one, unless two applications
-/// key events by different partitioners, or partitions were added. Beyond it the one longest not met goes: were its
-/// records read again, they would count again.
+/// Partitions, besides that of the event applied last, whose place a profile keeps. A user has one, unless two
+/// applications key events by different partitioners, or partitions were added. Beyond it the one longest not met goes:
+/// were its records read again, they would count again.
 const ELSEWHERE: usize = 31;
 
 /// What became of an interaction.
@@ -107,8 +107,8 @@ fn move_on(stored: &mut StoredProfile, source: Source) -> Option<Outcome> {
     Some(outcome)
 }
 
-/// Puts an interaction into its place by event time, as the trainer's histories do (`model::remember`): of equal times, the
-/// later to arrive comes later. At the bound the oldest goes, which may be this one.
+/// Puts an interaction into its place by event time, as the trainer's histories do (`model::remember`): of equal times,
+/// the later to arrive comes later. At the bound the oldest goes, which may be this one.
 fn remember(recent: &mut Vec<proto::Seen>, seen: proto::Seen, history: usize) {
     let place = recent.iter().rposition(|other| other.ts <= seen.ts).map_or(0, |before| before + 1);
     recent.insert(place, seen);

@@ -106,7 +106,8 @@ impl Progress {
         self.pass_on(acknowledged).await
     }
 
-    /// Tells for the last time. A Redis that is away is no failure: what was not committed is known when it is read again.
+    /// Tells for the last time. A Redis that is away is no failure: what was not committed is known when it is read
+    /// again.
     ///
     /// # Errors
     /// Kafka is away, or refuses.

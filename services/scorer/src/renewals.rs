@@ -1,4 +1,5 @@
-//! Slates that have to be made anew although their users did nothing: first come, first served, at a bounded rate. Pure.
+//! Slates that have to be made anew although their users did nothing: first come, first served, at a bounded rate.
+//! Pure.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;

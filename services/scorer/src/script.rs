@@ -1,5 +1,5 @@
-//! The one write of a user's slate and profile: both or neither, and never over what somebody else has written since. Marks
-//! ([`crate::marks`]) are written by the same script.
+//! The one write of a user's slate and profile: both or neither, and never over what somebody else has written since.
+//! Marks ([`crate::marks`]) are written by the same script.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::fit::Fitted;
 
 /// Both keys have the hash tag `{user}`, so a cluster keeps them on one node. A mark is one key.
 ///
-/// The first bytes of a value tell it from every other (`schemas::profile`, `schemas::mark`). What lies there must be what
-/// was read, or nothing where nothing was; or the very value that is being written, for a call may run twice.
+/// The first bytes of a value tell it from every other (`schemas::profile`, `schemas::mark`). What lies there must be
+/// what was read, or nothing where nothing was; or the very value that is being written, for a call may run twice.
 const WRITE: &str = r"
 local function is_ours(key)
   local held = redis.call('TYPE', key).ok

@@ -286,8 +286,8 @@ impl Slates {
         works
     }
 
-    /// Whether a list stays: a version that we cannot read made it, and we have only popularity to put in its place. What
-    /// must not be shown goes all the same.
+    /// Whether a list stays: a version that we cannot read made it, and we have only popularity to put in its place.
+    /// What must not be shown goes all the same.
     fn leaves(&self, slate: &[String]) -> bool {
         if self.serving || !self.sources.slot.leaves_lists() {
             return false;

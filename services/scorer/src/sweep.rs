@@ -1,5 +1,5 @@
-//! Looks through Redis for slates of users whom nobody holds in memory: what is delisted must go from those, too, and who
-//! has a profile and no slate gets one.
+//! Looks through Redis for slates of users whom nobody holds in memory: what is delisted must go from those, too, and
+//! who has a profile and no slate gets one.
 //!
 //! A delisting finds at once who is held here and shown the item. All other slates lie in Redis only, so every profile
 //! there is looked at, page by page at a bounded rate (of the keys that Redis looks at, which in a shared one are mostly
@@ -164,7 +164,8 @@ mod tests {
     #[test]
     fn no_more_keys_are_looked_at_in_a_second_than_the_setting_says_however_many_are_ours() {
         for per_second in [1, 100, 10_000] {
-            // Pages of a Redis that is ours alone, of one where nothing is, and one that gives more than it was asked for.
+            // Pages of a Redis that is ours alone, of one where nothing is, and one that gives more than it was asked
+            // for.
             let pages = [PAGE, 0, 17, 7 * PAGE];
             let took: Duration = pages.iter().map(|found| pause(*found, per_second)).sum();
             let looked: usize = pages.iter().map(|found| (*found).max(PAGE)).sum();

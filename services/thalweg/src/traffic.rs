@@ -35,8 +35,8 @@ pub(crate) struct PaceArgs {
     /// A multiple of recorded time, such as 60x.
     #[arg(long, value_name = "SPEED", value_parser = speed)]
     speed: Option<Pace>,
-    /// Send a user's event only when the list of the one before lies in Redis: quality then does not depend on how fast the
-    /// machine is. With --rate or --speed, not faster than that.
+    /// Send a user's event only when the list of the one before lies in Redis: quality then does not depend on how fast
+    /// the machine is. With --rate or --speed, not faster than that.
     #[arg(long)]
     pub(crate) closed_loop: bool,
 }
@@ -65,13 +65,14 @@ fn positive(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| *number > 0.0 && number.is_finite())
 }
 
-/// How late an event may be, in seconds, and still count as at its pace: looking what is due and sending take their time.
+/// How late an event may be, in seconds, and still count as at its pace: looking what is due and sending take their
+/// time.
 const SLACK: f64 = 0.1;
 /// No gap of a log is waited for that is longer than this, in seconds.
 const LONGEST_WAIT: f64 = 3_600.0;
 
-/// Says which events are due. What is late is never made up for by sending faster: all that follows is later, too, and it
-/// is said how much.
+/// Says which events are due. What is late is never made up for by sending faster: all that follows is later, too, and
+/// it is said how much.
 pub(crate) struct Pacer {
     pace: Pace,
     started: Instant,
@@ -188,8 +189,8 @@ pub(crate) fn listing(item: &Item) -> Result<Outgoing, Error> {
     })
 }
 
-/// What a recorded log says about its items, for before its first event, as in a shop that lists before it sells. A record
-/// that came with its item's first event would tell the trainer what is about to be chosen.
+/// What a recorded log says about its items, for before its first event, as in a shop that lists before it sells. A
+/// record that came with its item's first event would tell the trainer what is about to be chosen.
 ///
 /// Each is as old as the log: by the time of writing all would be new.
 pub(crate) fn listings(log: &Log) -> impl Iterator<Item = Item> + '_ {

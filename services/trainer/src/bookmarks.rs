@@ -1,7 +1,7 @@
 //! Where the newest snapshot but one lies, for readers that start: they need not read what lies before.
 //!
-//! The newest but one, so that a reader has another where the newest is damaged. It is never deleted before the next is there
-//! ([`crate::ledger`]).
+//! The newest but one, so that a reader has another where the newest is damaged. It is never deleted before the next is
+//! there ([`crate::ledger`]).
 
 use std::time::Duration;
 
@@ -44,8 +44,8 @@ impl Bookmarks {
         Ok(())
     }
 
-    /// A snapshot was published, whose first chunk has this offset: the one before is bookmarked. A failure is no error: who
-    /// starts then reads more than it needs.
+    /// A snapshot was published, whose first chunk has this offset: the one before is bookmarked. A failure is no
+    /// error: who starts then reads more than it needs.
     pub(crate) async fn published(&mut self, first: i64) {
         let newest = Bookmark { offset: first, note: self.claim.clone() };
         let Some(before) = self.newest.replace(newest) else { return };

@@ -1,8 +1,8 @@
 //! The topic `items`: read whole before training, then followed. What of it cannot be taken becomes a dead letter.
 //!
 //! The topic is read from its beginning at every start, and a letter is written once: how far records were judged is
-//! committed behind the letters, under the trainer's group. A crash in between writes some twice, with the same origin, and
-//! so does a commit that the group did not take, or one of a trainer before us that came after ours.
+//! committed behind the letters, under the trainer's group. A crash in between writes some twice, with the same origin,
+//! and so does a commit that the group did not take, or one of a trainer before us that came after ours.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -46,8 +46,8 @@ pub enum Error {
         /// The limit.
         most: u64,
     },
-    /// Nobody would take it: the learner's state is spoiled. Its state and offsets agree in versions alone, so the way back to
-    /// a good one is a start.
+    /// Nobody would take it: the learner's state is spoiled. Its state and offsets agree in versions alone, so the way
+    /// back to a good one is a start.
     #[error(
         "version {version} was not published, because no scorer may serve it; the last good one stays. Start the trainer \
          again: it goes on from there. If it ends here again, lower model.row_learning_rate and model.dense_learning_rate"

@@ -25,8 +25,8 @@ pub(crate) struct Start {
     pub(crate) reborn: Vec<i32>,
 }
 
-/// Finds where to start for a version that stands at `through`, on a topic that holds `span`. A partition that the version
-/// does not know starts at its beginning.
+/// Finds where to start for a version that stands at `through`, on a topic that holds `span`. A partition that the
+/// version does not know starts at its beginning.
 pub(crate) fn start(through: &BTreeMap<i32, Through>, span: &Span, window: u64) -> Start {
     let Span { life, beginnings, ends } = span;
     let window = i64::try_from(window).unwrap_or(i64::MAX);

@@ -38,7 +38,8 @@ pub(crate) struct Intake {
 /// A micro-batch, and before which partitions' records the log changed.
 #[derive(Debug, Default)]
 pub(crate) struct Handful {
-    /// These partitions are read from the beginning of another log: the topic was deleted and made again, or lost its end.
+    /// These partitions are read from the beginning of another log: the topic was deleted and made again, or lost its
+    /// end.
     pub(crate) reborn: Vec<i32>,
     /// The records.
     pub(crate) records: Vec<Record>,

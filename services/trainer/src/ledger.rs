@@ -69,8 +69,8 @@ impl Ledger {
     }
 
     /// Forgets what is older than the newest `keep` snapshots and gives the keys to delete: of each version first the
-    /// manifest, so that no reader sees one whose chunks are gone. Chunks that old without a manifest go as well; what has one and could
-    /// not be read stays.
+    /// manifest, so that no reader sees one whose chunks are gone. Chunks that old without a manifest go as well; what
+    /// has one and could not be read stays.
     pub(crate) fn retire(&mut self, keep: usize) -> Vec<String> {
         let mut retired = std::mem::take(&mut self.versions);
         if let Some(n) = keep.checked_sub(1) {

@@ -1,11 +1,11 @@
 //! The one place that learns: tests, trains and publishes checkpoints.
 //!
-//! Reads every partition of `interactions` and the whole of `items`; writes versions of the model to `checkpoints`.
-//! A version carries the offsets trained through ([`restore`]), so no crash can set weights and offsets at odds: whatever
+//! Reads every partition of `interactions` and the whole of `items`; writes versions of the model to `checkpoints`. A
+//! version carries the offsets trained through ([`restore`]), so no crash can set weights and offsets at odds: whatever
 //! was read but is in no version is read again, and whatever is in one is dropped by its source offset (I2).
 //!
-//! Its decisions are pure: when a version is due ([`schedule`]), what may be deleted ([`ledger`]), what is remembered and
-//! what is trained on ([`histories`]), which version to continue from ([`restore`]).
+//! Its decisions are pure: when a version is due ([`schedule`]), what may be deleted ([`ledger`]), what is remembered
+//! and what is trained on ([`histories`]), which version to continue from ([`restore`]).
 
 mod bookmarks;
 mod catalog;

@@ -80,8 +80,8 @@ impl Schedule {
         Some(self.order(if whole { PayloadKind::Snapshot } else { PayloadKind::Delta }, now))
     }
 
-    /// The last version before the end: a snapshot, if the newest does not have everything, for deltas leave out what moved
-    /// little, and who starts next is to go on exactly. Where it would take long, a delta.
+    /// The last version before the end: a snapshot, if the newest does not have everything, for deltas leave out what
+    /// moved little, and who starts next is to go on exactly. Where it would take long, a delta.
     pub(crate) fn last(&mut self, now: Instant) -> Option<Order> {
         if self.snapshot_bytes > LIGHT_SNAPSHOT {
             return self.changed.then(|| self.order(PayloadKind::Delta, now));

@@ -45,7 +45,8 @@ pub(crate) struct Trainer {
     own: Own,
     /// Whether what we wrote to `checkpoints` is still there, and when this was looked at last.
     footing: (Footing, Instant),
-    /// We began with nothing: no version before all is learned that was there at our start, or an empty one would go live.
+    /// We began with nothing: no version before all is learned that was there at our start, or an empty one would go
+    /// live.
     learning_the_past: bool,
     config: config::Trainer,
     kafka: runtime::config::Kafka,
@@ -105,9 +106,9 @@ impl Trainer {
         let rush = Rush::new(config.trainer.max_batch, config.trainer.train_at_least);
         let learning = Learning::start(config.model.clone(), model, rush, ctx).await?;
         learning.follow(intake.life()).await?;
-        // Only now: who may not begin is not seen either. The trainer before us leaves as it reads our claim. Should its last
-        // commit come after our first, tools show what it had learned until our next version, and letters about the catalog may
-        // be written again at the next start; nothing else is read back.
+        // Only now: who may not begin is not seen either. The trainer before us leaves as it reads our claim. Should
+        // its last commit come after our first, tools show what it had learned until our next version, and letters
+        // about the catalog may be written again at the next start; nothing else is read back.
         let (interactions, items) = (intake.stream().topic(), catalog.stream().topic());
         let attendance = Attendance::join(&config.kafka, &config.trainer.group, &[interactions, items], ctx)?;
         if !catalog.read_whole(&learning, &producer, &attendance).await? {
@@ -297,8 +298,8 @@ impl Trainer {
         }
     }
 
-    /// `checkpoints` was emptied or made again: what is learned is still here, so a whole version of it goes there at once,
-    /// under a claim of its own, for the one before is gone as well.
+    /// `checkpoints` was emptied or made again: what is learned is still here, so a whole version of it goes there at
+    /// once, under a claim of its own, for the one before is gone as well.
     async fn claim_again(&mut self) -> Result<(), Error> {
         let epoch = self.own.epoch.saturating_add(1);
         if epoch > LAST {

@@ -11,8 +11,8 @@ use super::{ConfigError, Validate, is_secret};
 
 /// Environment variables of ours begin with this; `__` stands between section and key.
 const ENV_PREFIX: &str = "THALWEG__";
-/// The sections of every service and of the command. They share an environment, so each accepts the others' sections there,
-/// and nothing else: a mistyped section would be a setting that silently does not hold.
+/// The sections of every service and of the command. They share an environment, so each accepts the others' sections
+/// there, and nothing else: a mistyped section would be a setting that silently does not hold.
 pub const SECTIONS: [&str; 8] = ["frame", "kafka", "redis", "ingest", "trainer", "model", "scorer", "topics"];
 /// Tables whose keys are not ours to know; their values are strings.
 const FREE_FORM: [&str; 1] = ["kafka.properties"];
@@ -148,8 +148,8 @@ fn leaves(table: &Table, schema: &Table, path: &mut Vec<String>, origin: &str, s
     }
 }
 
-/// `THALWEG__KAFKA__BROKERS` → `kafka.brokers`; in a free-form table `_` stands for the dots of a name. `None` for what is
-/// not ours or another service's.
+/// `THALWEG__KAFKA__BROKERS` → `kafka.brokers`; in a free-form table `_` stands for the dots of a name. `None` for what
+/// is not ours or another service's.
 fn from_env(name: &str, value: String, schema: &Table) -> Result<Option<Setting>, String> {
     let Some(rest) = name.strip_prefix(ENV_PREFIX) else { return Ok(None) };
     let mut path: Vec<String> = rest.to_lowercase().split("__").map(str::to_owned).collect();

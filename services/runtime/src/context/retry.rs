@@ -22,8 +22,8 @@ pub trait Outage: Error {
 }
 
 impl Context {
-    /// How a service ended: a drain that an absent neighbour cut off is no failure, for what it left is uncommitted and is
-    /// done after the restart (I3). The log says what that is.
+    /// How a service ended: a drain that an absent neighbour cut off is no failure, for what it left is uncommitted and
+    /// is done after the restart (I3). The log says what that is.
     ///
     /// # Errors
     /// Any other.

@@ -10,7 +10,8 @@ use super::bootstrap::{self, Silence};
 use super::link::Link;
 use crate::lock::lock;
 
-/// No acknowledgement for so long although records wait for one: told on `/readyz`, within 15 s with the time to notice.
+/// No acknowledgement for so long although records wait for one: told on `/readyz`, within 15 s with the time to
+/// notice.
 const SILENT: Duration = Duration::from_secs(10);
 /// How often that is looked at.
 const EVERY: Duration = Duration::from_secs(1);
@@ -72,8 +73,8 @@ impl Outstanding {
     }
 }
 
-/// Turns the condition `kafka` red while nothing is acknowledged, with what can be found out, and tells the client of its
-/// `brokers` anew.
+/// Turns the condition `kafka` red while nothing is acknowledged, with what can be found out, and tells the client of
+/// its `brokers` anew.
 pub(super) fn watch_acknowledgements<C: ProducerContext + 'static>(
     client: &Arc<ThreadedProducer<C>>,
     outstanding: &Arc<Outstanding>,

@@ -7,8 +7,9 @@
 //! those that it was given: while two readers are in the group, each commits all that it reads, and the later counts.
 //!
 //! Nothing waits for the group: what is to be committed is kept, one offset for each partition, and asked for once the
-//! group has us. librdkafka joins, and joins again, by itself; it does not tell what became of such a commit (it does where a
-//! callback is set, which its Rust client never does), so whenever the group is shared anew all is committed again.
+//! group has us. librdkafka joins, and joins again, by itself; it does not tell what became of such a commit (it does
+//! where a callback is set, which its Rust client never does), so whenever the group is shared anew all is committed
+//! again.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -74,8 +75,8 @@ impl Attendance {
         Ok(Self { group: group.to_owned(), shared })
     }
 
-    /// Commits where reading goes on, as soon as the group takes it. What was to be committed before and is not yet need not
-    /// be any more.
+    /// Commits where reading goes on, as soon as the group takes it. What was to be committed before and is not yet
+    /// need not be any more.
     pub fn commit(&self, topic: &str, positions: &Positions) {
         let mut progress = lock(&self.shared.progress);
         progress.next.extend(positions.iter().map(|(partition, next)| ((topic.to_owned(), *partition), *next)));
@@ -136,7 +137,8 @@ struct Member {
 
 #[derive(Debug, Default)]
 struct State {
-    /// We have a generation of the group. Without one the group would refuse a commit, and librdkafka, that refused, join anew.
+    /// We have a generation of the group. Without one the group would refuse a commit, and librdkafka, that refused,
+    /// join anew.
     joined: bool,
     /// Trouble was told; again only after we joined.
     told: bool,

@@ -1,7 +1,7 @@
 //! A place on a topic, with a note: whoever begins there need not read what lies before.
 //!
-//! Kafka keeps it as the offset of a group that nobody joins. It is a help and never needed: where none is found, or one that
-//! lies outside of the topic, the reader begins with the oldest record.
+//! Kafka keeps it as the offset of a group that nobody joins. It is a help and never needed: where none is found, or
+//! one that lies outside of the topic, the reader begins with the oldest record.
 
 use std::time::Duration;
 

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use rdkafka::bindings as rd;
 use rdkafka::client::{Client, ClientContext};
 
-/// A client that nothing was heard of for so long is told. An outage looks the same: then it changes nothing. Of each telling
-/// librdkafka keeps a copy of the text, so there is no more than one in this time.
+/// A client that nothing was heard of for so long is told. An outage looks the same: then it changes nothing. Of each
+/// telling librdkafka keeps a copy of the text, so there is no more than one in this time.
 const LOST: Duration = Duration::from_secs(8);
 
 /// For how long nothing was heard of a client.

@@ -29,7 +29,8 @@ const COMMON: &[(&str, &str)] = &[
     ("socket.nagle.disable", "true"),
     // A broker that vanished without a FIN is noticed.
     ("socket.keepalive.enable", "true"),
-    // Added partitions are known within seconds, not within five minutes: members share them, readers and writers use them.
+    // Added partitions are known within seconds, not within five minutes: members share them, readers and writers use
+    // them.
     ("topic.metadata.refresh.interval.ms", "2000"),
 ];
 
@@ -75,8 +76,8 @@ const SHARING: &[(&str, &str)] = &[
 
 /// What holds for a member that reads nothing of what it is given.
 const ATTENDING: &[(&str, &str)] = &[
-    // Another strategy than that of who shares the work: were both given one group by mistake, partitions would go to who
-    // reads nothing. So Kafka refuses whoever comes second, and that one says so.
+    // Another strategy than that of who shares the work: were both given one group by mistake, partitions would go to
+    // who reads nothing. So Kafka refuses whoever comes second, and that one says so.
     ("partition.assignment.strategy", "roundrobin"),
 ];
 

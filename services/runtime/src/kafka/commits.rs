@@ -1,7 +1,7 @@
 //! Which offsets are ready to be committed, and when it is time to (I3). Pure.
 //!
-//! A commit per batch would be hundreds a second, each a replicated write. Waiting is safe: what was written is recognised
-//! by its source offset when it is read again (I2).
+//! A commit per batch would be hundreds a second, each a replicated write. Waiting is safe: what was written is
+//! recognised by its source offset when it is read again (I2).
 
 use std::time::{Duration, Instant};
 

@@ -97,8 +97,8 @@ impl Consumer {
         Ok(Some(batch))
     }
 
-    /// Tells the lives of the topic apart: another number after it was deleted and made again; 0 where the broker does not
-    /// say.
+    /// Tells the lives of the topic apart: another number after it was deleted and made again; 0 where the broker does
+    /// not say.
     #[must_use]
     pub fn life(&self) -> u32 {
         self.pull().life()
@@ -136,15 +136,16 @@ impl Consumer {
         }
     }
 
-    /// Where the group went on with a partition when it became ours; `None` where it had committed nothing of this topic.
+    /// Where the group went on with a partition when it became ours; `None` where it had committed nothing of this
+    /// topic.
     #[must_use]
     pub fn committed(&self, partition: i32) -> Option<i64> {
         self.committed.get(&partition).copied()
     }
 
-    /// Goes on at other offsets, earlier or later; where each partition really goes on: with the oldest record where the
-    /// offset is deleted, or beyond the end. Records in hand are not affected. Partitions that are no longer ours are left
-    /// out.
+    /// Goes on at other offsets, earlier or later; where each partition really goes on: with the oldest record where
+    /// the offset is deleted, or beyond the end. Records in hand are not affected. Partitions that are no longer ours
+    /// are left out.
     ///
     /// # Errors
     /// The service drains before Kafka answers, or Kafka refuses for good.

@@ -21,7 +21,8 @@ pub(super) trait Grows: ConsumerContext + Sized {
     fn grew(consumer: &StreamConsumer<Self>, stream: &Stream, before: usize, now: usize) -> Result<(), String>;
 }
 
-/// Asks every two seconds, until the client is dropped or the service drains; who gets no answer is told of `brokers` anew.
+/// Asks every two seconds, until the client is dropped or the service drains; who gets no answer is told of `brokers`
+/// anew.
 pub(super) fn follow_partitions<C: Grows + 'static>(
     consumer: &Arc<StreamConsumer<C>>,
     stream: &Arc<Stream>,

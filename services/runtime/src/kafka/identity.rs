@@ -1,7 +1,7 @@
 //! Sees to it that the records handed out are of the topic that is read, not of one made again under its name.
 //!
-//! librdkafka goes on at the old position where a topic was deleted and made again: it skips the new one's beginning, and
-//! says nothing. So a batch is handed out only when the topic's id was asked for after its records came.
+//! librdkafka goes on at the old position where a topic was deleted and made again: it skips the new one's beginning,
+//! and says nothing. So a batch is handed out only when the topic's id was asked for after its records came.
 
 use std::future::pending;
 use std::sync::Arc;

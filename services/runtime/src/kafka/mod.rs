@@ -74,7 +74,8 @@ pub struct Record {
     pub offset: i64,
     /// Milliseconds since 1970, of the producer or of the broker as the topic has it; -1 if there is none.
     pub timestamp: i64,
-    /// Whether the broker gave the timestamp (`message.timestamp.type=LogAppendTime`): then no producer's clock is in it.
+    /// Whether the broker gave the timestamp (`message.timestamp.type=LogAppendTime`): then no producer's clock is in
+    /// it.
     pub by_broker: bool,
     /// The key; empty if there is none.
     pub key: Bytes,
@@ -104,8 +105,8 @@ pub struct Batch {
     pub assigned: Vec<i32>,
     /// Partitions that are no longer ours.
     pub revoked: Vec<i32>,
-    /// Partitions whose log is another than before: the topic was deleted and made again, or lost its end. They are read
-    /// from the beginning, from the records of this batch on.
+    /// Partitions whose log is another than before: the topic was deleted and made again, or lost its end. They are
+    /// read from the beginning, from the records of this batch on.
     pub reborn: Vec<i32>,
     /// Records that were deleted before they were read.
     pub missed: u64,

@@ -119,7 +119,8 @@ impl<C: Changes + 'static> Pull<C> {
         self.missed = self.missed.saturating_add(records);
     }
 
-    /// Reads a partition from `next` on, whatever was read or gathered of it, and tells it with the next batch if `reborn`.
+    /// Reads a partition from `next` on, whatever was read or gathered of it, and tells it with the next batch if
+    /// `reborn`.
     pub(super) fn seek(&mut self, partition: i32, next: i64, reborn: bool) {
         self.collector.drop_records(partition);
         self.ends.remove(&partition);
@@ -133,8 +134,8 @@ impl<C: Changes + 'static> Pull<C> {
         }
     }
 
-    /// Tells librdkafka where to read. It refuses before it fetches a partition, and right after a topic was made again:
-    /// what is left is tried again, and what comes of it meanwhile is not taken.
+    /// Tells librdkafka where to read. It refuses before it fetches a partition, and right after a topic was made
+    /// again: what is left is tried again, and what comes of it meanwhile is not taken.
     async fn seek_now(&mut self) {
         let seeking = self.seeking.get_or_insert_with(|| {
             let (consumer, stream, to) = (Arc::clone(&self.consumer), Arc::clone(&self.stream), self.unsought.clone());

@@ -140,8 +140,8 @@ impl Reader {
         }
     }
 
-    /// The next records on the way to `end` (an answer of [`end`](Self::end)), at most `most`; `None` once all up to there
-    /// was handed out, or the service drains: [`is_at`](Self::is_at) tells which.
+    /// The next records on the way to `end` (an answer of [`end`](Self::end)), at most `most`; `None` once all up to
+    /// there was handed out, or the service drains: [`is_at`](Self::is_at) tells which.
     ///
     /// The batch may be empty, and may hold what was written since. Dropping the future loses nothing.
     ///
@@ -151,8 +151,8 @@ impl Reader {
         if self.is_at(end) { Ok(None) } else { self.next_batch(most, REPLAY_WAIT).await }
     }
 
-    /// The next records, as [`next_batch`](Self::next_batch) gives them, and whether all was handed out with them that was
-    /// there at the first call. That waits while Kafka is away.
+    /// The next records, as [`next_batch`](Self::next_batch) gives them, and whether all was handed out with them that
+    /// was there at the first call. That waits while Kafka is away.
     ///
     /// # Errors
     /// As [`next_batch`](Self::next_batch).
@@ -169,8 +169,8 @@ impl Reader {
         Ok(Some(Followed { batch, caught_up }))
     }
 
-    /// Tells the lives of the topic apart: another number after it was deleted and made again; 0 where the broker does not
-    /// say.
+    /// Tells the lives of the topic apart: another number after it was deleted and made again; 0 where the broker does
+    /// not say.
     #[must_use]
     pub fn life(&self) -> u32 {
         self.pull().life()
@@ -193,7 +193,8 @@ impl Reader {
         self.watermarks(Offset::Beginning).await
     }
 
-    /// As [`end`](Self::end), but waits while Kafka is away, which shows as the condition `kafka`; `None` once draining.
+    /// As [`end`](Self::end), but waits while Kafka is away, which shows as the condition `kafka`; `None` once
+    /// draining.
     ///
     /// # Errors
     /// What waiting does not mend.

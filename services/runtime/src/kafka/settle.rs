@@ -23,7 +23,8 @@ const QUESTION: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Learns where new partitions begin, before their records are handed out: a commit of another life of the topic skips
-/// nothing of this one, and what was deleted in between is counted. Where the group had committed; `None` once draining.
+/// nothing of this one, and what was deleted in between is counted. Where the group had committed; `None` once
+/// draining.
 pub(super) async fn settle(pull: &mut Pull<Group>, assigned: &[i32]) -> Result<Option<Positions>, KafkaError> {
     let asked = Instant::now();
     // What is not known must not look like what was never committed: whoever holds it against other marks would skip records.
@@ -105,8 +106,8 @@ fn starts(
     Ok((answer, starts))
 }
 
-/// Goes on at these offsets; where each partition really does. Those that are no longer ours are left out. What is deleted
-/// or was never written is read from the oldest record on.
+/// Goes on at these offsets; where each partition really does. Those that are no longer ours are left out. What is
+/// deleted or was never written is read from the oldest record on.
 pub(super) async fn seek(pull: &mut Pull<Group>, to: &Positions) -> Result<Positions, KafkaError> {
     // A broker that has just come back may not know its partitions yet, and one of ours is not gone for good.
     let went = patiently(pull, "read from another offset", is_unknown, |pull| {
@@ -137,7 +138,8 @@ fn is_unknown(error: &ClientError) -> bool {
     )
 }
 
-/// Tries until it succeeds, the service drains, or waiting does not help; it helps in an outage, and where `waits` says so.
+/// Tries until it succeeds, the service drains, or waiting does not help; it helps in an outage, and where `waits` says
+/// so.
 async fn patiently<T: Send + 'static, F: FnOnce() -> Result<T, KafkaError> + Send + 'static>(
     pull: &Pull<Group>,
     what: &str,

@@ -1,4 +1,5 @@
-//! What Kafka says of a topic: its partitions, and the id that tells it from one of the same name made after it (KIP-516).
+//! What Kafka says of a topic: its partitions, and the id that tells it from one of the same name made after it
+//! (KIP-516).
 //!
 //! librdkafka knows the id, its Rust client does not show it; so this is the one place that calls librdkafka by hand.
 #![allow(unsafe_code)]
@@ -30,9 +31,9 @@ pub(super) fn describe<C: ClientContext>(
     let failed = |code: Code| KafkaError::of(format!("ask for topic {topic}"), ClientError::Global(code));
     let name = CString::new(topic).map_err(|_| failed(Code::InvalidArgument))?;
     let wait = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: the client outlives the call, for it is borrowed. Each object made here is destroyed here, once, after its
-    // last use: a description lives as long as its event, and `read` copies out of it. librdkafka copies the names and
-    // the options; a request still running when the queue is destroyed is answered into nothing.
+    // SAFETY: the client outlives the call, for it is borrowed. Each object made here is destroyed here, once, after
+    // its last use: a description lives as long as its event, and `read` copies out of it. librdkafka copies the names
+    // and the options; a request still running when the queue is destroyed is answered into nothing.
     let answer = unsafe {
         let client = client.native_ptr();
         let queue = rd::rd_kafka_queue_new(client);

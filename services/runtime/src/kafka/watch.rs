@@ -1,9 +1,9 @@
 //! Watches, beside the loops, how far a service's streams are behind the real end of the log, and whether they move.
 //!
-//! The ends are asked for by clients of their own, for all partitions in one call, once a second: so a hung broker shows
-//! whatever the loops wait for, and no loop waits for an answer. The real end (the high watermark) is told only to a client
-//! that reads uncommitted records, what may be read (the last stable offset) to one that reads committed ones; a
-//! transaction left open is the difference. The first record that was not applied is looked at for its time.
+//! The ends are asked for by clients of their own, for all partitions in one call, once a second: so a hung broker
+//! shows whatever the loops wait for, and no loop waits for an answer. The real end (the high watermark) is told only
+//! to a client that reads uncommitted records, what may be read (the last stable offset) to one that reads committed
+//! ones; a transaction left open is the difference. The first record that was not applied is looked at for its time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, Weak};
@@ -45,7 +45,8 @@ const PROGRESS: &str = "progress";
 pub struct Expected {
     /// What people call the topic.
     pub topic: &'static str,
-    /// Sets the condition `caught-up`: ready at so many messages behind, no longer when so long behind (zero: for good).
+    /// Sets the condition `caught-up`: ready at so many messages behind, no longer when so long behind (zero: for
+    /// good).
     pub caught_up: Option<(i64, Duration)>,
     /// Names of the gauges for messages and seconds behind; `NaN` while unknown.
     pub gauges: Option<[&'static str; 2]>,

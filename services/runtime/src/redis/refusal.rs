@@ -1,8 +1,8 @@
 //! What Redis answers instead of doing what it was told: whose fault it is, and what to do about it. Pure.
 //!
-//! Only one answer cannot be an outage: a key that holds another type. It is about that key alone. Everything else, known
-//! or not, is waited out: Redis may be full, read-only after a failover, loading, or miss a right that is about to be
-//! given, and a service that ends over it would end again at each restart.
+//! Only one answer cannot be an outage: a key that holds another type. It is about that key alone. Everything else,
+//! known or not, is waited out: Redis may be full, read-only after a failover, loading, or miss a right that is about
+//! to be given, and a service that ends over it would end again at each restart.
 
 use ::redis::{ErrorKind, RedisError};
 

@@ -64,8 +64,8 @@ impl Slates {
         }
     }
 
-    /// Redis has answered: what it took is readable from now on. Who was written by somebody else since is returned, to be
-    /// read again: that instance may have applied the same, or what came through another partition.
+    /// Redis has answered: what it took is readable from now on. Who was written by somebody else since is returned, to
+    /// be read again: that instance may have applied the same, or what came through another partition.
     fn settle(&mut self, works: Vec<Work>, answers: &[Answer<i64>], slates: &[bool]) -> Acting {
         let now = self.ctx.now();
         let (mut written, mut renewed, mut applied, mut dropped, mut split) = (0, 0, 0, 0, 0);
@@ -110,7 +110,8 @@ impl Slates {
         refused
     }
 
-    /// Two applications key events by different partitioners, or partitions were added: nothing is lost, but it is told.
+    /// Two applications key events by different partitioners, or partitions were added: nothing is lost, but it is
+    /// told.
     fn found_split(&mut self, users: u64) {
         counter!(names::SPLIT_USERS).increment(users);
         if users > 0 && !std::mem::replace(&mut self.told_split, true) {

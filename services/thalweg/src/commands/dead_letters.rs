@@ -25,9 +25,9 @@ pub(crate) enum What {
     List(Args),
     /// Sends refused events to `events` again, as they were, to the partition that they came from.
     ///
-    /// One that was too large to be kept whole is left where it is, and said: take it from `events` itself. So are letters
-    /// about the catalog: their records lie on `items` still and are read again at each start, and a record that was sent
-    /// again would take the place of one that was mended since. Write the item again.
+    /// One that was too large to be kept whole is left where it is, and said: take it from `events` itself. So are
+    /// letters about the catalog: their records lie on `items` still and are read again at each start, and a record
+    /// that was sent again would take the place of one that was mended since. Write the item again.
     ///
     /// Nothing remembers what was sent again: the output ends with the --from to give next time. Ingest drops a repeat
     /// only by its `event_id`; an event without one is applied once more each time it is sent.
@@ -165,8 +165,8 @@ async fn replay(args: &Args, config: &Config) -> Result<(), Error> {
     Ok(())
 }
 
-/// A letter as the event that it was. An application may choose partitions otherwise than by the key, and the order of a
-/// user's events is that of one partition: it goes where it came from.
+/// A letter as the event that it was. An application may choose partitions otherwise than by the key, and the order of
+/// a user's events is that of one partition: it goes where it came from.
 fn again(letter: Record) -> Outgoing {
     Outgoing {
         partition: text(letter.header(headers::PARTITION)).parse().ok(),

@@ -19,9 +19,9 @@ use crate::traffic;
 pub(crate) enum What {
     /// Writes the items of a file to `items`, each as a whole record; what is there of other items stays.
     ///
-    /// CSV (or with tabs, semicolons, pipes), JSON lines or an array, or a feed in XML (RSS, Atom); plain, .gz or .zst. Names
-    /// are ours (item_id, title, categories, brand, price, available, published_at) or Google Merchant's (id, price "79.00
-    /// EUR", availability, product_type "A > B"). Of an id that is there twice the last counts.
+    /// CSV (or with tabs, semicolons, pipes), JSON lines or an array, or a feed in XML (RSS, Atom); plain, .gz or .zst.
+    /// Names are ours (item_id, title, categories, brand, price, available, published_at) or Google Merchant's (id,
+    /// price "79.00 EUR", availability, product_type "A > B"). Of an id that is there twice the last counts.
     #[command(after_help = "Example: thalweg items import products.xml --dry-run")]
     Import(Args),
 }

@@ -24,8 +24,8 @@ pub(crate) struct Args {
     log: LogArgs,
     #[command(flatten)]
     pace: PaceArgs,
-    /// Write what the log says about its items (title, category, brand and price in --columns) to `items`, too. A record
-    /// there replaces the whole of an item's record before.
+    /// Write what the log says about its items (title, category, brand and price in --columns) to `items`, too. A
+    /// record there replaces the whole of an item's record before.
     #[arg(long)]
     with_catalog: bool,
     /// Print JSON.

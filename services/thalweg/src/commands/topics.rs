@@ -31,8 +31,8 @@ pub(crate) struct Args {
     /// Partitions of `events` and `interactions`: at most so many ingests and scorers share the work.
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     partitions: i32,
-    /// Copies of each record, each on a broker of its own [default: topics.replication_factor, which is as many as there
-    /// are brokers, up to 3].
+    /// Copies of each record, each on a broker of its own [default: topics.replication_factor, which is as many as
+    /// there are brokers, up to 3].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     replication_factor: Option<u16>,
     /// Print JSON.

@@ -100,7 +100,8 @@ impl Traffic {
         }
     }
 
-    /// The events that are due, which for a shop happen `now`; beside them bad input, and the items that come with them.
+    /// The events that are due, which for a shop happen `now`; beside them bad input, and the items that come with
+    /// them.
     pub(super) fn due(&mut self, pacer: &mut Pacer, now: i64) -> Result<Slice, Error> {
         let mut slice = Slice::default();
         let titles = &mut self.titles;

@@ -56,7 +56,8 @@ fn is_empty(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
 }
 
-/// A path such as `Apparel > Shoes` is a category a level, general to special. A number is one of Google's, and no name.
+/// A path such as `Apparel > Shoes` is a category a level, general to special. A number is one of Google's, and no
+/// name.
 fn levels(value: &Value) -> Value {
     let paths = match value {
         Value::Array(list) => list.clone(),

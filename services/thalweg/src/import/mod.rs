@@ -1,7 +1,7 @@
 //! Reads files of items as shops have them: CSV and its cousins, JSON, and the XML of product feeds.
 //!
-//! Every format gives rows of named values; [`columns`] makes items of them, by the same rules as a record of `items` is
-//! read. What cannot be read is counted, with an example.
+//! Every format gives rows of named values; [`columns`] makes items of them, by the same rules as a record of `items`
+//! is read. What cannot be read is counted, with an example.
 
 mod columns;
 mod delimited;

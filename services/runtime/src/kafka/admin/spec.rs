@@ -1,6 +1,7 @@
 //! What a topic should be, and in which ways one that is there is not. Pure.
 
-/// As many copies of a record survive the loss of two brokers, one of them for maintenance; more cost more than they help.
+/// As many copies of a record survive the loss of two brokers, one of them for maintenance; more cost more than they
+/// help.
 const COPIES: usize = 3;
 
 /// How many copies must have a record before its write counts.
