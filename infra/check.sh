@@ -13,6 +13,9 @@ command -v cargo-deny >/dev/null || fail "cargo-deny is missing: run 'sh infra/b
 step "format"
 cargo fmt --all --check || fail "some files are not formatted: run 'cargo fmt --all'."
 
+step "width of comments and Markdown"
+infra/width.sh
+
 step "licences, sources, and who may depend on what"
 # Not every package that a gate lets through has to use it.
 cargo deny --locked check --allow unused-wrapper licenses bans sources ||
