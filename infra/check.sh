@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-step() { printf '\n== %s\n' "$*"; }
+source infra/steps.sh
 fail() {
     printf 'error: %s\n' "$*" >&2
     exit 1
@@ -43,3 +43,4 @@ echo "Apache Kafka $kafka"
 
 step "lints"
 cargo clippy --workspace --all-targets --features fuzz/libfuzzer --locked -- -D warnings || fail "clippy found something: mend what it names above."
+step_ends

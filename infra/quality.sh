@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-step() { printf '\n== %s (%d:%02d)\n' "$*" $((SECONDS / 60)) $((SECONDS % 60)); }
+source infra/steps.sh
 data=${THALWEG_DATA:-../shared/data}
 thalweg=${CARGO_TARGET_DIR:-target}/debug/thalweg
 failed=0
@@ -33,6 +33,7 @@ sample "REES46, all of the slice, with its catalog" rees46-2h50.csv.gz prequenti
     --catalog from-start --floor hr_20=61.2 --floor mrr_20=38.5 --floor first_time_hr_20=39.6
 sample "ADER, the first two weeks" ader-diginetica ader --blocks 2 --floor recall_20=53.3 --floor mrr_20=20.1
 
+step_ends
 ((failed == 0)) || {
     echo "error: a sample above failed. Where a figure is below its floor, find the change that cost it, or say in benches/quality.md why it is worth it." >&2
     exit 1

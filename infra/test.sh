@@ -3,11 +3,12 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-step() { printf '\n== %s (%d:%02d)\n' "$*" $((SECONDS / 60)) $((SECONDS % 60)); }
+source infra/steps.sh
 kafka=infra/kafka/kafka.sh
 ours="test-$$"
 trap '"$kafka" wipe "$ours" >/dev/null 2>&1' EXIT
 
+step "the sources (just check)"
 infra/check.sh
 
 # The crash tests run the real binaries, so these are built first, with the very features of the tests.
@@ -18,6 +19,7 @@ cargo test --workspace --locked --no-run
 step "unit tests, and end to end on the embedded broker"
 env -u KAFKA_BROKERS cargo test --workspace --locked
 
+step "quality on samples of recorded logs"
 infra/quality.sh
 
 # Long campaigns are commands of their own: just fuzz, just chaos, just soak.
@@ -39,4 +41,5 @@ step "24 faults drawn by seeds, on a Kafka and a Redis of their own"
 "${CARGO_TARGET_DIR:-target}/debug/chaos" --seed 3 --only ingest- --faults 12
 "${CARGO_TARGET_DIR:-target}/debug/chaos" --seed 4 --only scorer- --faults 12
 
-step "every check passed: format, licences, advisories (unless said above), lints, unit tests, end to end on the embedded broker and on a real Kafka, fuzzing, faults"
+steps_taken
+printf '\n%s\n' "every check passed: format, width, licences, advisories (unless said above), lints, documentation, unit tests, end to end on the embedded broker and on a real Kafka, fuzzing, faults"
