@@ -161,14 +161,14 @@ impl Lists {
             return Ok(());
         }
         self.count_hidden().await?;
-        if !self.tops.are_due(&self.sources) {
+        if !self.tops.are_due(&self.sources, Instant::now()) {
             return Ok(());
         }
         let (sources, settings, keys, now) =
             (Arc::clone(&self.sources), self.settings.clone(), self.keys.clone(), self.ctx.now());
         let made = self.worker.run(move || tops::make(&sources, &settings, &keys, now)).await?;
         self.set(&made.entries).await?;
-        let gone = self.tops.wrote(&made);
+        let gone = self.tops.wrote(&made, Instant::now());
         if !gone.is_empty() {
             self.ctx.retry(REDIS, || self.redis.delete(&gone)).await?;
         }
@@ -219,8 +219,12 @@ impl Lists {
             }
             let (catalog, settings) = (self.sources.catalog.load(), self.settings.clone());
             let keys = self.keys.clone();
-            let made = self.worker.run(move || tops::similar(&live, &catalog, &due, &settings, &keys, now));
-            let made = made.await?;
+            let make = move || {
+                let started = Instant::now(); // processor time, as far as a thread of its own can tell
+                let made = tops::similar(&live, &catalog, &due, &settings, &keys, now);
+                (made, started.elapsed())
+            };
+            let (made, took) = self.worker.run(make).await?;
             self.set(&made.entries).await?;
             counter!(LISTS, "list" => "similar").increment(made.entries.len() as u64);
             counter!(UNUSABLE_SCORES).increment(made.unusable);
@@ -236,7 +240,7 @@ impl Lists {
             }
             // Nothing to show is no reason to leave what was shown before.
             self.delete_similar(made.empty.iter()).await?;
-            budget.spend(made.took);
+            budget.spend(took);
         }
         let gone = lock(&self.sources.known).take_gone();
         self.delete_similar(gone.iter()).await?;

@@ -1,4 +1,4 @@
-//! Makes lists out of a version: what is written under which key. No I/O.
+//! Makes lists out of a version: what is written under which key. No I/O, no clock.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -47,10 +47,11 @@ impl Tops {
     }
 
     /// Whether version or catalog are others than at the last writing, or it is long ago.
-    pub(super) fn are_due(&self, sources: &Sources) -> bool {
-        let now = (sources.slot.load().model.version(), sources.catalog.edition());
-        self.written
-            .is_none_or(|(version, edition, at)| (Some(version), edition) != now || at.elapsed() >= self.renew_every)
+    pub(super) fn are_due(&self, sources: &Sources, now: Instant) -> bool {
+        let live = (sources.slot.load().model.version(), sources.catalog.edition());
+        self.written.is_none_or(|(version, edition, at)| {
+            (Some(version), edition) != live || now.duration_since(at) >= self.renew_every
+        })
     }
 
     /// Whether lists of ours stand in Redis.
@@ -59,8 +60,8 @@ impl Tops {
     }
 
     /// Takes note of a writing; returns the keys of lists that are no more.
-    pub(super) fn wrote(&mut self, made: &Made) -> Vec<String> {
-        self.written = made.version.map(|version| (version, made.edition, Instant::now()));
+    pub(super) fn wrote(&mut self, made: &Made, now: Instant) -> Vec<String> {
+        self.written = made.version.map(|version| (version, made.edition, now));
         let keys: BTreeSet<String> = made.entries.iter().map(|(key, _, _)| key.clone()).collect();
         let gone = self.keys.difference(&keys).filter(|key| !made.kept.contains(*key)).cloned().collect();
         self.keys.retain(|key| made.kept.contains(key));
@@ -100,8 +101,6 @@ pub(super) fn make(sources: &Sources, settings: &Scorer, keys: &Keys, now: i64) 
         version: model.version(),
         edition,
     };
-    let hot = hot.lists.into_iter().map(|(of, list)| (keys.hot(of.as_deref()), list));
-    let new = new.lists.into_iter().map(|(of, list)| (keys.new_items(of.as_deref()), list));
     let put = |made: &mut Made, key: String, mut list: Vec<Entry>| {
         let unusable = drop_unusable(&mut list);
         made.unusable += unusable;
@@ -113,9 +112,13 @@ pub(super) fn make(sources: &Sources, settings: &Scorer, keys: &Keys, now: i64) 
             made.kept.insert(key);
         }
     };
-    hot.for_each(|(key, list)| put(&mut made, key, list));
+    for (of, list) in hot.lists {
+        put(&mut made, keys.hot(of.as_deref()), list);
+    }
     made.hot = made.entries.len();
-    new.for_each(|(key, list)| put(&mut made, key, list));
+    for (of, list) in new.lists {
+        put(&mut made, keys.new_items(of.as_deref()), list);
+    }
     made
 }
 
@@ -136,8 +139,6 @@ pub(super) struct Similar {
     pub(super) empty: Vec<Arc<str>>,
     /// Scores that are no numbers.
     pub(super) unusable: u64,
-    /// Processor time, as far as a thread of its own can tell.
-    pub(super) took: Duration,
 }
 
 /// Makes the `similar` lists of `ids`. CPU-heavy.
@@ -149,11 +150,9 @@ pub(super) fn similar(
     keys: &Keys,
     now: i64,
 ) -> Similar {
-    let started = Instant::now();
     let names: Vec<&str> = ids.iter().map(AsRef::as_ref).collect();
     let lists = live.model.similar(&names, catalog, settings.slate_items);
-    let mut made =
-        Similar { entries: Vec::new(), shows: Vec::new(), empty: Vec::new(), unusable: 0, took: Duration::ZERO };
+    let mut made = Similar { entries: Vec::new(), shows: Vec::new(), empty: Vec::new(), unusable: 0 };
     for (id, list) in ids.iter().zip(lists) {
         // Somebody clicked on it although it is gone: an empty list takes its key away again.
         let mut list = if live.model.shows(catalog, key_of(id)) { list } else { Vec::new() };
@@ -167,7 +166,6 @@ pub(super) fn similar(
             made.empty.push(Arc::clone(id));
         }
     }
-    made.took = started.elapsed();
     made
 }
 
