@@ -1,4 +1,6 @@
 //! Thalweg's benchmarks: one file for each, and what they share. `README.md` says how to read them.
+#![forbid(unsafe_code)]
+#![allow(clippy::disallowed_methods, reason = "measures")]
 
 mod checkpoint;
 mod error;

@@ -1,4 +1,6 @@
 //! `bench`: measures, says how far it is, and ends with one table.
+#![forbid(unsafe_code)]
+#![allow(clippy::disallowed_methods, reason = "measures")]
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,4 +1,6 @@
 //! What Thalweg promises, one file each: the real binaries, a broker and a Redis, good days and bad.
+#![forbid(unsafe_code)]
+#![allow(clippy::disallowed_methods, reason = "waits for conditions and measures")]
 
 mod bad_input;
 mod bounds;

@@ -2,6 +2,7 @@
 //!
 //! Every topic name and every Redis key is spelled here and nowhere else. A change here is a change
 //! to other people's programs; `golden/` holds the bytes they rely on.
+#![forbid(unsafe_code)]
 
 pub mod checkpoint;
 pub mod dead_letter;

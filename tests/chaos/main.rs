@@ -1,4 +1,6 @@
 //! `chaos`: draws faults by a seed, lets them fall on real servers under traffic, and asks the oracle what they cost.
+#![forbid(unsafe_code)]
+#![allow(clippy::disallowed_methods, reason = "waits for conditions and measures")]
 
 mod campaign;
 mod fault;

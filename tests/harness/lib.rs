@@ -6,6 +6,8 @@
 //! | `REDIS_URL` | a Redis that runs already, instead of a child of each test |
 //! | `THALWEG_TEST_BINARIES` | a folder with the services, instead of building them |
 //! | `THALWEG_LONG_TESTS=1` | outages last the whole 30 s of the promise, not 8 |
+#![forbid(unsafe_code)]
+#![allow(clippy::disallowed_methods, reason = "waits for conditions and measures")]
 
 mod binaries;
 mod children;

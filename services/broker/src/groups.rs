@@ -1,4 +1,5 @@
 //! The requests of consumer groups: joining, staying, leaving. [`Group`] decides; here is the waiting.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -9,6 +9,8 @@
 //! What it cannot do: transactions; retention and compaction, for settings of topics are kept and told but not obeyed;
 //! more than one broker or copy; the consumer groups of KIP-848 and share groups; encryption, passwords and ACLs;
 //! topics that make themselves. A committed offset outlives its topic.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests wait and measure"))]
 
 mod admin;
 mod batch;

@@ -1,4 +1,5 @@
 //! What is told of groups from outside, and how they are deleted.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::collections::BTreeSet;
 use std::time::Instant;

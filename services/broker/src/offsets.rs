@@ -1,4 +1,5 @@
 //! What groups committed, and the two requests about it.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,5 @@
 //! Produce, Fetch and ListOffsets over the log.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::time::Duration;
 

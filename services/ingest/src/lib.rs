@@ -3,6 +3,8 @@
 //! Reads `events` as a consumer group; writes partition *p* of `events` to partition *p* of `interactions`, and what it
 //! refuses to `dead-letters` with the reason. Its decisions are pure ([`validator`], [`window`], [`judge`]); its state
 //! is read back from the tail of `interactions` whenever a partition is assigned ([`progress`]).
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests wait and measure"))]
 
 pub mod config;
 pub mod error;
@@ -39,6 +41,7 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
     ctx.finish(serve(config, ctx.clone()).await)
 }
 
+#[allow(clippy::disallowed_methods, reason = "the loop measures its batches")]
 async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
     let topics = Topics::new(&config.kafka.topic_prefix);
     let [events, interactions, dead_letters] =

@@ -1,4 +1,5 @@
 //! Turns raw clickstream events into validated interactions.
+#![forbid(unsafe_code)]
 
 /// Records come and go by the thousand on several threads.
 #[global_allocator]

@@ -1,6 +1,8 @@
 //! The laboratory: recorded logs, evaluation and tuning on them, the synthetic shop, plots and pages.
 //!
 //! It learns and ranks by the code that trainer and scorer run, and sees neither Kafka nor Redis nor any service.
+#![forbid(unsafe_code)]
+#![allow(clippy::disallowed_methods, reason = "measures how long learning and asking take")]
 
 mod error;
 pub mod evaluate;

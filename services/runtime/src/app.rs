@@ -1,4 +1,5 @@
 //! A service as a binary: arguments, configuration, log, admin port, signals, exit code.
+#![allow(clippy::disallowed_methods, reason = "the task that obeys signals ends with the process")]
 
 use std::error::Error;
 use std::future::Future;

@@ -1,4 +1,5 @@
 //! What every part of a service shares: readiness, named tasks, the drain, retries, latencies.
+#![allow(clippy::disallowed_methods, reason = "this is where the time comes from")]
 
 mod failure;
 mod pulse;

@@ -2,6 +2,7 @@
 //!
 //! A service is one function, `run(Config, Context) -> Result<(), Error>`; [`App`] turns it into a
 //! binary. This crate knows no record type and nothing of the model.
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests wait and measure"))]
 
 pub mod admin;
 pub mod app;

@@ -1,4 +1,5 @@
 //! Logs on stderr, and the metrics of this process as a Prometheus page.
+#![allow(clippy::disallowed_methods, reason = "the thread lives as long as the process and can only fold")]
 
 use std::io::IsTerminal;
 use std::sync::OnceLock;

@@ -1,4 +1,5 @@
 //! How old the live version is, and when that is too old: only while interactions wait for a newer one.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -5,6 +5,8 @@
 //! [`slates`], and what comes to it beside interactions [`inputs`]. Ranking, loading of versions and making of lists
 //! each have a thread ([`worker`]); nothing waits for a swap. Decisions are pure ([`batch`], [`profile`], [`fit`],
 //! [`known`], [`early`], [`renewals`], [`share`]).
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests wait and measure"))]
 
 mod age;
 mod batch;
@@ -59,6 +61,7 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
     ctx.finish(serve(config, ctx.clone()).await)
 }
 
+#[allow(clippy::disallowed_methods, reason = "the loop measures its batches")]
 async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
     let Config { kafka, redis, scorer: settings, .. } = config;
     ctx.set("model", Err("no version is live yet".to_owned()));

@@ -1,4 +1,5 @@
 //! Keeps `hot`, `new`, `similar` and `model` in Redis, from the live version, and fills them again after a flush.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 mod tops;
 

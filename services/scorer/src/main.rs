@@ -1,4 +1,5 @@
 //! Swaps checkpoints and keeps Redis full of fresh slates.
+#![forbid(unsafe_code)]
 
 /// Many small, short-lived buffers on several threads: mimalloc halves the time of a training step on `flex`.
 #[global_allocator]

@@ -1,4 +1,5 @@
 //! What was applied, as Redis and the group are told of it (I3), and the way back where Redis has forgotten it.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
 //! From a micro-batch of interactions to slates in Redis: one scoring for each user, one version for all.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 mod write;
 

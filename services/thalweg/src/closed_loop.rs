@@ -1,6 +1,7 @@
 //! `--closed-loop`: nobody does anything more before the list made through what they did last lies in Redis, as a
 //! person looks at a list and then chooses. So quality is not that of lists which came too late; how late they come is
 //! told apart.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};

@@ -1,4 +1,6 @@
 //! The operator's command, as a library: traffic to send, and the report of what came of it.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests wait and measure"))]
 
 pub mod cli;
 mod closed_loop;

@@ -1,4 +1,5 @@
 //! The operator's command.
+#![forbid(unsafe_code)]
 
 /// Many small, short-lived buffers on several threads: mimalloc halves the time of a training step on `flex`.
 #[global_allocator]

@@ -1,4 +1,5 @@
 //! Sends events at a pace: so many a second, as fast as they were recorded, or as fast as it goes.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
 //! The stream of `interactions`, in micro-batches. The trainer is one logical writer: it reads every partition.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -6,6 +6,8 @@
 //!
 //! Its decisions are pure: when a version is due ([`schedule`]), what may be deleted ([`ledger`]), what is remembered
 //! and what is trained on ([`histories`]), which version to continue from ([`restore`]).
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests wait and measure"))]
 
 mod bookmarks;
 mod catalog;

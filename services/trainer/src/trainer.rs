@@ -1,4 +1,5 @@
 //! The loop: interactions and catalog to the learner, versions from it to the log.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

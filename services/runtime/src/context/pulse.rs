@@ -1,4 +1,5 @@
 //! Signs of life: since when each task and thread is at one piece of work. Waiting is no work, so it is no stall.
+#![allow(clippy::disallowed_methods, reason = "measures how long work takes")]
 
 use std::collections::BTreeMap;
 use std::future::Future;

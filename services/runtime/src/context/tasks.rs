@@ -1,4 +1,5 @@
 //! Named tasks and threads: one that ends early, fails or panics fails the whole service.
+#![allow(clippy::disallowed_methods, reason = "this is where tasks and threads are started and watched")]
 
 use std::any::Any;
 use std::error::Error;

@@ -1,4 +1,8 @@
 //! Records that are sent and not acknowledged: librdkafka tries again for ever and says nothing of it, so we do.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "waits and measures; the task ends with its client, which is before the service does"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

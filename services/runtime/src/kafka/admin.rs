@@ -1,4 +1,5 @@
 //! Topics: create them, compare them with what they should be, and check what a service relies on.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 mod spec;
 

@@ -10,6 +10,7 @@
 //! group has us. librdkafka joins, and joins again, by itself; it does not tell what became of such a commit (it does
 //! where a callback is set, which its Rust client never does), so whenever the group is shared anew all is committed
 //! again.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -3,6 +3,7 @@
 //! A broker that has just come back may answer for a moment that the cluster has no brokers: it is fenced until its
 //! controller hears of it. librdkafka (2.10 to 2.13 at least, its issue 5301) then forgets every broker, the bootstrap
 //! servers among them, and never connects again. librdkafka's Rust client does not show the call that mends it.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 #![allow(unsafe_code)]
 
 use std::ffi::CString;

@@ -1,4 +1,5 @@
 //! librdkafka's settings, all in one place, and the checks a client starts with.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

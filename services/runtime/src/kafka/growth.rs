@@ -1,4 +1,5 @@
 //! Notices within seconds that a topic has more partitions than before, and that a client has lost every broker.
+#![allow(clippy::disallowed_methods, reason = "the task ends with its client, which is before the service does")]
 
 use std::sync::Arc;
 use std::time::Duration;

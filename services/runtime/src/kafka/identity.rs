@@ -2,6 +2,7 @@
 //!
 //! librdkafka goes on at the old position where a topic was deleted and made again: it skips the new one's beginning,
 //! and says nothing. So a batch is handed out only when the topic's id was asked for after its records came.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::future::pending;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
 //! Whether a client reaches its brokers, as the readiness condition `kafka` and in the log.
+#![allow(clippy::disallowed_methods, reason = "the task ends with its client, which is before the service does")]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,5 @@
 //! Writes batches of records and waits until every one is acknowledged.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::fmt;
 use std::sync::Arc;

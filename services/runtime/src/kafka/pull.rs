@@ -1,4 +1,5 @@
 //! Pulling batches out of a librdkafka consumer: what group consumers and readers have in common.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::collections::BTreeMap;
 use std::future::Future;

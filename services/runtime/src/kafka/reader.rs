@@ -1,4 +1,5 @@
 //! Reads whole topics from positions of its own choice: checkpoints, the catalog, windows of the past.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::fmt;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,5 @@
 //! Where a member of a group goes on: in partitions that have just become ours, and where its service says so.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::sync::Arc;
 use std::time::Duration;

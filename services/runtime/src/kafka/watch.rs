@@ -4,6 +4,7 @@
 //! shows whatever the loops wait for, and no loop waits for an answer. The real end (the high watermark) is told only
 //! to a client that reads uncommitted records, what may be read (the last stable offset) to one that reads committed
 //! ones; a transaction left open is the difference. The first record that was not applied is looked at for its time.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, Weak};

@@ -1,4 +1,5 @@
 //! Makes lists out of a version: what is written under which key. No I/O, no clock.
+#![warn(clippy::disallowed_methods)]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

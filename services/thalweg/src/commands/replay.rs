@@ -1,4 +1,5 @@
 //! `thalweg replay`: sends a recorded log to the topic `events`, and what it says about items to `items` if asked to.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::path::PathBuf;
 

@@ -1,4 +1,5 @@
 //! `thalweg demo`: the whole loop in one process, with traffic, and an honest report of what came of it.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 mod examine;
 mod servers;

@@ -1,4 +1,5 @@
 //! Ingest, trainer and scorer in this process, through the `run` that their binaries call.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
 //! Watches the loop from outside: the checkpoints topic, the services' figures, once a second.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
 //! What a topic should be, and in which ways one that is there is not. Pure.
+#![warn(clippy::disallowed_methods)]
 
 /// As many copies of a record survive the loss of two brokers, one of them for maintenance; more cost more than they
 /// help.
