@@ -57,6 +57,8 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -102,5 +104,29 @@ mod tests {
         assert!(window.insert("u", "e"));
         assert!(window.insert("u", "e"));
         assert!(window.is_empty());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_window_says_what_a_plain_list_of_the_newest_says(
+            capacity in 0_usize..6,
+            events in proptest::collection::vec((0_u8..3, 0_u8..8), 0..60),
+        ) {
+            let mut window = Window::new(capacity);
+            let mut newest: Vec<(u8, u8)> = Vec::new();
+            for (user, event) in events {
+                let is_new = !newest.contains(&(user, event));
+                prop_assert_eq!(window.insert(&user.to_string(), &event.to_string()), is_new);
+                if is_new {
+                    newest.push((user, event));
+                }
+                if newest.len() > capacity {
+                    newest.remove(0);
+                }
+                prop_assert_eq!(window.len(), newest.len());
+            }
+        }
     }
 }

@@ -92,6 +92,8 @@ impl Ledger {
 }
 
 #[cfg(test)]
+mod arbitrary;
+#[cfg(test)]
 mod tests {
     use super::*;
 

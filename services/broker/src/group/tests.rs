@@ -1,6 +1,7 @@
 //! Members that come, go, and fall silent.
 
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
+use proptest::prelude::*;
 
 use super::*;
 
@@ -138,4 +139,46 @@ fn who_missed_a_round_may_not_commit() {
     assert_eq!(group.may_commit("a", 0, now), Err(ResponseError::IllegalGeneration));
     assert_eq!(group.may_commit("x", 1, now), Err(ResponseError::UnknownMemberId));
     assert_eq!(group.may_commit("", -1, now), Err(ResponseError::UnknownMemberId));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_members_do_the_leader_is_one_of_them_and_a_group_left_alone_empties(
+        steps in proptest::collection::vec((0_u8..5, 0_usize..4, 0_u32..15), 0..60),
+    ) {
+        let ids = ["a", "b", "c", "d"];
+        let mut now = Instant::now();
+        let mut group = Group::default();
+        for (what, who, seconds) in steps {
+            let (id, before) = (ids[who], group.generation);
+            // Whether it is allowed to is the group's to say.
+            match what {
+                0 => join(&mut group, id, now),
+                1 => {
+                    let _ = group.leave(id, now);
+                }
+                2 => {
+                    let _ = heartbeat(&mut group, id, now);
+                }
+                3 => {
+                    let _ = sync(&mut group, id, &ids, now);
+                }
+                _ => {
+                    now += seconds * SECOND;
+                    group.tick(now);
+                }
+            }
+            prop_assert!(group.generation >= before, "generations only grow");
+            let shared = matches!(group.state(), "Stable" | "CompletingRebalance");
+            prop_assert!(!shared || group.members.contains_key(&group.leader), "{} leads {:?}", group.leader, group.state());
+            prop_assert_eq!(group.may_commit("", -1, now).is_ok(), group.members.is_empty(), "from outside");
+        }
+        for _ in 0..4 {
+            now += 61 * SECOND;
+            group.tick(now);
+        }
+        prop_assert_eq!(group.state(), "Empty");
+    }
 }
