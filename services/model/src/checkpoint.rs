@@ -5,10 +5,9 @@
 //! read here: whatever it is, it leads to a verdict, and no more is held than [`MAX_PAYLOAD_BYTES`] of [`MAX_PENDING`] versions.
 
 use bytes::Bytes;
-use schemas::RELEASE;
 pub use schemas::checkpoint::MAX_PAYLOAD_BYTES;
 use schemas::checkpoint::{
-    CHUNK_BYTES, Claim, EPOCH_REACH, FIRST_REACH, LAST, Manifest, Part, PayloadKind, VersionId, key, parse_key,
+    CHUNK_BYTES, Claim, EPOCH_REACH, FIRST_REACH, LAST, Manifest, Part, VersionId, key, parse_key,
 };
 
 use crate::payload::Frozen;
@@ -46,21 +45,10 @@ pub fn split(
         })
         .collect();
     let manifest = Manifest {
-        v: Manifest::V,
-        version,
-        kind: frozen.kind(),
-        parent: if frozen.kind() == PayloadKind::Snapshot { None } else { parent },
         chunks: u32::try_from(chunks.len()).expect("a payload has far fewer chunks"),
         bytes: payload.len() as u64,
         checksum: blake3::hash(payload).to_hex().to_string(),
-        through: frozen.through().clone(),
-        interactions: frozen.interactions(),
-        event_ts: frozen.event_ts(),
-        made_at,
-        arrivals: frozen.arrivals(),
-        quality: frozen.recent_quality().clone(),
-        quality_overall: frozen.overall_quality().clone(),
-        release: RELEASE.to_owned(),
+        ..frozen.manifest(version, parent, made_at)
     };
     (chunks, manifest)
 }

@@ -20,6 +20,7 @@ mod keymap;
 mod knowledge;
 mod learner;
 mod likeness;
+mod manifest;
 mod negatives;
 mod newest;
 mod only_listed;

@@ -1,6 +1,7 @@
 //! Every way in which a version can be damaged, and who is believed when trainers compete.
 
 use proptest::prelude::*;
+use schemas::checkpoint::PayloadKind;
 
 use super::*;
 use crate::{Learner, Settings};
