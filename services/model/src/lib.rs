@@ -7,7 +7,6 @@
 mod block;
 mod candidates;
 mod catalog;
-pub mod checkpoint;
 mod covisitation;
 mod dense;
 mod device;

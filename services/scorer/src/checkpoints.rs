@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics::counter;
-use model::checkpoint::{Assembler, Outcome};
 use model::{Error as Unfit, Model};
 use runtime::config::Kafka;
 use runtime::kafka::{Bookmark, Expected, From, Positions, Reader, Record, Watch};
@@ -14,6 +13,7 @@ use schemas::checkpoint::{CHUNK_CHECKSUM, Claim, PayloadKind};
 use schemas::{Manifest, Topic, Topics, VersionId};
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
+use versions::{Assembler, Outcome};
 
 use crate::error::Error;
 use crate::metrics::{LOAD, MODEL_FRESHNESS, VERSIONS_REFUSED, VERSIONS_SWAPPED};
@@ -353,9 +353,9 @@ impl Told {
 
 #[cfg(test)]
 mod tests {
-    use model::checkpoint::split;
     use model::{Learner, Positioned, RowEncoding, Settings};
     use schemas::{Interaction, Kind, Source};
+    use versions::split;
 
     use super::*;
 

@@ -6,10 +6,10 @@
 //! interactions before `manifest.through`, whatever happened; the crash tests count them.
 
 use bytes::Bytes;
-use model::checkpoint::{Assembler, Outcome};
 use model::{Model, Payload, unpack};
 use runtime::kafka::Record;
 use schemas::checkpoint::{CHUNK_CHECKSUM, Claim, Manifest, Part, PayloadKind, VersionId, parse_key};
+use versions::{Assembler, Outcome};
 
 use crate::ledger::Ledger;
 

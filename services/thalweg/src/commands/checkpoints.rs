@@ -7,13 +7,13 @@ use std::time::Duration;
 use clap::Subcommand;
 use laboratory::output;
 use laboratory::shown;
-use model::checkpoint::{Assembler, Outcome};
 use model::{Model, Payload, unpack};
 use runtime::Context;
 use runtime::kafka::{Bookmark, From, Positions, Reader};
 use schemas::checkpoint::{CHUNK_CHECKSUM, Claim, Part, PayloadKind, VersionId, parse_key};
 use schemas::{Manifest, Timestamp, Topic, Topics};
 use serde_json::json;
+use versions::{Assembler, Outcome};
 
 use crate::config::Config;
 use crate::error::Error;

@@ -5,12 +5,10 @@
 //! read here: whatever it is, it leads to a verdict, and no more is held than [`MAX_PAYLOAD_BYTES`] of [`MAX_PENDING`] versions.
 
 use bytes::Bytes;
-pub use schemas::checkpoint::MAX_PAYLOAD_BYTES;
+use model::Frozen;
 use schemas::checkpoint::{
-    CHUNK_BYTES, Claim, EPOCH_REACH, FIRST_REACH, LAST, Manifest, Part, VersionId, key, parse_key,
+    CHUNK_BYTES, Claim, EPOCH_REACH, FIRST_REACH, LAST, MAX_PAYLOAD_BYTES, Manifest, Part, VersionId, key, parse_key,
 };
-
-use crate::payload::Frozen;
 
 /// Versions of which chunks are held and no manifest came yet. A trainer writes one after the other; what a killed one or a
 /// stranger left in between must not tear it.

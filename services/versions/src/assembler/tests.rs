@@ -1,10 +1,10 @@
 //! Every way in which a version can be damaged, and who is believed when trainers compete.
 
+use model::{Learner, Settings};
 use proptest::prelude::*;
 use schemas::checkpoint::PayloadKind;
 
 use super::*;
-use crate::{Learner, Settings};
 
 fn version(epoch: u32, sequence: u32) -> VersionId {
     VersionId { epoch, sequence }
