@@ -13,12 +13,10 @@ use schemas::checkpoint::{CHUNK_CHECKSUM, Claim, PayloadKind};
 use schemas::{Manifest, Topic, Topics, VersionId};
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
-use versions::{Assembler, Outcome};
+use versions::{Assembler, Live, Outcome, Slot, Worker};
 
 use crate::error::Error;
 use crate::metrics::{LOAD, MODEL_FRESHNESS, VERSIONS_REFUSED, VERSIONS_SWAPPED};
-use crate::slot::{Live, Slot};
-use crate::worker::Worker;
 
 /// Records of one read, at most 1 MB each.
 const BATCH: usize = 16;

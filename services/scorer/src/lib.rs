@@ -1,8 +1,8 @@
 //! The scorer: swaps checkpoints under traffic and keeps Redis full of fresh slates.
 //!
-//! Three tasks beside the loop over `interactions`: [`checkpoints`] makes versions live in the [`slot`], [`catalog`]
+//! Three tasks beside the loop over `interactions`: [`checkpoints`] makes versions live in the [`Slot`], [`catalog`]
 //! follows the items, [`lists`] keeps `hot`, `new`, `similar` and `model`. The loop itself is [`slates`]. Ranking, loading
-//! of versions and making of lists each have a thread ([`worker`]); nothing waits for a swap. Decisions are pure
+//! of versions and making of lists each have a thread ([`versions::Worker`]); nothing waits for a swap. Decisions are pure
 //! ([`batch`], [`profile`], [`fit`], [`known`], [`early`], [`renewals`], [`share`]).
 
 mod age;
@@ -24,11 +24,9 @@ mod renewals;
 mod script;
 mod share;
 mod slates;
-mod slot;
 mod summary;
 mod sweep;
 mod users;
-mod worker;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -41,6 +39,7 @@ use runtime::redis::Redis;
 use schemas::{Keys, Topic, Topics};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{info, warn};
+use versions::Slot;
 
 use catalog::{News, SharedCatalog};
 pub use config::Config;
@@ -53,7 +52,6 @@ use marks::Marks;
 use progress::Progress;
 use share::Share;
 use slates::{Events, Slates, Step};
-use slot::Slot;
 use sweep::Sweep;
 
 /// The embedded `config.toml`.

@@ -12,6 +12,7 @@ use runtime::redis::{Answer, Redis, Script};
 use runtime::{Context, Latency};
 use schemas::{Entry, Horizon, Keys, Slate, StoredProfile, key_of};
 use tracing::{debug, warn};
+use versions::Worker;
 
 use crate::batch::{self, Positioned};
 use crate::config::Scorer;
@@ -21,7 +22,6 @@ use crate::marks::{Marks, Renewal};
 use crate::profile::Outcome;
 use crate::renewals::Renewals;
 use crate::users::{Found, Taken, User, Users};
-use crate::worker::Worker;
 use crate::{Sources, lock, metrics as names, profile, script};
 
 /// Users found in Redis wait in the sweep, not here, beyond so many in line.
@@ -351,7 +351,7 @@ impl Slates {
             ranking.record(started.elapsed());
             (live.maker(), lists)
         };
-        self.worker.run(make).await
+        Ok(self.worker.run(make).await?)
     }
 
     /// Writes profiles and slates, and marks behind them: whom somebody else has written since they were read, and what

@@ -1,5 +1,11 @@
 //! The log of versions: what trainer, scorer and `thalweg checkpoints` read it with.
 
 mod assembler;
+pub mod error;
+mod slot;
+mod worker;
 
 pub use assembler::{Assembler, MAX_PENDING, Outcome, Record, manifest_record, split};
+pub use error::Error;
+pub use slot::{Live, Slot};
+pub use worker::Worker;
