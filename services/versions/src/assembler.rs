@@ -1,63 +1,18 @@
-//! The checkpoint log: cuts payloads into records under 1 MB and puts them together again.
+//! Puts the records of `checkpoints` together to versions again.
 //!
 //! Pure: records in, verdicts out. A version exists only when its manifest is there and every checksum
-//! holds (I4); records of a trainer that has been superseded are ignored by everyone (I9). Anybody may have written what is
-//! read here: whatever it is, it leads to a verdict, and no more is held than [`MAX_PAYLOAD_BYTES`] of [`MAX_PENDING`] versions.
+//! holds (I4); records of a trainer that has been superseded are ignored by everyone (I9). Anybody may have written
+//! what is read here: whatever it is, it leads to a verdict, and no more is held than [`MAX_PAYLOAD_BYTES`] of
+//! [`MAX_PENDING`] versions.
 
 use bytes::Bytes;
-use model::Frozen;
 use schemas::checkpoint::{
-    CHUNK_BYTES, Claim, EPOCH_REACH, FIRST_REACH, LAST, MAX_PAYLOAD_BYTES, Manifest, Part, VersionId, key, parse_key,
+    CHUNK_BYTES, Claim, EPOCH_REACH, FIRST_REACH, LAST, MAX_PAYLOAD_BYTES, Manifest, Part, VersionId, parse_key,
 };
 
-/// Versions of which chunks are held and no manifest came yet. A trainer writes one after the other; what a killed one or a
-/// stranger left in between must not tear it.
+/// Versions of which chunks are held and no manifest came yet. A trainer writes one after the other; what a killed one
+/// or a stranger left in between must not tear it.
 pub const MAX_PENDING: usize = 16;
-
-/// A record for the topic `checkpoints`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// `version/part`.
-    pub key: String,
-    /// The record's value.
-    pub value: Vec<u8>,
-    /// BLAKE3 of the value, for the header.
-    pub checksum: String,
-}
-
-/// Cuts a payload into chunks and writes the manifest that makes them a version: `(chunks, manifest)`.
-#[must_use]
-pub fn split(
-    version: VersionId,
-    parent: Option<VersionId>,
-    frozen: &Frozen,
-    payload: &[u8],
-    made_at: i64,
-) -> (Vec<Record>, Manifest) {
-    let chunks: Vec<Record> = (0..)
-        .zip(payload.chunks(CHUNK_BYTES))
-        .map(|(n, chunk)| Record {
-            key: key(version, Part::Chunk(n)),
-            value: chunk.to_vec(),
-            checksum: blake3::hash(chunk).to_hex().to_string(),
-        })
-        .collect();
-    let manifest = Manifest {
-        chunks: u32::try_from(chunks.len()).expect("a payload has far fewer chunks"),
-        bytes: payload.len() as u64,
-        checksum: blake3::hash(payload).to_hex().to_string(),
-        ..frozen.manifest(version, parent, made_at)
-    };
-    (chunks, manifest)
-}
-
-/// The record that makes a version exist.
-#[must_use]
-pub fn manifest_record(manifest: &Manifest) -> Record {
-    let value = serde_json::to_vec(manifest).expect("a manifest has nothing that JSON has not");
-    let checksum = blake3::hash(&value).to_hex().to_string();
-    Record { key: key(manifest.version, Part::Manifest), value, checksum }
-}
 
 /// What a record on `checkpoints` led to.
 #[derive(Debug)]

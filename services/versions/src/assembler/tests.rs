@@ -2,9 +2,10 @@
 
 use model::{Learner, Settings};
 use proptest::prelude::*;
-use schemas::checkpoint::PayloadKind;
+use schemas::checkpoint::{PayloadKind, key};
 
 use super::*;
+use crate::records::{Record, manifest_record, split};
 
 fn version(epoch: u32, sequence: u32) -> VersionId {
     VersionId { epoch, sequence }
