@@ -37,7 +37,8 @@ pub enum Outcome {
 /// Puts records together, in log order.
 #[derive(Debug)]
 pub struct Assembler {
-    /// The highest epoch claimed. Where none was yet, because the log begins in its middle: that of the first whole version.
+    /// The highest epoch claimed. Where none was yet, because the log begins in its middle: that of the first whole
+    /// version.
     epoch: u32,
     claim: Option<Claim>,
     /// Those whose last chunk came longest ago stand first.
