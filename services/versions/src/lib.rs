@@ -1,22 +1,25 @@
 //! The log of versions, and what serves from it.
 //!
 //! A [`Log`] is opened where a reader begins; a [`Walk`] goes through its records and says what each led to. The
-//! trainer goes on from the newest [`Version`], the scorer makes versions live in a [`Slot`], and
+//! trainer goes on from the newest [`Version`], the scorer's [`Follower`] makes versions live in a [`Slot`], and
 //! `thalweg checkpoints` lists them. Deltas that a later snapshot may make needless are [`Held`] meanwhile.
 
 mod assembler;
 pub mod error;
+mod follower;
 mod held;
 mod log;
 mod records;
 mod slot;
 #[cfg(test)]
 mod testing;
+mod told;
 mod walk;
 mod worker;
 
 pub use assembler::{Assembler, MAX_PENDING, Outcome};
 pub use error::Error;
+pub use follower::{Follower, Names, REFUSALS};
 pub use held::Held;
 pub use log::Log;
 pub use records::{Record, manifest_record, split};
