@@ -3,8 +3,11 @@
 //! A [`Log`] is opened where a reader begins; a [`Walk`] goes through its records and says what each led to. The
 //! trainer goes on from the newest [`Version`], the scorer's [`Follower`] makes versions live in a [`Slot`], and
 //! `thalweg checkpoints` lists them. Deltas that a later snapshot may make needless are [`Held`] meanwhile.
+//!
+//! What may be shown is here as well ([`catalog`]), for no other library sees contract, frame and model at once.
 
 mod assembler;
+pub mod catalog;
 pub mod error;
 mod follower;
 mod held;

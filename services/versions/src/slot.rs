@@ -22,11 +22,13 @@ pub struct Live {
 
 impl Live {
     /// Whether the version knows an item, so that lists can be made by it.
+    #[must_use]
     pub fn serves(&self) -> bool {
         self.model.knowledge().items() > 0
     }
 
     /// Who makes lists, as these give it: the version, or none while it knows no item.
+    #[must_use]
     pub fn maker(&self) -> String {
         let version = self.model.version().filter(|_| self.serves());
         version.map_or_else(|| Slate::NO_MODEL.to_owned(), |version| version.to_string())
@@ -43,6 +45,7 @@ pub struct Slot {
 
 impl Slot {
     /// Starts with a version that knows nothing.
+    #[must_use]
     pub fn new(empty: Model) -> Self {
         let live = ArcSwap::from_pointee(Live { model: empty, swapped_at: 0, since: Instant::now() });
         Self { live, swaps: watch::Sender::new(0), leaves_lists: AtomicBool::new(false) }
@@ -54,16 +57,18 @@ impl Slot {
     }
 
     /// Whether lists in Redis stay as they are.
+    #[must_use]
     pub fn leaves_lists(&self) -> bool {
         self.leaves_lists.load(Ordering::Relaxed)
     }
 
     /// The live version.
+    #[must_use]
     pub fn load(&self) -> Arc<Live> {
         self.live.load_full()
     }
 
-    /// Makes `model` live and returns what was: its last owner pays for freeing it.
+    /// Makes `model` live, `now` in milliseconds since 1970, and returns what was: its last owner pays for freeing it.
     pub fn swap(&self, model: Model, now: i64) -> Arc<Live> {
         let before = self.live.swap(Arc::new(Live { model, swapped_at: now, since: Instant::now() }));
         self.leaves_lists.store(false, Ordering::Relaxed);
@@ -72,6 +77,7 @@ impl Slot {
     }
 
     /// Hears of swaps from now on.
+    #[must_use]
     pub fn swaps(&self) -> watch::Receiver<u64> {
         self.swaps.subscribe()
     }

@@ -16,6 +16,7 @@ pub struct Worker {
 
 impl Worker {
     /// Starts the thread; if it panics, the service drains and fails.
+    #[must_use]
     pub fn start(name: &'static str, ctx: &Context) -> Self {
         let (jobs, queue) = mpsc::channel(1); // who has more work waits
         ctx.spawn_worker(name, |pulse| attend(queue, &pulse, false));
@@ -23,6 +24,7 @@ impl Worker {
     }
 
     /// The same for work that no slate waits for.
+    #[must_use]
     pub fn in_background(name: &'static str, ctx: &Context) -> Self {
         let (jobs, queue) = mpsc::channel(1);
         ctx.spawn_background_worker(name, |pulse| attend(queue, &pulse, true));
