@@ -4,7 +4,8 @@
 //! trainer goes on from the newest [`Version`], the scorer's [`Follower`] makes versions live in a [`Slot`], and
 //! `thalweg checkpoints` lists them. Deltas that a later snapshot may make needless are [`Held`] meanwhile.
 //!
-//! What may be shown is here as well ([`catalog`]), for no other library sees contract, frame and model at once.
+//! What else a list is made from is here as well, for no other library sees contract, frame and model at once: what may
+//! be shown ([`catalog`]) and who asks ([`profile`]).
 
 mod assembler;
 pub mod catalog;
@@ -12,6 +13,7 @@ pub mod error;
 mod follower;
 mod held;
 mod log;
+pub mod profile;
 mod records;
 mod slot;
 #[cfg(test)]
