@@ -334,6 +334,22 @@ mod tests {
         Names { thread: "versions", swapped: "swapped", refused: "refused", load: "load", freshness: "freshness" };
 
     #[tokio::test]
+    async fn what_does_not_fit_moves_neither_the_tip_nor_what_is_live() {
+        let versions = versions();
+        let slot = Arc::new(Slot::new(Model::serving("flex", RowEncoding::F32).expect("opens")));
+        let mut follower = Follower::new(Arc::clone(&slot), NAMES, Context::new("test"));
+        for version in &versions[..2] {
+            follower.whole(version.clone()).await.expect("is taken");
+        }
+        assert!(follower.catch_up().await.expect("is taken"));
+        for (next, newest) in [(3, 2), (2, 3), (3, 4)] {
+            follower.whole(versions[next].clone()).await.expect("is taken");
+            let expected = Some(VersionId { epoch: 1, sequence: newest });
+            assert_eq!((follower.tip.version(), slot.load().model.version()), (expected, expected));
+        }
+    }
+
+    #[tokio::test]
     async fn deltas_beyond_what_is_held_at_a_start_are_applied_and_give_the_same_version() {
         let versions = versions();
         let delta = versions[1].payload.len().max(versions[2].payload.len());
