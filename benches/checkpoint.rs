@@ -64,7 +64,7 @@ fn pass(
     let payload = frozen.encode()?;
     lap(&mut times.encode);
     let id = |sequence| VersionId { epoch: 1, sequence };
-    let (_, manifest) = model::checkpoint::split(id(number), Some(id(number - 1)), &frozen, &payload, 0);
+    let (_, manifest) = versions::split(id(number), Some(id(number - 1)), &frozen, &payload, 0);
     lap(&mut Samples::default()); // not told: hashing, at memory speed
     let next = live.apply(&manifest, &payload)?;
     lap(&mut times.apply);

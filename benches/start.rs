@@ -6,10 +6,10 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use model::checkpoint::{Assembler, Outcome, Record, manifest_record, split};
 use model::{Learner, Model, Payload, RowEncoding, Settings, pack, unpack};
 use schemas::Manifest;
 use schemas::checkpoint::{PayloadKind, VersionId};
+use versions::{Assembler, Outcome, Record, manifest_record, split};
 
 use crate::error::Error;
 use crate::log::{BATCH, BATCHES, BETWEEN_SNAPSHOTS, ITEMS, PER_SECOND};

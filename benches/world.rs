@@ -135,7 +135,7 @@ pub(crate) fn version(learner: &mut Learner, kind: PayloadKind, number: u32) -> 
     let frozen = learner.freeze(kind)?;
     let payload = frozen.encode()?;
     let id = |sequence| VersionId { epoch: 1, sequence };
-    let (_, manifest) = model::checkpoint::split(id(number), Some(id(number - 1)), &frozen, &payload, OPENING);
+    let (_, manifest) = versions::split(id(number), Some(id(number - 1)), &frozen, &payload, OPENING);
     Ok((manifest, payload))
 }
 

@@ -5,10 +5,10 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use model::checkpoint::{Record, manifest_record, split};
 use model::{Learner, Positioned, Settings};
 use schemas::checkpoint::PayloadKind;
 use schemas::{Interaction, Kind, Source, VersionId};
+use versions::{Record, manifest_record, split};
 
 const NOW: i64 = 1_700_000_000_000;
 

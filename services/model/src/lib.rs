@@ -7,7 +7,6 @@
 mod block;
 mod candidates;
 mod catalog;
-pub mod checkpoint;
 mod covisitation;
 mod dense;
 mod device;
@@ -20,6 +19,7 @@ mod keymap;
 mod knowledge;
 mod learner;
 mod likeness;
+mod manifest;
 mod negatives;
 mod newest;
 mod only_listed;

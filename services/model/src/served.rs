@@ -8,7 +8,6 @@ use schemas::{Entry as SlateEntry, key_of};
 
 use crate::candidates::{self, Candidate, Origin, Query};
 use crate::catalog::Catalog;
-use crate::checkpoint::split;
 use crate::covisitation::{AHEAD, BEHIND};
 use crate::dense;
 use crate::encoder::Encoder;
@@ -147,7 +146,7 @@ impl Model {
     pub fn published(&self, table: RowEncoding) -> Result<Self, Error> {
         let frozen = self.frozen()?;
         let payload = frozen.encode()?;
-        let (_, manifest) = split(VersionId::default(), None, &frozen, &payload, 0);
+        let manifest = frozen.manifest(VersionId::default(), None, 0);
         Self::of(&self.knowledge.clone().serving(table)).apply(&manifest, &payload)
     }
 

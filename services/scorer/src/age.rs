@@ -9,10 +9,10 @@ use metrics::gauge;
 use runtime::Context;
 use runtime::kafka::{Positions, Stream};
 use schemas::checkpoint::Through;
+use versions::Slot;
 
 use crate::error::Error;
 use crate::metrics::MODEL_AGE;
-use crate::slot::Slot;
 
 /// How often it is looked at.
 const EVERY: Duration = Duration::from_secs(1);

@@ -28,6 +28,15 @@ impl Error {
     }
 }
 
+impl From<versions::Error> for Error {
+    fn from(error: versions::Error) -> Self {
+        match error {
+            versions::Error::Kafka(error) => Self::Kafka(error),
+            versions::Error::Stopped(thread) => Self::Stopped(thread),
+        }
+    }
+}
+
 impl Outage for Error {
     fn is_outage(&self) -> bool {
         match self {

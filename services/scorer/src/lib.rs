@@ -1,10 +1,10 @@
 //! The scorer: swaps checkpoints under traffic and keeps Redis full of fresh slates.
 //!
-//! Three tasks beside the loop over `interactions`: [`checkpoints`] makes versions live in the [`slot`], [`catalog`]
-//! follows the items ([`sources`] starts both), [`lists`] keeps `hot`, `new`, `similar` and `model`. The loop itself is
-//! [`slates`], and what comes to it beside interactions [`inputs`]. Ranking, loading of versions and making of lists
-//! each have a thread ([`worker`]); nothing waits for a swap. Decisions are pure ([`batch`], [`profile`], [`fit`],
-//! [`known`], [`early`], [`renewals`], [`share`]).
+//! Three tasks beside the loop over `interactions`: [`checkpoints`] makes versions live in the [`versions::Slot`],
+//! [`catalog`] follows the items ([`sources`] starts both), [`lists`] keeps `hot`, `new`, `similar` and `model`. The
+//! loop itself is [`slates`], and what comes to it beside interactions [`inputs`]. Ranking, loading of versions and
+//! making of lists each have a thread ([`versions::Worker`]); nothing waits for a swap. Decisions are pure ([`batch`],
+//! [`profile`], [`fit`], [`known`], [`early`], [`renewals`], [`share`]).
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests wait and measure"))]
 
@@ -28,12 +28,10 @@ mod renewals;
 mod script;
 mod share;
 mod slates;
-mod slot;
 mod sources;
 mod summary;
 mod sweep;
 mod users;
-mod worker;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -12,12 +12,12 @@ use runtime::redis::Redis;
 use schemas::{Keys, VersionId};
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
+use versions::Worker;
 
 use crate::config::Scorer;
 use crate::error::Error;
 use crate::metrics::{CATEGORIES_LEFT_OUT, HIDDEN, LISTS, REFILLS, SIMILAR, UNUSABLE_SCORES};
 use crate::summary;
-use crate::worker::Worker;
 use crate::{Sources, lock};
 use tops::Tops;
 

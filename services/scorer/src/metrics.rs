@@ -35,7 +35,7 @@ pub const SWEPT: &str = "scorer_swept_profiles_total";
 pub const LISTS: &str = "scorer_lists_total";
 /// Versions that went live.
 pub const VERSIONS_SWAPPED: &str = "scorer_versions_swapped_total";
-/// Versions that did not, by `reason`: `torn`, `payload`, `parent`, `epoch`.
+/// Versions that did not, by `reason`, one of [`versions::REFUSALS`].
 pub const VERSIONS_REFUSED: &str = "scorer_versions_refused_total";
 /// Times Redis was found empty and filled again.
 pub const REFILLS: &str = "scorer_refills_total";
@@ -70,9 +70,6 @@ pub const RANKING: &str = "scorer_ranking";
 pub const BATCH: &str = "scorer_batch";
 /// Making a version out of its payload, off the path of the slates.
 pub const LOAD: &str = "scorer_version_load";
-
-/// Why a version did not go live.
-pub(crate) const REFUSALS: [&str; 4] = ["torn", "payload", "parent", "epoch"];
 
 /// Names everything, so that a dashboard shows 0 and not a gap.
 pub(crate) fn describe() {
@@ -116,7 +113,7 @@ pub(crate) fn describe() {
     ] {
         counter!(name).increment(0);
     }
-    for reason in REFUSALS {
+    for reason in versions::REFUSALS {
         counter!(VERSIONS_REFUSED, "reason" => reason).increment(0);
     }
     describe_gauge!(LAG, "Messages of interactions not yet applied, on the partitions of this instance.");

@@ -15,6 +15,7 @@ use runtime::redis::{Redis, Script};
 use runtime::{Context, Latency};
 use schemas::{Entry, Horizon, Keys, key_of};
 use tracing::warn;
+use versions::Worker;
 
 use crate::batch::{self, Positioned};
 use crate::config::Scorer;
@@ -23,7 +24,6 @@ use crate::marks::Marks;
 use crate::profile::Outcome;
 use crate::renewals::Renewals;
 use crate::users::{Found, Taken, User, Users};
-use crate::worker::Worker;
 use crate::{Sources, lock, metrics as names, profile, script};
 
 /// Users found in Redis wait in the sweep, not here, beyond so many in line.
@@ -349,6 +349,6 @@ impl Slates {
             ranking.record(started.elapsed());
             (live.maker(), lists)
         };
-        self.worker.run(make).await
+        Ok(self.worker.run(make).await?)
     }
 }

@@ -10,6 +10,7 @@ use runtime::kafka::{Expected, From, Reader, Watch};
 use schemas::{Topic, Topics};
 use tokio::sync::{mpsc, oneshot};
 use tracing::info;
+use versions::Slot;
 
 use crate::catalog::{self, News, SharedCatalog};
 use crate::checkpoints;
@@ -20,7 +21,6 @@ use crate::foreign::Foreign;
 use crate::known::Known;
 use crate::lock;
 use crate::share::Share;
-use crate::slot::Slot;
 
 /// Batches of delistings that may wait for the loop.
 const DELISTINGS: usize = 16;

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use metrics::counter;
-use model::checkpoint::{MAX_PAYLOAD_BYTES, Record, manifest_record, split};
 use model::{Frozen, Payload, pack};
 use runtime::Context;
 use runtime::kafka::{Outgoing, Producer};
-use schemas::checkpoint::{CHUNK_CHECKSUM, Manifest};
+use schemas::checkpoint::{CHUNK_CHECKSUM, MAX_PAYLOAD_BYTES, Manifest};
+use versions::{Record, manifest_record, split};
 
 use crate::error::Error;
 use crate::learning::Freezing;

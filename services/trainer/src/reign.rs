@@ -6,10 +6,10 @@ use std::time::Duration;
 use metrics::{counter, gauge};
 use model::Model;
 use runtime::Context;
-use runtime::kafka::{Bookmark, From, Outgoing, Positions, Producer, Reader, Record};
+use runtime::kafka::{Bookmark, Outgoing, Producer, Reader, Record};
 use schemas::checkpoint::{Claim, EPOCH_REACH, Part, VersionId, key, parse_key};
-use schemas::{Topic, Topics};
 use tracing::{debug, info, warn};
+use versions::Log;
 
 use crate::bookmarks::{self, Bookmarks};
 use crate::config::Config;
@@ -27,8 +27,7 @@ const WAIT: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Candidate {
     restorer: Restorer,
-    log: Reader,
-    topic: String,
+    log: Log,
     /// Told to begin with nothing, and it does.
     anew: bool,
     /// Why the last version that was refused was.
@@ -56,23 +55,22 @@ pub(crate) struct Reign {
 impl Candidate {
     /// Reads `checkpoints` to its end, from the newest snapshot but one on; `None` when asked to drain meanwhile.
     pub(crate) async fn read(config: &Config, ctx: &Context) -> Result<Option<Self>, Error> {
-        let topics = Topics::new(&config.kafka.topic_prefix);
-        let (topic, group) = (topics.name(Topic::Checkpoints), topics.snapshot_group());
-        let bookmark = Bookmark::find(&config.kafka, ctx.name(), &group, &topic).await;
-        let behind = bookmark.and_then(|mark| Some((mark.offset, Claim::noted(&mark.note)?)));
-        let middle = behind.is_some();
-        let Some(mut candidate) = Self::read_from(behind, config, ctx).await? else { return Ok(None) };
-        if middle && candidate.model().manifest().is_none() {
-            warn!(candidate.topic, "nothing is usable from the newest snapshots on; reading from the beginning");
-            let Some(whole) = Self::read_from(None, config, ctx).await? else { return Ok(None) };
+        let log = Log::open(&config.kafka, ctx).await?;
+        let Some(mut candidate) = Self::read_from(log, config, ctx).await? else { return Ok(None) };
+        if !candidate.log.is_whole() && candidate.model().manifest().is_none() {
+            let topic = candidate.log.topic();
+            warn!(topic, "nothing is usable from the newest snapshots on; reading from the beginning");
+            let log = Log::open_whole(&config.kafka, ctx).await?;
+            let Some(whole) = Self::read_from(log, config, ctx).await? else { return Ok(None) };
             candidate = whole;
         }
+        let topic = candidate.log.topic().to_owned();
         if let Some(newest) = candidate.restorer.unusable() {
             let reason = std::mem::take(&mut candidate.refused);
             if !config.trainer.anew {
-                return Err(Error::Unusable { topic: candidate.topic, newest, reason });
+                return Err(Error::Unusable { topic, newest, reason });
             }
-            warn!(topic = candidate.topic, %newest, reason, "trainer.anew: no version is usable; learning anew from the oldest interaction");
+            warn!(topic, %newest, reason, "trainer.anew: no version is usable; learning anew from the oldest interaction");
             candidate.anew = true;
         }
         match candidate.model().manifest() {
@@ -81,26 +79,20 @@ impl Candidate {
                 "read the newest version back"
             ),
             None if candidate.anew => {}
-            None => info!(topic = candidate.topic, "no version is there; starting from the first interaction"),
+            None => info!(topic, "no version is there; starting from the first interaction"),
         }
         Ok(Some(candidate))
     }
 
-    /// Reads `checkpoints` to its end, from its beginning or from an offset behind a claim.
-    async fn read_from(behind: Option<(i64, Claim)>, config: &Config, ctx: &Context) -> Result<Option<Self>, Error> {
-        let topic = Topics::new(&config.kafka.topic_prefix).name(Topic::Checkpoints);
-        let (from, claim) = match behind {
-            Some((at, claim)) => (From::At(Positions::from([(0, at)])), Some(claim)),
-            None => (From::Beginning, None),
-        };
-        let log = Reader::open(&config.kafka, &topic, from, ctx).await?;
-        let Some(end) = log.wait_for_end().await? else { return Ok(None) };
+    /// Reads `checkpoints` to its end, from where it was opened.
+    async fn read_from(log: Log, config: &Config, ctx: &Context) -> Result<Option<Self>, Error> {
+        let Some(end) = log.reader.wait_for_end().await? else { return Ok(None) };
         if end.len() != 1 {
-            return Err(Error::Partitions { topic, partitions: end.len() });
+            return Err(Error::Partitions { topic: log.topic().to_owned(), partitions: end.len() });
         }
-        let restorer = Restorer::new(Model::empty(&config.model.device)?, claim);
+        let restorer = Restorer::new(Model::empty(&config.model.device)?, log.walk());
         let (refused, told) = (String::new(), Told::default());
-        let candidate = Self { restorer, log, topic, anew: false, refused, told };
+        let candidate = Self { restorer, log, anew: false, refused, told };
         candidate.read_until(|log| log.is_at(&end), ctx).await
     }
 
@@ -129,9 +121,12 @@ impl Candidate {
         // The process id tells an operator which one; the number tells apart what restarts under the same id.
         let trainer = format!("{}-{}-{:016x}", ctx.name(), std::process::id(), RandomState::new().hash_one(ctx.now()));
         loop {
-            let Some(epoch) = self.restorer.next_epoch() else { return Err(Error::Epochs { topic: self.topic }) };
+            let topic = self.log.topic();
+            let Some(epoch) = self.restorer.next_epoch() else {
+                return Err(Error::Epochs { topic: topic.to_owned() });
+            };
             let claim = Claim { epoch, trainer: trainer.clone(), claimed_at: ctx.now(), anew: self.anew };
-            let written = producer.send_all(&self.topic, [written(&claim)?]).await?;
+            let written = producer.send_all(topic, [written(&claim)?]).await?;
             let seen = |log: &Reader| written.iter().all(|(p, at)| log.position().get(p).is_some_and(|next| next > at));
             let Some(read) = self.read_until(seen, ctx).await? else { return Ok(None) };
             self = read;
@@ -144,7 +139,7 @@ impl Candidate {
                     .map(|(offset, claim)| bookmarks::note(claim).map(|note| Bookmark { offset: *offset, note }));
                 let bookmarks = Bookmarks::new(&config.kafka, &claim, newest.transpose()?, ctx)?;
                 let (model, ledger) = self.restorer.into_parts();
-                return Ok(Some(Reign { epoch, model, ledger, log: self.log, trainer, bookmarks }));
+                return Ok(Some(Reign { epoch, model, ledger, log: self.log.reader, trainer, bookmarks }));
             }
             warn!(epoch, winner = ?self.restorer.reign(), "another trainer claimed first; claiming a higher epoch");
         }
@@ -152,8 +147,8 @@ impl Candidate {
 
     /// Takes records until `done`; `None` when asked to drain before. Applying versions is work for a thread.
     async fn read_until(mut self, done: impl Fn(&Reader) -> bool, ctx: &Context) -> Result<Option<Self>, Error> {
-        while !done(&self.log) {
-            let Some(batch) = self.log.next_batch(BATCH, WAIT).await? else { return Ok(None) };
+        while !done(&self.log.reader) {
+            let Some(batch) = self.log.reader.next_batch(BATCH, WAIT).await? else { return Ok(None) };
             if batch.records.is_empty() {
                 continue;
             }

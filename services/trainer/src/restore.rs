@@ -5,16 +5,12 @@
 //! had learned since is in no version, and is read and learned again. `manifest.interactions` is the number of distinct
 //! interactions before `manifest.through`, whatever happened; the crash tests count them.
 
-use bytes::Bytes;
-use model::checkpoint::{Assembler, Outcome};
 use model::{Model, Payload, unpack};
 use runtime::kafka::Record;
-use schemas::checkpoint::{CHUNK_CHECKSUM, Claim, Manifest, Part, PayloadKind, VersionId, parse_key};
+use schemas::checkpoint::{Claim, Manifest, PayloadKind, VersionId, parse_key};
+use versions::{Held, Step, Version, Walk};
 
 use crate::ledger::Ledger;
-
-/// Deltas wait in so many bytes for the next snapshot, which makes them needless.
-const HELD_BYTES: usize = 256 << 20;
 
 /// A record or version that is not usable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,30 +26,26 @@ pub(crate) struct Refusal {
 /// Takes the records of `checkpoints` and keeps the newest whole version.
 #[derive(Debug)]
 pub(crate) struct Restorer {
-    assembler: Assembler,
+    walk: Walk,
+    /// The tip: the newest version that a model could be made of.
     model: Model,
     ledger: Ledger,
-    highest_epoch: u32,
-    /// Where the version begins that is being read.
-    begins: Option<(VersionId, i64)>,
     /// Where the newest whole snapshot begins, and behind which claim.
     snapshot: Option<(i64, Claim)>,
     /// Deltas behind the newest snapshot.
-    held: Vec<(Manifest, Vec<u8>)>,
+    held: Held,
     refusals: Vec<Refusal>,
 }
 
 impl Restorer {
-    /// Starts before the first record, or in the middle of the log, behind a claim.
-    pub(crate) fn new(model: Model, behind: Option<Claim>) -> Self {
-        let assembler = behind.map_or_else(Assembler::default, Assembler::behind);
-        let (begins, snapshot, held) = (None, None, Vec::new());
-        let (ledger, refusals) = (Ledger::default(), Vec::new());
-        Self { assembler, model, ledger, highest_epoch: 0, begins, snapshot, held, refusals }
+    /// Begins where the walk does.
+    pub(crate) fn new(model: Model, walk: Walk) -> Self {
+        let (ledger, held) = (Ledger::default(), Held::default());
+        Self { walk, model, ledger, snapshot: None, held, refusals: Vec::new() }
     }
 
-    /// Takes records in the order of the log. Applying a snapshot takes time: call it off the async threads. Of a long log
-    /// only the last snapshot and its deltas count, so deltas wait until [`Self::settle`].
+    /// Takes records in the order of the log. Applying a snapshot takes time: call it off the async threads. Of a long
+    /// log only the last snapshot and its deltas count, so deltas wait until [`Self::settle`].
     pub(crate) fn take(mut self, records: &[Record]) -> Self {
         records.iter().for_each(|record| self.push(record));
         self
@@ -68,32 +60,23 @@ impl Restorer {
     fn push(&mut self, record: &Record) {
         if let Ok((version, part)) = parse_key(&record.key) {
             self.ledger.note(version, part, record.value.is_none());
-            if part == Part::Chunk(0) {
-                self.begins = Some((version, record.offset));
-            }
-            // What a stranger wrote far beyond is in nobody's way.
-            if record.value.is_some() && version.epoch <= self.assembler.reach() {
-                self.highest_epoch = self.highest_epoch.max(version.epoch);
-            }
         }
-        let checksum = record.header(CHUNK_CHECKSUM).map(Bytes::as_ref);
-        match self.assembler.push(&record.key, record.value.clone(), checksum) {
-            Outcome::Whole(manifest, payload) => self.whole(manifest, payload),
-            Outcome::Refused { version, reason } => {
+        match self.walk.take(record) {
+            Step::Whole(version) => self.whole(version),
+            Step::Refused { version, reason } => {
                 self.refusals.push(Refusal { version, reason, orphan: false });
             }
-            Outcome::Stale(version) => self.ledger.superseded(version),
-            Outcome::Nothing | Outcome::Claimed(_) => {}
+            Step::Stale(version) => self.ledger.superseded(version),
+            Step::Kept | Step::Deleted(..) | Step::Claimed(_) => {}
         }
     }
 
-    fn whole(&mut self, manifest: Manifest, payload: Vec<u8>) {
-        if manifest.kind == PayloadKind::Delta {
-            self.held.push((manifest, payload));
-            if self.held.iter().map(|(_, payload)| payload.len()).sum::<usize>() > HELD_BYTES {
-                self.apply_held();
+    fn whole(&mut self, version: Version) {
+        if version.manifest.kind == PayloadKind::Delta {
+            for due in self.held.push(version) {
+                self.apply(&due);
             }
-        } else if self.apply(&manifest, &payload) {
+        } else if self.apply(&version) {
             self.pass_over_held();
         } else {
             self.apply_held();
@@ -101,14 +84,14 @@ impl Restorer {
     }
 
     fn apply_held(&mut self) {
-        for (manifest, payload) in std::mem::take(&mut self.held) {
-            self.apply(&manifest, &payload);
+        for version in self.held.take() {
+            self.apply(&version);
         }
     }
 
     /// Deltas before a snapshot are only looked at: what could not be read is never deleted.
     fn pass_over_held(&mut self) {
-        for (manifest, payload) in std::mem::take(&mut self.held) {
+        for Version { manifest, payload, .. } in self.held.take() {
             let read = unpack(&payload).and_then(|payload| Payload::open(&payload)?.verify(&manifest));
             match read {
                 Ok(()) => self.ledger.whole(manifest.version, manifest.kind, manifest.chunks),
@@ -123,13 +106,12 @@ impl Restorer {
     }
 
     /// Makes the next version of the newest; false, and nothing changed, if it does not fit.
-    fn apply(&mut self, manifest: &Manifest, payload: &[u8]) -> bool {
+    fn apply(&mut self, Version { manifest, payload, first }: &Version) -> bool {
         match self.model.apply(manifest, payload) {
             Ok(model) => {
                 self.model = model;
                 if manifest.kind == PayloadKind::Snapshot {
-                    let begins = self.begins.filter(|(version, _)| *version == manifest.version);
-                    self.snapshot = begins.and_then(|(_, at)| Some((at, self.assembler.claim()?.clone())));
+                    self.snapshot = first.and_then(|at| Some((at, self.walk.claim()?.clone())));
                 }
                 self.ledger.whole(manifest.version, manifest.kind, manifest.chunks);
                 true
@@ -153,14 +135,13 @@ impl Restorer {
 
     /// An epoch above every other on the topic that everyone else will take; `None` where none is left.
     pub(crate) fn next_epoch(&self) -> Option<u32> {
-        let next = self.highest_epoch.max(self.assembler.epoch()).saturating_add(1).min(self.assembler.reach());
-        Some(next).filter(|next| *next > self.assembler.epoch())
+        self.walk.next_epoch()
     }
 
-    /// The newest version on the topic, where there are some and none is usable. What is of an epoch that no trainer claimed
-    /// is no version: a stranger may have written it, and locks nobody out.
+    /// The newest version on the topic, where there are some and none is usable. What is of an epoch that no trainer
+    /// claimed is no version: a stranger may have written it, and locks nobody out.
     pub(crate) fn unusable(&self) -> Option<VersionId> {
-        self.ledger.newest(self.assembler.epoch()).filter(|_| self.model.manifest().is_none())
+        self.ledger.newest(self.walk.epoch()).filter(|_| self.model.manifest().is_none())
     }
 
     /// Lets go of the model: the next one knows nothing.
@@ -171,7 +152,7 @@ impl Restorer {
 
     /// The highest epoch claimed, and by whom.
     pub(crate) fn reign(&self) -> (u32, Option<&str>) {
-        (self.assembler.epoch(), self.assembler.claim().map(|claim| claim.trainer.as_str()))
+        (self.walk.epoch(), self.walk.claim().map(|claim| claim.trainer.as_str()))
     }
 
     /// Where the newest whole snapshot begins, and behind which claim.
@@ -193,7 +174,7 @@ mod tests {
     use crate::testing;
 
     fn restored(records: &[Record]) -> Restorer {
-        Restorer::new(Model::empty("flex").expect("opens"), None).take(records).settle()
+        Restorer::new(Model::empty("flex").expect("opens"), Walk::default()).take(records).settle()
     }
 
     #[test]
@@ -225,7 +206,7 @@ mod tests {
         let from = log.records.iter().position(|record| record.offset == at).expect("it is there");
         assert!(from > 4, "{from}");
         let empty = Model::empty("flex").expect("opens");
-        let short = Restorer::new(empty, Some(claim)).take(&log.records[from..]).settle();
+        let short = Restorer::new(empty, Walk::behind(claim)).take(&log.records[from..]).settle();
         assert_eq!(short.model().version(), whole.model().version());
         assert_eq!((short.next_epoch(), short.reign()), (Some(5), (4, Some("test"))));
     }
@@ -238,7 +219,7 @@ mod tests {
             log.publish(PayloadKind::Snapshot, n);
             log.publish(PayloadKind::Delta, n);
         }
-        let restorer = Restorer::new(Model::empty("flex").expect("opens"), None).take(&log.records);
+        let restorer = Restorer::new(Model::empty("flex").expect("opens"), Walk::default()).take(&log.records);
         let version = |sequence| VersionId { epoch: 4, sequence };
         assert_eq!(restorer.model().version(), Some(version(3)), "the last delta waits");
         let (model, mut ledger) = restorer.settle().into_parts();

@@ -1,11 +1,11 @@
 //! Records for the unit tests: interactions, claims, and a `checkpoints` log written by a real learner.
 
 use bytes::Bytes;
-use model::checkpoint::manifest_record;
 use model::{Learner, Positioned, Settings};
 use runtime::kafka::Record;
 use schemas::checkpoint::{CHUNK_CHECKSUM, Claim, Part, PayloadKind, VersionId, key};
 use schemas::{Interaction, Kind, Message, Source};
+use versions::manifest_record;
 
 use crate::publisher;
 use crate::schedule::Order;

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use model::checkpoint::{Assembler, Outcome};
+use versions::{Assembler, Outcome};
 
 fuzz_target!(|bytes: &[u8]| {
     let mut assembler = Assembler::default();

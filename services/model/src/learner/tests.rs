@@ -1,7 +1,6 @@
 //! What the learner promises, on small streams with a known structure.
 
 use super::*;
-use crate::checkpoint::split;
 use crate::encoder::Architecture;
 use crate::features::FEATURES;
 use crate::keymap::KeySet;
@@ -63,7 +62,7 @@ fn publish(learner: &mut Learner, model: &Model, kind: PayloadKind, sequence: u3
     let frozen = learner.freeze(kind).expect("freezes");
     let payload = frozen.encode().expect("encodes");
     let version = VersionId { epoch: 1, sequence };
-    let (_, manifest) = split(version, model.version(), &frozen, &payload, 0);
+    let manifest = frozen.manifest(version, model.version(), 0);
     (model.apply(&manifest, &payload).expect("applies"), manifest)
 }
 
@@ -465,7 +464,7 @@ fn a_delta_of_more_items_than_the_front_holds_shares_the_table_and_says_the_same
         assert_eq!(frozen.items.is_none(), shares);
         learn(&mut learner, &stream(64)[32..]);
         let payload = frozen.encode().expect("encodes");
-        let (_, manifest) = split(VersionId { epoch: 1, sequence: 2 }, model.version(), &frozen, &payload, 0);
+        let manifest = frozen.manifest(VersionId { epoch: 1, sequence: 2 }, model.version(), 0);
         let model = model.apply(&manifest, &payload).expect("applies");
         assert!((0..listed).all(|n| model.knows(key_of(&format!("listed{n}")))), "{listed}");
     }

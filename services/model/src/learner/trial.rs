@@ -54,7 +54,6 @@ mod tests {
     use schemas::checkpoint::PayloadKind;
 
     use super::*;
-    use crate::checkpoint::split;
     use crate::trainable::OptimizerStates;
 
     fn published(change: impl FnOnce(&mut OptimizerStates)) -> (Settings, Model) {
@@ -64,7 +63,7 @@ mod tests {
         let mut frozen = learner.freeze(PayloadKind::Snapshot).expect("freezes");
         change(frozen.optimizers.as_mut().expect("a snapshot has them"));
         let payload = frozen.encode().expect("encodes");
-        let (_, manifest) = split(VersionId { epoch: 1, sequence: 1 }, None, &frozen, &payload, 0);
+        let manifest = frozen.manifest(VersionId { epoch: 1, sequence: 1 }, None, 0);
         (settings, Model::empty("flex").expect("opens").apply(&manifest, &payload).expect("applies"))
     }
 

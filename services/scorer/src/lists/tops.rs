@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use model::{Catalog, Model};
 use schemas::{Entry, Keys, Slate, VersionId, key_of};
+use versions::Live;
 
 use crate::config::Scorer;
-use crate::slot::Live;
 use crate::{Sources, lock};
 
 /// A key, its value and its time to live.

@@ -7,13 +7,12 @@ use std::time::Duration;
 use clap::Subcommand;
 use laboratory::output;
 use laboratory::shown;
-use model::checkpoint::{Assembler, Outcome};
 use model::{Model, Payload, unpack};
 use runtime::Context;
-use runtime::kafka::{Bookmark, From, Positions, Reader};
-use schemas::checkpoint::{CHUNK_CHECKSUM, Claim, Part, PayloadKind, VersionId, parse_key};
-use schemas::{Manifest, Timestamp, Topic, Topics};
+use schemas::checkpoint::{Part, PayloadKind, VersionId};
+use schemas::{Manifest, Timestamp};
 use serde_json::json;
+use versions::{Log, Step, Version};
 
 use crate::config::Config;
 use crate::error::Error;
@@ -72,38 +71,30 @@ struct Walked {
     whole: bool,
 }
 
-/// Goes through the topic, whole or from the newest snapshot but one on, if its place is known: trainers and scorers begin
-/// there, too. `each` is told every outcome and says whether to go on.
-async fn walk(
+/// Goes through the topic, whole or from the newest snapshot but one on, if its place is known: trainers and scorers
+/// begin there, too. `each` is told every step and says whether to go on.
+async fn go_through(
     config: &Config,
     whole: bool,
-    mut each: impl FnMut(Outcome) -> Result<bool, Error>,
+    mut each: impl FnMut(Step) -> Result<bool, Error>,
 ) -> Result<Walked, Error> {
     let ctx = Context::new("thalweg");
-    let (topic, group) = (config.topic(Topic::Checkpoints), Topics::new(&config.kafka.topic_prefix).snapshot_group());
-    let mark = if whole { None } else { Bookmark::find(&config.kafka, ctx.name(), &group, &topic).await };
-    let behind = mark.and_then(|mark| Some((mark.offset, Claim::noted(&mark.note)?)));
-    let whole = behind.is_none();
-    let (from, start, mut assembler) = match behind {
-        Some((at, claim)) => (From::At(Positions::from([(0, at)])), at, Assembler::behind(claim)),
-        None => (From::Beginning, 0, Assembler::default()),
-    };
-    let mut reader = Reader::open(&config.kafka, &topic, from, &ctx).await?;
-    let end = reader.end().await?;
+    let mut log =
+        if whole { Log::open_whole(&config.kafka, &ctx).await? } else { Log::open(&config.kafka, &ctx).await? };
+    let (whole, start, mut walk) = (log.is_whole(), log.start(), log.walk());
+    let end = log.reader.end().await?;
     let records = end.values().sum::<i64>().saturating_sub(start);
     let bar = output::bar(u64::try_from(records).unwrap_or(0), "reading checkpoints");
     let mut deleted = BTreeSet::new();
-    while !reader.is_at(&end) {
-        let Some(batch) = reader.next_batch(64, Duration::from_millis(200)).await? else { break };
+    while !log.reader.is_at(&end) {
+        let Some(batch) = log.reader.next_batch(64, Duration::from_millis(200)).await? else { break };
         for record in batch.records {
             bar.set_position(record.offset.saturating_sub(start).unsigned_abs());
-            if record.value.is_none()
-                && let Ok((version, Part::Manifest)) = parse_key(&record.key)
-            {
+            let step = walk.take(&record);
+            if let Step::Deleted(version, Part::Manifest) = step {
                 deleted.insert(version);
             }
-            let checksum = record.header(CHUNK_CHECKSUM).cloned();
-            if !each(assembler.push(&record.key, record.value.clone(), checksum.as_deref()))? {
+            if !each(step)? {
                 bar.finish_and_clear();
                 return Ok(Walked { deleted, whole });
             }
@@ -118,14 +109,14 @@ async fn list(config: &Config, all: bool, json: bool) -> Result<(), Error> {
     for all in [all, true] {
         (found, refused) = (Vec::new(), 0);
         let mut versions = 0_u64;
-        let walked = walk(config, all, |outcome| {
-            match outcome {
-                Outcome::Whole(manifest, _) => {
+        let walked = go_through(config, all, |step| {
+            match step {
+                Step::Whole(Version { manifest, .. }) => {
                     versions += 1;
                     let json = json!({"state": "whole", "manifest": manifest});
                     found.push((Some(manifest.version), row(&manifest), json));
                 }
-                Outcome::Refused { version, reason } => {
+                Step::Refused { version, reason } => {
                     refused += 1;
                     if refused > LISTED {
                         return Ok(true);
@@ -136,7 +127,7 @@ async fn list(config: &Config, all: bool, json: bool) -> Result<(), Error> {
                     let row = [vec![name], dashes.to_vec(), vec![format!("refused: {reason}")]].concat();
                     found.push((version, row, json));
                 }
-                Outcome::Nothing | Outcome::Claimed(_) | Outcome::Stale(_) => {}
+                Step::Kept | Step::Deleted(..) | Step::Claimed(_) | Step::Stale(_) => {}
             }
             Ok(true)
         })
@@ -192,13 +183,13 @@ fn wanted(asked: &str) -> Result<Option<VersionId>, Error> {
 
 async fn show(config: &Config, asked: &str, json: bool) -> Result<(), Error> {
     let wanted = wanted(asked)?;
-    let mut found: Option<(Manifest, Vec<u8>)> = None;
+    let mut found: Option<Version> = None;
     for whole in [false, true] {
-        let walked = walk(config, whole, |outcome| {
-            if let Outcome::Whole(manifest, payload) = outcome
-                && wanted.is_none_or(|version| manifest.version == version)
+        let walked = go_through(config, whole, |step| {
+            if let Step::Whole(version) = step
+                && wanted.is_none_or(|wanted| version.manifest.version == wanted)
             {
-                found = Some((manifest, payload));
+                found = Some(version);
                 return Ok(wanted.is_none());
             }
             Ok(true)
@@ -208,7 +199,7 @@ async fn show(config: &Config, asked: &str, json: bool) -> Result<(), Error> {
             break;
         }
     }
-    let (manifest, payload) = found.ok_or_else(|| missing(asked))?;
+    let Version { manifest, payload, .. } = found.ok_or_else(|| missing(asked))?;
     let tensors = Payload::open(&unpack(&payload)?)?.describe();
     if json {
         let tensors: Vec<_> = tensors.iter().map(|(n, t, s)| json!({"name": n, "type": t, "shape": s})).collect();
@@ -225,8 +216,8 @@ async fn export(config: &Config, asked: &str, file: &Path, json: bool) -> Result
     let (mut model, mut reached) = (Model::empty("flex")?, false);
     for whole in [false, true] {
         model = Model::empty("flex")?;
-        let walked = walk(config, whole, |outcome| {
-            if let Outcome::Whole(manifest, payload) = outcome {
+        let walked = go_through(config, whole, |step| {
+            if let Step::Whole(Version { manifest, payload, .. }) = step {
                 match model.apply(&manifest, &payload) {
                     Ok(next) => model = next,
                     Err(error) => {

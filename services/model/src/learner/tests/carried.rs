@@ -101,7 +101,7 @@ fn where_items_have_content_a_delta_carries_it_only_where_it_moved_and_vectors_a
         let frozen = learner.freeze(PayloadKind::Delta).expect("freezes");
         let payload = frozen.encode().expect("encodes");
         let version = VersionId { epoch: 1, sequence: n };
-        let (_, manifest) = split(version, whole.version(), &frozen, &payload, 0);
+        let manifest = frozen.manifest(version, whole.version(), 0);
         whole = whole.apply(&manifest, &payload).expect("applies");
         served = served.apply(&manifest, &payload).expect("applies");
         for (name, _, shape) in Payload::open(&payload).expect("opens").describe() {

@@ -64,7 +64,7 @@ fn the_encoding_may_change_from_one_version_to_the_next_because_tensors_tell_the
     for (name, dtype) in [("items.row", "I8"), ("items.row_scale", "F32"), ("items.content_scale", "F32")] {
         assert!(types.iter().any(|(n, t, _)| n == name && t == dtype), "{name} in {types:?}");
     }
-    let (_, manifest) = split(VersionId { epoch: 1, sequence: 2 }, first.version(), &frozen, &delta, 0);
+    let manifest = frozen.manifest(VersionId { epoch: 1, sequence: 2 }, first.version(), 0);
     let second = first.apply(&manifest, &delta).expect("applies");
     // Not `after_i7`, where i8 came before: as a repeat newer than the version it has no pairs to speak for it.
     let history = [Seen { key: key_of("i7"), kind: Kind::View, ts: 1_700_000_900_000 }];

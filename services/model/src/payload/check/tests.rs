@@ -9,7 +9,6 @@ use schemas::{Interaction, Kind, Source, VersionId};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::checkpoint::split;
 use crate::payload::METADATA;
 use crate::{Catalog, Learner, Model, Positioned, RowEncoding, Settings};
 
@@ -51,7 +50,7 @@ fn versions(row_encoding: RowEncoding) -> [Version; 2] {
         let frozen = learner.freeze(kind).expect("freezes");
         let payload = frozen.encode().expect("encodes");
         let version = VersionId { epoch: 1, sequence: u32::try_from(next / 60).expect("is small") };
-        let (_, manifest) = split(version, before.version(), &frozen, &payload, 0);
+        let manifest = frozen.manifest(version, before.version(), 0);
         let after = before.apply(&manifest, &payload).expect("a real one applies");
         let before = std::mem::replace(&mut before, after);
         Version { before, manifest, payload }

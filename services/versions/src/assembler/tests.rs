@@ -1,9 +1,11 @@
 //! Every way in which a version can be damaged, and who is believed when trainers compete.
 
+use model::{Learner, Settings};
 use proptest::prelude::*;
+use schemas::checkpoint::{PayloadKind, key};
 
 use super::*;
-use crate::{Learner, Settings};
+use crate::records::{Record, manifest_record, split};
 
 fn version(epoch: u32, sequence: u32) -> VersionId {
     VersionId { epoch, sequence }

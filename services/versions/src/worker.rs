@@ -9,21 +9,23 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// Runs one piece of work after the other; ends when dropped.
 #[derive(Debug)]
-pub(crate) struct Worker {
+pub struct Worker {
     name: &'static str,
     jobs: mpsc::Sender<Job>,
 }
 
 impl Worker {
     /// Starts the thread; if it panics, the service drains and fails.
-    pub(crate) fn start(name: &'static str, ctx: &Context) -> Self {
+    #[must_use]
+    pub fn start(name: &'static str, ctx: &Context) -> Self {
         let (jobs, queue) = mpsc::channel(1); // who has more work waits
         ctx.spawn_worker(name, |pulse| attend(queue, &pulse, false));
         Self { name, jobs }
     }
 
     /// The same for work that no slate waits for.
-    pub(crate) fn in_background(name: &'static str, ctx: &Context) -> Self {
+    #[must_use]
+    pub fn in_background(name: &'static str, ctx: &Context) -> Self {
         let (jobs, queue) = mpsc::channel(1);
         ctx.spawn_background_worker(name, |pulse| attend(queue, &pulse, true));
         Self { name, jobs }
@@ -33,7 +35,7 @@ impl Worker {
     ///
     /// # Errors
     /// The thread is gone.
-    pub(crate) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
         let (answer, result) = oneshot::channel();
         let job = Box::new(move || {
             let _ = answer.send(work()); // who asked may be gone

@@ -11,23 +11,25 @@ use tokio::sync::watch;
 
 /// A version and when it went live.
 #[derive(Debug)]
-pub(crate) struct Live {
+pub struct Live {
     /// The version; before the first, one that knows nothing.
-    pub(crate) model: Model,
+    pub model: Model,
     /// Milliseconds since 1970.
-    pub(crate) swapped_at: i64,
+    pub swapped_at: i64,
     /// The same by a clock that nobody sets.
-    pub(crate) since: Instant,
+    pub since: Instant,
 }
 
 impl Live {
     /// Whether the version knows an item, so that lists can be made by it.
-    pub(crate) fn serves(&self) -> bool {
+    #[must_use]
+    pub fn serves(&self) -> bool {
         self.model.knowledge().items() > 0
     }
 
     /// Who makes lists, as these give it: the version, or none while it knows no item.
-    pub(crate) fn maker(&self) -> String {
+    #[must_use]
+    pub fn maker(&self) -> String {
         let version = self.model.version().filter(|_| self.serves());
         version.map_or_else(|| Slate::NO_MODEL.to_owned(), |version| version.to_string())
     }
@@ -35,7 +37,7 @@ impl Live {
 
 /// Holds the live version. Who loads it once sees one version, whatever is swapped meanwhile (I5).
 #[derive(Debug)]
-pub(crate) struct Slot {
+pub struct Slot {
     live: ArcSwap<Live>,
     swaps: watch::Sender<u64>,
     leaves_lists: AtomicBool,
@@ -43,28 +45,31 @@ pub(crate) struct Slot {
 
 impl Slot {
     /// Starts with a version that knows nothing.
-    pub(crate) fn new(empty: Model) -> Self {
+    #[must_use]
+    pub fn new(empty: Model) -> Self {
         let live = ArcSwap::from_pointee(Live { model: empty, swapped_at: 0, since: Instant::now() });
         Self { live, swaps: watch::Sender::new(0), leaves_lists: AtomicBool::new(false) }
     }
 
     /// Versions are on the topic and none is usable: until one is, what they made is not replaced by less.
-    pub(crate) fn leave_lists(&self) {
+    pub fn leave_lists(&self) {
         self.leaves_lists.store(true, Ordering::Relaxed);
     }
 
     /// Whether lists in Redis stay as they are.
-    pub(crate) fn leaves_lists(&self) -> bool {
+    #[must_use]
+    pub fn leaves_lists(&self) -> bool {
         self.leaves_lists.load(Ordering::Relaxed)
     }
 
     /// The live version.
-    pub(crate) fn load(&self) -> Arc<Live> {
+    #[must_use]
+    pub fn load(&self) -> Arc<Live> {
         self.live.load_full()
     }
 
-    /// Makes `model` live and returns what was: its last owner pays for freeing it.
-    pub(crate) fn swap(&self, model: Model, now: i64) -> Arc<Live> {
+    /// Makes `model` live, `now` in milliseconds since 1970, and returns what was: its last owner pays for freeing it.
+    pub fn swap(&self, model: Model, now: i64) -> Arc<Live> {
         let before = self.live.swap(Arc::new(Live { model, swapped_at: now, since: Instant::now() }));
         self.leaves_lists.store(false, Ordering::Relaxed);
         self.swaps.send_modify(|count| *count += 1);
@@ -72,7 +77,8 @@ impl Slot {
     }
 
     /// Hears of swaps from now on.
-    pub(crate) fn swaps(&self) -> watch::Receiver<u64> {
+    #[must_use]
+    pub fn swaps(&self) -> watch::Receiver<u64> {
         self.swaps.subscribe()
     }
 }

@@ -1,77 +1,18 @@
-//! The checkpoint log: cuts payloads into records under 1 MB and puts them together again.
+//! Puts the records of `checkpoints` together to versions again.
 //!
 //! Pure: records in, verdicts out. A version exists only when its manifest is there and every checksum
-//! holds (I4); records of a trainer that has been superseded are ignored by everyone (I9). Anybody may have written what is
-//! read here: whatever it is, it leads to a verdict, and no more is held than [`MAX_PAYLOAD_BYTES`] of [`MAX_PENDING`] versions.
+//! holds (I4); records of a trainer that has been superseded are ignored by everyone (I9). Anybody may have written
+//! what is read here: whatever it is, it leads to a verdict, and no more is held than [`MAX_PAYLOAD_BYTES`] of
+//! [`MAX_PENDING`] versions.
 
 use bytes::Bytes;
-use schemas::RELEASE;
-pub use schemas::checkpoint::MAX_PAYLOAD_BYTES;
 use schemas::checkpoint::{
-    CHUNK_BYTES, Claim, EPOCH_REACH, FIRST_REACH, LAST, Manifest, Part, PayloadKind, VersionId, key, parse_key,
+    CHUNK_BYTES, Claim, EPOCH_REACH, FIRST_REACH, LAST, MAX_PAYLOAD_BYTES, Manifest, Part, VersionId, parse_key,
 };
 
-use crate::payload::Frozen;
-
-/// Versions of which chunks are held and no manifest came yet. A trainer writes one after the other; what a killed one or a
-/// stranger left in between must not tear it.
+/// Versions of which chunks are held and no manifest came yet. A trainer writes one after the other; what a killed one
+/// or a stranger left in between must not tear it.
 pub const MAX_PENDING: usize = 16;
-
-/// A record for the topic `checkpoints`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// `version/part`.
-    pub key: String,
-    /// The record's value.
-    pub value: Vec<u8>,
-    /// BLAKE3 of the value, for the header.
-    pub checksum: String,
-}
-
-/// Cuts a payload into chunks and writes the manifest that makes them a version: `(chunks, manifest)`.
-#[must_use]
-pub fn split(
-    version: VersionId,
-    parent: Option<VersionId>,
-    frozen: &Frozen,
-    payload: &[u8],
-    made_at: i64,
-) -> (Vec<Record>, Manifest) {
-    let chunks: Vec<Record> = (0..)
-        .zip(payload.chunks(CHUNK_BYTES))
-        .map(|(n, chunk)| Record {
-            key: key(version, Part::Chunk(n)),
-            value: chunk.to_vec(),
-            checksum: blake3::hash(chunk).to_hex().to_string(),
-        })
-        .collect();
-    let manifest = Manifest {
-        v: Manifest::V,
-        version,
-        kind: frozen.kind(),
-        parent: if frozen.kind() == PayloadKind::Snapshot { None } else { parent },
-        chunks: u32::try_from(chunks.len()).expect("a payload has far fewer chunks"),
-        bytes: payload.len() as u64,
-        checksum: blake3::hash(payload).to_hex().to_string(),
-        through: frozen.through().clone(),
-        interactions: frozen.interactions(),
-        event_ts: frozen.event_ts(),
-        made_at,
-        arrivals: frozen.arrivals(),
-        quality: frozen.recent_quality().clone(),
-        quality_overall: frozen.overall_quality().clone(),
-        release: RELEASE.to_owned(),
-    };
-    (chunks, manifest)
-}
-
-/// The record that makes a version exist.
-#[must_use]
-pub fn manifest_record(manifest: &Manifest) -> Record {
-    let value = serde_json::to_vec(manifest).expect("a manifest has nothing that JSON has not");
-    let checksum = blake3::hash(&value).to_hex().to_string();
-    Record { key: key(manifest.version, Part::Manifest), value, checksum }
-}
 
 /// What a record on `checkpoints` led to.
 #[derive(Debug)]
@@ -96,7 +37,8 @@ pub enum Outcome {
 /// Puts records together, in log order.
 #[derive(Debug)]
 pub struct Assembler {
-    /// The highest epoch claimed. Where none was yet, because the log begins in its middle: that of the first whole version.
+    /// The highest epoch claimed. Where none was yet, because the log begins in its middle: that of the first whole
+    /// version.
     epoch: u32,
     claim: Option<Claim>,
     /// Those whose last chunk came longest ago stand first.

@@ -1,0 +1,372 @@
+//! Follows the log of versions: makes models of them on a thread and swaps them in.
+//!
+//! Two versions are told apart. The *tip* is the end of the chain: the newest version that a model could be made of, on
+//! which the next delta builds. *Live* is what the [`Slot`] holds and slates are made by. The tip moves with every
+//! version; whether live follows is decided in one place ([`Follower::follow_tip`]).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use metrics::counter;
+use model::{Error as Unfit, Model};
+use runtime::config::Kafka;
+use runtime::kafka::{Expected, Reader, Record, Watch};
+use runtime::{Context, Latency};
+use schemas::VersionId;
+use schemas::checkpoint::PayloadKind;
+use tokio::sync::oneshot;
+use tracing::{debug, info, warn};
+
+use crate::error::Error;
+use crate::held::Held;
+use crate::log::Log;
+use crate::slot::{Live, Slot};
+use crate::told::Told;
+use crate::walk::{Step, Version, Walk};
+use crate::worker::Worker;
+
+/// Records of one read, at most 1 MB each.
+const BATCH: usize = 16;
+/// How often a swap is told: one a second is no news.
+const ANNOUNCE_EVERY: Duration = Duration::from_secs(60);
+/// How often it is asked whether the topic was emptied, and how long an answer may take.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+const QUESTION: Duration = Duration::from_secs(2);
+
+/// Why a version did not go live, as the counter of refusals has it.
+pub const REFUSALS: [&str; 4] = ["torn", "payload", "parent", "epoch"];
+
+/// What a service calls the thread, and what it counts and measures.
+#[derive(Debug, Clone, Copy)]
+pub struct Names {
+    /// The thread on which versions are made.
+    pub thread: &'static str,
+    /// Counter: versions that went live.
+    pub swapped: &'static str,
+    /// Counter: versions that did not, by `reason`, one of [`REFUSALS`].
+    pub refused: &'static str,
+    /// Latency: making a version out of its payload.
+    pub load: &'static str,
+    /// Latency: from an event's arrival to a version trained on it being live.
+    pub freshness: &'static str,
+}
+
+/// Keeps the tip, and the live version in its slot.
+pub struct Follower {
+    walk: Walk,
+    /// The end of the chain: the next delta builds on it.
+    tip: Model,
+    /// What is live.
+    slot: Arc<Slot>,
+    /// What was live before, on its way to be freed on the thread that makes the next version: by then no reader has
+    /// it.
+    before: Option<Arc<Live>>,
+    /// `None` once caught up.
+    held: Option<Held>,
+    /// A delta did not fit: the next snapshot is waited for.
+    waiting: bool,
+    /// The last version of a claimed epoch that was refused, and why.
+    refused: Option<String>,
+    /// When it was asked last whether the topic was emptied.
+    asked: Option<Instant>,
+    told: Told,
+    /// When a swap was told last.
+    announced: Option<Instant>,
+    worker: Worker,
+    load: Latency,
+    freshness: Latency,
+    names: Names,
+    ctx: Context,
+}
+
+impl Follower {
+    /// Makes versions live in `slot`, which holds none yet.
+    #[must_use]
+    pub fn new(slot: Arc<Slot>, names: Names, ctx: Context) -> Self {
+        Self {
+            walk: Walk::default(),
+            tip: slot.load().model.clone(),
+            slot,
+            before: None,
+            held: Some(Held::default()),
+            waiting: false,
+            refused: None,
+            asked: None,
+            told: Told::new(names.refused),
+            announced: None,
+            worker: Worker::in_background(names.thread, &ctx),
+            load: ctx.latency(names.load),
+            freshness: ctx.latency(names.freshness),
+            names,
+            ctx,
+        }
+    }
+
+    /// Reads the log and follows it until drained.
+    ///
+    /// `loaded` is told once everything that was there at the start is live or refused.
+    ///
+    /// # Errors
+    /// Kafka refuses something that waiting does not cure, or the thread is gone.
+    pub async fn follow(
+        mut self,
+        mut log: Log,
+        kafka: Kafka,
+        watch: Watch,
+        loaded: oneshot::Sender<()>,
+    ) -> Result<(), Error> {
+        let watched = |log: &Log| {
+            let expected = Expected { topic: "checkpoints", caught_up: None, gauges: None };
+            watch.follow(log.reader.stream(), expected);
+        };
+        watched(&log);
+        self.walk = log.walk();
+        let Some(mut end) = log.reader.wait_for_end().await? else { return Ok(()) };
+        let mut loaded = Some(loaded);
+        while let Some(batch) = log.reader.next_batch(BATCH, Duration::from_millis(200)).await? {
+            for record in batch.records {
+                self.take(&record, &log.reader).await?;
+            }
+            if loaded.is_some() && log.reader.is_at(&end) {
+                if !self.catch_up().await? && !log.is_whole() {
+                    let topic = log.topic();
+                    warn!(topic, "nothing is usable from the newest snapshots on; reading from the beginning");
+                    log = Log::open_whole(&kafka, &self.ctx).await?;
+                    watched(&log);
+                    let Some(again) = log.reader.wait_for_end().await? else { return Ok(()) };
+                    end = again;
+                    self = Self::new(Arc::clone(&self.slot), self.names, self.ctx.clone());
+                    continue;
+                }
+                loaded.take().map(|loaded| loaded.send(()));
+            }
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, record: &Record, reader: &Reader) -> Result<(), Error> {
+        if self.walk.is_made_anew(record) {
+            warn!(offset = record.offset, "the topic checkpoints was made anew; following it from its beginning");
+            self.walk.begin_again();
+        }
+        let mut step = self.walk.take(record);
+        if matches!(step, Step::Stale(_)) && self.was_emptied(reader).await {
+            // The same after it was emptied: whoever claimed since found nothing to claim above.
+            warn!(offset = record.offset, "the topic checkpoints was emptied; following it from here");
+            self.walk.begin_again();
+            step = self.walk.take(record);
+        }
+        match step {
+            Step::Kept | Step::Deleted(..) => {}
+            Step::Whole(version) => self.whole(version).await?,
+            Step::Refused { version, reason } => {
+                if let Some(version) = version {
+                    self.refuse(version, &reason);
+                }
+                self.told.refused("torn", version, &reason);
+            }
+            Step::Claimed(claim) => info!(epoch = claim.epoch, trainer = claim.trainer, "a trainer claimed the log"),
+            Step::Stale(version) => {
+                counter!(self.names.refused, "reason" => "epoch").increment(1);
+                debug!(%version, offset = record.offset, "ignored a record of a superseded trainer"); // I9
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all that counted so far is gone from the topic. Asked of the broker only when something does not count.
+    async fn was_emptied(&mut self, reader: &Reader) -> bool {
+        let Some(counted) = self.walk.counted() else { return false };
+        if self.asked.is_some_and(|asked| asked.elapsed() < ASK_EVERY) {
+            return false;
+        }
+        self.asked = Some(Instant::now());
+        let Ok(Ok(beginning)) = tokio::time::timeout(QUESTION, reader.beginning()).await else { return false };
+        beginning.get(&0).is_some_and(|beginning| *beginning > counted)
+    }
+
+    async fn whole(&mut self, version: Version) -> Result<(), Error> {
+        let Some(held) = &mut self.held else {
+            if self.apply(version).await? {
+                self.follow_tip();
+                self.measure();
+            }
+            return Ok(());
+        };
+        // Of a long log only the last snapshot and its deltas count; the earlier ones stand by in case it is refused.
+        if version.manifest.kind == PayloadKind::Delta {
+            let due = held.push(version);
+            return self.apply_all(due).await;
+        }
+        if self.apply(version).await?
+            && let Some(held) = &mut self.held
+        {
+            held.clear();
+        }
+        Ok(())
+    }
+
+    async fn apply_all(&mut self, versions: Vec<Version>) -> Result<(), Error> {
+        for version in versions {
+            self.apply(version).await?;
+        }
+        Ok(())
+    }
+
+    /// Everything that was there at the start has been read; whether a version of it is live.
+    async fn catch_up(&mut self) -> Result<bool, Error> {
+        if let Some(mut held) = self.held.take() {
+            self.apply_all(held.take()).await?;
+        }
+        let some = self.tip.version().is_some();
+        if some {
+            self.follow_tip();
+        } else if let Some(refused) = &self.refused {
+            self.slot.leave_lists();
+            let advice = "lists stay as they are until one is";
+            warn!(refused, advice, "versions are there and none is usable");
+            self.ctx.set("model", Err(format!("versions are there and none is usable, {advice}: {refused}")));
+        } else {
+            info!("no version is usable yet");
+        }
+        Ok(some)
+    }
+
+    /// Takes note of what a trainer wrote and this release cannot use. What is of an epoch that nobody claimed is a
+    /// stranger's.
+    fn refuse(&mut self, version: VersionId, reason: &str) {
+        let claimed = self.walk.epoch();
+        if claimed > 0 && version.epoch <= claimed {
+            self.refused = Some(format!("{version}: {reason}"));
+        }
+    }
+
+    /// Moves the tip on to the next version; false, and nothing changed, if it does not fit.
+    async fn apply(&mut self, Version { manifest, payload, .. }: Version) -> Result<bool, Error> {
+        let (tip, before) = (self.tip.clone(), self.before.take());
+        let started = Instant::now();
+        let version = manifest.version;
+        let may_be_empty = tip.knowledge().items() == 0 || self.walk.claim().is_some_and(|claim| claim.anew);
+        let made = self.worker.run(move || {
+            drop(before);
+            tip.apply(&manifest, &payload).and_then(|next| match next.knowledge().items() {
+                0 if !may_be_empty => Err(Unfit::Empty),
+                _ => Ok(next),
+            })
+        });
+        match made.await? {
+            Ok(next) => {
+                self.load.record(started.elapsed());
+                self.tip = next;
+                if std::mem::take(&mut self.waiting) {
+                    info!(%version, "the chain of versions goes on");
+                }
+                Ok(true)
+            }
+            Err(error @ Unfit::Parent { .. }) => {
+                counter!(self.names.refused, "reason" => "parent").increment(1);
+                if self.waiting || self.tip.version().is_none() {
+                    debug!(%error, "waiting for a snapshot");
+                } else {
+                    warn!(%error, "the chain of versions is broken; the live one keeps serving until the next snapshot");
+                }
+                self.waiting = true;
+                Ok(false)
+            }
+            Err(error) => {
+                self.refuse(version, &error.to_string());
+                self.told.refused("payload", Some(version), &error.to_string());
+                Ok(false)
+            }
+        }
+    }
+
+    /// The tip moved, and live follows at once. Whatever is to hold it back, or to put another version in its place, does
+    /// so here: the chain goes on without it.
+    fn follow_tip(&mut self) {
+        self.go_live(self.tip.clone());
+    }
+
+    /// Swaps a version in.
+    fn go_live(&mut self, model: Model) {
+        let Some(manifest) = model.manifest() else { return };
+        let now = self.ctx.now();
+        let (version, age_ms) = (manifest.version, now.saturating_sub(manifest.made_at));
+        let interactions = manifest.interactions;
+        // Each second one: what an operator wants to see is that they come, and each that a scorer could start from.
+        if manifest.kind == PayloadKind::Snapshot || self.announced.is_none_or(|at| at.elapsed() >= ANNOUNCE_EVERY) {
+            info!(%version, interactions, age_ms, "swapped checkpoint");
+            self.announced = Some(Instant::now());
+        } else {
+            debug!(%version, interactions, age_ms, "swapped checkpoint");
+        }
+        self.before = Some(self.slot.swap(model, now));
+        self.ctx.set("model", Ok(()));
+        counter!(self.names.swapped).increment(1);
+    }
+
+    /// How old the interactions are that the live version is the first to know; not for what was published before we
+    /// came.
+    fn measure(&self) {
+        let (live, now) = (self.slot.load(), self.ctx.now());
+        for (arrived_at, count) in live.model.manifest().into_iter().flat_map(|manifest| &manifest.arrivals) {
+            let age = u64::try_from(now.saturating_sub(*arrived_at)).unwrap_or(0); // clocks of two machines may differ
+            self.freshness.record_n(Duration::from_millis(age), u64::from(*count));
+        }
+    }
+}
+
+impl std::fmt::Debug for Follower {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let live = self.slot.load().model.version();
+        f.debug_struct("Follower").field("tip", &self.tip.version()).field("live", &live).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::RowEncoding;
+
+    use super::*;
+    use crate::testing::versions;
+
+    const NAMES: Names =
+        Names { thread: "versions", swapped: "swapped", refused: "refused", load: "load", freshness: "freshness" };
+
+    #[tokio::test]
+    async fn what_does_not_fit_moves_neither_the_tip_nor_what_is_live() {
+        let versions = versions();
+        let slot = Arc::new(Slot::new(Model::serving("flex", RowEncoding::F32).expect("opens")));
+        let mut follower = Follower::new(Arc::clone(&slot), NAMES, Context::new("test"));
+        for version in &versions[..2] {
+            follower.whole(version.clone()).await.expect("is taken");
+        }
+        assert!(follower.catch_up().await.expect("is taken"));
+        for (next, newest) in [(3, 2), (2, 3), (3, 4)] {
+            follower.whole(versions[next].clone()).await.expect("is taken");
+            let expected = Some(VersionId { epoch: 1, sequence: newest });
+            assert_eq!((follower.tip.version(), slot.load().model.version()), (expected, expected));
+        }
+    }
+
+    #[tokio::test]
+    async fn deltas_beyond_what_is_held_at_a_start_are_applied_and_give_the_same_version() {
+        let versions = versions();
+        let delta = versions[1].payload.len().max(versions[2].payload.len());
+        for (most, waiting) in [(256 << 20, 4), (3 * delta / 2, 0), (0, 0)] {
+            let slot = Arc::new(Slot::new(Model::serving("flex", RowEncoding::F32).expect("opens")));
+            let mut follower = Follower::new(Arc::clone(&slot), NAMES, Context::new("test"));
+            follower.held = Some(Held::at_most(most));
+            for version in versions.clone() {
+                follower.whole(version).await.expect("is taken");
+                let held = follower.held.as_ref().map_or(0, Held::bytes);
+                assert!(held <= most, "{held} of {most} bytes");
+            }
+            let held = follower.held.as_ref().map_or(0, Held::len);
+            assert!(if waiting == 0 { held < 4 } else { held == waiting }, "{held} deltas wait at {most} bytes");
+            assert!(slot.load().model.version().is_none(), "nothing is live before the end");
+            assert!(follower.catch_up().await.expect("is taken"));
+            assert_eq!(slot.load().model.version(), Some(VersionId { epoch: 1, sequence: 5 }));
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The log of versions, and what serves from it.
+//!
+//! A [`Log`] is opened where a reader begins; a [`Walk`] goes through its records and says what each led to. The
+//! trainer goes on from the newest [`Version`], the scorer's [`Follower`] makes versions live in a [`Slot`], and
+//! `thalweg checkpoints` lists them. Deltas that a later snapshot may make needless are [`Held`] meanwhile.
+//!
+//! What else a list is made from is here as well, for no other library sees contract, frame and model at once: what may
+//! be shown ([`catalog`]) and who asks ([`profile`]).
+
+mod assembler;
+pub mod catalog;
+pub mod error;
+mod follower;
+mod held;
+mod log;
+pub mod profile;
+mod records;
+mod slot;
+#[cfg(test)]
+mod testing;
+mod told;
+mod walk;
+mod worker;
+
+pub use assembler::{Assembler, MAX_PENDING, Outcome};
+pub use error::Error;
+pub use follower::{Follower, Names, REFUSALS};
+pub use held::Held;
+pub use log::Log;
+pub use records::{Record, manifest_record, split};
+pub use slot::{Live, Slot};
+pub use walk::{Step, Version, Walk};
+pub use worker::Worker;
