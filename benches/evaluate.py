@@ -37,7 +37,7 @@ def main():
         parser.error(f"there is no {path}")
     kept = json.loads(path.read_text(encoding="utf-8"))
     if "evaluations" not in kept:
-        parser.error(f"{given.name} is no evaluation: take it again by `{kept['command']}`")
+        parser.error(f"{given.name} is no evaluation: benches/README.md says how to take others again")
     seeds = [evaluation["seed"] for evaluation in kept["evaluations"]]
     kept["evaluations"] = [take(f"{kept['command']} --seed {seed} --json") for seed in seeds]
     kept |= {"machine": given.machine, "date": datetime.date.today().isoformat()}
