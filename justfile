@@ -31,7 +31,7 @@ test:
 check:
     infra/check.sh
 
-# What is learned, on samples of recorded logs, against floors; benches/quality.md has the whole tables.
+# What is learned, on samples of recorded logs, against floors; benches/README.md has the whole tables.
 [no-exit-message]
 quality: build
     infra/quality.sh
@@ -55,6 +55,11 @@ fuzz *ARGS:
 [no-exit-message]
 bench *ARGS: build
     "{{ binaries }}/bench" "$@"
+
+# Make benches/README.md from the results kept in benches/figures: `just bench log --json benches/figures/log.json`, then this.
+[no-exit-message]
+figures *ARGS:
+    python3 benches/figures.py "$@"
 
 # Start a real Kafka and Redis and make the topics: natively, or with every service by `just up compose`.
 [no-exit-message]

@@ -1,11 +1,13 @@
 """What each setting is worth: one changed at a time, on the first 60,000 events of three recorded logs.
 
-Prints a Markdown table: HR@20 / MRR@20 after the first 20 %, as differences to the default, and the CPU time of the whole
-command as a multiple of the default's on each log. A line takes one to two minutes. Differences of HR@20 below 0.1 (Globo:
-0.2) and of CPU time below 0.1, on a busy machine more, are noise. Needs a built thalweg: `just build`.
+Prints a table as benches/figures/settings.json keeps it, and its rows on the way to stderr: HR@20 / MRR@20 after the first
+20 %, as differences to the default, and the CPU time of the whole command as a multiple of the default's on each log. A
+line takes one to two minutes. Differences of HR@20 below 0.1 (Globo: 0.2) and of CPU time below 0.1, on a busy machine
+more, are noise. Needs a built thalweg: `just build`.
 """
 
 import argparse
+import datetime
 import json
 import os
 import resource
@@ -18,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILT = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "debug" / "thalweg"
 THALWEG = Path(os.environ.get("THALWEG", BUILT))
 EVENTS = "60000"
+TITLE = "Each setting, one at a time: HR@20 / MRR@20, differences to the default"
 
 LOGS = {
     "Online Retail": ("online-retail.csv.gz", "--type", "purchase",
@@ -25,6 +28,7 @@ LOGS = {
     "DIGINETICA": ("ader-diginetica",),
     "Globo": ("globo-clicks-10-days.csv.gz", "--columns", "user=session_id,item=click_article_id,time=click_timestamp"),
 }
+HEADS = ["setting", *LOGS, "CPU time, beside the default's on each log"]
 
 SETTINGS = """
 encoder = "pooling"
@@ -93,15 +97,13 @@ def signed(difference):
     return "0" if size == "0.00" else f"{'+' if difference > 0 else '−'} {size}"
 
 
-def row(cells):
-    print(f"| {' | '.join(cells)} |", flush=True)
-
-
 def arguments():
     known = sorted({line.split(" =")[0] for line in SETTINGS})
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="the folder with the logs that benches/quality.md names")
+    parser.add_argument("data", type=Path, help="the folder with the logs that benches/README.md names")
     parser.add_argument("setting", nargs="*", help=f"what to try, everything where nothing is named: {', '.join(known)}")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    parser.add_argument("--machine", default=f"{os.cpu_count()} cores, {memory:.0f} GB", help="in words (%(default)s)")
     given = parser.parse_args()
     if unknown := sorted(set(given.setting) - set(known)):
         parser.error(f"there is no line for {', '.join(unknown)}: known are {', '.join(known)}")
@@ -115,6 +117,12 @@ def arguments():
 def main():
     given = arguments()
     lines = [line for line in SETTINGS if not given.setting or line.split(" =")[0] in given.setting]
+    rows = []
+
+    def add(cells):
+        print(" | ".join(cells), file=sys.stderr)
+        rows.append(cells)
+
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "settings.toml"
 
@@ -124,14 +132,15 @@ def main():
             return [evaluate(given.data, log, settings) for log in LOGS]
 
         default = measure(0, "")
-        row(["setting", *LOGS, "CPU time"])
-        row(["---"] * (len(LOGS) + 2))
-        row(["(the default)", *(f"{hr:.2f} / {mrr:.2f}" for hr, mrr, _ in default), "1"])
+        add(["(the default)", *(f"{hr:.2f} / {mrr:.2f}" for hr, mrr, _ in default), "1"])
         for n, line in enumerate(lines, 1):
             pairs = list(zip(measure(n, line), default))
             differences = [f"{signed(hr - hr0)} / {signed(mrr - mrr0)}" for (hr, mrr, _), (hr0, mrr0, _) in pairs]
             costs = ", ".join(f"{cpu / cpu0:.2f}" for (*_, cpu), (*_, cpu0) in pairs)
-            row([f"`{line}`", *differences, costs])
+            add([f"`{line}`", *differences, costs])
+    kept = {"title": TITLE, "command": "python3 benches/settings.py $DATA", "machine": given.machine,
+            "date": datetime.date.today().isoformat(), "columns": [{"name": name} for name in HEADS], "rows": rows}
+    print(json.dumps(kept, indent=1, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -41,6 +41,9 @@ grep -q "image: apache/kafka:$kafka\$" infra/compose.yaml ||
     fail "infra/compose.yaml runs another Kafka than infra/kafka/pom.xml pins ($kafka): make them the same."
 echo "Apache Kafka $kafka"
 
+step "figures"
+python3 benches/figures.py --check || fail "benches/README.md has to be made from benches/figures: do what the line above says."
+
 step "lints"
 cargo clippy --workspace --all-targets --features fuzz/libfuzzer --locked -- -D warnings || fail "clippy found something: mend what it names above."
 step_ends

@@ -20,7 +20,7 @@ sample() {
     "$thalweg" evaluate "$1" "$data/$file" "${@:2}" || failed=1
 }
 
-# Floors are about one point of HR and half a point of MRR below what was measured (benches/quality.md): a change that falls through them cost quality.
+# Floors are about one point of HR and half a point of MRR below what was measured (benches/README.md): a change that falls through them cost quality.
 sample "DIGINETICA, 40,000 views" ader-diginetica prequential --methods popularity,covisitation --limit 40000 \
     --floor hr_20=35.4 --floor mrr_20=16.4 --floor first_time_hr_20=21.6
 sample "Globo, 60,000 clicks" globo-clicks-10-days.csv.gz prequential --methods popularity,covisitation --limit 60000 \
@@ -35,6 +35,6 @@ sample "ADER, the first two weeks" ader-diginetica ader --blocks 2 --floor recal
 
 step_ends
 ((failed == 0)) || {
-    echo "error: a sample above failed. Where a figure is below its floor, find the change that cost it, or say in benches/quality.md why it is worth it." >&2
+    echo "error: a sample above failed. Where a figure is below its floor, find the change that cost it, or say in benches/figures/floors.json why it is worth it." >&2
     exit 1
 }

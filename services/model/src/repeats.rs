@@ -17,7 +17,7 @@ pub enum Repeats {
 }
 
 /// One place in so many of a list may go to what the user has only looked at: a fifth holds most of the choices that repeat
-/// one (benches/quality.md), and leaves the rest to what the user has not seen.
+/// one (benches/README.md), and leaves the rest to what the user has not seen.
 const SEEN_SHARE: usize = 5;
 
 /// How many of `k` places may go to what the user has seen, where `others` candidates are to be had.
