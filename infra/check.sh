@@ -32,5 +32,8 @@ grep -q "image: apache/kafka:$kafka\$" infra/compose.yaml ||
     fail "infra/compose.yaml runs another Kafka than infra/kafka/pom.xml pins ($kafka): make them the same."
 echo "Apache Kafka $kafka"
 
+step "documents"
+infra/docs.sh
+
 step "lints"
 cargo clippy --workspace --all-targets --features fuzz/libfuzzer --locked -- -D warnings || fail "clippy found something: mend what it names above."
