@@ -69,7 +69,7 @@ def problems(page, tokens, parsed):
     for token in tokens:
         if token.type == "inline":
             yield from (f"{name} is not defined" for name in UNDEFINED.findall(text_of(token)))
-    for path in INCLUDE.findall(page.read_text()):
+    for path in INCLUDE.findall(page.read_text()) if page.is_relative_to(BOOK) else ():
         if not (page.parent / path).is_file():
             yield f"{path}, which is included: there is no such file"
 
