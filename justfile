@@ -26,10 +26,15 @@ demo *ARGS: build
 test:
     infra/test.sh
 
-# Format, lints, licences, and who may depend on what.
+# Format, lints, licences, documents, and who may depend on what.
 [no-exit-message]
 check:
     infra/check.sh
+
+# The manual as a book in target/book, and every link in every document.
+[no-exit-message]
+docs:
+    infra/docs.sh
 
 # What is learned, on samples of recorded logs, against floors; benches/README.md has the whole tables.
 [no-exit-message]

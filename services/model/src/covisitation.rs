@@ -1,6 +1,12 @@
-//! Memory of pairs: which items were chosen after, before and near which, decayed; it learns from one click.
+//! Memory of pairs: which items were chosen after, before and near which, decayed. One click is enough to learn from.
 //!
-//! An item's neighbours are decayed when one of them is written, all at once; a share needs no decay, because time
+//! After Linden, Smith and York, *Amazon.com Recommendations: Item-to-Item Collaborative Filtering* (2003), made
+//! incremental. A choice of weight `w` is paired with the last other choices before it. The one at distance `d` (0 is
+//! the nearest), `a` days earlier, gains `w / ((d + 1) (1 + a))`. There are four ways to be paired, each with a share
+//! of its own: as the very next, ahead, behind, and lately, which has a short half-life. The ranker learns what each is
+//! worth on this stream.
+//!
+//! An item's neighbours are decayed all at once, when one of them is written. A share needs no decay, because time
 //! takes as much from a neighbour as from the total.
 
 use std::sync::Arc;

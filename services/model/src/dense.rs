@@ -1,7 +1,7 @@
 //! Dense weights as named arrays, so that a payload holds them and Python can read them.
 //!
-//! A snapshot holds them whole, in f32. A delta holds what they moved by, in a few steps of one size for each row; what that
-//! leaves out is part of what the next delta sees as moved, so the versions stay within half a step of the learner.
+//! A snapshot holds them whole, in f32. A delta holds what they moved by, in a few steps of one size for each row. The
+//! rest counts as moved for the next delta, so versions stay within half a step of the learner.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

@@ -1,6 +1,8 @@
-//! The sequence encoder: a user's last items, kinds and time gaps as one vector, by the architecture of the settings.
+//! The sequence encoder: reads a user's last items, kinds and time gaps into one vector, by the architecture of the
+//! settings. Each architecture names its paper.
 //!
-//! Whatever reads a history, the last item's own vector and the history's mean are mixed in at the output.
+//! The last item's own vector and the history's mean are added to what the architecture reads, each with a learned
+//! weight, and the sum is scaled to length 1.
 
 mod attention;
 mod gru;

@@ -1,4 +1,7 @@
-//! What the ranker is told about a candidate, from every source of knowledge at once.
+//! The features of a candidate, from every source of knowledge at once: what the ranker sees.
+//!
+//! Trainer and scorer compute them by this one code. A choice that a version does not know yet is added when the user
+//! asks, so both see the same (`since`).
 
 use crate::candidates::{Candidate, Origin, Query};
 use crate::catalog::Alike;

@@ -1,12 +1,13 @@
 //! The table of items: rows on the host, in small blocks that versions share.
 //!
-//! A clone of the table is a version of it: it shares every block, and a write copies only the block it
-//! touches. So a publication costs what changed, not the catalog, and a scorer's swap does too.
+//! A clone of the table is a version of it. It shares every block, and a write copies only the block it touches. So a
+//! publication costs what changed, not the catalog, and so does a scorer's swap.
 //!
-//! The items met last stand in the first slots, the *front*. Retrieval searches only the front and
-//! negatives are drawn from it, so neither a training step nor a slate costs more as the catalog grows.
-//! Who was never met stands there only while there is room: a bulk of new records must not push out what sells. Nor must a
-//! flood of invented ids: what one user alone has chosen, and the shop never listed, makes room before all else.
+//! The items met last stand in the first slots, the hot set (`front` in the code). Retrieval searches only the hot set,
+//! and negatives are drawn from it, so neither a training step nor a slate searches more as the catalog grows. Items
+//! that nobody has met stay there only while there is room: many new records must not push out what sells. Items that
+//! one user alone has chosen and the shop never listed make room before all others, so a flood of invented ids does no
+//! harm.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! Everything learned, as one value: what a version is made of, for the trainer and the scorer alike.
 //!
-//! A clone shares all tables with its origin, so it is a version: the trainer keeps writing to its own while another
-//! thread encodes the clone (the items of a delta apart), and a scorer serves one while it prepares the next (I5).
+//! A clone shares all tables with its origin, so it is a version (I5). The trainer keeps writing to its own value while
+//! another thread encodes the clone, and a scorer serves one version while it prepares the next. A frozen delta is the
+//! exception: it copies the items that changed.
 
 use std::sync::Arc;
 

@@ -1,8 +1,16 @@
 //! The learner: tests every interaction, trains on it, and hands out versions.
 //!
-//! A micro-batch goes through in two passes. First, in order: each interaction is predicted from what was
-//! known before it, then counted and paired. Then encoder and ranker take one step each on the batch.
-//! Nothing is trained on before it is tested.
+//! A micro-batch goes through in two passes. In the first pass, in order, each positive interaction is predicted from
+//! what was known before it, then counted and paired. In the second pass encoder and ranker take one step each on the
+//! batch. Nothing is trained on before it is tested: this is prequential evaluation (Dawid, *Statistical Theory: The
+//! Prequential Approach*, 1984).
+//!
+//! An interaction is predicted, and the encoder trained, with the time of the user's interaction before it: that is
+//! when the list it is tested against was made. The time of the choice itself would tell the model a gap that no list
+//! can know.
+//!
+//! Under load shedding the trainer asks for training on a share of the examples. Everything is still tested, counted,
+//! paired and remembered. The same batches and shares always give the same model.
 
 mod changed;
 mod example;

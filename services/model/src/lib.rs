@@ -1,8 +1,34 @@
 //! What Thalweg learns, and how it ranks: the only crate that names Burn.
 //!
-//! [`Learner`] is the trainer's side: it tests each interaction, trains on it and publishes versions.
-//! [`Model`] is the scorer's side: an immutable version that turns histories into slates. Both stand
-//! on one [`Knowledge`], so training and serving see the same features.
+//! [`Learner`] is the trainer's side: it tests each interaction, trains on it and publishes versions. [`Model`] is the
+//! scorer's side: an immutable version that turns histories into slates. Both stand on one [`Knowledge`], so training
+//! and serving see the same features.
+//!
+//! A list is made in two stages, as in Covington, Adams and Sargin, *Deep Neural Networks for YouTube Recommendations*
+//! (2016): several sources name candidates, and one ranker orders them. Each part documents its formula and the paper
+//! that the formula comes from:
+//!
+//! | part | module |
+//! |---|---|
+//! | the learner's two passes over a micro-batch | `learner` |
+//! | candidates of all sources; their features; the ranker | `candidates`, `features`, `ranker` |
+//! | the network that reads a history; its loss and its optimisers | `encoder`, `trainable` |
+//! | negatives of the loss; experience replay | `negatives`, `replay` |
+//! | items in memory; the nearest vectors | `items`, `retrieval` |
+//! | pairs of items; whole sessions; popularity | `covisitation`, `sessions`, `popularity` |
+//! | likeness by the catalog's content; words of titles | `likeness`, `words` |
+//! | repeats; new items; what a version does not know yet | `repeats`, `newest`, `since` |
+//! | prequential quality; the baselines of an evaluation | `quality`, [`rivals`] |
+//!
+//! **What adapts to the stream by itself.** Popularity has four half-lives and pairs have two, and the ranker learns
+//! online what each is worth. Adagrad adapts the step of each row. Experience replay follows what is still chosen.
+//! Other half-lives change nothing that can be measured, and a global learning rate that follows its own gradient does
+//! worse than a fixed one (benches/quality.md). Rates, temperature and sizes are settings, for `thalweg tune` to try.
+//!
+//! **Kinds count differently** (`model.weights`): in popularity, in pairs, and in both losses. Only ratios matter.
+//!
+//! **An item is proven** by a second user or by the catalog, because anybody can invent an id. What one user alone
+//! chose comes last among the popular and in the hot set, and is evicted first. Nothing is kept from learning.
 
 mod block;
 mod candidates;

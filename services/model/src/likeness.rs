@@ -1,8 +1,12 @@
-//! Likeness by content: which listed items share the rare words, the brand, the categories of what a user chose.
+//! Likeness by content: which listed items share the rare words, the brand and the categories of what a user chose.
 //!
-//! It knows an item from its record, so it can name one that nobody has chosen yet. A feature counts by the square of its
-//! inverse document frequency, as in the cosine of two texts (Spärck Jones, *A Statistical Interpretation of Term
-//! Specificity*, 1972). Of a feature that many items have only the newest are looked at.
+//! It knows an item from its record, so it can name one that nobody has chosen yet. A feature that `n` of `N` items
+//! have counts `ln(1 + N/n)^2`: the square of its inverse document frequency, as in the cosine of two texts (Spärck
+//! Jones, *A Statistical Interpretation of Term Specificity and Its Application in Retrieval*, 1972).
+//!
+//! For a feature that many items have, only the newest items are looked at, and the last items of a history have a
+//! bound for all their features together. So a slate costs no more in a larger catalog. The index comes from the topic
+//! `items` alone, which trainer and scorer both read, so no version carries it. Its size is the catalog's.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,11 @@
 //! Negatives of the sampled softmax: half follow what was chosen lately, half are uniform over what retrieval searches.
 //!
-//! Small micro-batches in a row share a pool of them: a version carries each row that moved, and were the negatives drawn anew
-//! for each of the twenty steps of a second, most rows would move for their sake.
+//! After Yang et al., *Mixed Negative Sampling for Learning Two-tower Neural Networks in Recommendations* (2020). The
+//! probability of drawing an item, `q = share/2 + 1/(2 n)`, corrects the softmax (`trainable`).
+//!
+//! Small micro-batches in a row share a pool of negatives. A version carries each row that moved, and with new
+//! negatives for each of twenty steps a second most rows would move for their sake. A pool ends with the version and is
+//! no part of it, so a restored learner draws what the other would have drawn.
 
 use std::collections::VecDeque;
 

@@ -1,6 +1,7 @@
-//! What came last. The catalog's date counts; of what has none, when it was first met.
+//! The newest items. The catalog's date counts, or else when an item was first met.
 //!
-//! What nobody lists and only one user chose is not shown here: anybody can invent an id. Nor is what comes later.
+//! An item that nobody lists and one user alone chose is not shown here, because anybody can invent an id. Nor is an
+//! item whose date is in the future.
 
 use std::iter::Peekable;
 

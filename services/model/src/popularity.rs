@@ -1,8 +1,9 @@
 //! Exponentially decayed counters that never have to be decayed.
 //!
-//! A counter `Σ 2^((t_i - t)/h)` is kept as the logarithm `s = log2 Σ 2^(t_i/h)`, with times from a fixed
-//! origin: adding an event is one log-add, the order of items does not change with time, and a share of
-//! the total is a difference of two logarithms. Only the counters that an event touches are written.
+//! A counter `Σ 2^((t_i - t)/h)` is kept as the logarithm `s = log2 Σ 2^(t_i/h)`, with times from a fixed origin. This
+//! is forward decay (Cormode, Shkapenyuk, Srivastava and Xu, *Forward Decay: A Practical Time Decay Model for Streaming
+//! Systems*, 2009). Adding an event is one log-add, the order of items does not change with time, and a share of the
+//! total is a difference of two logarithms. Only the counters that an event touches are written.
 
 use imbl::OrdSet;
 use ordered::Ordered;

@@ -1,4 +1,7 @@
 //! Prequential quality: every interaction is predicted before it is learned from.
+//!
+//! Hit rate and mean reciprocal rank within the first 20, since the start and over a sliding window, as in Gama,
+//! Sebastião and Rodrigues, *On Evaluating Stream Learning Algorithms* (2013).
 
 use std::collections::{BTreeMap, VecDeque};
 

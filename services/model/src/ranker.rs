@@ -1,4 +1,10 @@
 //! The ranker: a small network that orders the candidates of all sources by their features.
+//!
+//! Three layers and a linear path around them, as in Cheng et al., *Wide & Deep Learning for Recommender Systems*
+//! (2016). The linear path starts from a prior, so that the first lists of a new shop are in a sensible order.
+//!
+//! It is trained on the chosen item against the hardest of the other candidates and some of the rest. Each of the rest
+//! stands for those left out, by the logarithm of their number in the softmax.
 
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear, LinearConfig};

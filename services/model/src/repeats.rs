@@ -1,4 +1,11 @@
-//! Whether lists show again what their user chose before, and when what was bought is due again.
+//! Repeats: whether lists show again what their user chose before, and when a bought item is due again.
+//!
+//! How many repeats a list shows is a rule behind the ranker, in trainer and scorer alike. The ranker must not learn
+//! it: it would learn that people choose again what they are shown again.
+//!
+//! The usual time between two purchases of a category is the geometric mean of those seen, `exp(Σ ln gap / n)`, and an
+//! item is due after an eighth of it. For how differently categories are bought again see Bhagat et al., *Buy It Again:
+//! Modeling Repeat Purchase Recommendations* (2018).
 
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};

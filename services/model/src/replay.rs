@@ -1,8 +1,15 @@
-//! The buffer of recent examples that the encoder is trained on again: one pass over a stream teaches it too little.
+//! Experience replay: a buffer of recent examples that the encoder is trained on again, because one pass over a stream
+//! teaches it too little.
 //!
-//! How far back is worth rehearsing depends on the stream: a shop's choices of a month ago may come again, a news
-//! site's of this morning do not. So what was chosen much and is chosen less now is rehearsed less; what is chosen a few
-//! times in thousands, as most of a shop is, hardly notices.
+//! After Lin, *Self-Improving Reactive Agents Based on Reinforcement Learning, Planning and Teaching* (1992). Each new
+//! example brings at most one of the buffer along. The age of the pick is `u^2 * length` for a uniform `u`, so half of
+//! the picks fall on the newest quarter. The ranker replays nothing: the features of a past choice would know what was
+//! chosen.
+//!
+//! How far back is worth replaying depends on the stream. A shop's choices of a month ago may come again; a news site's
+//! of this morning do not. So a pick is taken with the probability `(now + 30) / (then + 30)`, at most 1, by how often
+//! its item is among the last choices now, and was when the example was made. Items that are chosen a few times in
+//! thousands, as most of a shop's are, hardly notice.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;

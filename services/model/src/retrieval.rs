@@ -1,4 +1,7 @@
-//! Retrieval by vector: the items nearest to a query, exactly, among those in the front of the table.
+//! Retrieval by vector: the items nearest to a query, exactly, among those in the hot set of the table.
+//!
+//! It is a matrix product over the vectors. There is no index to build, to swap or to explain, and nothing changes
+//! between restarts. An approximate index would be stale or cost more than the step, because rows move at every step.
 
 use std::cmp::Ordering;
 

@@ -1,7 +1,7 @@
 //! Rows of item vectors as payloads and a scorer's table hold them: in f32, f16 or int8.
 //!
-//! How a row is encoded depends on the row alone, and what was decoded encodes to the same bytes again. So a version
-//! is the same whether it came as a snapshot or by deltas, and nothing drifts when it is written a second time.
+//! The encoding of a row depends on the row alone, and a decoded row encodes to the same bytes again. So a version is
+//! the same whether it came as a snapshot or by deltas, and nothing drifts when it is written a second time.
 
 use std::borrow::Cow;
 

@@ -1,8 +1,13 @@
 //! Memory of sessions: the last ones, whole, and for each item those that hold it. A user's session is compared with
 //! them, and what its nearest neighbours held is a candidate.
 //!
-//! After Ludewig and Jannach, *Evaluation of session-based recommendation algorithms* (2018), V-SkNN, made
-//! incremental: a session is a neighbour from its first item on.
+//! After Ludewig and Jannach, *Evaluation of session-based recommendation algorithms* (2018), V-SkNN, made incremental:
+//! a session is a neighbour from its second item on. The likeness of a session is `Σ 0.8^i / sqrt(length)` over the
+//! items it shares with the user's last ones, `i` steps back. Each of its items gets that likeness as a vote, times
+//! `exp(-d/4)` at the distance `d` from the last common item, and times 0.6 if it stands before that item.
+//!
+//! The index by item follows from the sessions, so no version carries it. A session of a single item waits apart and is
+//! compared with nobody. A user's own session is no neighbour.
 
 use std::sync::Arc;
 

@@ -1,10 +1,12 @@
-//! What the user who asks chose since the version was made, counted as the learner counts it.
+//! What the user who asks has chosen since the version was made, counted as the learner counts it.
 //!
-//! A choice shows in the pairs, counts and times of what was chosen, and the ranker learns what that is worth. A version
-//! that is older than the choice shows nothing: a scorer's by a second or so, a frozen one by days. So that both look the
-//! same, the user's newer choices are added when the user asks. The learner itself knows of every choice before.
+//! In training the learner knows every choice before the one it predicts. A choice shows in the pairs, counts and times
+//! of its item, and the ranker learns what these traces are worth; it finds repeats by them. A version that is older
+//! than the choice lacks them: a scorer's by a second or so, a frozen one by days. So that both look the same, the
+//! user's newer choices are added when the user asks, for this one answer. Learning costs nothing more.
 //!
-//! What the encoder makes of an item, and whether it is among the items that are searched, stay as they are in the version.
+//! What the encoder makes of an item, and whether it is among the items that are searched, stay as they are in the
+//! version.
 
 use std::sync::Arc;
 

@@ -1,7 +1,24 @@
 //! The part of the model that has gradients: encoder and ranker with their optimisers.
 //!
-//! Item rows stay on the host. A step gathers the unique rows of its batch into one leaf tensor, runs
-//! the network on it and hands the leaf's gradient back: its cost does not depend on the catalog.
+//! Item rows stay on the host. A step gathers the unique rows of its batch into one leaf tensor, runs the network on it
+//! and hands the leaf's gradient back. The cost of this does not depend on the catalog.
+//!
+//! **Vector of an item.** `v = unit(row + sum of its n content rows / sqrt(n))`, where `unit` scales to length 1.
+//!
+//! **Loss of the encoder.** A sampled softmax over the chosen item and the negatives, with the logits
+//! `s = cos(user, item) / temperature - ln q(item)`, where `q` is the probability of drawing the item as a negative.
+//! The correction by `ln q` is that of Bengio and Senécal, *Adaptive Importance Sampling to Accelerate Training of a
+//! Neural Probabilistic Language Model* (2008); for streams of recommendations see Yi et al., *Sampling-Bias-Corrected
+//! Neural Modeling for Large Corpus Item Recommendations* (2019).
+//!
+//! **Loss of the ranker.** Softmax cross-entropy over the candidates of one list. Each example counts by the weight of
+//! its kind.
+//!
+//! **Optimisers.** Dense weights: Adam (Kingma and Ba, *Adam: A Method for Stochastic Optimization*, 2015). Rows:
+//! Adagrad with one accumulator for each row (Duchi, Hazan and Singer, 2011, *Adaptive Subgradient Methods for Online
+//! Learning and Stochastic Optimization*): `G = 0.9995 G + mean(g^2)` and `row = row - rate * g / sqrt(G)`. The factor
+//! below 1 keeps the rows of popular items moving on a stream without end. A content row takes the gradient times
+//! `1 / sqrt(n)`.
 
 use std::panic::AssertUnwindSafe;
 

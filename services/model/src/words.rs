@@ -1,5 +1,5 @@
-//! Words of a title, in every script: as they are written where spaces stand between them, by dictionary where none do, and
-//! pairs of neighbouring letters where no dictionary knows a word.
+//! Words of a title, in every script. Where spaces stand between words, the words are taken as written. Where none do,
+//! a dictionary finds the words, and pairs of neighbouring letters stand for what it does not know.
 
 use icu_properties::CodePointMapData;
 use icu_properties::props::{LineBreak, Script};

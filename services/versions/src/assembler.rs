@@ -1,9 +1,8 @@
 //! Puts the records of `checkpoints` together to versions again.
 //!
-//! Pure: records in, verdicts out. A version exists only when its manifest is there and every checksum
-//! holds (I4); records of a trainer that has been superseded are ignored by everyone (I9). Anybody may have written
-//! what is read here: whatever it is, it leads to a verdict, and no more is held than [`MAX_PAYLOAD_BYTES`] of
-//! [`MAX_PENDING`] versions.
+//! Pure: records in, verdicts out. A version exists only when its manifest is there and every checksum holds (I4).
+//! Records of a superseded trainer are ignored by everyone (I9). Anybody may have written what is read here. Whatever
+//! it is, it leads to a verdict, and no more is held than [`MAX_PAYLOAD_BYTES`] of [`MAX_PENDING`] versions.
 
 use bytes::Bytes;
 use schemas::checkpoint::{
