@@ -23,7 +23,7 @@
 //! **What adapts to the stream by itself.** Popularity has four half-lives and pairs have two, and the ranker learns
 //! online what each is worth. Adagrad adapts the step of each row. Experience replay follows what is still chosen.
 //! Other half-lives change nothing that can be measured, and a global learning rate that follows its own gradient does
-//! worse than a fixed one (benches/quality.md). Rates, temperature and sizes are settings, for `thalweg tune` to try.
+//! worse than a fixed one (benches/README.md). Rates, temperature and sizes are settings, for `thalweg tune` to try.
 //!
 //! **Kinds count differently** (`model.weights`): in popularity, in pairs, and in both losses. Only ratios matter.
 //!
