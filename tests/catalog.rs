@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use schemas::Item;
-use tests::{Name, SOON, Traffic, World, eventually, served_once};
+use tests::{Name, SOON, Servers, Traffic, World, eventually, served_once};
+
+use crate::redis_forgot::{FALL_BACK, SAVE};
 
 /// How long lists are watched after the delisting: several of their renewals.
 const WATCH: Duration = Duration::from_secs(4);
 
-/// Every list of this world that names one of `items`.
+/// Every list of this world that names one of `items`, or is one's own.
 async fn naming(world: &World, items: &BTreeSet<&str>) -> Result<Vec<String>, String> {
     let mut found = Vec::new();
     for pattern in ["recs:*", "similar:*", "hot*", "new*"] {
@@ -17,7 +19,8 @@ async fn naming(world: &World, items: &BTreeSet<&str>) -> Result<Vec<String>, St
         let keys = world.client().keys(&pattern, 10_000).await.map_err(|error| error.to_string())?;
         for key in keys {
             let slate = world.slate(&key).await?;
-            if slate.items.iter().any(|entry| items.contains(entry.id.as_str())) {
+            let own = items.iter().any(|item| key == world.keys.similar(item));
+            if own || slate.items.iter().any(|entry| items.contains(entry.id.as_str())) {
                 found.push(key);
             }
         }
@@ -74,4 +77,33 @@ async fn delisted_items_never_appear() {
     }
     served_once(&world, &sent).await;
     assert_eq!(naming(&world, &gone).await, Ok(Vec::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_falls_back_to_an_older_copy_and_nothing_delisted_since_comes_back() {
+    let world = World::on(Servers { own_redis: true, ..Servers::default() }).await;
+    let mut traffic = Traffic::new(15, world.ctx.now()).with_users(15);
+    world.list(&Traffic::catalog()).await;
+    let [_ingest, _trainer, scorer] = world.start_all().await;
+    let mut sent = world.send(&traffic.take(1_000)).await;
+    scorer.ready().await;
+    served_once(&world, &sent).await;
+    let gone = BTreeSet::from(["i00"]);
+    eventually("lists name the item while it is listed", SOON, async || {
+        sent.extend(world.send(&traffic.take(20)).await);
+        let named = naming(&world, &gone).await?;
+        let own = named.contains(&world.keys.similar("i00"));
+        if own && named.len() > 3 { Ok(()) } else { Err(format!("{named:?}")) }
+    })
+    .await;
+    served_once(&world, &sent).await;
+    world.client().command(&["EVAL", SAVE, "0"]).await.expect("it is saved");
+    let away = async || {
+        let named = naming(&world, &gone).await?;
+        if named.is_empty() { Ok(()) } else { Err(format!("{named:?}")) }
+    };
+    world.delist("i00").await;
+    eventually("it is gone from every list", SOON, away).await;
+    world.client().command(&["EVAL", FALL_BACK, "0"]).await.expect("it falls back");
+    eventually("it is gone from the lists of then, too, though nobody acts", SOON, away).await;
 }

@@ -169,3 +169,34 @@ async fn partitions_added_under_running_services_are_read_and_no_event_vanishes(
     learned_once(&world, &sent).await;
     trainer.assert_alive();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn items_made_again_with_fewer_records_and_what_is_not_there_any_more_is_shown_by_nobody() {
+    let world = World::new().await;
+    let mut traffic = Traffic::new(57, world.ctx.now()).with_users(15);
+    world.list(&Traffic::catalog()).await;
+    let [_ingest, mut trainer, mut scorer] = world.start_all().await;
+    let mut sent = world.send(&traffic.take(600)).await;
+    scorer.ready().await;
+    served_once(&world, &sent).await;
+    world.make_again(Topic::Items).await;
+    let stays: Vec<_> = Traffic::catalog().into_iter().filter(|item| !item.item_id.starts_with("i0")).collect();
+    world.list(&stays).await;
+    // Whoever goes on and whoever starts show the same.
+    let _other = world.start(Name::Scorer, &[]).await;
+    eventually("no list names what the new log does not list", SOON, async || {
+        sent.extend(world.send(&traffic.take(20)).await);
+        let mut named = Vec::new();
+        for pattern in ["recs:*", "hot*", "new*", "similar:*"] {
+            let pattern = format!("{}{pattern}", world.redis.key_prefix);
+            for key in world.client().keys(&pattern, 10_000).await.map_err(|error| error.to_string())? {
+                let slate = world.slate(&key).await?;
+                named.extend(slate.items.iter().filter(|entry| entry.id.starts_with("i0")).map(|_| key.clone()));
+            }
+        }
+        if named.is_empty() { Ok(()) } else { Err(format!("{named:?}")) }
+    })
+    .await;
+    trainer.assert_alive();
+    scorer.assert_alive();
+}

@@ -66,10 +66,10 @@ async fn restored_from_an_older_snapshot_and_no_history_has_a_hole() {
 }
 
 /// What a replica has that did not get the last writes.
-const SAVE: &str = "for _, key in ipairs(redis.call('KEYS', '*')) do
+pub(crate) const SAVE: &str = "for _, key in ipairs(redis.call('KEYS', '*')) do
   if string.sub(key, 1, 6) ~= 'saved/' then redis.call('COPY', key, 'saved/' .. key, 'REPLACE') end
 end";
-const FALL_BACK: &str = "for _, key in ipairs(redis.call('KEYS', '*')) do
+pub(crate) const FALL_BACK: &str = "for _, key in ipairs(redis.call('KEYS', '*')) do
   if string.sub(key, 1, 6) ~= 'saved/' then redis.call('DEL', key) end
 end
 for _, key in ipairs(redis.call('KEYS', 'saved/*')) do redis.call('COPY', key, string.sub(key, 7)) end";

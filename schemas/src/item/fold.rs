@@ -21,14 +21,19 @@ struct Layer {
 }
 
 /// Everything said of one item.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct Said {
+    id: Box<str>,
     whole: Option<Layer>,
     /// By name; the empty name is updates under the item's own key, one over the other.
     parts: Vec<(Box<str>, Layer)>,
 }
 
 impl Said {
+    fn of(id: &str) -> Self {
+        Self { id: id.into(), whole: None, parts: Vec::new() }
+    }
+
     /// What holds, if the whole item was ever described.
     fn fields(&self) -> Fields {
         let mut layers: Vec<&Layer> = self.whole.iter().chain(self.parts.iter().map(|(_, layer)| layer)).collect();
@@ -47,6 +52,8 @@ impl Said {
 #[derive(Debug, Default)]
 pub struct Fold {
     items: HashMap<u64, Said>,
+    /// Ids of items that another log of the same name had, and this one has not named yet.
+    before: HashMap<u64, Box<str>>,
     records: u64,
 }
 
@@ -57,16 +64,34 @@ impl Fold {
         self.items.is_empty()
     }
 
+    /// The topic was made again, or cut off: the log is read from its beginning, and nothing that was said holds.
+    pub fn begin_anew(&mut self) {
+        self.before.extend(self.items.drain().map(|(key, said)| (key, said.id)));
+    }
+
+    /// The log was read to its end: what the one before had and this one has not is delisted.
+    pub fn left_out(&mut self) -> Vec<Change> {
+        self.before.drain().map(|(_, id)| (String::from(id), None)).collect()
+    }
+
     /// Takes a record in, in the order of the log; what it changes, and what more is wrong with it now that the records
     /// before it are known.
     pub fn take(&mut self, reading: Reading) -> (Option<Change>, Option<DeadLetter>) {
+        let (change, fault) = self.changed_by(reading);
+        if let Some((id, _)) = &change {
+            self.before.remove(&key_of(id));
+        }
+        (change, fault)
+    }
+
+    fn changed_by(&mut self, reading: Reading) -> (Option<Change>, Option<DeadLetter>) {
         self.records += 1;
         let Reading { item_id, says, .. } = reading;
         match says {
             Says::Nothing => (None, None),
             Says::Gone => (Some(self.gone(item_id)), None),
             Says::Whole(fields) => {
-                let said = self.items.entry(key_of(&item_id)).or_default();
+                let said = self.items.entry(key_of(&item_id)).or_insert_with(|| Said::of(&item_id));
                 said.parts.retain(|(name, _)| !name.is_empty());
                 said.whole = Some(Layer { at: self.records, fields });
                 (Some((item_id.clone(), Some(said.fields().item(item_id)))), None)
@@ -77,7 +102,7 @@ impl Fold {
 
     fn update(&mut self, item_id: String, name: &str, fields: Fields) -> (Option<Change>, Option<DeadLetter>) {
         let at = self.records;
-        let said = self.items.entry(key_of(&item_id)).or_default();
+        let said = self.items.entry(key_of(&item_id)).or_insert_with(|| Said::of(&item_id));
         let (is_own, has_base) = (name.is_empty(), said.whole.is_some());
         if let Some(layer) = said.part(name) {
             let said_before = if is_own { std::mem::take(&mut layer.fields) } else { Fields::default() };
@@ -131,5 +156,31 @@ impl Fold {
             }
         }
         (key, None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::read;
+    use super::*;
+
+    #[test]
+    fn what_a_log_that_was_made_again_does_not_have_is_delisted_once_it_is_read() {
+        let mut fold = Fold::default();
+        let mut take =
+            |fold: &mut Fold, key: &str, value: &str| fold.take(read(key.as_bytes(), Some(value.as_bytes())));
+        for id in ["a", "b", "c"] {
+            take(&mut fold, id, &format!(r#"{{"item_id":"{id}","title":"old"}}"#));
+        }
+        take(&mut fold, "a#stock", r#"{"update":true,"item_id":"a","available":false}"#);
+        fold.begin_anew();
+        let (change, _) = take(&mut fold, "a", r#"{"item_id":"a"}"#);
+        let item = change.and_then(|(_, item)| item).expect("it is listed");
+        assert!(item.available && item.title.is_empty(), "nothing of before holds: {item:?}");
+        take(&mut fold, "c#stock", r#"{"update":true,"item_id":"c","price":3}"#); // of an item that is not there
+        let mut left_out: Vec<String> = fold.left_out().into_iter().map(|(id, _)| id).collect();
+        left_out.sort();
+        assert_eq!(left_out, ["b", "c"]);
+        assert!(fold.left_out().is_empty(), "told once");
     }
 }

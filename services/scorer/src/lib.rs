@@ -113,7 +113,12 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
                 warn!(%error, advice, "ended while a server was away");
                 return Ok(());
             }
-            outcome => outcome?,
+            outcome => {
+                if !outcome? {
+                    sources.fell_back();
+                    inputs.sweep();
+                }
+            }
         }
         if slates.is_serving() != served {
             inputs.sweep(); // there may be users without a slate whom nobody holds in memory
@@ -125,8 +130,8 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
     progress.finish().await
 }
 
-/// One micro-batch, from the log to Redis and back to the group.
-async fn turn(progress: &mut Progress, slates: &mut Slates, mut batch: Batch) -> Result<(), Error> {
+/// One micro-batch, from the log to Redis and back to the group; false where Redis is not what it was.
+async fn turn(progress: &mut Progress, slates: &mut Slates, mut batch: Batch) -> Result<bool, Error> {
     progress.rebalance(&mut batch).await?;
     let known = match slates.step(&batch.records, &mut progress.marks).await? {
         Step::Done => {
@@ -139,5 +144,5 @@ async fn turn(progress: &mut Progress, slates: &mut Slates, mut batch: Batch) ->
         slates.clear(); // what we hold is of a Redis that is no more
         progress.go_back().await?;
     }
-    Ok(())
+    Ok(known)
 }

@@ -4,6 +4,7 @@
 mod tops;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge};
@@ -47,6 +48,8 @@ pub(crate) struct Lists {
     witness: Option<String>,
     /// Everything is to be written again.
     filling: bool,
+    /// Of [`Sources`], as it was when all lists were written last.
+    fallbacks: u64,
     /// When what must not be shown was counted.
     counted: Option<Instant>,
     /// It was told that it is most of what is known.
@@ -71,6 +74,7 @@ impl Lists {
             announced: None,
             witness: None,
             filling: true,
+            fallbacks: 0,
             counted: None,
             warned: false,
         }
@@ -103,8 +107,10 @@ impl Lists {
             let left = theirs && self.holds(&self.keys.hot(None)).await?;
             return if left { Ok(()) } else { self.write_tops().await };
         }
-        if self.was_flushed().await? {
-            info!("Redis lost our keys; writing all lists again");
+        let fallbacks = self.sources.fallbacks.load(Ordering::Relaxed);
+        let fell_back = std::mem::replace(&mut self.fallbacks, fallbacks) != fallbacks;
+        if fell_back || self.was_flushed().await? {
+            info!("Redis lost what we wrote; writing all lists again");
             counter!(REFILLS).increment(1);
             (self.announced, self.witness, self.filling) = (None, None, true);
             self.tops.forget();

@@ -1,5 +1,6 @@
 //! What slates and lists are made from: the live version, the catalog, and what is told about both.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
@@ -37,6 +38,8 @@ pub(crate) struct Sources {
     pub(crate) early: Mutex<Early>,
     pub(crate) share: ArcSwap<Share>,
     pub(crate) foreign: Foreign,
+    /// Counts the times that Redis was not what it had been: what we wrote since it was that may be gone, or back.
+    pub(crate) fallbacks: AtomicU64,
 }
 
 impl Sources {
@@ -59,6 +62,7 @@ impl Sources {
             early: Mutex::default(),
             share: ArcSwap::default(),
             foreign: Foreign::default(),
+            fallbacks: AtomicU64::new(0),
         });
 
         let (versions_loaded, versions) = oneshot::channel();
@@ -87,5 +91,10 @@ impl Sources {
         self.share.store(Arc::new(Share::new(partitions, ours)));
         // What became ours was written by nobody since its owner left, and what it shows may be delisted.
         lock(&self.known).forget_writings();
+    }
+
+    /// Redis holds what it once held: every list in it may be of then, and show what was delisted since.
+    pub(crate) fn fell_back(&self) {
+        self.fallbacks.fetch_add(1, Ordering::Relaxed);
     }
 }

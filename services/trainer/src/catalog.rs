@@ -55,6 +55,10 @@ pub(crate) struct Catalog {
     /// Name of the topic `dead-letters`.
     dead_letters: String,
     settled: bool,
+    /// The topic was made again, and is to be read from its beginning.
+    made_again: bool,
+    /// It is read from its beginning up to here; what it has not goes then.
+    anew: Option<Positions>,
     ctx: Context,
 }
 
@@ -67,7 +71,7 @@ impl Catalog {
         let judged = reader.committed().await?;
         let dead_letters = topics.name(Topic::DeadLetters);
         let judge = Judge { topic, judged, ..Judge::default() };
-        Ok(Self { reader, judge, dead_letters, settled: false, ctx: ctx.clone() })
+        Ok(Self { reader, judge, dead_letters, settled: false, made_again: false, anew: None, ctx: ctx.clone() })
     }
 
     /// Where it stands, for a watch.
@@ -105,13 +109,33 @@ impl Catalog {
 
     /// The next records, perhaps none; `None` once draining. Dropping the future loses nothing.
     pub(crate) async fn next(&mut self, wait: Duration) -> Result<Option<News>, Error> {
+        if self.made_again {
+            let Some(end) = self.reader.wait_for_end().await? else { return Ok(None) };
+            if !self.reader.read_again().await? {
+                return Ok(None);
+            }
+            warn!("items was made again: reading it from its beginning; what it does not list any more goes then");
+            self.judge.fold.begin_anew();
+            (self.made_again, self.anew) = (false, Some(end));
+        }
         let batch = self.reader.next_batch(BATCH, wait).await?;
         Ok(batch.map(|batch| self.news(&batch)))
     }
 
     fn news(&mut self, batch: &Batch) -> News {
         self.judge.judged.retain(|partition, _| !batch.reborn.contains(partition)); // its records are others
-        let mut news = self.judge.take(&batch.records, self.ctx.now());
+        self.made_again |= !batch.reborn.is_empty();
+        if self.made_again {
+            return News::default(); // they are read again
+        }
+        let now = self.ctx.now();
+        let mut news = self.judge.take(&batch.records, now);
+        // As with a first import: one that is under way is not judged, nor is a log without an item.
+        let at_rest = batch.records.is_empty() && !self.judge.fold.is_empty();
+        if self.anew.take_if(|end| at_rest && self.reader.is_at(end)).is_some() {
+            let left_out = self.judge.fold.left_out().into_iter();
+            news.listings.extend(left_out.map(|(item_id, item)| Listing { item_id, item, written_at: now }));
+        }
         news.through = self.judge.beyond(batch.end());
         counter!(CATALOG).increment(news.listings.len() as u64);
         news.settled = batch.records.is_empty() && !self.settled && !self.judge.fold.is_empty();

@@ -103,6 +103,8 @@ pub struct Follower {
     end: Positions,
     /// Everything that was there at the start is applied.
     is_read: bool,
+    /// The topic was made again: it is read from its beginning up to `end`, and what it has not goes then.
+    anew: bool,
     records: Records,
     writer: Writer,
 }
@@ -115,7 +117,7 @@ impl Follower {
     pub async fn start(reader: Reader, shared: Arc<SharedCatalog>) -> Result<Option<Self>, KafkaError> {
         let Some(end) = reader.wait_for_end().await? else { return Ok(None) };
         let (records, writer) = (Records::default(), Writer::new(shared));
-        Ok(Some(Self { reader, end, is_read: false, records, writer }))
+        Ok(Some(Self { reader, end, is_read: false, anew: false, records, writer }))
     }
 
     /// Takes the next records; `None` once the service drains. What it gives may be nothing.
@@ -123,10 +125,25 @@ impl Follower {
     /// # Errors
     /// As [`Self::start`].
     pub async fn next(&mut self) -> Result<Option<Applied>, KafkaError> {
-        let Some(batch) = self.reader.next_batch(BATCH, Duration::from_millis(200)).await? else { return Ok(None) };
+        let Some(mut batch) = self.reader.next_batch(BATCH, Duration::from_millis(200)).await? else { return Ok(None) };
+        if !batch.reborn.is_empty() {
+            let Some(end) = self.reader.wait_for_end().await? else { return Ok(None) };
+            if !self.reader.read_again().await? {
+                return Ok(None);
+            }
+            warn!("items was made again: reading it from its beginning; what it does not list any more goes then");
+            self.records.fold.begin_anew();
+            (self.end, self.anew) = (end, true);
+            batch.records.clear(); // they are read again
+        }
         let shared = Arc::clone(&self.writer.shared);
         let decided = shared.load().decides();
-        let changes: Vec<Change> = batch.records.iter().filter_map(|record| self.records.take(record)).collect();
+        let mut changes: Vec<Change> = batch.records.iter().filter_map(|record| self.records.take(record)).collect();
+        // As with a first import: one that is under way is not judged, nor is a log without an item.
+        if self.anew && batch.records.is_empty() && !self.records.fold.is_empty() && self.reader.is_at(&self.end) {
+            self.anew = false;
+            changes.extend(self.records.fold.left_out());
+        }
         let mut applied = Applied { unreadable: std::mem::take(&mut self.records.unreadable), ..Applied::default() };
         if !changes.is_empty() {
             applied.delisted = delisted(&changes);

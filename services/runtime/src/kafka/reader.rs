@@ -170,6 +170,19 @@ impl Reader {
         Ok(Some(Followed { batch, caught_up }))
     }
 
+    /// Reads every partition again from its oldest record; false once the service drains. Dropping the future changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// What waiting does not mend.
+    pub async fn read_again(&mut self) -> Result<bool, KafkaError> {
+        let Some(beginnings) = self.wait_for_beginning().await? else { return Ok(false) };
+        if let Some(pull) = &mut self.pull {
+            beginnings.into_iter().for_each(|(partition, oldest)| pull.seek(partition, oldest, false));
+        }
+        Ok(true)
+    }
+
     /// Tells the lives of the topic apart: another number after it was deleted and made again; 0 where the broker does
     /// not say.
     #[must_use]

@@ -9,6 +9,7 @@ use schemas::{Entry, Slate, StoredProfile};
 use tracing::{debug, warn};
 
 use super::{Acting, Ranked, Slates, Work};
+use crate::error::Error;
 use crate::fit::{Fitted, fit};
 use crate::marks::Renewal;
 use crate::users::User;
