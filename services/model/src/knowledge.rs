@@ -8,18 +8,18 @@ use std::sync::Arc;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use imbl::OrdSet;
 
-use crate::covisitation::{self, Covisitation};
-use crate::dense;
-use crate::encoder::{self, Encoder};
-use crate::history::Seen;
-use crate::items::{Entry, Items, PROVEN};
 use crate::keymap::KeyMap;
-use crate::popularity::{Clock, Counters, HALF_LIVES, NEVER, Popular, Popularity, log2_add};
-use crate::ranker::Ranker;
-use crate::repeats::Repurchases;
-use crate::rows::RowEncoding;
-use crate::sessions::Sessions;
+use crate::memory::covisitation::{self, Covisitation};
+use crate::memory::history::Seen;
+use crate::memory::popularity::{Clock, Counters, HALF_LIVES, NEVER, Popular, Popularity, log2_add};
+use crate::memory::repeats::Repurchases;
+use crate::memory::sessions::Sessions;
+use crate::network::dense;
+use crate::network::encoder::{self, Encoder};
+use crate::ranking::ranker::Ranker;
 use crate::settings::Settings;
+use crate::table::items::{Entry, Items, PROVEN};
+use crate::table::rows::RowEncoding;
 
 /// How many of the newest items are kept at hand for the `new` lists, and as many again that one user alone chose.
 const NEWEST: usize = 1_000;

@@ -6,14 +6,14 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::covisitation::Memory;
-use crate::encoder::Architecture;
-use crate::items::BLOCK;
-use crate::only_listed::OnlyListed;
-use crate::popularity::HALF_LIVES;
-use crate::repeats::Repeats;
-use crate::rows::RowEncoding;
-use crate::sessions::Bounds;
+use crate::memory::covisitation::Memory;
+use crate::memory::only_listed::OnlyListed;
+use crate::memory::popularity::HALF_LIVES;
+use crate::memory::repeats::Repeats;
+use crate::memory::sessions::Bounds;
+use crate::network::encoder::Architecture;
+use crate::table::items::BLOCK;
+use crate::table::rows::RowEncoding;
 use schemas::Kind;
 
 /// How much a choice counts, by its kind: in popularity, in pairs, and as an example. A dislike is never counted.

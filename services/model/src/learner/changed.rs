@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use schemas::checkpoint::PayloadKind;
 
-use crate::items::{Items, RowRef};
 use crate::keymap::{KeyMap, KeySet, Plain};
 use crate::knowledge::{ContentRow, Knowledge};
+use crate::table::items::{Items, RowRef};
 
 /// Choices that a delta carries at most, some 20 MB in memory: beyond them, as after minutes in which no version could be
 /// written, a snapshot is no larger.

@@ -2,8 +2,8 @@
 
 use schemas::{Event, Interaction, Kind, Source};
 
-use crate::history::Seen;
-use crate::quality::Rank;
+use crate::learner::quality::Rank;
+use crate::memory::history::Seen;
 
 /// An interaction with its place on the topic `interactions`.
 #[derive(Debug, Clone)]

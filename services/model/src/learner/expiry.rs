@@ -1,7 +1,7 @@
 //! Room in the tables: what is not seen for too long goes, and at the bound what was not seen for longest.
 
 use super::Learner;
-use crate::items::Entry;
+use crate::table::items::Entry;
 
 impl Learner {
     /// Looks at one block per micro-batch for items not seen for too long: expiry never stops the world.

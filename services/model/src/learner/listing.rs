@@ -7,8 +7,8 @@ use rand_chacha::ChaCha8Rng;
 use schemas::{Item, key_of};
 
 use super::Learner;
-use crate::items::Entry;
 use crate::knowledge::ContentRow;
+use crate::table::items::Entry;
 
 impl Learner {
     /// Takes in a catalog record; a new item has a vector from its content before its first click, a known one from its

@@ -2,14 +2,14 @@
 
 use super::*;
 use crate::checkpoint::split;
-use crate::encoder::Architecture;
-use crate::features::FEATURES;
 use crate::keymap::KeySet;
-use crate::popularity::log_shares;
-use crate::repeats::Repeats;
-use crate::rows::RowEncoding;
-use crate::served::UserView;
-use crate::since::Since;
+use crate::memory::popularity::log_shares;
+use crate::memory::repeats::Repeats;
+use crate::network::encoder::Architecture;
+use crate::ranking::features::FEATURES;
+use crate::ranking::since::Since;
+use crate::table::rows::RowEncoding;
+use crate::version::served::UserView;
 use schemas::checkpoint::Manifest;
 use schemas::{Item, VersionId};
 
@@ -717,7 +717,7 @@ fn rehearsing_trains_the_encoder_and_not_the_ranker() {
     learn(&mut learner, &stream(500));
     let weights = |learner: &Learner| {
         let Knowledge { encoder, ranker, .. } = learner.knowledge();
-        (crate::dense::export(encoder), crate::dense::export(ranker))
+        (crate::network::dense::export(encoder), crate::network::dense::export(ranker))
     };
     let before = weights(&learner);
     (0..3).for_each(|_| learner.rehearse(32));
@@ -802,7 +802,7 @@ fn a_view_by_a_clock_that_is_59_minutes_fast_weighs_as_one_view_of_now() {
     };
     assert_eq!(look(&right), look(&ahead), "popularity at every half-life, pairs, sessions, first and last time");
     let leader = |h: usize| ahead.knowledge.popular.leaders(h).next().map(|(.., key)| key);
-    assert!((0..crate::popularity::HALF_LIVES).all(|h| leader(h) == Some(key_of("i1"))));
+    assert!((0..crate::memory::popularity::HALF_LIVES).all(|h| leader(h) == Some(key_of("i1"))));
 }
 
 #[test]
@@ -884,7 +884,7 @@ fn a_flood_of_invented_items_washes_out_the_flood_and_nothing_that_the_shop_has(
     let in_front = |id: &str| items.slot(key_of(id)).is_some_and(|slot| (slot as usize) < 64);
     assert_eq!(items.len(), 1_000);
     assert!((0..40).all(|n| in_front(&format!("i{n}"))) && in_front("listed"));
-    for h in 0..crate::popularity::HALF_LIVES {
+    for h in 0..crate::memory::popularity::HALF_LIVES {
         let leaders: KeySet = learner.knowledge.popular.leaders(h).take(40).map(|(.., key)| key).collect();
         assert!((0..40).all(|n| leaders.contains(&key_of(&format!("i{n}")))));
     }

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use super::example::Example;
 use super::{Changed, Learner};
-use crate::candidates::{self, Candidate};
-use crate::catalog::Catalog;
-use crate::features::FEATURES;
-use crate::history::Seen;
-use crate::items::Items;
 use crate::keymap::Plain;
 use crate::knowledge::{Arranged, ContentRow, Knowledge};
-use crate::replay::Past;
-use crate::rows::touch;
-use crate::trainable::{Choices, Examples, NOBODY};
+use crate::learner::replay::Past;
+use crate::memory::catalog::Catalog;
+use crate::memory::history::Seen;
+use crate::network::trainable::{Choices, Examples, NOBODY};
+use crate::ranking::candidates::{self, Candidate};
+use crate::ranking::features::FEATURES;
+use crate::table::items::Items;
+use crate::table::rows::touch;
 
 /// Rivals of the chosen candidate that the ranker is trained against: the best, and some of the others.
 const HARD_RIVALS: usize = 24;

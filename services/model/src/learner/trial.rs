@@ -7,8 +7,8 @@ use schemas::{Interaction, Kind, Position, Source};
 
 use super::{Learner, Positioned};
 use crate::error::Error;
-use crate::served::Model;
 use crate::settings::Settings;
+use crate::version::served::Model;
 
 /// Where nothing was ever read from.
 const NOWHERE: i32 = i32::MAX;
@@ -55,7 +55,7 @@ mod tests {
 
     use super::*;
     use crate::checkpoint::split;
-    use crate::trainable::OptimizerStates;
+    use crate::network::trainable::OptimizerStates;
 
     fn published(change: impl FnOnce(&mut OptimizerStates)) -> (Settings, Model) {
         let settings = Settings { dim: 16, negatives: 16, ..Settings::default() };

@@ -1,8 +1,8 @@
 //! What the catalog says: dates, what may be shown, and content that nobody has any more.
 
 use super::*;
-use crate::only_listed::OnlyListed;
-use crate::payload::Payload;
+use crate::memory::only_listed::OnlyListed;
+use crate::version::payload::Payload;
 
 /// The time of the last interactions here, and a day.
 const NOW: i64 = 1_700_000_900_000;

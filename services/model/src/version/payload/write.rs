@@ -7,17 +7,17 @@ use safetensors::tensor::{Dtype, TensorView};
 use schemas::checkpoint::{PayloadKind, Quality, Through};
 
 use super::{METADATA, Metadata};
-use crate::covisitation::{Neighbour, Neighbours, WAYS};
 use crate::error::Error;
-use crate::items::{Entry, Items, RowRef};
 use crate::knowledge::{ContentRow, Knowledge};
 use crate::learner::{Carried, Choice};
-use crate::popularity::{Counters, HALF_LIVES};
-use crate::repeats::Repurchase;
-use crate::rows::{Rows, STEPS, touch};
-use crate::sessions::Session;
+use crate::memory::covisitation::{Neighbour, Neighbours, WAYS};
+use crate::memory::popularity::{Counters, HALF_LIVES};
+use crate::memory::repeats::Repurchase;
+use crate::memory::sessions::Session;
+use crate::network::trainable::OptimizerStates;
 use crate::settings::Settings;
-use crate::trainable::OptimizerStates;
+use crate::table::items::{Entry, Items, RowRef};
+use crate::table::rows::{Rows, STEPS, touch};
 
 /// A row has so many steps to either side however much a delta may leave out.
 const LEAST_STEPS: f32 = 15.0;

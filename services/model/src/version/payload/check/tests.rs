@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::checkpoint::split;
-use crate::payload::METADATA;
+use crate::version::payload::METADATA;
 use crate::{Catalog, Learner, Model, Positioned, RowEncoding, Settings};
 
 type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;

@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use ndarray::linalg::{general_mat_mul, general_mat_vec_mul};
 use ndarray::{ArrayView2, ArrayViewMut1, ArrayViewMut2};
 
-use crate::items::{BLOCK, Items};
-use crate::rows::Rows;
+use crate::table::items::{BLOCK, Items};
+use crate::table::rows::Rows;
 
 /// Finds the `k` items whose vectors are nearest to each query, best first, among those in the
 /// front of the table.
@@ -120,9 +120,9 @@ impl Nearest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::block::RowRef;
-    use crate::items::Entry;
-    use crate::rows::RowEncoding;
+    use crate::table::block::RowRef;
+    use crate::table::items::Entry;
+    use crate::table::rows::RowEncoding;
 
     /// Directions that differ from each other by more than int8 rounds off.
     fn vector(n: u64, dim: usize) -> Vec<f32> {

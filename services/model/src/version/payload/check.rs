@@ -9,10 +9,10 @@ use schemas::{MAX_ID_BYTES, key_of};
 
 use super::read::same_length;
 use super::{Metadata, Payload};
-use crate::covisitation::WAYS;
 use crate::error::Error;
-use crate::popularity::{HALF_LIVES, NEVER};
-use crate::sessions::SESSION_ITEMS;
+use crate::memory::covisitation::WAYS;
+use crate::memory::popularity::{HALF_LIVES, NEVER};
+use crate::memory::sessions::SESSION_ITEMS;
 use crate::settings::{MAX_NEIGHBOURS, MAX_SESSIONS};
 
 /// The most slots of a table. An empty block of them takes some bytes.

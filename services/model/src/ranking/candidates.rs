@@ -2,15 +2,15 @@
 
 use burn::tensor::{Tensor, TensorData};
 
-use crate::catalog::Catalog;
-use crate::features::{self, Evidence, FEATURES, Own};
-use crate::history::Seen;
 use crate::keymap::Plain;
 use crate::knowledge::Knowledge;
-use crate::newest::newest;
-use crate::popularity::HALF_LIVES;
-use crate::quality::Rank;
-use crate::repeats::{self, Repeats};
+use crate::learner::quality::Rank;
+use crate::memory::catalog::Catalog;
+use crate::memory::history::Seen;
+use crate::memory::popularity::HALF_LIVES;
+use crate::memory::repeats::{self, Repeats};
+use crate::ranking::features::{self, Evidence, FEATURES, Own};
+use crate::ranking::newest::newest;
 
 /// Where a candidate comes from; the one that names it highest stands in the slate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub(crate) struct Query<'a> {
     pub(crate) history: &'a [Seen],
     /// `[dim]`: zeros when nothing is known of the user.
     pub(crate) vector: &'a [f32],
-    /// What [`crate::retrieval::retrieve`] found for the vector.
+    /// What [`crate::table::retrieval::retrieve`] found for the vector.
     pub(crate) retrieved: &'a [(f32, u64)],
     /// What the shop lists.
     pub(crate) catalog: &'a Catalog,

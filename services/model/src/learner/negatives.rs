@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::items::Items;
 use crate::keymap::Plain;
+use crate::table::items::Items;
 
 /// Choices remembered; drawing from them follows what is popular now.
 const RECENT: usize = 8_192;
@@ -121,7 +121,7 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::items::{BLOCK, Entry};
+    use crate::table::items::{BLOCK, Entry};
     use rand::SeedableRng;
 
     const OLD: u64 = SERVES as u64 * YOUNG;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use schemas::checkpoint::TIMES;
 
-use crate::popularity::{Counters, HALF_LIVES, NEVER, Popularity};
-use crate::rows::{RowEncoding, Rows, touch};
+use crate::memory::popularity::{Counters, HALF_LIVES, NEVER, Popularity};
+use crate::table::rows::{RowEncoding, Rows, touch};
 
 /// Slots of a block. Small, because the first write to a block that another version shares copies it.
 pub(crate) const BLOCK: usize = 64;

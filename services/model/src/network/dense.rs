@@ -12,7 +12,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::tensor::Dtype;
 
 use crate::error::Error;
-use crate::payload::{Column, le};
+use crate::version::payload::{Column, le};
 
 /// Steps of the greatest movement of a row within a version, to either side. Each is a seventh of what it moves in a second.
 const STEPS: f32 = 7.0;
@@ -168,7 +168,7 @@ impl ModuleMapper for Import<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encoder::Encoder;
+    use crate::network::encoder::Encoder;
     use crate::settings::Settings;
 
     #[test]

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use crate::history::Seen;
 use crate::keymap::KeyMap;
+use crate::memory::history::Seen;
 
 /// The ways in which two items may belong together, each with a weight of its own.
 pub(crate) const WAYS: usize = 4;

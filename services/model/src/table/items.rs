@@ -11,10 +11,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-pub(crate) use crate::block::{BLOCK, Entry, Moved, PROVEN, RowRef};
-use crate::block::{Block, Recency};
 use crate::keymap::{KeyMap, Plain};
-use crate::rows::RowEncoding;
+pub(crate) use crate::table::block::{BLOCK, Entry, Moved, PROVEN, RowRef};
+use crate::table::block::{Block, Recency};
+use crate::table::rows::RowEncoding;
 
 /// Slots by key. The front has an index of its own: nearly every look-up is for an item that stands there, and must not
 /// wait longer for memory as the catalog grows. It is small, so that the first write beside another version may copy it.

@@ -9,18 +9,18 @@ use schemas::checkpoint::{Manifest, PayloadKind, shown};
 use serde_json::Value;
 
 use super::{METADATA, Metadata};
-use crate::covisitation::{Neighbour, Neighbours, WAYS, Ways};
-use crate::dense::{self, Array, Arrays};
 use crate::error::Error;
-use crate::items::{Entry, Moved, PROVEN, RowRef};
 use crate::keymap::Plain;
 use crate::knowledge::{ContentRow, Knowledge};
-use crate::popularity::HALF_LIVES;
-use crate::repeats::Repurchase;
-use crate::rows::Rows;
-use crate::sessions::Session;
+use crate::memory::covisitation::{Neighbour, Neighbours, WAYS, Ways};
+use crate::memory::popularity::HALF_LIVES;
+use crate::memory::repeats::Repurchase;
+use crate::memory::sessions::Session;
+use crate::network::dense::{self, Array, Arrays};
+use crate::network::trainable::OptimizerStates;
 use crate::settings::Settings;
-use crate::trainable::OptimizerStates;
+use crate::table::items::{Entry, Moved, PROVEN, RowRef};
+use crate::table::rows::Rows;
 
 /// A setting that is read and written no more.
 const GONE: &str = "exclude_purchased";

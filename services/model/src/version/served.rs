@@ -6,25 +6,25 @@ use std::sync::Arc;
 use schemas::checkpoint::{Manifest, PayloadKind, VersionId};
 use schemas::{Entry as SlateEntry, key_of};
 
-use crate::candidates::{self, Candidate, Origin, Query};
-use crate::catalog::Catalog;
 use crate::checkpoint::split;
-use crate::covisitation::{AHEAD, BEHIND};
-use crate::dense;
-use crate::encoder::Encoder;
 use crate::error::Error;
-use crate::features::Evidence;
-use crate::history::Seen;
 use crate::knowledge::Knowledge;
 use crate::learner::Carried;
-use crate::newest::newest;
-use crate::payload::{Frozen, Payload, unpack};
-use crate::popularity::{HALF_LIVES, log_shares};
-use crate::ranker::Ranker;
-use crate::retrieval::retrieve;
-use crate::rows::RowEncoding;
-use crate::since::Since;
-use crate::trainable::OptimizerStates;
+use crate::memory::catalog::Catalog;
+use crate::memory::covisitation::{AHEAD, BEHIND};
+use crate::memory::history::Seen;
+use crate::memory::popularity::{HALF_LIVES, log_shares};
+use crate::network::dense;
+use crate::network::encoder::Encoder;
+use crate::network::trainable::OptimizerStates;
+use crate::ranking::candidates::{self, Candidate, Origin, Query};
+use crate::ranking::features::Evidence;
+use crate::ranking::newest::newest;
+use crate::ranking::ranker::Ranker;
+use crate::ranking::since::Since;
+use crate::table::retrieval::retrieve;
+use crate::table::rows::RowEncoding;
+use crate::version::payload::{Frozen, Payload, unpack};
 
 /// A user as the scorer knows them.
 #[derive(Debug, Clone, Copy)]

@@ -11,12 +11,12 @@ use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bytes, Device, Int, Tensor, TensorData};
 
-use crate::dense::{self, Arrays};
-use crate::encoder::{Encoder, unit};
 use crate::error::Error;
-use crate::features::FEATURES;
 use crate::knowledge::{Arranged, Knowledge};
-use crate::ranker::Ranker;
+use crate::network::dense::{self, Arrays};
+use crate::network::encoder::{Encoder, unit};
+use crate::ranking::features::FEATURES;
+use crate::ranking::ranker::Ranker;
 use crate::settings::Settings;
 
 /// Encoder and ranker on the differentiating device.

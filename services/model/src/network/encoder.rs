@@ -196,7 +196,7 @@ pub(crate) fn gap_bucket(gap_ms: i64) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dense;
+    use crate::network::dense;
 
     #[test]
     fn gaps_fall_into_powers_of_four() {

@@ -1,14 +1,14 @@
 //! What the ranker is told about a candidate, from every source of knowledge at once.
 
-use crate::candidates::{Candidate, Origin, Query};
-use crate::catalog::Alike;
-use crate::covisitation::{self, AHEAD, BEHIND, LATELY, NEXT, Neighbours, WAYS, Ways};
-use crate::history::Seen;
 use crate::keymap::Plain;
 use crate::knowledge::Knowledge;
-use crate::popularity::{HALF_LIVES, LEAST_LOG_SHARE, log_shares};
-use crate::quality::{Rank, rank_of};
-use crate::since::{Counts, Since};
+use crate::learner::quality::{Rank, rank_of};
+use crate::memory::catalog::Alike;
+use crate::memory::covisitation::{self, AHEAD, BEHIND, LATELY, NEXT, Neighbours, WAYS, Ways};
+use crate::memory::history::Seen;
+use crate::memory::popularity::{HALF_LIVES, LEAST_LOG_SHARE, log_shares};
+use crate::ranking::candidates::{Candidate, Origin, Query};
+use crate::ranking::since::{Counts, Since};
 
 /// Features of one candidate.
 pub(crate) const FEATURES: usize = 43;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
-use crate::history::{PROBATION, Seen, last_chosen};
 use crate::keymap::{KeyMap, Plain};
+use crate::memory::history::{PROBATION, Seen, last_chosen};
 
 /// Items of a session that are kept, its first ones: a basket of a wholesaler has a hundred.
 pub(crate) const SESSION_ITEMS: usize = 128;

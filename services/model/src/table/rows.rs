@@ -11,7 +11,7 @@ use safetensors::tensor::Dtype;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::payload::{Column, Payload, le, same_length};
+use crate::version::payload::{Column, Payload, le, same_length};
 
 /// How rows are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -287,7 +287,7 @@ mod tests {
                 let off = norm(&mut row.iter().zip(decoded).map(|(x, y)| x - y)) / norm(&mut row.iter().copied());
                 assert!(off < 1.2 / most, "{off} in {most} steps");
             }
-            crate::payload::pack(&encoded.columns("rows")[0].3).expect("packs").len()
+            crate::version::payload::pack(&encoded.columns("rows")[0].3).expect("packs").len()
         };
         assert!(bytes(30.0) * 5 < bytes(STEPS) * 4);
     }

@@ -8,13 +8,13 @@
 
 use std::sync::Arc;
 
-use crate::covisitation::{self, Neighbours};
-use crate::history::Seen;
-use crate::items::Entry;
 use crate::keymap::Plain;
 use crate::knowledge::Knowledge;
-use crate::popularity::{Counters, Popular, log2_add};
-use crate::sessions::Session;
+use crate::memory::covisitation::{self, Neighbours};
+use crate::memory::history::Seen;
+use crate::memory::popularity::{Counters, Popular, log2_add};
+use crate::memory::sessions::Session;
+use crate::table::items::Entry;
 
 /// What is counted of one item.
 #[derive(Debug, Clone, Copy)]

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use schemas::{Item, key_of};
 
-use crate::history::{Seen, last_chosen};
 use crate::keymap::{KeySet, Plain};
-use crate::likeness::Likeness;
-use crate::only_listed::OnlyListed;
-use crate::words::words;
+use crate::memory::history::{Seen, last_chosen};
+use crate::memory::likeness::Likeness;
+use crate::memory::only_listed::OnlyListed;
+use crate::memory::words::words;
 
 /// At most so many content features of one item are learned from; titles are the longest list.
 const MAX_FEATURES: usize = 24;

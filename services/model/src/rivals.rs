@@ -16,7 +16,7 @@ mod vmisknn;
 mod vsknn;
 
 use crate::error::Error;
-use crate::history::Seen;
+use crate::memory::history::Seen;
 
 pub use best::Ranked;
 pub use covisitation::Covisitation;

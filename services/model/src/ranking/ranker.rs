@@ -5,7 +5,7 @@ use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::activation::{log_softmax, relu};
 use burn::tensor::{Device, Tensor};
 
-use crate::features::FEATURES;
+use crate::ranking::features::FEATURES;
 
 const HIDDEN: [usize; 2] = [64, 32];
 

@@ -7,7 +7,7 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::history::Seen;
+use crate::memory::history::Seen;
 
 /// Draws that may be passed over for one example; where so many were, nothing is rehearsed in its place.
 const TRIES: usize = 8;

@@ -4,8 +4,8 @@
 
 use std::iter::Peekable;
 
-use crate::catalog::Catalog;
 use crate::knowledge::Knowledge;
+use crate::memory::catalog::Catalog;
 
 /// So many of the newest items are looked at, at most: of those with a date, and of those without.
 pub(crate) const LOOKED_AT: usize = 1_000;

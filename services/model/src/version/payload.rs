@@ -19,7 +19,7 @@
 //! | `encoder_step.*`, `ranker_step.*` | | the size of these steps, for each row of a matrix, and one for a vector |
 //! | `optimizer.encoder`, `optimizer.ranker` | bytes | Adam's moments; not in every delta, then those of before go on |
 //!
-//! `items.row`, `items.sum`, `items.content` and `content.row` are F32, F16 or I8, as `model.row_encoding` says ([`crate::rows`]), and I8 in
+//! `items.row`, `items.sum`, `items.content` and `content.row` are F32, F16 or I8, as `model.row_encoding` says ([`crate::table::rows`]), and I8 in
 //! deltas that leave out what moved little; who reads them goes by the tensor's type. Everything else that is learned is F32 or F64.
 
 mod check;

@@ -1,0 +1,4 @@
+//! A version: in service, frozen on its way out, and as the payload that carries it.
+
+pub(crate) mod payload;
+pub(crate) mod served;
