@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use imbl::OrdSet;
 
+use crate::device::Device;
 use crate::keymap::KeyMap;
 use crate::memory::covisitation::{self, Covisitation};
 use crate::memory::history::Seen;
@@ -15,7 +15,7 @@ use crate::memory::popularity::{Clock, Counters, HALF_LIVES, NEVER, Popular, Pop
 use crate::memory::repeats::Repurchases;
 use crate::memory::sessions::Sessions;
 use crate::network::dense;
-use crate::network::encoder::{self, Encoder};
+use crate::network::encoder::{Arranged, Encoder};
 use crate::ranking::ranker::Ranker;
 use crate::settings::Settings;
 use crate::table::items::{Entry, Items, PROVEN};
@@ -290,64 +290,6 @@ impl Knowledge {
                 vector.copy_from_slice(&self.items.vector(slot));
             }
         }
-        let shape = [histories.len(), arranged.length, dim];
-        let items = Tensor::<3>::from_data(TensorData::new(vectors, shape), &self.device);
-        let users = self.encoder.forward(items, arranged.to_device(&self.device));
-        let mut users = users.into_data().try_into_vec::<f32>().expect("users are f32 on every device we open");
-        for (user, row) in users.chunks_exact_mut(dim).zip(arranged.keys.chunks_exact(arranged.length)) {
-            if row.iter().all(Option::is_none) {
-                user.fill(0.0);
-            }
-        }
-        users
-    }
-}
-
-/// Histories of a batch as flat host arrays, aligned so that the last item stands last.
-#[derive(Debug)]
-pub(crate) struct Arranged {
-    /// The longest history of the batch; no computation on padding beyond it.
-    pub(crate) length: usize,
-    /// `[batch, length]`: item keys, `None` where there is padding.
-    pub(crate) keys: Vec<Option<u64>>,
-    kinds: Vec<i32>,
-    gaps: Vec<i32>,
-}
-
-impl Arranged {
-    pub(crate) fn new(histories: &[(&[Seen], i64)], most: usize) -> Self {
-        let chosen = |history: &[Seen]| history.iter().filter(|seen| seen.kind.is_positive()).count();
-        let length = histories.iter().map(|(history, _)| chosen(history).min(most)).max().unwrap_or(0);
-        let cells = histories.len() * length;
-        let mut arranged = Self { length, keys: vec![None; cells], kinds: vec![0; cells], gaps: vec![0; cells] };
-        for (row, (history, now)) in histories.iter().enumerate() {
-            let newest_first = history.iter().rev().filter(|seen| seen.kind.is_positive());
-            for (n, seen) in newest_first.take(length).enumerate() {
-                let cell = (row + 1) * length - 1 - n;
-                arranged.keys[cell] = Some(seen.key);
-                arranged.kinds[cell] = seen.kind as i32;
-                arranged.gaps[cell] = encoder::gap_bucket(now.saturating_sub(seen.ts));
-            }
-        }
-        arranged
-    }
-
-    pub(crate) fn to_device(&self, device: &Device) -> encoder::Histories {
-        let shape = [self.keys.len() / self.length, self.length];
-        let int = |values: &Vec<i32>| Tensor::<2, Int>::from_data(TensorData::new(values.clone(), shape), device);
-        let padding: Vec<bool> = self.keys.iter().map(Option::is_none).collect();
-        // A history without items would make the softmax divide nothing by nothing: let it see its zeros.
-        let padding = padding
-            .chunks_exact(self.length)
-            .flat_map(|row| {
-                let empty = row.iter().all(|padded| *padded);
-                row.iter().map(move |padded| *padded && !empty)
-            })
-            .collect::<Vec<bool>>();
-        encoder::Histories {
-            kinds: int(&self.kinds),
-            gaps: int(&self.gaps),
-            padding: Tensor::<2, Bool>::from_data(TensorData::new(padding, shape), device),
-        }
+        self.encoder.encode(vectors, &arranged, &self.device)
     }
 }

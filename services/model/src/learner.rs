@@ -26,7 +26,7 @@ use crate::error::Error;
 use crate::knowledge::Knowledge;
 use crate::memory::catalog::Catalog;
 use crate::memory::history::{Histories, Seen};
-use crate::network::dense::{self, Arrays};
+use crate::network::dense::Arrays;
 use crate::network::trainable::Trainable;
 use crate::ranking::candidates::{self, Candidate, Query};
 use crate::ranking::features::Evidence;
@@ -34,7 +34,8 @@ use crate::ranking::since::Since;
 use crate::settings::Settings;
 use crate::table::items::Entry;
 use crate::table::retrieval::retrieve;
-use crate::version::payload::{Column, Frozen, ItemColumns, RowColumns};
+use crate::version::frozen::{Choice, Frozen};
+use crate::version::payload::{Column, ItemColumns, RowColumns, moved, whole};
 use crate::version::served::Model;
 use changed::Changed;
 use example::Example;
@@ -42,7 +43,6 @@ use negatives::{Pool, Recent};
 use quality::{Prequential, SlidingPopularity};
 use replay::{Past, Replay};
 
-pub(crate) use changed::{Carried, Choice};
 pub use example::{Observed, Positioned, TESTED_SLATE, Tested};
 pub(crate) use training::Unique;
 
@@ -82,7 +82,7 @@ impl Learner {
     pub fn new(settings: Settings) -> Result<Self, Error> {
         let device = crate::device::open(&settings.device).map_err(Error::Device)?;
         let knowledge = Knowledge::new(Arc::new(settings), device, 0);
-        let trainable = Trainable::new(&knowledge)?;
+        let trainable = trainable(&knowledge)?;
         Ok(Self::with(knowledge, trainable, BTreeMap::new(), 0, false))
     }
 
@@ -101,7 +101,7 @@ impl Learner {
         }
         knowledge.set_half_lives(settings.popularity_half_lives_s);
         knowledge.set_settings(Arc::new(settings));
-        let trainable = Trainable::new(&knowledge)?.with_optimizers(model.optimizers().clone())?;
+        let trainable = trainable(&knowledge)?.with_optimizers(model.optimizers().clone())?;
         let started = knowledge.interactions > 0;
         Ok(Self::with(knowledge, trainable, manifest.through.clone(), model.steps(), started))
     }
@@ -434,11 +434,17 @@ impl Learner {
             .into_iter()
             .flat_map(
                 |(prefix, now, published)| {
-                    if exact { dense::whole(prefix, now, published) } else { dense::moved(prefix, &now, published) }
+                    if exact { whole(prefix, now, published) } else { moved(prefix, &now, published) }
                 },
             )
             .collect()
     }
+}
+
+/// What can be trained on from here.
+fn trainable(knowledge: &Knowledge) -> Result<Trainable, Error> {
+    let network = (&knowledge.encoder, &knowledge.ranker);
+    Trainable::new(&knowledge.settings, &knowledge.device, network)
 }
 
 /// The nearest time that a version may hold: with another it would be refused by everyone.

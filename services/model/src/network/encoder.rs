@@ -2,6 +2,7 @@
 //!
 //! Whatever reads a history, the last item's own vector and the history's mean are mixed in at the output.
 
+mod arranged;
 mod attention;
 mod gru;
 mod hstu;
@@ -9,40 +10,15 @@ mod pooling;
 
 use burn::module::{Module, Param};
 use burn::nn::{Embedding, EmbeddingConfig, Initializer, Linear, LinearConfig, RmsNorm, RmsNormConfig};
-use burn::tensor::{Bool, Device, Int, Tensor};
-use serde::{Deserialize, Serialize};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use crate::settings::Settings;
+use crate::settings::{Architecture, Settings};
+pub(crate) use arranged::{Arranged, Histories};
+use arranged::{GAPS, KINDS};
 use attention::Attention;
 pub(crate) use gru::Gru;
 use hstu::Hstu;
 use pooling::Pooling;
-
-/// Kinds of interaction, by their number in the schema.
-pub(crate) const KINDS: usize = 8;
-/// Time gaps are told apart by powers of four of a second: 1 s, 4 s, … 3 years and more.
-pub(crate) const GAPS: usize = 16;
-
-/// What reads a history.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Architecture {
-    /// A layer of softmax attention, as in `SASRec`.
-    #[default]
-    Attention,
-    /// A sum of the items' own vectors, weighed by attention.
-    Pooling,
-    /// Pointwise attention, as in HSTU.
-    Hstu,
-    /// A gated recurrent unit, as in `GRU4Rec`.
-    Gru,
-}
-
-impl std::fmt::Display for Architecture {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.serialize(f)
-    }
-}
 
 /// The dense network of the model.
 #[derive(Module, Debug)]
@@ -84,17 +60,6 @@ struct Recurrent {
     output: Linear,
 }
 
-/// A batch of histories, aligned so that the last item stands last.
-#[derive(Debug, Clone)]
-pub(crate) struct Histories {
-    /// `[batch, length]`: kind numbers.
-    pub(crate) kinds: Tensor<2, Int>,
-    /// `[batch, length]`: buckets of the time between an interaction and the moment of asking.
-    pub(crate) gaps: Tensor<2, Int>,
-    /// `[batch, length]`: true where there is nothing.
-    pub(crate) padding: Tensor<2, Bool>,
-}
-
 impl Encoder {
     /// Starts from random weights.
     pub(crate) fn new(settings: &Settings, device: &Device) -> Self {
@@ -133,6 +98,26 @@ impl Encoder {
         let of = |n: usize| shortcuts.clone().slice([0..1, 0..1, n..n + 1]);
         let user = read.reshape([batch, 1, dim]) + last * of(0) + mean * of(1);
         unit(user.reshape([batch, dim]))
+    }
+
+    /// The same from the host and back to it; a history without an item gives zeros.
+    ///
+    /// # Shapes
+    /// - `items`: `[batch, length, dim]` in row order, unit vectors, zeros where there is padding
+    /// - output: `[batch, dim]` in row order
+    pub(crate) fn encode(&self, items: Vec<f32>, arranged: &Arranged, device: &Device) -> Vec<f32> {
+        let length = arranged.length;
+        let batch = arranged.keys.len() / length;
+        let dim = items.len() / arranged.keys.len();
+        let items = Tensor::<3>::from_data(TensorData::new(items, [batch, length, dim]), device);
+        let users = self.forward(items, arranged.to_device(device));
+        let mut users = users.into_data().try_into_vec::<f32>().expect("users are f32 on every device we open");
+        for (user, row) in users.chunks_exact_mut(dim).zip(arranged.keys.chunks_exact(length)) {
+            if row.iter().all(Option::is_none) {
+                user.fill(0.0);
+            }
+        }
+        users
     }
 }
 
@@ -185,25 +170,12 @@ pub(crate) fn unit(rows: Tensor<2>) -> Tensor<2> {
     rows / norm
 }
 
-/// The bucket of a time gap in milliseconds.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0..16
-pub(crate) fn gap_bucket(gap_ms: i64) -> i32 {
-    let seconds = (gap_ms.max(0) / 1_000) as u64;
-    let power = (64 - seconds.leading_zeros()).div_ceil(2) as i32;
-    power.min(GAPS as i32 - 1)
-}
-
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Bool;
+
     use super::*;
     use crate::network::dense;
-
-    #[test]
-    fn gaps_fall_into_powers_of_four() {
-        assert_eq!([0, 999, 1_000, 3_999, 4_000, 16_000].map(gap_bucket), [0, 0, 1, 1, 2, 3]);
-        assert_eq!(gap_bucket(i64::MAX), 15);
-        assert_eq!(gap_bucket(-5), 0);
-    }
 
     #[test]
     fn padding_does_not_change_a_users_vector() {

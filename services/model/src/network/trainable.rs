@@ -12,9 +12,8 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bytes, Device, Int, Tensor, TensorData};
 
 use crate::error::Error;
-use crate::knowledge::{Arranged, Knowledge};
 use crate::network::dense::{self, Arrays};
-use crate::network::encoder::{Encoder, unit};
+use crate::network::encoder::{Arranged, Encoder, unit};
 use crate::ranking::features::FEATURES;
 use crate::ranking::ranker::Ranker;
 use crate::settings::Settings;
@@ -73,12 +72,15 @@ fn adam() -> ModuleOptimizer {
 }
 
 impl Trainable {
-    /// Starts from the weights of `knowledge`.
-    pub(crate) fn new(knowledge: &Knowledge) -> Result<Self, Error> {
-        let device = knowledge.device.clone().autodiff();
-        let encoder = Encoder::new(&knowledge.settings, &device);
-        let encoder = dense::import(encoder, dense::export(&knowledge.encoder))?;
-        let ranker = dense::import(Ranker::new(&device), dense::export(&knowledge.ranker))?;
+    /// Starts from the weights of these two, which are on the plain `device`.
+    pub(crate) fn new(
+        settings: &Settings,
+        device: &Device,
+        (encoder, ranker): (&Encoder, &Ranker),
+    ) -> Result<Self, Error> {
+        let device = device.clone().autodiff();
+        let encoder = dense::import(Encoder::new(settings, &device), dense::export(encoder))?;
+        let ranker = dense::import(Ranker::new(&device), dense::export(ranker))?;
         Ok(Self { device, encoder, encoder_optimizer: adam(), ranker, ranker_optimizer: adam() })
     }
 

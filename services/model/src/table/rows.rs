@@ -7,11 +7,7 @@ use std::borrow::Cow;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
-use safetensors::tensor::Dtype;
 use serde::{Deserialize, Serialize};
-
-use crate::error::Error;
-use crate::version::payload::{Column, Payload, le, same_length};
 
 /// How rows are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,13 +25,13 @@ pub enum RowEncoding {
 /// Rows of one length in one encoding.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rows {
-    dim: usize,
-    values: Values,
+    pub(crate) dim: usize,
+    pub(crate) values: Values,
 }
 
 /// `[rows, dim]` in row order; `scales` is `[rows]`.
 #[derive(Debug, Clone, PartialEq)]
-enum Values {
+pub(crate) enum Values {
     F32(Vec<f32>),
     F16(Vec<f16>),
     Int8 { steps: Vec<i8>, scales: Vec<f32> },
@@ -150,39 +146,6 @@ impl Rows {
             Values::Int8 { steps, scales } => size_of_val(steps.as_slice()) + size_of_val(scales.as_slice()),
         }
     }
-
-    /// The tensors of a payload that hold these rows: `name`, and `name_scale` in int8.
-    pub(crate) fn columns(&self, name: &str) -> Vec<Column> {
-        let column = |dtype, count: usize, bytes| (name.to_owned(), dtype, vec![count / self.dim, self.dim], bytes);
-        match &self.values {
-            Values::F32(values) => vec![column(Dtype::F32, values.len(), le(values, f32::to_le_bytes))],
-            Values::F16(values) => vec![column(Dtype::F16, values.len(), le(values, f16::to_le_bytes))],
-            Values::Int8 { steps, scales } => vec![
-                column(Dtype::I8, steps.len(), le(steps, i8::to_le_bytes)),
-                (scale_of(name), Dtype::F32, vec![scales.len()], le(scales, f32::to_le_bytes)),
-            ],
-        }
-    }
-
-    /// Reads rows from a payload, in whichever encoding their tensor is, and decodes them: `[rows, dim]` in row order.
-    ///
-    /// # Errors
-    /// When a tensor is missing, of another type, or has not one scale for each row.
-    pub(crate) fn read(payload: &Payload<'_>, name: &str, dim: usize) -> Result<Vec<f32>, Error> {
-        let values = match payload.dtype(name)? {
-            Dtype::F16 => Values::F16(payload.column(name, Dtype::F16, f16::from_le_bytes)?),
-            Dtype::I8 => {
-                let steps = payload.column(name, Dtype::I8, i8::from_le_bytes)?;
-                let scales = payload.column(&scale_of(name), Dtype::F32, f32::from_le_bytes)?;
-                same_length(&scale_of(name), scales.len() * dim, steps.len())?;
-                Values::Int8 { steps, scales }
-            }
-            _ => return payload.column(name, Dtype::F32, f32::from_le_bytes),
-        };
-        let mut rows = Vec::new();
-        Self { dim, values }.append_to(&mut rows);
-        Ok(rows)
-    }
 }
 
 /// Bytes that memory is read by.
@@ -201,10 +164,6 @@ pub(crate) const STEPS: f32 = 127.0;
 
 /// What so many steps can still be without becoming infinite.
 const LARGEST: f32 = f32::MAX / 2.0;
-
-fn scale_of(name: &str) -> String {
-    format!("{name}_scale")
-}
 
 /// Writes a row in steps of one size, at most `most` to either side, and gives that size.
 fn round(row: &[f32], most: f32, steps: &mut [i8]) -> f32 {
@@ -273,23 +232,6 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn a_row_in_fewer_steps_is_off_by_less_than_its_share_and_packs_smaller() {
-        let mut rng = ChaCha8Rng::seed_from_u64(7);
-        let rows: Vec<f32> = (0..500 * 64).map(|_| (0..4).map(|_| rng.random_range(-1.0_f32..1.0)).sum()).collect();
-        let bytes = |most: f32| {
-            let encoded = Rows::rough(64, &rows, most);
-            let decoded = decoded(&encoded);
-            let norm = |row: &mut dyn Iterator<Item = f32>| row.map(|x| x * x).sum::<f32>().sqrt();
-            for (row, decoded) in rows.chunks_exact(64).zip(decoded.chunks_exact(64)) {
-                let off = norm(&mut row.iter().zip(decoded).map(|(x, y)| x - y)) / norm(&mut row.iter().copied());
-                assert!(off < 1.2 / most, "{off} in {most} steps");
-            }
-            crate::version::payload::pack(&encoded.columns("rows")[0].3).expect("packs").len()
-        };
-        assert!(bytes(30.0) * 5 < bytes(STEPS) * 4);
     }
 
     #[test]

@@ -23,8 +23,12 @@
 //! deltas that leave out what moved little; who reads them goes by the tensor's type. Everything else that is learned is F32 or F64.
 
 mod check;
+mod columns;
+mod merge;
 mod pack;
 mod read;
+mod rows;
+mod weights;
 mod write;
 
 use schemas::checkpoint::PayloadKind;
@@ -32,11 +36,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::settings::Settings;
 
+pub use super::frozen::Frozen;
+pub(crate) use columns::{Column, ItemColumns, RowColumns};
 pub use pack::{pack, unpack};
 pub use read::Payload;
-pub(crate) use read::same_length;
-pub use write::Frozen;
-pub(crate) use write::{Column, ItemColumns, RowColumns, le};
+pub(crate) use weights::{moved, whole};
 
 /// The key of the file's metadata under which ours stands, as JSON.
 const METADATA: &str = "thalweg";

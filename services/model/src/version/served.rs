@@ -9,7 +9,6 @@ use schemas::{Entry as SlateEntry, key_of};
 use crate::checkpoint::split;
 use crate::error::Error;
 use crate::knowledge::Knowledge;
-use crate::learner::Carried;
 use crate::memory::catalog::Catalog;
 use crate::memory::covisitation::{AHEAD, BEHIND};
 use crate::memory::history::Seen;
@@ -24,7 +23,8 @@ use crate::ranking::ranker::Ranker;
 use crate::ranking::since::Since;
 use crate::table::retrieval::retrieve;
 use crate::table::rows::RowEncoding;
-use crate::version::payload::{Frozen, Payload, unpack};
+use crate::version::frozen::{Carried, Frozen};
+use crate::version::payload::{Payload, unpack, whole};
 
 /// A user as the scorer knows them.
 #[derive(Debug, Clone, Copy)]
@@ -158,8 +158,8 @@ impl Model {
 
     fn frozen(&self) -> Result<Frozen, Error> {
         let knowledge = self.whole()?.clone();
-        let encoder = dense::whole("encoder", dense::export(&knowledge.encoder), &mut Default::default());
-        let ranker = dense::whole("ranker", dense::export(&knowledge.ranker), &mut Default::default());
+        let encoder = whole("encoder", dense::export(&knowledge.encoder), &mut Default::default());
+        let ranker = whole("ranker", dense::export(&knowledge.ranker), &mut Default::default());
         Ok(Frozen {
             kind: PayloadKind::Snapshot,
             dense: [encoder, ranker].concat(),

@@ -1,7 +1,7 @@
 //! A learner that goes on from a version.
 
 use super::*;
-use crate::network::encoder::Architecture;
+use crate::settings::Architecture;
 
 #[test]
 fn a_restored_learner_goes_on_as_if_nothing_had_happened() {

@@ -1,7 +1,7 @@
 //! What a version holds, as a snapshot and as a delta.
 
 use super::*;
-use crate::network::encoder::Architecture;
+use crate::settings::Architecture;
 
 #[test]
 fn a_snapshot_and_its_deltas_give_the_learners_own_slates() {

@@ -9,7 +9,8 @@ use burn::nn::{Embedding, Linear, RmsNorm, RmsNormConfig};
 use burn::tensor::activation::silu;
 use burn::tensor::{Device, Int, Tensor};
 
-use super::{GAPS, embedding, linear};
+use super::arranged::GAPS;
+use super::{embedding, linear};
 
 /// One block of a hierarchical sequential transduction unit.
 #[derive(Module, Debug)]

@@ -10,7 +10,8 @@ use burn::nn::{Embedding, Linear};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor};
 
-use super::{GAPS, Histories, KINDS, embedding, linear};
+use super::arranged::{GAPS, Histories, KINDS};
+use super::{embedding, linear};
 use crate::settings::Settings;
 
 /// Factor on the biases: they start near 0, and Adam moves a weight by no more than its rate in a step, a thousandth.

@@ -1,94 +1,27 @@
 //! Writing a payload: what is frozen, as tensors.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use safetensors::tensor::{Dtype, TensorView};
-use schemas::checkpoint::{PayloadKind, Quality, Through};
+use schemas::checkpoint::PayloadKind;
 
-use super::{METADATA, Metadata};
+use super::columns::{Column, ItemColumns, RowColumns, le};
+use super::{METADATA, Metadata, rows};
 use crate::error::Error;
-use crate::knowledge::{ContentRow, Knowledge};
-use crate::learner::{Carried, Choice};
+use crate::knowledge::ContentRow;
 use crate::memory::covisitation::{Neighbour, Neighbours, WAYS};
-use crate::memory::popularity::{Counters, HALF_LIVES};
+use crate::memory::popularity::HALF_LIVES;
 use crate::memory::repeats::Repurchase;
 use crate::memory::sessions::Session;
-use crate::network::trainable::OptimizerStates;
 use crate::settings::Settings;
-use crate::table::items::{Entry, Items, RowRef};
-use crate::table::rows::{Rows, STEPS, touch};
+use crate::table::rows::{Rows, STEPS};
+use crate::version::frozen::{Choice, Frozen};
 
 /// A row has so many steps to either side however much a delta may leave out.
 const LEAST_STEPS: f32 = 15.0;
 
-/// A version that is decided but not yet encoded. It shares the learner's tables, and where few items changed has those of
-/// its own.
-#[derive(Debug)]
-pub struct Frozen {
-    pub(crate) kind: PayloadKind,
-    /// Without items where `items` has them.
-    pub(crate) knowledge: Knowledge,
-    /// The items of a delta, where they were copied.
-    pub(crate) items: Option<ItemColumns>,
-    /// Their rows, or those that moved; as above.
-    pub(crate) rows: Option<RowColumns>,
-    /// Slots of the table of items.
-    pub(crate) slots: usize,
-    /// Dense weights.
-    pub(crate) dense: Vec<Column>,
-    /// `None` where those of the version before go on.
-    pub(crate) optimizers: Option<OptimizerStates>,
-    pub(crate) steps: u64,
-    pub(crate) through: BTreeMap<i32, Through>,
-    pub(crate) recent_quality: BTreeMap<String, Quality>,
-    pub(crate) overall_quality: BTreeMap<String, Quality>,
-    pub(crate) changed: Carried,
-}
-
 impl Frozen {
-    /// Whole or delta.
-    #[must_use]
-    pub fn kind(&self) -> PayloadKind {
-        self.kind
-    }
-
-    /// Where the model stands, by partition.
-    #[must_use]
-    pub fn through(&self) -> &BTreeMap<i32, Through> {
-        &self.through
-    }
-
-    /// Interactions ever applied.
-    #[must_use]
-    pub fn interactions(&self) -> u64 {
-        self.knowledge.interactions
-    }
-
-    /// Event time of the newest interaction.
-    #[must_use]
-    pub fn event_ts(&self) -> i64 {
-        self.knowledge.now
-    }
-
-    /// When the interactions new in this version had arrived, with counts.
-    #[must_use]
-    pub fn arrivals(&self) -> Vec<(i64, u32)> {
-        self.changed.arrivals.iter().map(|(at, count)| (*at, *count)).collect()
-    }
-
-    /// Prequential quality over the sliding window, by method.
-    #[must_use]
-    pub fn recent_quality(&self) -> &BTreeMap<String, Quality> {
-        &self.recent_quality
-    }
-
-    /// Prequential quality since the trainer started, by method.
-    #[must_use]
-    pub fn overall_quality(&self) -> &BTreeMap<String, Quality> {
-        &self.overall_quality
-    }
-
     /// Encodes the payload. Takes time in proportion to what it holds: call it off the learner's thread.
     ///
     /// # Errors
@@ -226,113 +159,15 @@ impl Frozen {
         self.kind == PayloadKind::Snapshot || self.knowledge.settings.delta_tolerance <= 0.0
     }
 
-    fn write_rows(&self, name: &str, rows: &[f32], out: &mut Out) {
+    fn write_rows(&self, name: &str, values: &[f32], out: &mut Out) {
         let Settings { row_encoding, delta_tolerance, dim, .. } = *self.knowledge.settings;
         let encoded = if self.is_exact() {
-            Rows::encode(row_encoding, dim, rows)
+            Rows::encode(row_encoding, dim, values)
         } else {
             // Off by some 0.4 of what a delta leaves out.
-            Rows::rough(dim, rows, (2.0 / delta_tolerance).round().clamp(LEAST_STEPS, STEPS))
+            Rows::rough(dim, values, (2.0 / delta_tolerance).round().clamp(LEAST_STEPS, STEPS))
         };
-        out.tensors.extend(encoded.columns(name));
-    }
-}
-
-/// Items by key, column by column, as a payload holds them.
-#[derive(Debug)]
-pub(crate) struct ItemColumns {
-    key: Vec<u64>,
-    slot: Vec<u32>,
-    sightings: Vec<u32>,
-    chosen_by: Vec<u64>,
-    first_ts: Vec<i64>,
-    last_ts: Vec<i64>,
-    counters: Vec<Counters>,
-    /// One after the other, and where each ends.
-    ids: Vec<u8>,
-    id_end: Vec<u32>,
-}
-
-/// Rows of items, by slot, column by column.
-#[derive(Debug)]
-pub(crate) struct RowColumns {
-    slot: Vec<u32>,
-    accumulator: Vec<f32>,
-    /// `[slot, dim]`
-    row: Vec<f32>,
-    /// Which of them say what their content is.
-    content_of: Vec<u32>,
-    /// `[content_of, dim]`
-    content: Vec<f32>,
-}
-
-impl ItemColumns {
-    /// Copies those of `keys` that the table has, in the order of their keys.
-    pub(crate) fn of(table: &Items, mut keys: Vec<u64>) -> Self {
-        keys.sort_unstable();
-        let placed = keys.into_iter().filter_map(|key| Some((key, table.slot(key)?)));
-        let (key, slot): (Vec<u64>, Vec<u32>) = placed.unzip();
-        table.touch(slot.iter().copied());
-        let entry = |slot: &u32| table.entry(*slot).expect("slots come from the index");
-        let entries: Vec<&Entry> = slot.iter().map(entry).collect();
-        let mut columns = Self {
-            sightings: entries.iter().map(|entry| entry.sightings).collect(),
-            chosen_by: entries.iter().map(|entry| entry.chosen_by).collect(),
-            first_ts: entries.iter().map(|entry| entry.first_ts).collect(),
-            last_ts: entries.iter().map(|entry| entry.last_ts).collect(),
-            counters: entries.iter().map(|entry| entry.counters).collect(),
-            ids: Vec::new(),
-            id_end: Vec::with_capacity(slot.len()),
-            key,
-            slot,
-        };
-        entries.iter().for_each(|entry| touch(entry.id.as_bytes()));
-        for entry in entries {
-            columns.ids.extend_from_slice(entry.id.as_bytes());
-            columns.id_end.push(u32::try_from(columns.ids.len()).unwrap_or(u32::MAX)); // 4 GB of ids: far beyond max_items
-        }
-        columns
-    }
-}
-
-impl RowColumns {
-    /// Copies those of `keys` that the table has, in the order of their keys. With `sums`, keys in order, row and content are
-    /// added up, and only these say what of it is content.
-    pub(crate) fn of(table: &Items, keys: &[u64], sums: Option<&Vec<u64>>) -> Self {
-        let mut placed: Vec<(u64, u32)> = keys.iter().filter_map(|key| Some((*key, table.slot(*key)?))).collect();
-        placed.sort_unstable();
-        let (key, slot): (Vec<u64>, Vec<u32>) = placed.into_iter().unzip();
-        let nothing = vec![0.0; table.dim()];
-        table.touch_rows(slot.iter().copied());
-        let mut columns = Self {
-            accumulator: Vec::with_capacity(slot.len()),
-            row: Vec::with_capacity(slot.len() * table.dim()),
-            content_of: Vec::new(),
-            content: Vec::new(),
-            slot,
-        };
-        for ((index, slot), key) in (0_u32..).zip(&columns.slot).zip(&key) {
-            let RowRef { row, content, accumulator } = table.row(*slot);
-            columns.accumulator.push(accumulator);
-            let told = match sums {
-                Some(sums) => {
-                    columns.row.extend(row.iter().zip(content.unwrap_or(&nothing)).map(|(row, content)| row + content));
-                    sums.binary_search(key).is_ok().then(|| content.unwrap_or(&nothing))
-                }
-                None => {
-                    columns.row.extend_from_slice(row);
-                    content
-                }
-            };
-            if let Some(content) = told {
-                if sums.is_none() && columns.content.is_empty() {
-                    columns.content.reserve(columns.row.capacity()); // where one has content most have
-                }
-                columns.content_of.push(index);
-                columns.content.extend_from_slice(content);
-            }
-        }
-        columns
+        out.tensors.extend(rows::columns(&encoded, name));
     }
 }
 
@@ -409,14 +244,6 @@ fn ends(lengths: impl Iterator<Item = usize>) -> Vec<u64> {
         })
         .collect()
 }
-
-/// Little-endian bytes of a column.
-pub(crate) fn le<T: Copy, const N: usize>(values: &[T], bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
-    values.iter().flat_map(|value| bytes(*value)).collect()
-}
-
-/// A tensor on its way into a payload: name, type, shape, little-endian bytes.
-pub(crate) type Column = (String, Dtype, Vec<usize>, Vec<u8>);
 
 #[derive(Default)]
 struct Out {
