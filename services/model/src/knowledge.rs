@@ -16,6 +16,8 @@ use crate::memory::repeats::Repurchases;
 use crate::memory::sessions::Sessions;
 use crate::network::dense;
 use crate::network::encoder::{Arranged, Encoder};
+use crate::ranking::features::FEATURES;
+use crate::ranking::query::Candidate;
 use crate::ranking::ranker::Ranker;
 use crate::settings::Settings;
 use crate::table::items::{Entry, Items, PROVEN};
@@ -291,5 +293,23 @@ impl Knowledge {
             }
         }
         self.encoder.encode(vectors, &arranged, &self.device)
+    }
+
+    /// Scores the candidates of a batch in one pass of the ranker.
+    pub(crate) fn score(&self, lists: &[Vec<Candidate>]) -> Vec<Vec<f32>> {
+        self.ranker.score(lists, &self.device)
+    }
+
+    /// What each feature adds to the score of each candidate, in the order of [`Feature::ALL`](crate::ranking::features::Feature::ALL).
+    pub(crate) fn contributions(&self, candidates: &[&Candidate]) -> Vec<[f32; FEATURES]> {
+        let features: Vec<f32> = candidates.iter().flat_map(|candidate| candidate.features).collect();
+        let slopes = self.ranker.slopes(features, &self.device);
+        let mut contributions = Vec::with_capacity(candidates.len());
+        for (candidate, slopes) in candidates.iter().zip(slopes.chunks_exact(FEATURES)) {
+            let mut adds = candidate.features;
+            adds.iter_mut().zip(slopes).for_each(|(feature, slope)| *feature *= slope);
+            contributions.push(adds);
+        }
+        contributions
     }
 }

@@ -20,14 +20,16 @@ mod version;
 
 pub use error::Error;
 pub use knowledge::Knowledge;
-pub use learner::quality::{Figures, Prequential, Rank, SlidingPopularity, rank_of};
+pub use learner::quality::{Figures, Prequential, SlidingPopularity};
 pub use learner::{Learner, Observed, Positioned, TESTED_SLATE, Tested};
 pub use memory::catalog::Catalog;
 pub use memory::history::{Histories, History, Seen, remember};
 pub use memory::only_listed::OnlyListed;
 pub use memory::repeats::Repeats;
+pub use ranking::order::{Rank, rank_of};
+pub use ranking::query::UserView;
 pub use settings::{Architecture, DEFAULTS, Settings, Shape};
 pub use table::rows::RowEncoding;
 use version::payload;
 pub use version::payload::{Frozen, Payload, pack, unpack};
-pub use version::served::{Model, Scored, Tops, UserView};
+pub use version::served::{Model, Scored, Tops};

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use schemas::checkpoint::Quality;
 
-/// The rank of what was chosen, from 0; `None` when it was not in the list.
-pub type Rank = Option<usize>;
+use crate::ranking::order::Rank;
 
 /// One test, as far as it counts.
 #[derive(Debug, Clone, Copy)]
@@ -146,14 +145,6 @@ impl Prequential {
     }
 }
 
-/// The rank of `key` when sorted by falling score; an equal score counts against it, and so does what is no number.
-#[must_use]
-#[allow(clippy::neg_cmp_op_on_partial_ord)] // `>=` would put a label whose score is NaN first
-pub fn rank_of(key: u64, scored: impl Iterator<Item = (u64, f32)> + Clone) -> Rank {
-    let own = scored.clone().find(|(k, _)| *k == key)?.1;
-    Some(scored.filter(|(k, score)| *k != key && !(*score < own)).count())
-}
-
 /// Counts of the last interactions: the plain rival that every report names.
 #[derive(Debug, Clone)]
 pub struct SlidingPopularity {
@@ -218,6 +209,7 @@ impl SlidingPopularity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ranking::order::rank_of;
 
     #[test]
     fn a_toy_stream_gives_the_figures_computed_by_hand() {

@@ -3,9 +3,9 @@
 use super::*;
 use crate::checkpoint::split;
 use crate::memory::popularity::log_shares;
+use crate::ranking::query::UserView;
 use crate::table::rows::RowEncoding;
-use crate::version::served::UserView;
-use schemas::checkpoint::Manifest;
+use schemas::checkpoint::{Manifest, PayloadKind};
 use schemas::{Item, VersionId};
 
 mod carried;

@@ -11,8 +11,9 @@ use crate::memory::catalog::Catalog;
 use crate::memory::history::Seen;
 use crate::network::encoder::Arranged;
 use crate::network::trainable::{Choices, Examples, NOBODY};
-use crate::ranking::candidates::{self, Candidate};
 use crate::ranking::features::FEATURES;
+use crate::ranking::order;
+use crate::ranking::query::Candidate;
 use crate::table::items::Items;
 use crate::table::rows::touch;
 
@@ -48,7 +49,7 @@ impl Learner {
             .filter(|(_, trained)| **trained)
             .filter_map(|((example, (list, scores)), _)| {
                 let chosen = list.iter().position(|c| c.key == example.key)?;
-                let order = candidates::best(list, scores, list.len());
+                let order = order::best(list, scores, list.len());
                 let (hard, easy) = order.split_at(order.len().min(HARD_RIVALS));
                 let stride = easy.len().div_ceil(EASY_RIVALS).max(1);
                 #[allow(clippy::cast_precision_loss)] // a few hundred candidates

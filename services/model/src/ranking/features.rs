@@ -1,319 +1,143 @@
-//! What the ranker is told about a candidate, from every source of knowledge at once.
+//! What the ranker is told about a candidate: one table, in which every feature has a name, a prior and its value.
+//!
+//! A new feature is a new line. The ranker's weights lie in the order of the lines, and versions say no names: a line in
+//! another place, or one more, makes another network, and versions of before are refused.
 
-use crate::keymap::Plain;
-use crate::knowledge::Knowledge;
-use crate::learner::quality::{Rank, rank_of};
-use crate::memory::catalog::Alike;
-use crate::memory::covisitation::{self, AHEAD, BEHIND, LATELY, NEXT, Neighbours, WAYS, Ways};
-use crate::memory::history::Seen;
-use crate::memory::popularity::{HALF_LIVES, LEAST_LOG_SHARE, log_shares};
-use crate::ranking::candidates::{Candidate, Origin, Query};
-use crate::ranking::since::{Counts, Since};
-
-/// Features of one candidate.
-pub(crate) const FEATURES: usize = 43;
+use super::look::{Look, log_seconds};
+use super::origin::Origin;
+use crate::memory::covisitation::{AHEAD, BEHIND, LATELY, NEXT};
 
 /// The share below which a pair says nothing; keeps the logarithm finite.
 const LEAST_SHARE: f32 = 1e-4;
 
-/// So many items that followed an earlier choice of the last item are looked at.
-const FOLLOWING: usize = 8;
-
-/// Each step back in a history counts so much less.
-const PAIR_FADE: f32 = 0.75;
-
-/// What pairs say about an item.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Paired {
-    /// Shares given by the last item.
-    last: Ways,
-    /// Shares given by the item before.
-    before: Ways,
-    /// Shares given by the last items, each step back fading.
-    sum: Ways,
-    /// How many of the last items name it.
-    linked: f32,
-}
-
-impl Paired {
-    /// What sorts the candidates of this source.
-    fn strength(&self) -> f32 {
-        self.sum[AHEAD] + 0.5 * self.sum[BEHIND] + 0.3 * self.sum[LATELY]
-    }
-}
-
-/// What the user did with an item.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Own {
-    /// What the newest interaction says that tells a dislike, or takes it back.
-    dislikes: Option<bool>,
-    /// When it was bought last.
-    pub(crate) bought: Option<i64>,
-    /// Interactions since the last choice of it; `None` when it was never chosen.
-    back: Option<usize>,
-    /// How often it was chosen.
-    times: f32,
-    /// The last choice of it.
-    latest: Option<Seen>,
-    /// How closely it followed when the last item was chosen before.
-    followed: f32,
-}
-
-impl Own {
-    /// Whether it was ever chosen.
-    pub(crate) fn chosen(&self) -> bool {
-        self.back.is_some()
-    }
-
-    /// Whether it was disliked, and neither liked nor bought nor taken back since.
-    pub(crate) fn disliked(&self) -> bool {
-        self.dislikes == Some(true)
-    }
-}
-
-/// What is known for one query before any candidate is looked at.
-#[derive(Debug)]
-pub(crate) struct Evidence {
-    /// What the user chose since the version was made.
-    pub(crate) since: Since,
-    pairs: Plain<Paired>,
-    sessions: Plain<f32>,
-    alike: Plain<Alike>,
-    best_session: f32,
-    best_cosine: f32,
-    /// What the user did with each item of the history.
-    own: Plain<Own>,
-    /// `[dim]`: the last item's vector; empty when there is none.
-    last: Vec<f32>,
-    context: [f32; 4],
-}
-
-impl Evidence {
-    pub(crate) fn new(knowledge: &Knowledge, query: &Query<'_>, since: Since) -> Self {
-        let last = query.history.iter().rfind(|seen| seen.kind.is_positive());
-        let last = last.and_then(|seen| knowledge.items.slot(seen.key));
-        let sessions = knowledge.sessions.neighbours(query.user, query.history, &knowledge.settings.session_bounds());
-        Self {
-            pairs: pairs(knowledge, &since, query.history),
-            since,
-            best_session: sessions.values().copied().fold(0.0, f32::max),
-            sessions,
-            alike: query.catalog.alike(query.history),
-            best_cosine: query.retrieved.first().map_or(0.0, |(cosine, _)| *cosine),
-            own: own(query.history),
-            last: last.map_or_else(Vec::new, |slot| knowledge.items.vector(slot).into_owned()),
-            context: context(query),
+/// Makes of the table the enum [`Feature`], whose variants index arrays of features, and [`of`], in which every line is
+/// written out: it runs for some hundred candidates of each slate.
+macro_rules! features {
+    ($($variant:ident, $name:literal, $prior:literal, |$look:ident| $value:expr;)*) => {
+        /// A feature, by its place.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Feature {
+            $(#[doc = $name] $variant,)*
         }
-    }
 
-    /// The rank of `key` by pairs alone: the plain rival that every report names.
-    pub(crate) fn pair_rank(&self, key: u64) -> Rank {
-        rank_of(key, self.pairs.iter().map(|(key, paired)| (*key, paired.sum[AHEAD] + paired.sum[BEHIND])))
-    }
+        /// Features of one candidate.
+        pub(crate) const FEATURES: usize = [$($name),*].len();
 
-    /// What the user did with an item, if anything.
-    pub(crate) fn own(&self, key: u64) -> Option<&Own> {
-        self.own.get(&key)
-    }
+        impl Feature {
+            /// In the order of the ranker's weights.
+            pub(crate) const ALL: [Self; FEATURES] = [$(Self::$variant),*];
 
-    /// Keys that pairs name, best first.
-    pub(crate) fn best_pairs(&self, k: usize) -> Vec<u64> {
-        best(self.pairs.iter().map(|(key, paired)| (paired.strength(), *key)).collect(), k)
-    }
-
-    /// Keys that the catalog says are like the last items, best first.
-    pub(crate) fn most_alike(&self, k: usize) -> Vec<u64> {
-        best(self.alike.iter().map(|(key, alike)| (alike.sum, *key)).collect(), k)
-    }
-
-    /// Keys that similar sessions held, best first.
-    pub(crate) fn best_of_sessions(&self, k: usize) -> Vec<u64> {
-        best(self.sessions.iter().map(|(key, share)| (*share, *key)).collect(), k)
-    }
-}
-
-/// The keys with the highest scores, best first; equal scores by key, so that a replay repeats itself.
-fn best(mut scored: Vec<(f32, u64)>, k: usize) -> Vec<u64> {
-    let order = |a: &(f32, u64), b: &(f32, u64)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
-    if scored.len() > k {
-        scored.select_nth_unstable_by(k, order);
-        scored.truncate(k);
-    }
-    scored.sort_unstable_by(order);
-    scored.into_iter().map(|(_, key)| key).collect()
-}
-
-/// Looks through a history once, so that no candidate has to.
-fn own(history: &[Seen]) -> Plain<Own> {
-    let mut own: Plain<Own> = Plain::default();
-    for (back, seen) in history.iter().rev().enumerate() {
-        let known = own.entry(seen.key).or_default();
-        known.dislikes = known.dislikes.or(seen.kind.dislikes()); // the newest decides
-        if seen.kind == schemas::Kind::Purchase {
-            known.bought.get_or_insert(seen.ts);
-        }
-        if seen.kind.is_positive() {
-            known.back.get_or_insert(back);
-            known.latest.get_or_insert(*seen);
-            known.times += 1.0;
-        }
-    }
-    // Who buys again often buys the same things after one another.
-    let chosen: Vec<u64> = history.iter().filter(|seen| seen.kind.is_positive()).map(|seen| seen.key).collect();
-    if let Some((last, before)) = chosen.split_last() {
-        for (at, _) in before.iter().enumerate().filter(|(_, key)| *key == last) {
-            for (key, distance) in before[at + 1..].iter().take(FOLLOWING).zip(1_u8..) {
-                if let Some(own) = own.get_mut(key) {
-                    own.followed = own.followed.max(f32::from(distance).recip());
-                }
+            /// As people read it.
+            pub(crate) const fn name(self) -> &'static str {
+                [$($name),*][self as usize]
             }
         }
-    }
-    own
-}
 
-/// Sums the shares that a user's last items, newest first, give to their neighbours.
-fn pairs(knowledge: &Knowledge, since: &Since, history: &[Seen]) -> Plain<Paired> {
-    let asking = covisitation::asking(history, knowledge.settings.covisitation_window);
-    let mut pairs: Plain<Paired> = Plain::default();
-    let mut fade = 1.0;
-    for (distance, from) in asking.iter().enumerate() {
-        for (key, shares) in since.neighbours(knowledge, *from).into_iter().flat_map(Neighbours::shares) {
-            let paired = pairs.entry(key).or_default();
-            match distance {
-                0 => paired.last = shares,
-                1 => paired.before = shares,
-                _ => {}
-            }
-            (0..WAYS).for_each(|way| paired.sum[way] += fade * shares[way]);
-            paired.linked += 1.0;
+        /// What the ranker's linear path starts from: popularity and pairs add up, likeness of vectors decides little while
+        /// they are random. Without it the first slates of a new shop are in no order; it is forgotten within some thousand
+        /// choices.
+        pub(crate) const PRIOR: [f32; FEATURES] = [$($prior),*];
+
+        /// The features of one candidate; every one lies roughly between -3 and 3.
+        #[allow(clippy::cast_precision_loss)] // counts
+        pub(crate) fn of(look: &Look<'_>) -> [f32; FEATURES] {
+            [$({ let $look = look; $value }),*]
         }
-        fade *= PAIR_FADE;
-    }
-    pairs
-}
-
-/// What is the same for all candidates of a query.
-#[allow(clippy::cast_precision_loss)] // counts
-fn context(query: &Query<'_>) -> [f32; 4] {
-    let length = query.history.len();
-    let mut keys: Vec<u64> = query.history.iter().map(|seen| seen.key).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    let tempo = match query.history {
-        [.., before, last] => log_seconds(last.ts.saturating_sub(before.ts)),
-        _ => 0.0,
     };
-    [
-        (1.0 + length as f32).ln() / 2.0,
-        if length == 0 { 0.0 } else { 1.0 - keys.len() as f32 / length as f32 },
-        tempo,
-        f32::from(u8::from(query.vector.iter().any(|x| *x != 0.0))),
-    ]
 }
 
-#[allow(clippy::cast_precision_loss)] // a logarithm needs no more
-fn log_seconds(milliseconds: i64) -> f32 {
-    (1.0 + milliseconds.max(0) as f32 / 1_000.0).ln() / 5.0
+features! {
+    // Vectors.
+    Cosine, "cosine", 0.2, |look| look.cosine * 5.0;
+    VectorPlace, "vector_place", 0.5, |look| look.place(Origin::Sequence);
+    CosineBelowBest, "cosine_below_best", 0.0, |look| ((look.cosine - look.best_cosine) / look.temperature / 4.0).max(-3.0);
+    LikenessToLast, "likeness_to_last", 0.0, |look| look.likeness * 3.0;
+    // Pairs: with the last item, with the one before, with the last ones, each step back fading.
+    LastNext, "last_next", 0.5, |look| log_share(look.paired.last[NEXT]);
+    LastAhead, "last_ahead", 0.7, |look| log_share(look.paired.last[AHEAD]);
+    LastBehind, "last_behind", 0.0, |look| log_share(look.paired.last[BEHIND]);
+    LastLately, "last_lately", 0.0, |look| log_share(look.paired.last[LATELY]);
+    BeforeAhead, "before_ahead", 0.0, |look| log_share(look.paired.before[AHEAD]);
+    BeforeBehind, "before_behind", 0.0, |look| log_share(look.paired.before[BEHIND]);
+    PairsNext, "pairs_next", 0.0, |look| log_share(look.paired.sum[NEXT]);
+    PairsAhead, "pairs_ahead", 1.0, |look| log_share(look.paired.sum[AHEAD]);
+    PairsBehind, "pairs_behind", 0.0, |look| log_share(look.paired.sum[BEHIND]);
+    PairsLately, "pairs_lately", 0.0, |look| log_share(look.paired.sum[LATELY]);
+    Linked, "linked", 0.0, |look| look.paired.linked / look.window as f32;
+    Lift, "lift", 0.0, |look| look.lift(look.paired.last[AHEAD] + look.paired.last[BEHIND]);
+    PairsPlace, "pairs_place", 0.0, |look| look.place(Origin::Covisitation);
+    // Similar sessions.
+    SessionShare, "session_share", 0.7, |look| log_share(look.session);
+    SessionOfBest, "session_of_best", 0.0, |look| if look.best_session > 0.0 { look.session / look.best_session } else { 0.0 };
+    SessionPlace, "session_place", 0.0, |look| look.place(Origin::Sessions);
+    // Popularity, shortest half-life first.
+    PopularNow, "popular_now", 0.4, |look| (look.log_shares[0] + 16.0) / 5.0;
+    PopularLately, "popular_lately", 0.7, |look| (look.log_shares[1] + 16.0) / 5.0;
+    PopularForLong, "popular_for_long", 0.7, |look| (look.log_shares[2] + 16.0) / 5.0;
+    PopularEver, "popular_ever", 0.5, |look| (look.log_shares[3] + 16.0) / 5.0;
+    PopularPlace, "popular_place", 0.0, |look| look.place(Origin::Popularity);
+    Choices, "choices", 0.0, |look| look.counts.as_ref().map_or(0.0, |counts| (1.0 + counts.sightings as f32).ln() / 4.0);
+    // What the user did with it.
+    Chosen, "chosen", 0.0, |look| flag(look.back.is_some());
+    ChosenBack, "chosen_back", 0.0, |look| look.back.map_or(0.0, |n| 1.0 / (1.0 + n as f32));
+    ChosenLast, "chosen_last", 0.0, |look| flag(look.back == Some(0));
+    ChosenTimes, "chosen_times", 0.0, |look| look.times.ln_1p();
+    ChosenAgo, "chosen_ago", 0.0, |look| look.latest.map_or(0.0, |seen| log_seconds(look.asked_at.saturating_sub(seen.ts)));
+    Bought, "bought", 0.0, |look| flag(look.latest.is_some_and(|seen| {
+        matches!(seen.kind, schemas::Kind::Cart | schemas::Kind::Purchase)
+    }));
+    // Ages.
+    Age, "age", 0.0, |look| look.came.map_or(0.0, |came| log_seconds(look.now.saturating_sub(came)));
+    Idle, "idle", 0.0, |look| look.idle();
+    NewPlace, "new_place", 0.0, |look| look.place(Origin::New);
+    // Content.
+    ContentOfLast, "content_of_last", 0.0, |look| look.alike.last;
+    Content, "content", 0.5, |look| look.alike.sum;
+    ContentPlace, "content_place", 0.0, |look| look.place(Origin::Content);
+    // The user's habits; the last four are the same for all candidates.
+    Followed, "followed", 0.0, |look| look.followed;
+    HistoryLength, "history_length", 0.0, |look| look.asker.length;
+    Repetition, "repetition", 0.0, |look| look.asker.repetition;
+    Tempo, "tempo", 0.0, |look| look.asker.tempo;
+    KnownUser, "known_user", 0.0, |look| look.asker.known;
 }
 
+#[inline]
 fn log_share(share: f32) -> f32 {
     // Most candidates have most of their shares at nothing, and a logarithm costs more than a comparison.
     if share > LEAST_SHARE { (share / LEAST_SHARE).ln() / 3.0 } else { 0.0 }
 }
 
-fn of_place(place: Option<u16>) -> f32 {
-    place.map_or(0.0, |place| (1.0 + f32::from(place)).sqrt().recip())
+#[inline]
+fn flag(yes: bool) -> f32 {
+    f32::from(u8::from(yes))
 }
 
-/// The dot product of two vectors whose length is a multiple of 8. One sum would have to wait for each addition: eight keep
-/// a vector register busy.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0_f32; 8];
-    for (a, b) in a.chunks_exact(8).zip(b.chunks_exact(8)) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += a * b;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_is_that_of_the_weights_in_versions_and_no_name_comes_twice() {
+        assert_eq!(FEATURES, 43);
+        for (n, feature) in Feature::ALL.into_iter().enumerate() {
+            assert_eq!(feature as usize, n, "{}", feature.name());
+            assert_eq!(Feature::ALL.into_iter().filter(|other| other.name() == feature.name()).count(), 1);
+        }
+        // Some of each group, where versions have had them from the first.
+        let places = [
+            (Feature::Cosine, 0),
+            (Feature::LastNext, 4),
+            (Feature::PairsAhead, 11),
+            (Feature::SessionShare, 17),
+            (Feature::PopularNow, 20),
+            (Feature::PopularPlace, 24),
+            (Feature::Age, 32),
+            (Feature::Content, 36),
+            (Feature::KnownUser, 42),
+        ];
+        for (feature, n) in places {
+            assert_eq!(feature as usize, n, "{}", feature.name());
         }
     }
-    sums.iter().sum()
-}
-
-/// The features of one candidate; every one lies roughly between -3 and 3.
-#[allow(clippy::cast_precision_loss)] // counts
-pub(crate) fn of(
-    knowledge: &Knowledge,
-    query: &Query<'_>,
-    evidence: &Evidence,
-    candidate: &Candidate,
-) -> [f32; FEATURES] {
-    let items = &knowledge.items;
-    let vector = items.vector(candidate.slot);
-    let cosine = dot(&vector, query.vector);
-    let likeness = dot(&vector, &evidence.last);
-    let Paired { last, before, sum, linked } = evidence.pairs.get(&candidate.key).copied().unwrap_or_default();
-    let session = evidence.sessions.get(&candidate.key).copied().unwrap_or_default();
-    let entry = items.entry(candidate.slot);
-    let counts = evidence.since.counts(candidate.key).copied().or_else(|| entry.map(Counts::of));
-    let shares =
-        counts.map_or([LEAST_LOG_SHARE; HALF_LIVES], |counts| log_shares(&counts.counters, evidence.since.totals()));
-    let expected = shares[HALF_LIVES - 1];
-    let lift = |share: f32| if share > 0.0 { ((share.ln() - expected) / 4.0).clamp(-2.0, 3.0) } else { 0.0 };
-    let place = |origin: Origin| of_place(candidate.places[origin as usize]);
-    let own = evidence.own(candidate.key);
-    let (back, latest) = (own.and_then(|own| own.back), own.and_then(|own| own.latest));
-    let (times, followed) = own.map_or((0.0, 0.0), |own| (own.times, own.followed));
-    let alike = evidence.alike.get(&candidate.key).copied().unwrap_or_default();
-    // A version knows nothing of what happened after it: ages beyond it would be of a kind never trained on.
-    let now = query.ts.min(knowledge.now);
-    let by_user = |counts: &Counts| latest.is_some_and(|own| own.ts >= counts.last_ts);
-    let bought = latest.is_some_and(|seen| matches!(seen.kind, schemas::Kind::Cart | schemas::Kind::Purchase));
-    let flag = |yes: bool| f32::from(u8::from(yes));
-    let [length, repetition, tempo, known] = evidence.context;
-    [
-        cosine * 5.0,
-        place(Origin::Sequence),
-        ((cosine - evidence.best_cosine) / knowledge.settings.temperature / 4.0).max(-3.0),
-        likeness * 3.0,
-        log_share(last[NEXT]),
-        log_share(last[AHEAD]),
-        log_share(last[BEHIND]),
-        log_share(last[LATELY]),
-        log_share(before[AHEAD]),
-        log_share(before[BEHIND]),
-        log_share(sum[NEXT]),
-        log_share(sum[AHEAD]),
-        log_share(sum[BEHIND]),
-        log_share(sum[LATELY]),
-        linked / knowledge.settings.covisitation_window as f32,
-        lift(last[AHEAD] + last[BEHIND]),
-        place(Origin::Covisitation),
-        log_share(session),
-        if evidence.best_session > 0.0 { session / evidence.best_session } else { 0.0 },
-        place(Origin::Sessions),
-        (shares[0] + 16.0) / 5.0,
-        (shares[1] + 16.0) / 5.0,
-        (shares[2] + 16.0) / 5.0,
-        (shares[3] + 16.0) / 5.0,
-        place(Origin::Popularity),
-        counts.map_or(0.0, |counts| (1.0 + counts.sightings as f32).ln() / 4.0),
-        flag(back.is_some()),
-        back.map_or(0.0, |n| 1.0 / (1.0 + n as f32)),
-        flag(back == Some(0)),
-        times.ln_1p(),
-        latest.map_or(0.0, |seen| log_seconds(query.ts.saturating_sub(seen.ts))),
-        flag(bought),
-        entry.map_or(0.0, |entry| log_seconds(now.saturating_sub(candidate.published.unwrap_or(entry.first_ts)))),
-        counts.map_or(0.0, |counts| {
-            log_seconds(if by_user(&counts) { query.ts } else { now }.saturating_sub(counts.last_ts))
-        }),
-        place(Origin::New),
-        alike.last,
-        alike.sum,
-        place(Origin::Content),
-        followed,
-        length,
-        repetition,
-        tempo,
-        known,
-    ]
 }

@@ -3,21 +3,12 @@
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::activation::{log_softmax, relu};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::ranking::features::FEATURES;
+use super::features::{FEATURES, PRIOR};
+use super::query::Candidate;
 
 const HIDDEN: [usize; 2] = [64, 32];
-
-/// What the linear path starts from: popularity and pairs add up, likeness of vectors decides little while they are
-/// random. Without it the first slates of a new shop are in no order; it is forgotten within some thousand choices.
-const PRIOR: [f32; FEATURES] = {
-    let mut prior = [0.0; FEATURES];
-    (prior[0], prior[1], prior[4], prior[5], prior[11], prior[17]) = (0.2, 0.5, 0.5, 0.7, 1.0, 0.7); // vectors, pairs, sessions
-    (prior[20], prior[21], prior[22], prior[23]) = (0.4, 0.7, 0.7, 0.5); // popularity
-    prior[36] = 0.5; // content
-    prior
-};
 
 /// Three layers and a linear path around them, so that it starts as a sensible weighted sum.
 #[derive(Module, Debug)]
@@ -62,5 +53,93 @@ impl Ranker {
         let [batch, width] = stands_for.dims();
         let scores = self.forward(features).reshape([batch, width]) + stands_for;
         log_softmax(scores, 1).slice([0..batch, 0..1]).reshape([batch])
+    }
+
+    /// Scores the candidates of a batch in one pass.
+    pub(crate) fn score(&self, lists: &[Vec<Candidate>], device: &Device) -> Vec<Vec<f32>> {
+        let count: usize = lists.iter().map(Vec::len).sum();
+        let mut features = Vec::with_capacity(count * FEATURES);
+        for candidate in lists.iter().flatten() {
+            features.extend_from_slice(&candidate.features);
+        }
+        let scores = self.score_features(features, device);
+        let mut rest = scores.as_slice();
+        let mut of_lists = Vec::with_capacity(lists.len());
+        for list in lists {
+            let (mine, others) = rest.split_at(list.len());
+            rest = others;
+            of_lists.push(mine.to_vec());
+        }
+        of_lists
+    }
+
+    /// The same from the host and back to it.
+    ///
+    /// # Shapes
+    /// - `features`: `[candidates, FEATURES]` in row order
+    /// - output: `[candidates]`
+    pub(crate) fn score_features(&self, features: Vec<f32>, device: &Device) -> Vec<f32> {
+        let count = features.len() / FEATURES;
+        if count == 0 {
+            return Vec::new();
+        }
+        let features = Tensor::<2>::from_data(TensorData::new(features, [count, FEATURES]), device);
+        let scores = self.forward(features).into_data();
+        scores.try_into_vec::<f32>().expect("scores are f32 on every device we open")
+    }
+
+    /// What a unit more of each feature would add to a candidate's score.
+    ///
+    /// The network is linear around a candidate, for a unit of it either speaks there or is silent. So the score is the sum of
+    /// each feature times its slope, and of what the biases of the units that speak add: exactly, but for rounding.
+    ///
+    /// # Shapes
+    /// - `features`, output: `[candidates, FEATURES]` in row order
+    pub(crate) fn slopes(&self, features: Vec<f32>, device: &Device) -> Vec<f32> {
+        let count = features.len() / FEATURES;
+        if count == 0 {
+            return Vec::new();
+        }
+        let features = Tensor::<2>::from_data(TensorData::new(features, [count, FEATURES]), device);
+        let first = self.first.forward(features);
+        let second = self.second.forward(relu(first.clone()));
+        let speaks = |units: Tensor<2>| units.greater_elem(0.0).float();
+        let slopes = speaks(second) * self.down.weight.val().transpose();
+        let slopes = slopes.matmul(self.second.weight.val().transpose()) * speaks(first);
+        let slopes = slopes.matmul(self.first.weight.val().transpose()) + self.linear.weight.val().transpose();
+        slopes.into_data().try_into_vec::<f32>().expect("slopes are f32 on every device we open")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::dense;
+
+    #[test]
+    fn without_biases_what_the_features_add_is_the_score() {
+        let device = Device::flex();
+        let mut arrays = dense::export(&dense::seeded(&device, 7, || Ranker::new(&device)));
+        for (name, array) in &mut arrays {
+            for (n, value) in array.values.iter_mut().enumerate() {
+                match name.as_str() {
+                    "down.weight" => *value = [0.3, -0.2, 0.5, -0.4, 0.1][n % 5], // it starts at nothing
+                    "first.bias" | "second.bias" => *value = 0.0,
+                    _ => {}
+                }
+            }
+        }
+        let ranker = dense::import(Ranker::new(&device), arrays).expect("the same shapes");
+        let features: Vec<f32> = (0..3 * FEATURES).map(|n| (n as f32 * 0.37).sin() * 2.0).collect();
+        let slopes = ranker.slopes(features.clone(), &device);
+        let scores = ranker.score_features(features.clone(), &device);
+        for (n, score) in scores.into_iter().enumerate() {
+            let of_one = n * FEATURES..(n + 1) * FEATURES;
+            let (features, slopes) = (&features[of_one.clone()], &slopes[of_one]);
+            let sum: f32 = features.iter().zip(slopes).map(|(feature, slope)| feature * slope).sum();
+            assert!((sum - score).abs() < 1e-3, "{sum} and {score}");
+            let linear: f32 = features.iter().zip(PRIOR).map(|(feature, prior)| feature * prior).sum();
+            assert!((linear - score).abs() > 1e-3, "the hidden units say nothing, so nothing was tested");
+        }
     }
 }

@@ -14,23 +14,7 @@ use crate::memory::covisitation::{self, Neighbours};
 use crate::memory::history::Seen;
 use crate::memory::popularity::{Counters, Popular, log2_add};
 use crate::memory::sessions::Session;
-use crate::table::items::Entry;
-
-/// What is counted of one item.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Counts {
-    pub(crate) counters: Counters,
-    pub(crate) sightings: u32,
-    proven: bool,
-    /// Event time of the newest choice, milliseconds since 1970.
-    pub(crate) last_ts: i64,
-}
-
-impl Counts {
-    pub(crate) fn of(entry: &Entry) -> Self {
-        Self { counters: entry.counters, sightings: entry.sightings, proven: entry.is_proven(), last_ts: entry.last_ts }
-    }
-}
+use crate::table::block::Counts;
 
 /// Neighbours, counts and totals where the user's newer choices change them.
 #[derive(Debug)]

@@ -4,7 +4,8 @@ use super::{Ask, Choice, Ranked, Rival};
 use crate::knowledge::Knowledge;
 use crate::learner::TESTED_SLATE;
 use crate::memory::catalog::Catalog;
-use crate::version::served::{Model, UserView};
+use crate::ranking::query::UserView;
+use crate::version::served::Model;
 
 /// The product as it was at one moment; it sees histories grow and learns nothing.
 #[derive(Debug)]

@@ -76,6 +76,23 @@ impl Entry {
     }
 }
 
+/// What is counted of one item.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counts {
+    pub(crate) counters: Counters,
+    pub(crate) sightings: u32,
+    pub(crate) proven: bool,
+    /// Event time of the newest choice, milliseconds since 1970.
+    pub(crate) last_ts: i64,
+}
+
+impl Counts {
+    /// As the table has it.
+    pub(crate) fn of(entry: &Entry) -> Self {
+        Self { counters: entry.counters, sightings: entry.sightings, proven: entry.is_proven(), last_ts: entry.last_ts }
+    }
+}
+
 /// An item's row as a payload carries it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RowRef<'a> {

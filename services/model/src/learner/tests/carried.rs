@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::learner::changed::MAX_CHOICES;
+use crate::version::frozen::Choice;
 use crate::version::payload::Payload;
 
 const TOLERANCE: f32 = 0.1;
