@@ -11,6 +11,7 @@ use schemas::{Item, VersionId};
 mod carried;
 mod encoded;
 mod listed;
+mod order;
 mod restored;
 mod room;
 mod shown;

@@ -1,7 +1,9 @@
 //! A version in service: immutable, cheap to clone, and what slates are made from (I5).
 
 mod apply;
+mod explained;
 mod lists;
+mod order;
 mod slates;
 
 use std::sync::Arc;
@@ -14,7 +16,9 @@ use crate::memory::catalog::Catalog;
 use crate::network::trainable::OptimizerStates;
 use crate::table::rows::RowEncoding;
 
+pub use explained::{Contribution, Explained};
 pub use lists::Tops;
+pub use order::{Dropped, Order};
 pub use slates::Scored;
 
 /// One version of the model, or none yet.
