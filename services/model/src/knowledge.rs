@@ -3,6 +3,11 @@
 //! A clone shares all tables with its origin, so it is a version: the trainer keeps writing to its own while another
 //! thread encodes the clone (the items of a delta apart), and a scorer serves one while it prepares the next (I5).
 
+mod ask;
+mod content;
+mod read;
+mod restore;
+
 use std::sync::Arc;
 
 use imbl::OrdSet;
@@ -15,13 +20,13 @@ use crate::memory::popularity::{Clock, Counters, HALF_LIVES, NEVER, Popular, Pop
 use crate::memory::repeats::Repurchases;
 use crate::memory::sessions::Sessions;
 use crate::network::dense;
-use crate::network::encoder::{Arranged, Encoder};
-use crate::ranking::features::FEATURES;
-use crate::ranking::query::Candidate;
+use crate::network::encoder::Encoder;
 use crate::ranking::ranker::Ranker;
 use crate::settings::Settings;
 use crate::table::items::{Entry, Items, PROVEN};
 use crate::table::rows::RowEncoding;
+
+pub(crate) use restore::Counted;
 
 /// How many of the newest items are kept at hand for the `new` lists, and as many again that one user alone chose.
 const NEWEST: usize = 1_000;
@@ -36,26 +41,26 @@ pub(crate) struct ContentRow {
 /// Everything learned up to one moment.
 #[derive(Debug, Clone)]
 pub struct Knowledge {
-    pub(crate) settings: Arc<Settings>,
-    pub(crate) device: Device,
-    pub(crate) clock: Clock,
-    pub(crate) items: Items,
-    pub(crate) content: KeyMap<Arc<ContentRow>>,
-    pub(crate) covisitation: Covisitation,
-    pub(crate) sessions: Sessions,
-    pub(crate) repurchases: Repurchases,
-    pub(crate) popular: Popular,
+    settings: Arc<Settings>,
+    device: Device,
+    clock: Clock,
+    items: Items,
+    content: KeyMap<Arc<ContentRow>>,
+    covisitation: Covisitation,
+    sessions: Sessions,
+    repurchases: Repurchases,
+    popular: Popular,
     /// By when they were first met, of what is proven.
-    pub(crate) newest: OrdSet<(i64, u64)>,
+    newest: OrdSet<(i64, u64)>,
     /// The same of what one user alone chose and the shop did not list: whoever invents ids floods this, and nothing else.
-    pub(crate) unproven: OrdSet<(i64, u64)>,
+    unproven: OrdSet<(i64, u64)>,
     /// On the plain device: for inference only.
-    pub(crate) encoder: Encoder,
-    pub(crate) ranker: Ranker,
+    encoder: Encoder,
+    ranker: Ranker,
     /// Event time of the newest interaction.
-    pub(crate) now: i64,
+    now: i64,
     /// Interactions ever applied.
-    pub(crate) interactions: u64,
+    interactions: u64,
 }
 
 impl Knowledge {
@@ -89,7 +94,7 @@ impl Knowledge {
     /// Knows nothing, has this network, and holds vectors as this one does.
     pub(crate) fn blank(&self, settings: Arc<Settings>, origin: i64, network: (Encoder, Ranker)) -> Self {
         let blank = Self::with(settings, self.device.clone(), origin, network);
-        match self.items.table() {
+        match self.items.served_in() {
             Some(table) => blank.serving(table),
             None => blank,
         }
@@ -111,29 +116,6 @@ impl Knowledge {
         self.settings = settings;
     }
 
-    /// Bytes that the table of items takes for vectors and rows.
-    #[must_use]
-    pub fn row_bytes(&self) -> usize {
-        self.items.row_bytes()
-    }
-
-    /// How many items are known.
-    #[must_use]
-    pub fn items(&self) -> usize {
-        self.items.len()
-    }
-
-    /// How many items have neighbours.
-    #[must_use]
-    pub fn pairs(&self) -> usize {
-        self.covisitation.len()
-    }
-
-    /// Whether it is the choice of an item in the table: only from such is learned, and only by such is a user encoded.
-    pub(crate) fn knows(&self, seen: &Seen) -> bool {
-        seen.kind.is_positive() && self.items.slot(seen.key).is_some()
-    }
-
     /// Puts a new item into the table and the `newest` list. Gives its slot and the item that made room in the
     /// front of the table.
     pub(crate) fn insert(&mut self, entry: Entry) -> (u32, Option<u64>) {
@@ -142,11 +124,6 @@ impl Knowledge {
         let place = self.items.promote(slot);
         self.note_arrival(key);
         place
-    }
-
-    /// The same, into the slot that the item has in the trainer's table; false when another item is there.
-    pub(crate) fn insert_at(&mut self, slot: u32, entry: Entry) -> bool {
-        self.items.insert_at(slot, entry)
     }
 
     /// Puts an item among the newest, once it is in the table and each time that more is known of who chose it.
@@ -176,21 +153,6 @@ impl Knowledge {
             self.unproven.remove(&(entry.first_ts, key));
         }
         self.covisitation.remove(key);
-    }
-
-    /// The sum of an item's content rows over the root of their number; `None` when it has no content.
-    pub(crate) fn content_sum(&self, features: &[u64]) -> Option<Vec<f32>> {
-        if features.is_empty() {
-            return None;
-        }
-        let mut sum = vec![0.0; self.items.dim()];
-        for row in features.iter().filter_map(|feature| self.content.get(feature)) {
-            sum.iter_mut().zip(&row.row).for_each(|(s, x)| *s += x);
-        }
-        #[allow(clippy::cast_precision_loss)] // at most 24
-        let scale = (features.len() as f32).sqrt().recip();
-        sum.iter_mut().for_each(|s| *s *= scale);
-        Some(sum)
     }
 
     /// Goes over to other half-lives of popularity: every count stays what it is at this moment.
@@ -228,6 +190,38 @@ impl Knowledge {
         self.items.promote(slot).1
     }
 
+    /// Has another network from now on.
+    pub(crate) fn set_network(&mut self, (encoder, ranker): (Encoder, Ranker)) {
+        (self.encoder, self.ranker) = (encoder, ranker);
+    }
+
+    /// Counts time from this moment; before anything is counted.
+    pub(crate) fn set_origin(&mut self, origin: i64) {
+        self.clock.origin = origin;
+    }
+
+    /// One interaction more, at its time.
+    pub(crate) fn advance(&mut self, ts: i64) {
+        self.interactions += 1;
+        self.now = self.now.max(ts);
+    }
+
+    /// Lets go of the items: of a version that has those that it carries beside it.
+    pub(crate) fn drop_items(&mut self) {
+        self.items = self.items.blank();
+    }
+
+    /// Notes a choice in the user's session.
+    pub(crate) fn note_session(&mut self, user: u64, key: u64, ts: i64) {
+        self.sessions.note(user, key, ts, &self.settings.session_bounds());
+    }
+
+    /// Counts a purchase of an item in these categories, so many milliseconds after the same user had bought it last; gives
+    /// the keys of what changed.
+    pub(crate) fn note_purchase(&mut self, categories: &[u64], gap_ms: Option<i64>) -> Vec<u64> {
+        self.repurchases.note(categories, gap_ms)
+    }
+
     /// Counts a user's choice of an item, `weight` times; names the item that made room for it in the front of the table.
     pub(crate) fn count(&mut self, slot: u32, user: u64, ts: i64, weight: f32) -> Option<u64> {
         let exponents = self.clock.exponents_of(ts, weight);
@@ -263,53 +257,5 @@ impl Knowledge {
             self.covisitation.add(*earlier, key, there, ts, &memory);
             self.covisitation.add(key, *earlier, back, ts, &memory);
         }
-    }
-
-    /// Encodes users by their histories; a history without a known item gives zeros.
-    ///
-    /// # Shapes
-    /// - output: `[histories, dim]` in row order, unit vectors
-    pub(crate) fn encode(&self, histories: &[(&[Seen], i64)]) -> Vec<f32> {
-        let dim = self.items.dim();
-        // As in training: what is not in the table is not in the history.
-        let histories: Vec<(Vec<Seen>, i64)> = histories
-            .iter()
-            .map(|(history, now)| {
-                let newest_first = history.iter().rev().filter(|seen| self.knows(seen));
-                let mut newest: Vec<Seen> = newest_first.take(self.settings.history).copied().collect();
-                newest.reverse();
-                (newest, *now)
-            })
-            .collect();
-        let views: Vec<(&[Seen], i64)> = histories.iter().map(|(history, now)| (history.as_slice(), *now)).collect();
-        let arranged = Arranged::new(&views, self.settings.history);
-        if arranged.length == 0 {
-            return vec![0.0; histories.len() * dim];
-        }
-        let mut vectors = vec![0.0_f32; arranged.keys.len() * dim];
-        for (vector, key) in vectors.chunks_exact_mut(dim).zip(&arranged.keys) {
-            if let Some(slot) = key.and_then(|key| self.items.slot(key)) {
-                vector.copy_from_slice(&self.items.vector(slot));
-            }
-        }
-        self.encoder.encode(vectors, &arranged, &self.device)
-    }
-
-    /// Scores the candidates of a batch in one pass of the ranker.
-    pub(crate) fn score(&self, lists: &[Vec<Candidate>]) -> Vec<Vec<f32>> {
-        self.ranker.score(lists, &self.device)
-    }
-
-    /// What each feature adds to the score of each candidate, in the order of [`Feature::ALL`](crate::ranking::features::Feature::ALL).
-    pub(crate) fn contributions(&self, candidates: &[&Candidate]) -> Vec<[f32; FEATURES]> {
-        let features: Vec<f32> = candidates.iter().flat_map(|candidate| candidate.features).collect();
-        let slopes = self.ranker.slopes(features, &self.device);
-        let mut contributions = Vec::with_capacity(candidates.len());
-        for (candidate, slopes) in candidates.iter().zip(slopes.chunks_exact(FEATURES)) {
-            let mut adds = candidate.features;
-            adds.iter_mut().zip(slopes).for_each(|(feature, slope)| *feature *= slope);
-            contributions.push(adds);
-        }
-        contributions
     }
 }

@@ -90,14 +90,14 @@ impl Learner {
     pub fn restore(settings: Settings, model: &Model) -> Result<Self, Error> {
         let Some(manifest) = model.manifest() else { return Self::new(settings) };
         let mut knowledge = model.whole()?.clone();
-        let shape = knowledge.settings.shape();
+        let shape = knowledge.settings().shape();
         if shape != settings.shape() {
             return Err(Error::Shape(shape));
         }
         knowledge.set_half_lives(settings.popularity_half_lives_s);
         knowledge.set_settings(Arc::new(settings));
         let trainable = trainable(&knowledge)?.with_optimizers(model.optimizers().clone())?;
-        let started = knowledge.interactions > 0;
+        let started = knowledge.interactions() > 0;
         Ok(Self::with(knowledge, trainable, manifest.through.clone(), model.steps(), started))
     }
 
@@ -108,8 +108,8 @@ impl Learner {
         steps: u64,
         started: bool,
     ) -> Self {
-        let settings = &knowledge.settings;
-        let (encoder, ranker) = trainable.for_inference();
+        let settings = knowledge.settings();
+        let network = trainable.for_inference();
         let mut learner = Self {
             catalog: Catalog::default(),
             histories: Histories::new(settings.max_users, settings.remembered),
@@ -128,8 +128,7 @@ impl Learner {
             knowledge,
             trainable,
         };
-        learner.knowledge.encoder = encoder;
-        learner.knowledge.ranker = ranker;
+        learner.knowledge.set_network(network);
         learner
     }
 
@@ -142,7 +141,7 @@ impl Learner {
     /// Interactions ever applied.
     #[must_use]
     pub fn interactions(&self) -> u64 {
-        self.knowledge.interactions
+        self.knowledge.interactions()
     }
 
     /// Items, users and pairs known.
@@ -177,7 +176,7 @@ impl Learner {
             self.popularity.record(key);
             let history = self.histories.as_of(&interaction.user_id, ts);
             if let Some(last) = history.last() {
-                let settings = &self.knowledge.settings;
+                let settings = self.knowledge.settings();
                 let (weight, chosen) = (settings.weights.of(interaction.kind()), self.recent.count(key));
                 self.replay.push(Past::new(history, settings.history, key, last.ts, weight, chosen));
             }
@@ -218,7 +217,7 @@ impl Learner {
         if observed.trained > 0 {
             self.train_ranker(&examples, &ranked, &chosen);
         }
-        let length = self.knowledge.settings.history;
+        let length = self.knowledge.settings().history;
         let new = examples.iter().zip(&chosen).filter(|(_, chosen)| **chosen);
         let new = new.map(|(e, _)| Past::new(&e.history, length, e.key, e.asked_at, e.weight, e.chosen_then));
         observed.loss = self.train_encoder(new.collect());
@@ -238,12 +237,12 @@ impl Learner {
     /// A generator of its own for each step and purpose, so that a restored learner draws what the other would have.
     fn rng(&self, purpose: u64) -> ChaCha8Rng {
         let step = self.steps.wrapping_mul(4).wrapping_add(purpose);
-        ChaCha8Rng::seed_from_u64(self.knowledge.settings.seed ^ step.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+        ChaCha8Rng::seed_from_u64(self.knowledge.settings().seed ^ step.wrapping_mul(0x9E37_79B9_7F4A_7C15))
     }
 
     fn step_done(&mut self) {
         self.steps += 1;
-        (self.knowledge.encoder, self.knowledge.ranker) = self.trainable.for_inference();
+        self.knowledge.set_network(self.trainable.for_inference());
         self.expire_some();
     }
 
@@ -265,10 +264,9 @@ impl Learner {
             let ts = within(interaction.effective_ts());
             if !self.started {
                 self.started = true;
-                self.knowledge.clock.origin = ts;
+                self.knowledge.set_origin(ts);
             }
-            self.knowledge.interactions += 1;
-            self.knowledge.now = self.knowledge.now.max(ts);
+            self.knowledge.advance(ts);
             self.arrived(within(interaction.arrived_at));
             let (kind, key) = (interaction.kind(), key_of(&interaction.item_id));
             if kind.is_positive() {
@@ -283,7 +281,7 @@ impl Learner {
                     kind,
                     ts,
                     item_id: interaction.item_id.clone(),
-                    weight: self.knowledge.settings.weights.of(kind),
+                    weight: self.knowledge.settings().weights.of(kind),
                     chosen_then: 0, // until it is counted
                 });
             }
@@ -310,8 +308,8 @@ impl Learner {
 
 /// What can be trained on from here.
 fn trainable(knowledge: &Knowledge) -> Result<Trainable, Error> {
-    let network = (&knowledge.encoder, &knowledge.ranker);
-    Trainable::new(&knowledge.settings, &knowledge.device, network)
+    let network = (knowledge.encoder(), knowledge.ranker());
+    Trainable::new(knowledge.settings(), knowledge.device(), network)
 }
 
 /// The nearest time that a version may hold: with another it would be refused by everyone.

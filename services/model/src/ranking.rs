@@ -44,8 +44,8 @@ impl Batch {
     pub(crate) fn new(knowledge: &Knowledge, users: &[UserView<'_>]) -> Self {
         let views: Vec<(&[Seen], i64)> = users.iter().map(|user| (user.history, user.ts)).collect();
         let vectors = knowledge.encode(&views);
-        let retrieved = retrieve(&knowledge.items, &vectors, knowledge.settings.candidates);
-        Self { dim: knowledge.items.dim(), vectors, retrieved }
+        let retrieved = retrieve(knowledge.table(), &vectors, knowledge.settings().candidates);
+        Self { dim: knowledge.table().dim(), vectors, retrieved }
     }
 
     /// What the `n`-th user asks.
@@ -60,7 +60,7 @@ impl Batch {
 pub(crate) fn candidates(knowledge: &Knowledge, query: &Query<'_>, evidence: &Evidence) -> Vec<Candidate> {
     let offered = sources::offers(knowledge, query, evidence);
     // Where the table is larger than the cache, each look into it waits for memory: waits of one kind at a time overlap.
-    let slots: Vec<Option<u32>> = offered.iter().map(|(key, _)| knowledge.items.slot(*key)).collect();
+    let slots: Vec<Option<u32>> = offered.iter().map(|(key, _)| knowledge.table().slot(*key)).collect();
     let mut candidates = Vec::with_capacity(offered.len());
     for ((key, places), slot) in offered.into_iter().zip(slots) {
         let Some(slot) = slot else { continue };
@@ -85,7 +85,7 @@ pub(crate) fn given(
     let mut left_out = Plain::default();
     for key in keys {
         let places = offered.get(key).copied().unwrap_or_default();
-        let slot = knowledge.items.slot(*key);
+        let slot = knowledge.table().slot(*key);
         match (slot, why_not(knowledge, query, evidence, *key)) {
             (Some(slot), None) => candidates.push(candidate(knowledge, query, evidence, (*key, slot, places))),
             (_, why) => {
@@ -105,14 +105,14 @@ fn candidate(
     (key, slot, places): (u64, u32, Places),
 ) -> Candidate {
     let (published, origin) = (query.catalog.published(key), Origin::highest(&places));
-    let mixed = knowledge.settings.repeats == Repeats::Mix;
+    let mixed = knowledge.settings().repeats == Repeats::Mix;
     let seen = mixed && evidence.own(key).is_some_and(|own| own.chosen() && own.bought.is_none());
     Candidate { key, slot, published, origin, places, seen, features: [0.0; FEATURES] }
 }
 
 /// Looks all of them up and sets their features.
 fn describe(knowledge: &Knowledge, query: &Query<'_>, evidence: &Evidence, candidates: &mut [Candidate]) {
-    knowledge.items.touch(candidates.iter().map(|candidate| candidate.slot));
+    knowledge.table().touch(candidates.iter().map(|candidate| candidate.slot));
     for candidate in candidates {
         candidate.features = features::of(&evidence.look(knowledge, query, candidate));
     }

@@ -85,13 +85,13 @@ impl Changed {
             *self = Self::default();
             return carried;
         }
-        let moved = |key: &u64, before: &Option<Box<[f32]>>| match (before, knowledge.items.slot(*key)) {
-            (Some(before), Some(slot)) => is_far(&knowledge.items.vector(slot), before, tolerance),
+        let moved = |key: &u64, before: &Option<Box<[f32]>>| match (before, knowledge.table().slot(*key)) {
+            (Some(before), Some(slot)) => is_far(&knowledge.table().vector(slot), before, tolerance),
             _ => true,
         };
         carried.rows = self.rows.extract_if(|key, before| moved(key, before)).map(|(key, _)| key).collect();
-        self.take_sums(tolerance, &knowledge.items, &mut carried);
-        let moved = |key: &u64, before: &Option<Arc<ContentRow>>| match (before, knowledge.content.get(key)) {
+        self.take_sums(tolerance, knowledge.table(), &mut carried);
+        let moved = |key: &u64, before: &Option<Arc<ContentRow>>| match (before, knowledge.content().get(key)) {
             (Some(before), Some(now)) => is_far(&now.row, &before.row, tolerance),
             _ => true,
         };

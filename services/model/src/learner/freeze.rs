@@ -20,17 +20,17 @@ impl Learner {
     /// When the optimisers' states cannot be written.
     pub fn freeze(&mut self, kind: PayloadKind) -> Result<Frozen, Error> {
         let kind = if self.changed.is_much() { PayloadKind::Snapshot } else { kind };
-        let tolerance = self.knowledge.settings.delta_tolerance;
+        let tolerance = self.knowledge.settings().delta_tolerance;
         let exact = kind == PayloadKind::Snapshot || tolerance <= 0.0;
         let changed = self.changed.take(kind, tolerance, &self.knowledge);
         self.pool = Pool::default();
         let mut knowledge = self.knowledge.clone();
-        let few = changed.items.len().max(changed.rows.len()) <= knowledge.settings.retrieval_items;
+        let few = changed.items.len().max(changed.rows.len()) <= knowledge.settings().retrieval_items;
         let copied = kind == PayloadKind::Delta && few;
         if copied {
-            knowledge.items = knowledge.items.blank();
+            knowledge.drop_items();
         }
-        let table = &self.knowledge.items;
+        let table = self.knowledge.table();
         Ok(Frozen {
             kind,
             knowledge,

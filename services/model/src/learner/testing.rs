@@ -39,7 +39,7 @@ impl Learner {
             before.push(Before {
                 popularity: self.popularity.rank(example.key),
                 pairs: evidence.pair_rank(example.key),
-                item: self.knowledge.items.get(example.key).map(|entry| (entry.first_ts, entry.sightings)),
+                item: self.knowledge.table().get(example.key).map(|entry| (entry.first_ts, entry.sightings)),
             });
             lists.push(ranking::candidates(&self.knowledge, &query, &evidence));
             self.sight(example);
@@ -63,7 +63,7 @@ impl Learner {
     /// Counts a choice and pairs it with what came before.
     pub(super) fn sight(&mut self, example: &Example) {
         let key = example.key;
-        let slot = match self.knowledge.items.slot(key) {
+        let slot = match self.knowledge.table().slot(key) {
             Some(slot) => slot,
             None => {
                 let entry = Entry::new(key, example.item_id.as_str().into(), example.ts);
@@ -74,26 +74,26 @@ impl Learner {
         self.changed.items.extend(displaced.into_iter().chain([key]));
         let choice = Seen { key, kind: example.kind, ts: example.ts };
         let pairs = self.knowledge.pair(&example.history, &choice, example.weight);
-        let bounds = self.knowledge.settings.session_bounds();
-        self.knowledge.sessions.note(example.user, key, example.ts, &bounds);
+        self.knowledge.note_session(example.user, key, example.ts);
         if !self.changed.is_much() {
             self.changed.choices.push(Choice { user: example.user, key, ts: example.ts, pairs });
         }
         self.knowledge.note_arrival(key);
         if example.kind == Kind::Purchase {
-            self.bought(example, bounds.gap_ms);
+            self.bought(example);
         }
         self.popularity.record(key);
         self.recent.remember(key);
     }
 
     /// Counts a purchase for how soon such things are bought again; one of the same visit is of the same basket.
-    fn bought(&mut self, example: &Example, pause_ms: i64) {
+    fn bought(&mut self, example: &Example) {
+        let pause_ms = self.knowledge.settings().session_bounds().gap_ms;
         let before = example.history.iter().rfind(|seen| seen.key == example.key && seen.kind == Kind::Purchase);
         let gap = before.map(|seen| example.ts.saturating_sub(seen.ts));
         if gap.is_none_or(|gap| gap > pause_ms) {
             let categories: Vec<u64> = self.catalog.category_keys(example.key).collect();
-            self.changed.repurchases.extend(self.knowledge.repurchases.note(&categories, gap));
+            self.changed.repurchases.extend(self.knowledge.note_purchase(&categories, gap));
         }
     }
 }

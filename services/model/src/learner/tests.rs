@@ -132,14 +132,14 @@ fn the_small_batches_of_a_second_move_the_rows_of_few_negatives() {
     }
     let stream = stream(420);
     learn(&mut learner, &stream[..220]);
-    learner.knowledge.interactions = 100_000; // a young one has no pools
+    learner.knowledge.stand_at(learner.knowledge.now(), 100_000); // a young one has no pools
     learner.freeze(PayloadKind::Snapshot).expect("freezes");
     stream[220..].chunks(10).for_each(|batch| {
         learner.observe(batch);
     });
     let chosen = 100;
     let moved = learner.changed.rows.len();
-    assert!(moved <= chosen + learner.knowledge.settings.negatives, "{moved} rows moved");
+    assert!(moved <= chosen + learner.knowledge.settings().negatives, "{moved} rows moved");
 }
 
 const SECOND: i64 = 1_000;
@@ -188,8 +188,8 @@ fn a_purchase_counts_as_often_as_its_weight_says() {
     let mut learner = Learner::new(settings()).expect("flex opens");
     learn(&mut learner, &stream);
     let share = |id: &str| {
-        let entry = learner.knowledge.items.get(key_of(id)).expect("was met");
-        log_shares(&entry.counters, &learner.knowledge.popular.totals)[0].exp()
+        let entry = learner.knowledge.table().get(key_of(id)).expect("was met");
+        log_shares(&entry.counters, &learner.knowledge.popular().totals)[0].exp()
     };
     assert!((share("i1") - 0.75).abs() < 1e-3 && (share("i2") - 0.25).abs() < 1e-3);
 }
@@ -216,8 +216,8 @@ fn rehearsing_trains_the_encoder_and_not_the_ranker() {
     let mut learner = Learner::new(settings()).expect("flex opens");
     learn(&mut learner, &stream(500));
     let weights = |learner: &Learner| {
-        let Knowledge { encoder, ranker, .. } = learner.knowledge();
-        (crate::network::dense::export(encoder), crate::network::dense::export(ranker))
+        let knowledge = learner.knowledge();
+        (crate::network::dense::export(knowledge.encoder()), crate::network::dense::export(knowledge.ranker()))
     };
     let before = weights(&learner);
     (0..3).for_each(|_| learner.rehearse(32));
@@ -230,8 +230,8 @@ fn a_new_record_of_a_known_item_changes_its_vector_and_a_delisting_takes_the_con
     let mut learner = Learner::new(settings()).expect("flex opens");
     learn(&mut learner, &stream(400));
     let vector = |learner: &Learner| {
-        let slot = learner.knowledge.items.slot(key_of("i7")).expect("was met");
-        learner.knowledge.items.vector(slot).to_vec()
+        let slot = learner.knowledge.table().slot(key_of("i7")).expect("was met");
+        learner.knowledge.table().vector(slot).to_vec()
     };
     let bare = vector(&learner);
     let item: Item = serde_json::from_str(r#"{"item_id":"i7","title":"Blue shoe","brand":"Vera"}"#).expect("parses");
@@ -268,15 +268,15 @@ fn a_view_by_a_clock_that_is_59_minutes_fast_weighs_as_one_view_of_now() {
         learner
     };
     let (right, ahead) = (fast(0), fast(3_540_000));
-    assert_eq!(ahead.knowledge.now, START + 60_000, "the model's clock does not run ahead");
+    assert_eq!(ahead.knowledge.now(), START + 60_000, "the model's clock does not run ahead");
     let look = |learner: &Learner| {
-        let entry = learner.knowledge.items.get(key_of("i28")).expect("was met");
-        let pairs: Vec<_> = learner.knowledge.covisitation.iter().map(|(key, n)| (key, n.at)).collect();
-        let sessions: Vec<_> = learner.knowledge.sessions.iter().map(|(_, session)| session.last_ts).collect();
-        (entry.clone(), learner.knowledge.popular.totals, pairs, sessions)
+        let entry = learner.knowledge.table().get(key_of("i28")).expect("was met");
+        let pairs: Vec<_> = learner.knowledge.covisitation().iter().map(|(key, n)| (key, n.at)).collect();
+        let sessions: Vec<_> = learner.knowledge.sessions().iter().map(|(_, session)| session.last_ts).collect();
+        (entry.clone(), learner.knowledge.popular().totals, pairs, sessions)
     };
     assert_eq!(look(&right), look(&ahead), "popularity at every half-life, pairs, sessions, first and last time");
-    let leader = |h: usize| ahead.knowledge.popular.leaders(h).next().map(|(.., key)| key);
+    let leader = |h: usize| ahead.knowledge.popular().leaders(h).next().map(|(.., key)| key);
     assert!((0..crate::memory::popularity::HALF_LIVES).all(|h| leader(h) == Some(key_of("i1"))));
 }
 

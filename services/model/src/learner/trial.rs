@@ -22,7 +22,7 @@ impl Learner {
         let fails = |what: &str| Error::Optimizer(what.to_owned());
         let trial = AssertUnwindSafe(|| {
             let mut learner = Self::restore(settings, model)?;
-            let ts = learner.knowledge.now;
+            let ts = learner.knowledge.now();
             let batch: Vec<Positioned> = (0..2).map(|n| choice(n, ts)).collect();
             learner.observe(&batch);
             let (encoder, ranker) = learner.trainable.arrays();

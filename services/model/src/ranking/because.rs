@@ -16,7 +16,7 @@ pub(crate) fn because(
 ) -> Vec<String> {
     let mut reasons: Vec<(f32, u64)> = Vec::new();
     let newest_first = history.iter().rev().filter(|seen| seen.kind.is_positive());
-    for seen in newest_first.take(knowledge.settings.covisitation_window) {
+    for seen in newest_first.take(knowledge.settings().covisitation_window) {
         let Some(strength) = strength(knowledge, catalog, seen, candidate) else { continue };
         if strength > 0.0 && reasons.iter().all(|(_, key)| *key != seen.key) {
             reasons.push((strength, seen.key));
@@ -24,20 +24,20 @@ pub(crate) fn because(
     }
     reasons.sort_by(|a, b| b.0.total_cmp(&a.0));
     reasons.truncate(2);
-    reasons.into_iter().filter_map(|(_, key)| knowledge.items.get(key).map(|entry| entry.id.to_string())).collect()
+    reasons.into_iter().filter_map(|(_, key)| knowledge.table().get(key).map(|entry| entry.id.to_string())).collect()
 }
 
 /// How much an interaction argues for a candidate, by what names it highest; `None` where that knows no such reasons.
 fn strength(knowledge: &Knowledge, catalog: &Catalog, seen: &Seen, candidate: &Candidate) -> Option<f32> {
     match candidate.origin? {
         Origin::Covisitation => {
-            let mut neighbours = knowledge.covisitation.get(seen.key)?.shares();
+            let mut neighbours = knowledge.covisitation().get(seen.key)?.shares();
             let (_, shares) = neighbours.find(|(key, _)| *key == candidate.key)?;
             Some(shares[AHEAD] + shares[BEHIND])
         }
         Origin::Sequence => {
-            let slot = knowledge.items.slot(seen.key)?;
-            let (a, b) = (knowledge.items.vector(slot), knowledge.items.vector(candidate.slot));
+            let slot = knowledge.table().slot(seen.key)?;
+            let (a, b) = (knowledge.table().vector(slot), knowledge.table().vector(candidate.slot));
             Some(a.iter().zip(b.iter()).map(|(a, b)| a * b).sum())
         }
         Origin::Content => Some(catalog.shared(seen.key, candidate.key)),

@@ -36,8 +36,9 @@ pub(crate) struct Evidence {
 impl Evidence {
     pub(crate) fn new(knowledge: &Knowledge, query: &Query<'_>, since: Since) -> Self {
         let last = query.history.iter().rfind(|seen| seen.kind.is_positive());
-        let last = last.and_then(|seen| knowledge.items.slot(seen.key));
-        let sessions = knowledge.sessions.neighbours(query.user, query.history, &knowledge.settings.session_bounds());
+        let last = last.and_then(|seen| knowledge.table().slot(seen.key));
+        let sessions =
+            knowledge.sessions().neighbours(query.user, query.history, &knowledge.settings().session_bounds());
         Self {
             pairs: pairs(knowledge, &since, query.history),
             since,
@@ -46,7 +47,7 @@ impl Evidence {
             alike: query.catalog.alike(query.history),
             best_cosine: query.retrieved.first().map_or(0.0, |(cosine, _)| *cosine),
             own: own(query.history),
-            last: last.map_or_else(Vec::new, |slot| knowledge.items.vector(slot).into_owned()),
+            last: last.map_or_else(Vec::new, |slot| knowledge.table().vector(slot).into_owned()),
             asker: asker(query),
         }
     }
@@ -78,7 +79,7 @@ impl Evidence {
 
     /// Looks a candidate up for its features.
     pub(crate) fn look<'a>(&self, knowledge: &Knowledge, query: &Query<'_>, candidate: &'a Candidate) -> Look<'a> {
-        let items = &knowledge.items;
+        let items = knowledge.table();
         let vector = items.vector(candidate.slot);
         let entry = items.entry(candidate.slot);
         let counts = self.since.counts(candidate.key).copied().or_else(|| entry.map(Counts::of));
@@ -88,10 +89,10 @@ impl Evidence {
         Look {
             cosine: dot(&vector, query.vector),
             best_cosine: self.best_cosine,
-            temperature: knowledge.settings.temperature,
+            temperature: knowledge.settings().temperature,
             likeness: dot(&vector, &self.last),
             paired: self.pairs.get(&candidate.key).copied().unwrap_or_default(),
-            window: knowledge.settings.covisitation_window,
+            window: knowledge.settings().covisitation_window,
             session: self.sessions.get(&candidate.key).copied().unwrap_or_default(),
             best_session: self.best_session,
             counts,
@@ -104,7 +105,7 @@ impl Evidence {
             alike: self.alike.get(&candidate.key).copied().unwrap_or_default(),
             came: entry.map(|entry| candidate.published.unwrap_or(entry.first_ts)),
             asked_at: query.ts,
-            now: query.ts.min(knowledge.now),
+            now: query.ts.min(knowledge.now()),
             asker: self.asker,
         }
     }
@@ -123,7 +124,7 @@ fn best(mut scored: Vec<(f32, u64)>, k: usize) -> Vec<u64> {
 
 /// Sums the shares that a user's last items, newest first, give to their neighbours.
 fn pairs(knowledge: &Knowledge, since: &Since, history: &[Seen]) -> Plain<Paired> {
-    let asking = covisitation::asking(history, knowledge.settings.covisitation_window);
+    let asking = covisitation::asking(history, knowledge.settings().covisitation_window);
     let mut pairs: Plain<Paired> = Plain::default();
     let mut fade = 1.0;
     for (distance, from) in asking.iter().enumerate() {

@@ -46,7 +46,7 @@ impl Why {
 
 /// Why a known item must not be shown; `None` where it may.
 pub(crate) fn why_not(knowledge: &Knowledge, query: &Query<'_>, evidence: &Evidence, key: u64) -> Option<Why> {
-    if !query.catalog.shows(key, knowledge.settings.only_listed) {
+    if !query.catalog.shows(key, knowledge.settings().only_listed) {
         return Some(if query.catalog.is_delisted(key) { Why::Delisted } else { Why::NotListed });
     }
     let own = evidence.own(key)?;
@@ -58,10 +58,10 @@ pub(crate) fn why_not(knowledge: &Knowledge, query: &Query<'_>, evidence: &Evide
 
 /// Why an item that the user chose before is not shown again, or not yet.
 fn kept_away(knowledge: &Knowledge, query: &Query<'_>, key: u64, own: &Own) -> Option<Why> {
-    match (knowledge.settings.repeats, own.bought) {
+    match (knowledge.settings().repeats, own.bought) {
         (Repeats::Never, _) => own.chosen().then_some(Why::Chosen),
         (Repeats::Mix, Some(bought)) => {
-            let hold = knowledge.repurchases.hold(query.catalog.category_keys(key));
+            let hold = knowledge.repurchases().hold(query.catalog.category_keys(key));
             (query.ts.saturating_sub(bought) < hold).then_some(Why::Bought)
         }
         _ => None,

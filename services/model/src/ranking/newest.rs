@@ -16,12 +16,12 @@ pub(crate) fn newest<'a>(
     catalog: &'a Catalog,
     now: i64,
 ) -> impl Iterator<Item = (i64, u64)> + 'a {
-    let only_listed = knowledge.settings.only_listed;
+    let only_listed = knowledge.settings().only_listed;
     let shown = move |(_, key): &(i64, u64)| catalog.shows(*key, only_listed);
     // Whoever has a date stands where that says.
     let undated = move |(at, key): &(i64, u64)| *at <= now && catalog.published(*key).is_none();
-    let met = knowledge.newest.iter().rev().copied().filter(undated).peekable();
-    let met_once = knowledge.unproven.iter().rev().copied().filter(undated);
+    let met = knowledge.newest().iter().rev().copied().filter(undated).peekable();
+    let met_once = knowledge.unproven().iter().rev().copied().filter(undated);
     let met_once = met_once.filter(|(_, key)| catalog.is_listed(*key)).peekable();
     // Bounded each for itself, and before what is not shown goes: a flood of invented items takes no place of a dated one,
     // and nobody walks through all of it.

@@ -27,19 +27,19 @@ pub(crate) struct Since {
 impl Since {
     /// Of somebody of whom everything is known.
     pub(crate) fn nothing(knowledge: &Knowledge) -> Self {
-        Self { neighbours: Plain::default(), counts: Plain::default(), totals: knowledge.popular.totals }
+        Self { neighbours: Plain::default(), counts: Plain::default(), totals: knowledge.popular().totals }
     }
 
     /// Adds what is newer in a history than what the version knows of the user, 0 for nobody in particular.
     pub(crate) fn new(knowledge: &Knowledge, user: u64, history: &[Seen]) -> Self {
         let mut since = Self::nothing(knowledge);
         let Some(first) = first_unknown(knowledge, user, history) else { return since };
-        let settings = &knowledge.settings;
+        let settings = knowledge.settings();
         let memory = settings.pair_memory();
         let asking = covisitation::asking(history, settings.covisitation_window);
         // A version's time stands still. What came later counts as if its last choice came at the end of that time, not after a silence.
-        let newest = history.iter().map(|seen| seen.ts).max().unwrap_or(knowledge.now);
-        let late = newest.saturating_sub(knowledge.now).max(0);
+        let newest = history.iter().map(|seen| seen.ts).max().unwrap_or(knowledge.now());
+        let late = newest.saturating_sub(knowledge.now()).max(0);
         for (n, choice) in history.iter().enumerate().skip(first).filter(|(_, seen)| seen.kind.is_positive()) {
             let (ts, weight) = (choice.ts.saturating_sub(late), settings.weights.of(choice.kind));
             since.count(knowledge, user, choice, ts, weight);
@@ -51,7 +51,7 @@ impl Since {
             for (earlier, there, back) in covisitation::pairs_of(choice, weight, before, settings.covisitation_window) {
                 for (from, to, weights) in [(earlier, choice.key, there), (choice.key, earlier, back)] {
                     if asking.contains(&from) {
-                        let known = knowledge.covisitation.get(from);
+                        let known = knowledge.covisitation().get(from);
                         let copy = || known.map_or_else(|| Neighbours::new(ts), |known| Neighbours::clone(known));
                         since.neighbours.entry(from).or_insert_with(copy).add(to, weights, ts, &memory);
                     }
@@ -62,7 +62,7 @@ impl Since {
     }
 
     fn count(&mut self, knowledge: &Knowledge, user: u64, choice: &Seen, ts: i64, weight: f32) {
-        let exponents = knowledge.clock.exponents_of(ts, weight);
+        let exponents = knowledge.clock().exponents_of(ts, weight);
         let add = |counters: &mut Counters| {
             counters
                 .iter_mut()
@@ -70,7 +70,7 @@ impl Since {
                 .for_each(|(counter, exponent)| *counter = log2_add(*counter, *exponent));
         };
         add(&mut self.totals);
-        if let Some(entry) = knowledge.items.get(choice.key) {
+        if let Some(entry) = knowledge.table().get(choice.key) {
             let counts = self.counts.entry(choice.key).or_insert_with(|| Counts::of(entry));
             add(&mut counts.counters);
             counts.sightings = counts.sightings.saturating_add(1);
@@ -81,7 +81,7 @@ impl Since {
 
     /// An item's neighbours.
     pub(crate) fn neighbours<'a>(&'a self, knowledge: &'a Knowledge, key: u64) -> Option<&'a Neighbours> {
-        self.neighbours.get(&key).or_else(|| knowledge.covisitation.get(key).map(Arc::as_ref))
+        self.neighbours.get(&key).or_else(|| knowledge.covisitation().get(key).map(Arc::as_ref))
     }
 
     /// An item's counts, when the user chose it since.
@@ -111,12 +111,12 @@ impl Since {
 /// than all that the version knows of the user is unknown. A choice that came late is missed where no other unknown one is
 /// before it, and one that repeats an item within one time.
 fn first_unknown(knowledge: &Knowledge, user: u64, history: &[Seen]) -> Option<usize> {
-    let sessions = &knowledge.sessions;
+    let sessions = knowledge.sessions();
     let session = sessions.number_of(user).and_then(|number| sessions.get(number));
     let known_until = match session {
         Some(session) => session.last_ts,
-        None if user == 0 => knowledge.now,
-        None => sessions.forgotten_until(&knowledge.settings.session_bounds()),
+        None if user == 0 => knowledge.now(),
+        None => sessions.forgotten_until(&knowledge.settings().session_bounds()),
     };
     // Clocks are coarse: a basket has one time, of which the version may know a part.
     let in_session = |seen: &Seen| session.is_none_or(|session: &Arc<Session>| session.holds(seen.key));

@@ -10,7 +10,7 @@ use crate::memory::popularity::HALF_LIVES;
 
 /// Everything that a source names, each item once, with its places.
 pub(crate) fn offers(knowledge: &Knowledge, query: &Query<'_>, evidence: &Evidence) -> Vec<(u64, Places)> {
-    let most = knowledge.settings.candidates;
+    let most = knowledge.settings().candidates;
     let mut offers = Offers::of_about(most * 4);
     let newest_first = query.history.iter().rev().filter(|seen| seen.kind.is_positive());
     offers.take(Origin::Repeat, newest_first.map(|seen| seen.key));
@@ -19,7 +19,7 @@ pub(crate) fn offers(knowledge: &Knowledge, query: &Query<'_>, evidence: &Eviden
     offers.take(Origin::Sequence, query.retrieved.iter().map(|(_, key)| *key));
     offers.take(Origin::Content, evidence.most_alike(most / 2));
     for h in 0..HALF_LIVES {
-        offers.take(Origin::Popularity, evidence.since.leaders(&knowledge.popular, h, most / 2));
+        offers.take(Origin::Popularity, evidence.since.leaders(knowledge.popular(), h, most / 2));
     }
     let newest = newest(knowledge, query.catalog, query.ts).take(most / 4);
     offers.take(Origin::New, newest.map(|(_, key)| key));

@@ -94,7 +94,7 @@ impl Items {
     }
 
     /// How vectors are held by a table that only serves.
-    pub(crate) fn table(&self) -> Option<RowEncoding> {
+    pub(crate) fn served_in(&self) -> Option<RowEncoding> {
         self.table
     }
 

@@ -48,13 +48,13 @@ impl Frozen {
     /// Interactions ever applied.
     #[must_use]
     pub fn interactions(&self) -> u64 {
-        self.knowledge.interactions
+        self.knowledge.interactions()
     }
 
     /// Event time of the newest interaction.
     #[must_use]
     pub fn event_ts(&self) -> i64 {
-        self.knowledge.now
+        self.knowledge.now()
     }
 
     /// When the interactions new in this version had arrived, with counts.

@@ -75,19 +75,19 @@ impl Model {
     /// Whether it knows the item with this key.
     #[must_use]
     pub fn knows(&self, key: u64) -> bool {
-        self.knowledge.items.slot(key).is_some()
+        self.knowledge.table().slot(key).is_some()
     }
 
     /// Whether a list may show the item with this key.
     #[must_use]
     pub fn shows(&self, catalog: &Catalog, key: u64) -> bool {
-        catalog.shows(key, self.knowledge.settings.only_listed)
+        catalog.shows(key, self.knowledge.settings().only_listed)
     }
 
     /// How many of the items known lists must not show.
     #[must_use]
     pub fn hidden(&self, catalog: &Catalog) -> usize {
-        self.knowledge.items.keys().filter(|key| !self.shows(catalog, *key)).count()
+        self.knowledge.table().keys().filter(|key| !self.shows(catalog, *key)).count()
     }
 
     /// Everything learned.
@@ -98,7 +98,7 @@ impl Model {
 
     /// Everything learned, to go on from.
     pub(crate) fn whole(&self) -> Result<&Knowledge, Error> {
-        if self.knowledge.items.table().is_some() { Err(Error::ServesOnly) } else { Ok(&self.knowledge) }
+        if self.knowledge.table().served_in().is_some() { Err(Error::ServesOnly) } else { Ok(&self.knowledge) }
     }
 
     pub(crate) fn optimizers(&self) -> &OptimizerStates {

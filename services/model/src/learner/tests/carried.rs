@@ -30,7 +30,7 @@ fn followed() -> (Learner, Model, usize) {
 
 /// How far the version's vectors lie from the learner's own, at most.
 fn farthest_vector(learner: &Learner, model: &Model) -> f32 {
-    let (own, served) = (&learner.knowledge.items, &model.knowledge().items);
+    let (own, served) = (learner.knowledge.table(), model.knowledge().table());
     let distance = |key: u64| {
         let vector =
             |items: &crate::table::items::Items| items.vector(items.slot(key).expect("both know it")).into_owned();

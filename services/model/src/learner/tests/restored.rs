@@ -30,7 +30,7 @@ fn a_version_ends_a_pool_of_negatives_so_that_a_restored_learner_goes_on_to_the_
     let (before, after) = stream.split_at(416);
     let settings = || Settings { row_encoding: RowEncoding::F32, ..settings() };
     let mut whole = Learner::new(settings()).expect("flex opens");
-    whole.knowledge.interactions = 100_000; // a young one has no pools
+    whole.knowledge.stand_at(whole.knowledge.now(), 100_000); // a young one has no pools
     learn(&mut whole, before);
     assert!(whole.pool.left() >= 64, "the next step would draw anew anyway: {}", whole.pool.left());
     let (model, _) = publish(&mut whole, &Model::empty("flex").expect("opens"), PayloadKind::Snapshot, 1);
@@ -98,8 +98,8 @@ fn other_half_lives_take_over_what_is_popular_now() {
     let empty = Model::empty("flex").expect("opens");
     let (model, _) = publish(&mut learner, &empty, PayloadKind::Snapshot, 1);
     let shares = |learner: &Learner| {
-        let entry = learner.knowledge.items.get(key_of("i7")).expect("was met");
-        log_shares(&entry.counters, &learner.knowledge.popular.totals)
+        let entry = learner.knowledge.table().get(key_of("i7")).expect("was met");
+        log_shares(&entry.counters, &learner.knowledge.popular().totals)
     };
     let before = shares(&learner);
     let longer = Settings { popularity_half_lives_s: [600.0, 7_200.0, 86_400.0, 864_000.0], ..settings() };
@@ -125,7 +125,7 @@ fn trainer_and_scorer_compare_the_same_sessions_after_the_bound_changed() {
     let (by_delta, _) = publish(&mut changed, &before, PayloadKind::Delta, 2);
     let (by_snapshot, _) = publish(&mut changed, &empty, PayloadKind::Snapshot, 3);
     let history = [1, 2].map(|n| Seen { key: key_of(&format!("i{n}")), kind: Kind::View, ts: 0 });
-    let neighbours = |knowledge: &Knowledge| knowledge.sessions.neighbours(0, &history, &bounds);
+    let neighbours = |knowledge: &Knowledge| knowledge.sessions().neighbours(0, &history, &bounds);
     let expected = neighbours(changed.knowledge());
     assert!(expected != neighbours(before.knowledge()));
     assert!(expected == neighbours(by_delta.knowledge()) && expected == neighbours(by_snapshot.knowledge()));

@@ -30,7 +30,7 @@ fn at_its_bound_the_table_forgets_what_was_not_seen_for_longest() {
     }
     learn(&mut learner, &stream);
     assert_eq!(learner.sizes().0, 1_000);
-    assert!(learner.knowledge.items.slot(key_of("i2999")).is_some());
+    assert!(learner.knowledge.table().slot(key_of("i2999")).is_some());
 }
 
 #[test]
@@ -39,10 +39,10 @@ fn what_the_shop_lists_is_not_forgotten_however_old_its_record() {
     let old = r#"{"item_id":"evergreen","title":"Anvil","published_at":1500000000000}"#;
     learner.catalog("evergreen", Some(&serde_json::from_str(old).expect("parses")), 1_700_000_000_000);
     learn(&mut learner, &stream(400));
-    assert!(learner.knowledge.items.slot(key_of("evergreen")).is_some());
+    assert!(learner.knowledge.table().slot(key_of("evergreen")).is_some());
     learner.catalog("evergreen", None, 0);
     learn(&mut learner, &stream(800)[400..]);
-    assert!(learner.knowledge.items.slot(key_of("evergreen")).is_none(), "once it is out of the catalog it goes");
+    assert!(learner.knowledge.table().slot(key_of("evergreen")).is_none(), "once it is out of the catalog it goes");
 }
 
 #[test]
@@ -56,16 +56,16 @@ fn a_flood_of_invented_items_washes_out_the_flood_and_nothing_that_the_shop_has(
     learn(&mut learner, &shop);
     let flood = |n: i64| view(160 + n, "inventor", &format!("invented{n}"), START + 1_000 + n, START + 1_000 + n);
     learn(&mut learner, &(0..3_000).map(flood).collect::<Vec<_>>());
-    let items = &learner.knowledge.items;
+    let items = learner.knowledge.table();
     let in_front = |id: &str| items.slot(key_of(id)).is_some_and(|slot| (slot as usize) < 64);
     assert_eq!(items.len(), 1_000);
     assert!((0..40).all(|n| in_front(&format!("i{n}"))) && in_front("listed"));
     for h in 0..crate::memory::popularity::HALF_LIVES {
-        let leaders: KeySet = learner.knowledge.popular.leaders(h).take(40).map(|(.., key)| key).collect();
+        let leaders: KeySet = learner.knowledge.popular().leaders(h).take(40).map(|(.., key)| key).collect();
         assert!((0..40).all(|n| leaders.contains(&key_of(&format!("i{n}")))));
     }
     // A second user makes of an invention an item, as the catalog does.
-    let entry = |learner: &Learner, id: &str| learner.knowledge.items.get(key_of(id)).expect("known").clone();
+    let entry = |learner: &Learner, id: &str| learner.knowledge.table().get(key_of(id)).expect("known").clone();
     assert!(!entry(&learner, "invented2999").is_proven());
     learner.observe(&[view(3_160, "another", "invented2999", START + 9_000, START + 9_000)]);
     let item: Item = serde_json::from_str(r#"{"item_id":"invented2998"}"#).expect("parses");

@@ -82,7 +82,7 @@ fn by_default_what_was_bought_comes_back_when_it_is_due() {
     let (first, _) = publish(&mut learner, &empty, PayloadKind::Snapshot, 1);
     learn(&mut learner, &(90..120).map(buy).collect::<Vec<_>>());
     let (model, _) = publish(&mut learner, &first, PayloadKind::Delta, 2);
-    assert_eq!(model.knowledge().repurchases, learner.knowledge.repurchases, "versions say how soon");
+    assert_eq!(model.knowledge().repurchases(), learner.knowledge.repurchases(), "versions say how soon");
     let shown = |hours: i64| {
         let (bought, ts) = (START, START + hours * HOUR);
         let history = [

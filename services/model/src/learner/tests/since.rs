@@ -64,7 +64,8 @@ fn farthest(
 
 /// A choice, counted and paired without any training, so that no vector changes.
 fn count(learner: &mut Learner, user_id: &str, history: &[Seen], item_id: &str, seen: Seen) {
-    learner.knowledge.now = learner.knowledge.now.max(seen.ts);
+    let knowledge = &mut learner.knowledge;
+    knowledge.stand_at(knowledge.now().max(seen.ts), knowledge.interactions());
     learner.sight(&Example {
         user_id: user_id.to_owned(),
         user: key_of(user_id),
@@ -74,7 +75,7 @@ fn count(learner: &mut Learner, user_id: &str, history: &[Seen], item_id: &str, 
         ts: seen.ts,
         asked_at: seen.ts,
         item_id: item_id.to_owned(),
-        weight: learner.knowledge.settings.weights.of(seen.kind),
+        weight: learner.knowledge.settings().weights.of(seen.kind),
         chosen_then: 0,
     });
 }
@@ -97,7 +98,7 @@ const VISIT: [(&str, Kind, i64); 9] = [
 fn visited(visit: &[(&str, Kind, i64)], pause_after_two: i64, others_first: bool) -> (Vec<Knowledge>, Vec<Seen>) {
     let mut learner = Learner::new(Settings { repeats: Repeats::Allow, ..settings() }).expect("flex opens");
     learn(&mut learner, &stream(80));
-    let start = learner.knowledge().now + SECOND;
+    let start = learner.knowledge().now() + SECOND;
     if others_first {
         // Somebody else's clock is ahead: it is not this user's.
         let ahead = Seen { key: key_of("i3"), kind: Kind::View, ts: start + 100 * SECOND };

@@ -21,7 +21,7 @@ fn a_snapshot_and_its_deltas_give_the_learners_own_slates() {
     let slates = model.slates(&view, &catalog, 20);
     assert_eq!(slates, whole.slates(&view, &catalog, 20));
     assert_eq!(slates[0].first().map(|entry| entry.id.as_str()), Some("i8"), "{slates:?}");
-    assert_eq!(model.knowledge().interactions, 1_200);
+    assert_eq!(model.knowledge().interactions(), 1_200);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! From a payload into what is known.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use safetensors::tensor::Dtype;
 use schemas::checkpoint::PayloadKind;
@@ -10,9 +9,9 @@ use super::read::{Payload, SUM, same_length};
 use super::rows;
 use crate::error::Error;
 use crate::keymap::Plain;
-use crate::knowledge::{ContentRow, Knowledge};
+use crate::knowledge::{ContentRow, Counted, Knowledge};
 use crate::memory::covisitation::{Neighbour, Neighbours, WAYS, Ways};
-use crate::memory::popularity::HALF_LIVES;
+use crate::memory::popularity::{Counters, HALF_LIVES};
 use crate::memory::repeats::Repurchase;
 use crate::memory::sessions::Session;
 use crate::table::items::{Entry, Moved, PROVEN, RowRef};
@@ -38,23 +37,23 @@ impl Payload<'_> {
             knowledge.note_arrival(key);
         }
         for key in self.column("content.removed", Dtype::U64, u64::from_le_bytes)? {
-            knowledge.content.remove(&key);
+            knowledge.free_content(key);
         }
-        let dim = knowledge.items.dim();
+        let dim = knowledge.table().dim();
         let keys = self.column("content.key", Dtype::U64, u64::from_le_bytes)?;
         let accumulators = self.column("content.accumulator", Dtype::F32, f32::from_le_bytes)?;
         same_length("content.accumulator", accumulators.len(), keys.len())?;
         // Only who learns on asks for a feature's row: the items' vectors have it in them.
-        if knowledge.items.table().is_none() {
+        if knowledge.table().served_in().is_none() {
             let rows = rows::read(self, "content.row", dim)?;
             same_length("content.row", rows.len(), keys.len() * dim)?;
             for ((key, accumulator), row) in keys.into_iter().zip(accumulators).zip(rows.chunks_exact(dim)) {
-                knowledge.content.insert(key, Arc::new(ContentRow { row: row.to_vec(), accumulator }));
+                knowledge.insert_content(key, ContentRow { row: row.to_vec(), accumulator });
             }
         }
         let totals = self.column("popularity.total", Dtype::F64, f64::from_le_bytes)?;
         same_length("popularity.total", totals.len(), HALF_LIVES)?;
-        knowledge.popular.totals.copy_from_slice(&totals);
+        knowledge.restore_totals(counters_of(&totals, 0));
         Ok(())
     }
 
@@ -83,8 +82,8 @@ impl Payload<'_> {
         // Items that changed places leave theirs first, all of them: one may go where another came from.
         let mut moved: Plain<(Entry, Moved)> = Plain::default();
         for (key, slot) in keys.iter().zip(&slots) {
-            if knowledge.items.slot(*key).is_some_and(|old| old != *slot) {
-                moved.extend(knowledge.items.lift(*key).map(|lifted| (*key, lifted)));
+            if knowledge.table().slot(*key).is_some_and(|old| old != *slot) {
+                moved.extend(knowledge.lift(*key).map(|lifted| (*key, lifted)));
             }
         }
         let mut start = 0;
@@ -93,17 +92,16 @@ impl Payload<'_> {
             let id = ids.get(start..end).and_then(|bytes| std::str::from_utf8(bytes).ok());
             let id = id.ok_or_else(|| Error::tensor("items.id", "holds no UTF-8 where an id should be"))?;
             start = end;
-            let mut new = [0.0; HALF_LIVES];
-            new.copy_from_slice(&counters[i * HALF_LIVES..(i + 1) * HALF_LIVES]);
+            let new = counters_of(&counters, i);
             let key = keys[i];
             let slot = slots[i];
             if slot as usize >= self.metadata.slots {
                 return Err(Error::tensor("items.slot", "lies beyond the table"));
             }
-            let placed = match knowledge.items.slot(key) {
+            let placed = match knowledge.table().slot(key) {
                 Some(at) => at == slot,
                 None => match moved.remove(&key) {
-                    Some(lifted) => knowledge.items.put_at(slot, lifted),
+                    Some(lifted) => knowledge.put_at(slot, lifted),
                     None => {
                         let entry = Entry::new(key, id.into(), first_ts[i]);
                         knowledge.insert_at(slot, Entry { chosen_by: chosen_by[i], ..entry })
@@ -113,21 +111,15 @@ impl Payload<'_> {
             if !placed {
                 return Err(Error::tensor("items.slot", "puts two items into one slot or one into two"));
             }
-            let popular = &mut knowledge.popular;
-            knowledge.items.update(slot, |entry| {
-                let old = entry.popularity();
-                entry.counters = new;
-                entry.sightings = sightings[i];
-                entry.chosen_by = chosen_by[i];
-                popular.update(key, &old, &entry.popularity());
-                entry.last_ts = last_ts[i];
-            });
+            let counted =
+                Counted { counters: new, sightings: sightings[i], chosen_by: chosen_by[i], last_ts: last_ts[i] };
+            knowledge.restore_counts(slot, counted);
         }
         Ok(())
     }
 
     fn merge_item_rows(&self, knowledge: &mut Knowledge) -> Result<(), Error> {
-        let dim = knowledge.items.dim();
+        let dim = knowledge.table().dim();
         let slots = self.column("items.row_slot", Dtype::U32, u32::from_le_bytes)?;
         let rows = rows::read(self, self.name_of_rows(), dim)?;
         let accumulators = self.column("items.accumulator", Dtype::F32, f32::from_le_bytes)?;
@@ -139,15 +131,15 @@ impl Payload<'_> {
         let content: HashMap<u32, &[f32]> = content_of.into_iter().zip(content.chunks_exact(dim)).collect();
         let each = slots.iter().zip(rows.chunks_exact(dim)).zip(&accumulators);
         for (index, ((slot, row), accumulator)) in (0_u32..).zip(each) {
-            if knowledge.items.entry(*slot).is_none() {
+            if knowledge.table().entry(*slot).is_none() {
                 return Err(Error::tensor("items.row_slot", "names a slot where no item is"));
             }
             let content = content.get(&index).copied();
             let row = RowRef { row, content, accumulator: *accumulator };
             if self.name_of_rows() == SUM {
-                knowledge.items.restore_sum(*slot, row);
+                knowledge.restore_sum(*slot, row);
             } else {
-                knowledge.items.restore_row(*slot, row);
+                knowledge.restore_row(*slot, row);
             }
         }
         Ok(())
@@ -171,18 +163,17 @@ impl Payload<'_> {
         let mut removed: Vec<(u32, u64)> = after.into_iter().zip(removed).collect();
         removed.sort_unstable();
         let mut removed = removed.into_iter().peekable();
-        let bounds = self.metadata.settings.session_bounds();
         for (n, range) in ranges.into_iter().enumerate() {
             while let Some((_, key)) = removed.next_if(|(after, _)| *after as usize <= n) {
-                knowledge.covisitation.remove(key);
+                knowledge.forget_pairs(key);
             }
             let pairs: Vec<(u64, f32)> = range.map(|n| (earlier[n], near[n])).collect();
             knowledge.add_pairs(keys[n], times[n], &pairs);
-            knowledge.sessions.note(users[n], keys[n], times[n], &bounds);
+            knowledge.note_session(users[n], keys[n], times[n]);
         }
-        removed.for_each(|(_, key)| knowledge.covisitation.remove(key));
+        removed.for_each(|(_, key)| knowledge.forget_pairs(key));
         let first = (self.metadata.first_session, self.metadata.first_waiting);
-        if knowledge.sessions.first() == first {
+        if knowledge.sessions().first() == first {
             Ok(())
         } else {
             Err(Error::tensor("choices", "give other sessions than the version has"))
@@ -212,7 +203,7 @@ impl Payload<'_> {
         for (n, range) in ranges.into_iter().enumerate() {
             let of = |n: usize| Neighbour { key: neighbours[n], weights: ways(&weights, n) };
             let list = range.map(of).collect();
-            knowledge.covisitation.set(keys[n], Neighbours { at: at[n], totals: ways(&totals, n), list });
+            knowledge.restore_pairs(keys[n], Neighbours { at: at[n], totals: ways(&totals, n), list });
         }
         Ok(())
     }
@@ -225,12 +216,11 @@ impl Payload<'_> {
         let items = self.column("sessions.item", Dtype::U64, u64::from_le_bytes)?;
         same_length("sessions.user", users.len(), numbers.len())?;
         same_length("sessions.last_ts", last_ts.len(), numbers.len())?;
-        let bounds = self.metadata.settings.session_bounds();
-        knowledge.sessions.forget_before((self.metadata.first_session, self.metadata.first_waiting));
+        knowledge.forget_sessions_before((self.metadata.first_session, self.metadata.first_waiting));
         let ranges = ranges("sessions.end", &ends, numbers.len(), items.len())?;
         for (n, range) in ranges.into_iter().enumerate() {
             let session = Session { user: users[n], last_ts: last_ts[n], items: items[range].to_vec() };
-            knowledge.sessions.set(numbers[n], session, &bounds);
+            knowledge.restore_session(numbers[n], session);
         }
         Ok(())
     }
@@ -246,10 +236,17 @@ impl Payload<'_> {
         same_length("repurchases.log_gaps", log_gaps.len(), keys.len())?;
         for (n, key) in keys.into_iter().enumerate() {
             let of = Repurchase { bought: bought[n], again: again[n], log_gaps: log_gaps[n] };
-            knowledge.repurchases.set(key, of);
+            knowledge.restore_repurchase(key, of);
         }
         Ok(())
     }
+}
+
+/// The `n`-th counters of a column.
+fn counters_of(column: &[f64], n: usize) -> Counters {
+    let mut counters = [0.0; HALF_LIVES];
+    counters.copy_from_slice(&column[n * HALF_LIVES..(n + 1) * HALF_LIVES]);
+    counters
 }
 
 /// The `n`-th weights of a column.

@@ -165,8 +165,8 @@ impl<'a> Payload<'a> {
 
     /// Dense weights: the encoder's and the ranker's. Where it holds what they moved by, `knowledge` is the version before.
     pub(crate) fn dense(&self, knowledge: &Knowledge) -> Result<(Arrays, Arrays), Error> {
-        let encoder = self.arrays("encoder", || dense::export(&knowledge.encoder))?;
-        Ok((encoder, self.arrays("ranker", || dense::export(&knowledge.ranker))?))
+        let encoder = self.arrays("encoder", || dense::export(knowledge.encoder()))?;
+        Ok((encoder, self.arrays("ranker", || dense::export(knowledge.ranker()))?))
     }
 
     /// The optimisers' states; `None` where those of the version before go on.

@@ -31,13 +31,13 @@ impl Frozen {
         let mut out = Out::default();
         match &self.items {
             Some(items) => self.write_items(items, &mut out),
-            None => self.write_items(&ItemColumns::of(&self.knowledge.items, self.items_held()), &mut out),
+            None => self.write_items(&ItemColumns::of(self.knowledge.table(), self.items_held()), &mut out),
         }
         match &self.rows {
             Some(rows) => self.write_item_rows(rows, &mut out),
             None => {
                 let sums = (!self.is_exact()).then_some(&self.changed.sums);
-                self.write_item_rows(&RowColumns::of(&self.knowledge.items, &self.rows_held(), sums), &mut out);
+                self.write_item_rows(&RowColumns::of(self.knowledge.table(), &self.rows_held(), sums), &mut out);
             }
         }
         if whole {
@@ -57,27 +57,27 @@ impl Frozen {
     fn metadata(&self) -> Metadata {
         Metadata {
             kind: self.kind,
-            settings: (*self.knowledge.settings).clone(),
-            origin: self.knowledge.clock.origin,
-            now: self.knowledge.now,
-            interactions: self.knowledge.interactions,
+            settings: self.knowledge.settings().clone(),
+            origin: self.knowledge.clock().origin,
+            now: self.knowledge.now(),
+            interactions: self.knowledge.interactions(),
             steps: self.steps,
-            first_session: self.knowledge.sessions.first().0,
-            first_waiting: self.knowledge.sessions.first().1,
+            first_session: self.knowledge.sessions().first().0,
+            first_waiting: self.knowledge.sessions().first().1,
             slots: self.slots,
         }
     }
 
     /// Pairs and sessions, whole.
     fn write_memory(&self, out: &mut Out) {
-        let mut pairs: Vec<(u64, &Arc<Neighbours>)> = self.knowledge.covisitation.iter().collect();
+        let mut pairs: Vec<(u64, &Arc<Neighbours>)> = self.knowledge.covisitation().iter().collect();
         pairs.sort_unstable_by_key(|(key, _)| *key);
         write_pairs(&pairs, out);
-        write_sessions(&self.knowledge.sessions.iter().collect::<Vec<_>>(), out);
+        write_sessions(&self.knowledge.sessions().iter().collect::<Vec<_>>(), out);
     }
 
     fn write_repurchases(&self, out: &mut Out) {
-        let known = &self.knowledge.repurchases;
+        let known = self.knowledge.repurchases();
         let of = |key: &u64| Some((*key, *known.get(*key)?));
         let repurchases: Vec<(u64, Repurchase)> = match self.kind {
             PayloadKind::Snapshot => known.iter().map(|(key, of)| (key, *of)).collect(),
@@ -89,7 +89,7 @@ impl Frozen {
     /// Keys of the items of this version.
     fn items_held(&self) -> Vec<u64> {
         match self.kind {
-            PayloadKind::Snapshot => self.knowledge.items.keys().collect(),
+            PayloadKind::Snapshot => self.knowledge.table().keys().collect(),
             PayloadKind::Delta => self.changed.items.clone(),
         }
     }
@@ -121,7 +121,7 @@ impl Frozen {
         let r = removed.len();
         out.put("items.removed".into(), Dtype::U64, vec![r], le(&removed, u64::to_le_bytes));
         out.put("items.removed_after".into(), Dtype::U32, vec![r], le(&after, u32::to_le_bytes));
-        let total = le(&self.knowledge.popular.totals, f64::to_le_bytes);
+        let total = le(&self.knowledge.popular().totals, f64::to_le_bytes);
         out.put("popularity.total".into(), Dtype::F64, vec![HALF_LIVES], total);
     }
 
@@ -135,7 +135,7 @@ impl Frozen {
     }
 
     fn write_content(&self, out: &mut Out) {
-        let content = &self.knowledge.content;
+        let content = self.knowledge.content();
         let mut rows: Vec<(u64, &Arc<ContentRow>)> = match self.kind {
             PayloadKind::Snapshot => content.iter().map(|(key, row)| (*key, row)).collect(),
             PayloadKind::Delta => {
@@ -156,11 +156,11 @@ impl Frozen {
 
     /// Whether it holds all that moved, as it is.
     fn is_exact(&self) -> bool {
-        self.kind == PayloadKind::Snapshot || self.knowledge.settings.delta_tolerance <= 0.0
+        self.kind == PayloadKind::Snapshot || self.knowledge.settings().delta_tolerance <= 0.0
     }
 
     fn write_rows(&self, name: &str, values: &[f32], out: &mut Out) {
-        let Settings { row_encoding, delta_tolerance, dim, .. } = *self.knowledge.settings;
+        let Settings { row_encoding, delta_tolerance, dim, .. } = *self.knowledge.settings();
         let encoded = if self.is_exact() {
             Rows::encode(row_encoding, dim, values)
         } else {

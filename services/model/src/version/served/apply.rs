@@ -36,27 +36,26 @@ impl Model {
         payload.check(Some(manifest))?;
         let metadata = payload.metadata.clone();
         let settings = Arc::new(metadata.settings);
-        if manifest.kind == PayloadKind::Delta && settings.shape() != self.knowledge.settings.shape() {
+        if manifest.kind == PayloadKind::Delta && settings.shape() != self.knowledge.settings().shape() {
             return Err(Error::tensor("metadata", "asks for a network of another shape"));
         }
         // The network first: it is no larger than the payload's own arrays, or refused before any of it is made.
         let (encoder, ranker) = payload.dense(&self.knowledge)?;
-        let plain = &self.knowledge.device;
+        let plain = self.knowledge.device();
         let network =
             (dense::import(Encoder::new(&settings, plain), encoder)?, dense::import(Ranker::new(plain), ranker)?);
         let mut knowledge = match manifest.kind {
             PayloadKind::Snapshot => self.knowledge.blank(Arc::clone(&settings), metadata.origin, network),
             PayloadKind::Delta => {
                 let mut knowledge = self.knowledge.clone();
-                (knowledge.encoder, knowledge.ranker) = network;
+                knowledge.set_network(network);
                 knowledge
             }
         };
         knowledge.set_settings(Arc::clone(&settings));
-        knowledge.clock.origin = metadata.origin;
+        knowledge.set_origin(metadata.origin);
         payload.merge_into(&mut knowledge)?;
-        knowledge.now = metadata.now;
-        knowledge.interactions = metadata.interactions;
+        knowledge.stand_at(metadata.now, metadata.interactions);
         probe(&knowledge)?;
         Ok(Self {
             knowledge,
@@ -87,8 +86,8 @@ impl Model {
 
     fn frozen(&self) -> Result<Frozen, Error> {
         let knowledge = self.whole()?.clone();
-        let encoder = whole("encoder", dense::export(&knowledge.encoder), &mut Default::default());
-        let ranker = whole("ranker", dense::export(&knowledge.ranker), &mut Default::default());
+        let encoder = whole("encoder", dense::export(knowledge.encoder()), &mut Default::default());
+        let ranker = whole("ranker", dense::export(knowledge.ranker()), &mut Default::default());
         Ok(Frozen {
             kind: PayloadKind::Snapshot,
             dense: [encoder, ranker].concat(),
@@ -100,7 +99,7 @@ impl Model {
             changed: Carried::default(),
             items: None,
             rows: None,
-            slots: knowledge.items.slots(),
+            slots: knowledge.table().slots(),
             knowledge,
         })
     }
@@ -108,12 +107,12 @@ impl Model {
 
 /// Tries the network before it is served: weights that are finite, each by itself, may still make scores that are not.
 fn probe(knowledge: &Knowledge) -> Result<(), Error> {
-    let newest = knowledge.newest.iter().rev().take(knowledge.settings.history);
+    let newest = knowledge.newest().iter().rev().take(knowledge.settings().history);
     let history: Vec<Seen> =
-        newest.map(|(_, key)| Seen { key: *key, kind: schemas::Kind::View, ts: knowledge.now }).collect();
-    let user = knowledge.encode(&[(&history, knowledge.now)]);
+        newest.map(|(_, key)| Seen { key: *key, kind: schemas::Kind::View, ts: knowledge.now() }).collect();
+    let user = knowledge.encode(&[(&history, knowledge.now())]);
     let extremes = [0.0, 16.0, -16.0].iter().flat_map(|feature| [*feature; FEATURES]).collect();
-    let scores = knowledge.ranker.score_features(extremes, &knowledge.device);
+    let scores = knowledge.ranker().score_features(extremes, knowledge.device());
     if user.iter().chain(&scores).all(|x| x.is_finite()) {
         return Ok(());
     }

@@ -28,16 +28,16 @@ impl Model {
     #[must_use]
     pub fn similar(&self, item_ids: &[&str], catalog: &Catalog, k: usize) -> Vec<Vec<SlateEntry>> {
         let knowledge = &self.knowledge;
-        let dim = knowledge.items.dim();
+        let dim = knowledge.table().dim();
         let keys: Vec<u64> = item_ids.iter().map(|id| key_of(id)).collect();
         let queries: Vec<f32> = keys
             .iter()
-            .flat_map(|key| match knowledge.items.slot(*key) {
-                Some(slot) => knowledge.items.vector(slot).to_vec(),
+            .flat_map(|key| match knowledge.table().slot(*key) {
+                Some(slot) => knowledge.table().vector(slot).to_vec(),
                 None => vec![0.0; dim],
             })
             .collect();
-        let retrieved = retrieve(&knowledge.items, &queries, k + 1);
+        let retrieved = retrieve(knowledge.table(), &queries, k + 1);
         keys.iter().zip(retrieved).map(|(key, near)| self.similar_to(*key, &near, catalog, k)).collect()
     }
 
@@ -63,7 +63,7 @@ impl Model {
     }
 
     fn entry(&self, key: u64, score: f32, origin: Origin) -> Option<SlateEntry> {
-        let id = self.knowledge.items.get(key)?.id.to_string();
+        let id = self.knowledge.table().get(key)?.id.to_string();
         Some(SlateEntry { id, score, from: origin.as_str().to_owned(), because: Vec::new() })
     }
 
@@ -73,10 +73,10 @@ impl Model {
     pub fn hot(&self, catalog: &Catalog, k: usize, categories: usize, ts: i64) -> Tops {
         let stranger = UserView { user: 0, history: &[], ts };
         let overall = self.slates(&[stranger], catalog, k).pop().unwrap_or_default();
-        let leaders = (0..HALF_LIVES).flat_map(|h| self.knowledge.popular.leaders(h)).map(|(.., key)| key);
+        let leaders = (0..HALF_LIVES).flat_map(|h| self.knowledge.popular().leaders(h)).map(|(.., key)| key);
         let score = |key: u64| {
-            let entry = self.knowledge.items.get(key)?;
-            let shares = log_shares(&entry.counters, &self.knowledge.popular.totals);
+            let entry = self.knowledge.table().get(key)?;
+            let shares = log_shares(&entry.counters, &self.knowledge.popular().totals);
             Some(shares[HALF_LIVES / 2].exp())
         };
         let leaders = leaders.filter_map(|key| Some((score(key)?, key)));

@@ -85,7 +85,7 @@ impl Model {
         score: f32,
     ) -> Option<SlateEntry> {
         Some(SlateEntry {
-            id: self.knowledge.items.entry(candidate.slot)?.id.to_string(),
+            id: self.knowledge.table().entry(candidate.slot)?.id.to_string(),
             score,
             from: candidate.source().to_owned(),
             because: because(&self.knowledge, user.history, catalog, candidate),
