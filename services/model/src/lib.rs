@@ -3,6 +3,20 @@
 //! [`Learner`] is the trainer's side: it tests each interaction, trains on it and publishes versions.
 //! [`Model`] is the scorer's side: an immutable version that turns histories into slates. Both stand
 //! on one [`Knowledge`], so training and serving see the same features.
+//!
+//! The house has storeys; each knows those above it in this list, and no two files know one another:
+//!
+//! | storey | what is in it |
+//! |---|---|
+//! | `memory` | what is counted: pairs, sessions, popularity, purchases, histories, the catalog |
+//! | `table` | items in blocks that versions share, their rows, and the search among their vectors |
+//! | `settings` | what an operator may choose |
+//! | `network` | what has tensors: the encoder, its training, dense weights as arrays; with `ranking::ranker` the only files that name Burn, but for a rival |
+//! | `knowledge` | all of it as one value |
+//! | `ranking` | sources, filters, features, the ranker, reasons |
+//! | `version` | a version in service, frozen, and as a payload |
+//! | `learner` | tests, trains, forgets, freezes |
+//! | `rivals` | what evaluations compare with |
 
 pub mod checkpoint;
 mod device;

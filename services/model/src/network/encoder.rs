@@ -6,10 +6,11 @@ mod arranged;
 mod attention;
 mod gru;
 mod hstu;
+mod layers;
 mod pooling;
 
 use burn::module::{Module, Param};
-use burn::nn::{Embedding, EmbeddingConfig, Initializer, Linear, LinearConfig, RmsNorm, RmsNormConfig};
+use burn::nn::{Embedding, Linear, RmsNorm, RmsNormConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::settings::{Architecture, Settings};
@@ -18,6 +19,7 @@ use arranged::{GAPS, KINDS};
 use attention::Attention;
 pub(crate) use gru::Gru;
 use hstu::Hstu;
+use layers::{embedding, linear};
 use pooling::Pooling;
 
 /// The dense network of the model.
@@ -150,15 +152,6 @@ impl Layered {
         };
         z / (dim as f64).sqrt()
     }
-}
-
-/// Small random vectors by number.
-fn embedding(count: usize, dim: usize, device: &Device) -> Embedding {
-    EmbeddingConfig::new(count, dim).with_initializer(Initializer::Normal { mean: 0.0, std: 0.02 }).init(device)
-}
-
-fn linear(from: usize, to: usize, device: &Device) -> Linear {
-    LinearConfig::new(from, to).with_bias(false).init(device)
 }
 
 /// Scales rows to unit length.

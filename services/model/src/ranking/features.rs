@@ -50,7 +50,9 @@ features! {
     // Vectors.
     Cosine, "cosine", 0.2, |look| look.cosine * 5.0;
     VectorPlace, "vector_place", 0.5, |look| look.place(Origin::Sequence);
-    CosineBelowBest, "cosine_below_best", 0.0, |look| ((look.cosine - look.best_cosine) / look.temperature / 4.0).max(-3.0);
+    CosineBelowBest, "cosine_below_best", 0.0, |look| {
+        ((look.cosine - look.best_cosine) / look.temperature / 4.0).max(-3.0)
+    };
     LikenessToLast, "likeness_to_last", 0.0, |look| look.likeness * 3.0;
     // Pairs: with the last item, with the one before, with the last ones, each step back fading.
     LastNext, "last_next", 0.5, |look| log_share(look.paired.last[NEXT]);
@@ -68,7 +70,9 @@ features! {
     PairsPlace, "pairs_place", 0.0, |look| look.place(Origin::Covisitation);
     // Similar sessions.
     SessionShare, "session_share", 0.7, |look| log_share(look.session);
-    SessionOfBest, "session_of_best", 0.0, |look| if look.best_session > 0.0 { look.session / look.best_session } else { 0.0 };
+    SessionOfBest, "session_of_best", 0.0, |look| {
+        if look.best_session > 0.0 { look.session / look.best_session } else { 0.0 }
+    };
     SessionPlace, "session_place", 0.0, |look| look.place(Origin::Sessions);
     // Popularity, shortest half-life first.
     PopularNow, "popular_now", 0.4, |look| (look.log_shares[0] + 16.0) / 5.0;
@@ -76,13 +80,17 @@ features! {
     PopularForLong, "popular_for_long", 0.7, |look| (look.log_shares[2] + 16.0) / 5.0;
     PopularEver, "popular_ever", 0.5, |look| (look.log_shares[3] + 16.0) / 5.0;
     PopularPlace, "popular_place", 0.0, |look| look.place(Origin::Popularity);
-    Choices, "choices", 0.0, |look| look.counts.as_ref().map_or(0.0, |counts| (1.0 + counts.sightings as f32).ln() / 4.0);
+    Choices, "choices", 0.0, |look| {
+        look.counts.as_ref().map_or(0.0, |counts| (1.0 + counts.sightings as f32).ln() / 4.0)
+    };
     // What the user did with it.
     Chosen, "chosen", 0.0, |look| flag(look.back.is_some());
     ChosenBack, "chosen_back", 0.0, |look| look.back.map_or(0.0, |n| 1.0 / (1.0 + n as f32));
     ChosenLast, "chosen_last", 0.0, |look| flag(look.back == Some(0));
     ChosenTimes, "chosen_times", 0.0, |look| look.times.ln_1p();
-    ChosenAgo, "chosen_ago", 0.0, |look| look.latest.map_or(0.0, |seen| log_seconds(look.asked_at.saturating_sub(seen.ts)));
+    ChosenAgo, "chosen_ago", 0.0, |look| {
+        look.latest.map_or(0.0, |seen| log_seconds(look.asked_at.saturating_sub(seen.ts)))
+    };
     Bought, "bought", 0.0, |look| flag(look.latest.is_some_and(|seen| {
         matches!(seen.kind, schemas::Kind::Cart | schemas::Kind::Purchase)
     }));

@@ -9,7 +9,7 @@ use burn::nn::{Linear, RmsNorm, RmsNormConfig};
 use burn::tensor::activation::{silu, softmax};
 use burn::tensor::{Bool, Device, Tensor};
 
-use super::linear;
+use super::layers::linear;
 
 /// Softmax attention and a feed-forward layer.
 #[derive(Module, Debug)]

@@ -10,7 +10,7 @@ use burn::tensor::activation::silu;
 use burn::tensor::{Device, Int, Tensor};
 
 use super::arranged::GAPS;
-use super::{embedding, linear};
+use super::layers::{embedding, linear};
 
 /// One block of a hierarchical sequential transduction unit.
 #[derive(Module, Debug)]

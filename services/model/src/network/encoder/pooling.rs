@@ -11,7 +11,7 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor};
 
 use super::arranged::{GAPS, Histories, KINDS};
-use super::{embedding, linear};
+use super::layers::{embedding, linear};
 use crate::settings::Settings;
 
 /// Factor on the biases: they start near 0, and Adam moves a weight by no more than its rate in a step, a thousandth.
