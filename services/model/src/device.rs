@@ -1,6 +1,6 @@
 //! Turns a device's name into Burn's device. One match arm per backend, so that one can go.
 
-use burn::tensor::Device;
+pub(crate) use burn::tensor::Device;
 
 /// Opens `flex`, `libtorch` or `libtorch-cuda:N`.
 ///

@@ -4,23 +4,30 @@
 //! another thread encodes the clone, and a scorer serves one version while it prepares the next. A frozen delta is the
 //! exception: it copies the items that changed.
 
+mod ask;
+mod content;
+mod read;
+mod restore;
+
 use std::sync::Arc;
 
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use imbl::OrdSet;
 
-use crate::covisitation::{self, Covisitation};
-use crate::dense;
-use crate::encoder::{self, Encoder};
-use crate::history::Seen;
-use crate::items::{Entry, Items, PROVEN};
+use crate::device::Device;
 use crate::keymap::KeyMap;
-use crate::popularity::{Clock, Counters, HALF_LIVES, NEVER, Popular, Popularity, log2_add};
-use crate::ranker::Ranker;
-use crate::repeats::Repurchases;
-use crate::rows::RowEncoding;
-use crate::sessions::Sessions;
+use crate::memory::covisitation::{self, Covisitation};
+use crate::memory::history::Seen;
+use crate::memory::popularity::{Clock, Counters, HALF_LIVES, NEVER, Popular, Popularity, log2_add};
+use crate::memory::repeats::Repurchases;
+use crate::memory::sessions::Sessions;
+use crate::network::dense;
+use crate::network::encoder::Encoder;
+use crate::ranking::ranker::Ranker;
 use crate::settings::Settings;
+use crate::table::items::{Entry, Items, PROVEN};
+use crate::table::rows::RowEncoding;
+
+pub(crate) use restore::Counted;
 
 /// How many of the newest items are kept at hand for the `new` lists, and as many again that one user alone chose.
 const NEWEST: usize = 1_000;
@@ -35,26 +42,26 @@ pub(crate) struct ContentRow {
 /// Everything learned up to one moment.
 #[derive(Debug, Clone)]
 pub struct Knowledge {
-    pub(crate) settings: Arc<Settings>,
-    pub(crate) device: Device,
-    pub(crate) clock: Clock,
-    pub(crate) items: Items,
-    pub(crate) content: KeyMap<Arc<ContentRow>>,
-    pub(crate) covisitation: Covisitation,
-    pub(crate) sessions: Sessions,
-    pub(crate) repurchases: Repurchases,
-    pub(crate) popular: Popular,
+    settings: Arc<Settings>,
+    device: Device,
+    clock: Clock,
+    items: Items,
+    content: KeyMap<Arc<ContentRow>>,
+    covisitation: Covisitation,
+    sessions: Sessions,
+    repurchases: Repurchases,
+    popular: Popular,
     /// By when they were first met, of what is proven.
-    pub(crate) newest: OrdSet<(i64, u64)>,
+    newest: OrdSet<(i64, u64)>,
     /// The same of what one user alone chose and the shop did not list: whoever invents ids floods this, and nothing else.
-    pub(crate) unproven: OrdSet<(i64, u64)>,
+    unproven: OrdSet<(i64, u64)>,
     /// On the plain device: for inference only.
-    pub(crate) encoder: Encoder,
-    pub(crate) ranker: Ranker,
+    encoder: Encoder,
+    ranker: Ranker,
     /// Event time of the newest interaction.
-    pub(crate) now: i64,
+    now: i64,
     /// Interactions ever applied.
-    pub(crate) interactions: u64,
+    interactions: u64,
 }
 
 impl Knowledge {
@@ -88,7 +95,7 @@ impl Knowledge {
     /// Knows nothing, has this network, and holds vectors as this one does.
     pub(crate) fn blank(&self, settings: Arc<Settings>, origin: i64, network: (Encoder, Ranker)) -> Self {
         let blank = Self::with(settings, self.device.clone(), origin, network);
-        match self.items.table() {
+        match self.items.served_in() {
             Some(table) => blank.serving(table),
             None => blank,
         }
@@ -110,29 +117,6 @@ impl Knowledge {
         self.settings = settings;
     }
 
-    /// Bytes that the table of items takes for vectors and rows.
-    #[must_use]
-    pub fn row_bytes(&self) -> usize {
-        self.items.row_bytes()
-    }
-
-    /// How many items are known.
-    #[must_use]
-    pub fn items(&self) -> usize {
-        self.items.len()
-    }
-
-    /// How many items have neighbours.
-    #[must_use]
-    pub fn pairs(&self) -> usize {
-        self.covisitation.len()
-    }
-
-    /// Whether it is the choice of an item in the table: only from such is learned, and only by such is a user encoded.
-    pub(crate) fn knows(&self, seen: &Seen) -> bool {
-        seen.kind.is_positive() && self.items.slot(seen.key).is_some()
-    }
-
     /// Puts a new item into the table and the `newest` list. Gives its slot and the item that made room in the
     /// front of the table.
     pub(crate) fn insert(&mut self, entry: Entry) -> (u32, Option<u64>) {
@@ -141,11 +125,6 @@ impl Knowledge {
         let place = self.items.promote(slot);
         self.note_arrival(key);
         place
-    }
-
-    /// The same, into the slot that the item has in the trainer's table; false when another item is there.
-    pub(crate) fn insert_at(&mut self, slot: u32, entry: Entry) -> bool {
-        self.items.insert_at(slot, entry)
     }
 
     /// Puts an item among the newest, once it is in the table and each time that more is known of who chose it.
@@ -175,21 +154,6 @@ impl Knowledge {
             self.unproven.remove(&(entry.first_ts, key));
         }
         self.covisitation.remove(key);
-    }
-
-    /// The sum of an item's content rows over the root of their number; `None` when it has no content.
-    pub(crate) fn content_sum(&self, features: &[u64]) -> Option<Vec<f32>> {
-        if features.is_empty() {
-            return None;
-        }
-        let mut sum = vec![0.0; self.items.dim()];
-        for row in features.iter().filter_map(|feature| self.content.get(feature)) {
-            sum.iter_mut().zip(&row.row).for_each(|(s, x)| *s += x);
-        }
-        #[allow(clippy::cast_precision_loss)] // at most 24
-        let scale = (features.len() as f32).sqrt().recip();
-        sum.iter_mut().for_each(|s| *s *= scale);
-        Some(sum)
     }
 
     /// Goes over to other half-lives of popularity: every count stays what it is at this moment.
@@ -227,6 +191,38 @@ impl Knowledge {
         self.items.promote(slot).1
     }
 
+    /// Has another network from now on.
+    pub(crate) fn set_network(&mut self, (encoder, ranker): (Encoder, Ranker)) {
+        (self.encoder, self.ranker) = (encoder, ranker);
+    }
+
+    /// Counts time from this moment; before anything is counted.
+    pub(crate) fn set_origin(&mut self, origin: i64) {
+        self.clock.origin = origin;
+    }
+
+    /// One interaction more, at its time.
+    pub(crate) fn advance(&mut self, ts: i64) {
+        self.interactions += 1;
+        self.now = self.now.max(ts);
+    }
+
+    /// Lets go of the items: of a version that has those that it carries beside it.
+    pub(crate) fn drop_items(&mut self) {
+        self.items = self.items.blank();
+    }
+
+    /// Notes a choice in the user's session.
+    pub(crate) fn note_session(&mut self, user: u64, key: u64, ts: i64) {
+        self.sessions.note(user, key, ts, &self.settings.session_bounds());
+    }
+
+    /// Counts a purchase of an item in these categories, so many milliseconds after the same user had bought it last; gives
+    /// the keys of what changed.
+    pub(crate) fn note_purchase(&mut self, categories: &[u64], gap_ms: Option<i64>) -> Vec<u64> {
+        self.repurchases.note(categories, gap_ms)
+    }
+
     /// Counts a user's choice of an item, `weight` times; names the item that made room for it in the front of the table.
     pub(crate) fn count(&mut self, slot: u32, user: u64, ts: i64, weight: f32) -> Option<u64> {
         let exponents = self.clock.exponents_of(ts, weight);
@@ -261,94 +257,6 @@ impl Knowledge {
             let (there, back) = covisitation::gains(distance, *near);
             self.covisitation.add(*earlier, key, there, ts, &memory);
             self.covisitation.add(key, *earlier, back, ts, &memory);
-        }
-    }
-
-    /// Encodes users by their histories; a history without a known item gives zeros.
-    ///
-    /// # Shapes
-    /// - output: `[histories, dim]` in row order, unit vectors
-    pub(crate) fn encode(&self, histories: &[(&[Seen], i64)]) -> Vec<f32> {
-        let dim = self.items.dim();
-        // As in training: what is not in the table is not in the history.
-        let histories: Vec<(Vec<Seen>, i64)> = histories
-            .iter()
-            .map(|(history, now)| {
-                let newest_first = history.iter().rev().filter(|seen| self.knows(seen));
-                let mut newest: Vec<Seen> = newest_first.take(self.settings.history).copied().collect();
-                newest.reverse();
-                (newest, *now)
-            })
-            .collect();
-        let views: Vec<(&[Seen], i64)> = histories.iter().map(|(history, now)| (history.as_slice(), *now)).collect();
-        let arranged = Arranged::new(&views, self.settings.history);
-        if arranged.length == 0 {
-            return vec![0.0; histories.len() * dim];
-        }
-        let mut vectors = vec![0.0_f32; arranged.keys.len() * dim];
-        for (vector, key) in vectors.chunks_exact_mut(dim).zip(&arranged.keys) {
-            if let Some(slot) = key.and_then(|key| self.items.slot(key)) {
-                vector.copy_from_slice(&self.items.vector(slot));
-            }
-        }
-        let shape = [histories.len(), arranged.length, dim];
-        let items = Tensor::<3>::from_data(TensorData::new(vectors, shape), &self.device);
-        let users = self.encoder.forward(items, arranged.to_device(&self.device));
-        let mut users = users.into_data().try_into_vec::<f32>().expect("users are f32 on every device we open");
-        for (user, row) in users.chunks_exact_mut(dim).zip(arranged.keys.chunks_exact(arranged.length)) {
-            if row.iter().all(Option::is_none) {
-                user.fill(0.0);
-            }
-        }
-        users
-    }
-}
-
-/// Histories of a batch as flat host arrays, aligned so that the last item stands last.
-#[derive(Debug)]
-pub(crate) struct Arranged {
-    /// The longest history of the batch; no computation on padding beyond it.
-    pub(crate) length: usize,
-    /// `[batch, length]`: item keys, `None` where there is padding.
-    pub(crate) keys: Vec<Option<u64>>,
-    kinds: Vec<i32>,
-    gaps: Vec<i32>,
-}
-
-impl Arranged {
-    pub(crate) fn new(histories: &[(&[Seen], i64)], most: usize) -> Self {
-        let chosen = |history: &[Seen]| history.iter().filter(|seen| seen.kind.is_positive()).count();
-        let length = histories.iter().map(|(history, _)| chosen(history).min(most)).max().unwrap_or(0);
-        let cells = histories.len() * length;
-        let mut arranged = Self { length, keys: vec![None; cells], kinds: vec![0; cells], gaps: vec![0; cells] };
-        for (row, (history, now)) in histories.iter().enumerate() {
-            let newest_first = history.iter().rev().filter(|seen| seen.kind.is_positive());
-            for (n, seen) in newest_first.take(length).enumerate() {
-                let cell = (row + 1) * length - 1 - n;
-                arranged.keys[cell] = Some(seen.key);
-                arranged.kinds[cell] = seen.kind as i32;
-                arranged.gaps[cell] = encoder::gap_bucket(now.saturating_sub(seen.ts));
-            }
-        }
-        arranged
-    }
-
-    pub(crate) fn to_device(&self, device: &Device) -> encoder::Histories {
-        let shape = [self.keys.len() / self.length, self.length];
-        let int = |values: &Vec<i32>| Tensor::<2, Int>::from_data(TensorData::new(values.clone(), shape), device);
-        let padding: Vec<bool> = self.keys.iter().map(Option::is_none).collect();
-        // A history without items would make the softmax divide nothing by nothing: let it see its zeros.
-        let padding = padding
-            .chunks_exact(self.length)
-            .flat_map(|row| {
-                let empty = row.iter().all(|padded| *padded);
-                row.iter().map(move |padded| *padded && !empty)
-            })
-            .collect::<Vec<bool>>();
-        encoder::Histories {
-            kinds: int(&self.kinds),
-            gaps: int(&self.gaps),
-            padding: Tensor::<2, Bool>::from_data(TensorData::new(padding, shape), device),
         }
     }
 }

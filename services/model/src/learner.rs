@@ -15,7 +15,12 @@
 mod changed;
 mod example;
 mod expiry;
+mod freeze;
 mod listing;
+mod negatives;
+pub(crate) mod quality;
+mod replay;
+mod testing;
 mod training;
 mod trial;
 
@@ -24,30 +29,23 @@ use std::sync::Arc;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use schemas::checkpoint::{PayloadKind, Quality, TIMES, Through};
+use schemas::checkpoint::{Quality, TIMES, Through};
 use schemas::{Interaction, Kind, Position, Source, key_of};
 
-use crate::candidates::{self, Candidate, Query};
-use crate::catalog::Catalog;
-use crate::dense::{self, Arrays};
 use crate::error::Error;
-use crate::features::Evidence;
-use crate::history::{Histories, Seen};
-use crate::items::Entry;
 use crate::knowledge::Knowledge;
-use crate::negatives::{Pool, Recent};
-use crate::payload::{Column, Frozen, ItemColumns, RowColumns};
-use crate::quality::{Prequential, SlidingPopularity};
-use crate::replay::{Past, Replay};
-use crate::retrieval::retrieve;
-use crate::served::Model;
+use crate::memory::catalog::Catalog;
+use crate::memory::history::{Histories, Seen};
+use crate::network::dense::Arrays;
+use crate::network::trainable::Trainable;
 use crate::settings::Settings;
-use crate::since::Since;
-use crate::trainable::Trainable;
+use crate::version::served::Model;
 use changed::Changed;
 use example::Example;
+use negatives::{Pool, Recent};
+use quality::{Prequential, SlidingPopularity};
+use replay::{Past, Replay};
 
-pub(crate) use changed::{Carried, Choice};
 pub use example::{Observed, Positioned, TESTED_SLATE, Tested};
 pub(crate) use training::Unique;
 
@@ -87,7 +85,7 @@ impl Learner {
     pub fn new(settings: Settings) -> Result<Self, Error> {
         let device = crate::device::open(&settings.device).map_err(Error::Device)?;
         let knowledge = Knowledge::new(Arc::new(settings), device, 0);
-        let trainable = Trainable::new(&knowledge)?;
+        let trainable = trainable(&knowledge)?;
         Ok(Self::with(knowledge, trainable, BTreeMap::new(), 0, false))
     }
 
@@ -100,14 +98,14 @@ impl Learner {
     pub fn restore(settings: Settings, model: &Model) -> Result<Self, Error> {
         let Some(manifest) = model.manifest() else { return Self::new(settings) };
         let mut knowledge = model.whole()?.clone();
-        let shape = knowledge.settings.shape();
+        let shape = knowledge.settings().shape();
         if shape != settings.shape() {
             return Err(Error::Shape(shape));
         }
         knowledge.set_half_lives(settings.popularity_half_lives_s);
         knowledge.set_settings(Arc::new(settings));
-        let trainable = Trainable::new(&knowledge)?.with_optimizers(model.optimizers().clone())?;
-        let started = knowledge.interactions > 0;
+        let trainable = trainable(&knowledge)?.with_optimizers(model.optimizers().clone())?;
+        let started = knowledge.interactions() > 0;
         Ok(Self::with(knowledge, trainable, manifest.through.clone(), model.steps(), started))
     }
 
@@ -118,8 +116,8 @@ impl Learner {
         steps: u64,
         started: bool,
     ) -> Self {
-        let settings = &knowledge.settings;
-        let (encoder, ranker) = trainable.for_inference();
+        let settings = knowledge.settings();
+        let network = trainable.for_inference();
         let mut learner = Self {
             catalog: Catalog::default(),
             histories: Histories::new(settings.max_users, settings.remembered),
@@ -138,8 +136,7 @@ impl Learner {
             knowledge,
             trainable,
         };
-        learner.knowledge.encoder = encoder;
-        learner.knowledge.ranker = ranker;
+        learner.knowledge.set_network(network);
         learner
     }
 
@@ -152,7 +149,7 @@ impl Learner {
     /// Interactions ever applied.
     #[must_use]
     pub fn interactions(&self) -> u64 {
-        self.knowledge.interactions
+        self.knowledge.interactions()
     }
 
     /// Items, users and pairs known.
@@ -187,7 +184,7 @@ impl Learner {
             self.popularity.record(key);
             let history = self.histories.as_of(&interaction.user_id, ts);
             if let Some(last) = history.last() {
-                let settings = &self.knowledge.settings;
+                let settings = self.knowledge.settings();
                 let (weight, chosen) = (settings.weights.of(interaction.kind()), self.recent.count(key));
                 self.replay.push(Past::new(history, settings.history, key, last.ts, weight, chosen));
             }
@@ -221,16 +218,14 @@ impl Learner {
         if examples.is_empty() {
             return observed;
         }
-        let views: Vec<(&[Seen], i64)> = examples.iter().map(|e| (e.history.as_slice(), e.asked_at)).collect();
-        let users = self.knowledge.encode(&views);
-        let ranked = self.test(&mut examples, &users, witness);
+        let ranked = self.test(&mut examples, witness);
         let chosen = self.choose(examples.len());
         observed.trained = chosen.iter().filter(|chosen| **chosen).count();
         observed.left_out = examples.len() - observed.trained;
         if observed.trained > 0 {
             self.train_ranker(&examples, &ranked, &chosen);
         }
-        let length = self.knowledge.settings.history;
+        let length = self.knowledge.settings().history;
         let new = examples.iter().zip(&chosen).filter(|(_, chosen)| **chosen);
         let new = new.map(|(e, _)| Past::new(&e.history, length, e.key, e.asked_at, e.weight, e.chosen_then));
         observed.loss = self.train_encoder(new.collect());
@@ -250,12 +245,12 @@ impl Learner {
     /// A generator of its own for each step and purpose, so that a restored learner draws what the other would have.
     fn rng(&self, purpose: u64) -> ChaCha8Rng {
         let step = self.steps.wrapping_mul(4).wrapping_add(purpose);
-        ChaCha8Rng::seed_from_u64(self.knowledge.settings.seed ^ step.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+        ChaCha8Rng::seed_from_u64(self.knowledge.settings().seed ^ step.wrapping_mul(0x9E37_79B9_7F4A_7C15))
     }
 
     fn step_done(&mut self) {
         self.steps += 1;
-        (self.knowledge.encoder, self.knowledge.ranker) = self.trainable.for_inference();
+        self.knowledge.set_network(self.trainable.for_inference());
         self.expire_some();
     }
 
@@ -277,10 +272,9 @@ impl Learner {
             let ts = within(interaction.effective_ts());
             if !self.started {
                 self.started = true;
-                self.knowledge.clock.origin = ts;
+                self.knowledge.set_origin(ts);
             }
-            self.knowledge.interactions += 1;
-            self.knowledge.now = self.knowledge.now.max(ts);
+            self.knowledge.advance(ts);
             self.arrived(within(interaction.arrived_at));
             let (kind, key) = (interaction.kind(), key_of(&interaction.item_id));
             if kind.is_positive() {
@@ -295,7 +289,7 @@ impl Learner {
                     kind,
                     ts,
                     item_id: interaction.item_id.clone(),
-                    weight: self.knowledge.settings.weights.of(kind),
+                    weight: self.knowledge.settings().weights.of(kind),
                     chosen_then: 0, // until it is counted
                 });
             }
@@ -318,132 +312,12 @@ impl Learner {
             *last.get_mut() += count; // counted as older than it is: freshness is never flattered
         }
     }
+}
 
-    /// Predicts each example from what was known before it, then counts and pairs it.
-    fn test(
-        &mut self,
-        examples: &mut [Example],
-        users: &[f32],
-        mut witness: impl FnMut(Tested<'_>),
-    ) -> Vec<(Vec<Candidate>, Vec<f32>)> {
-        let dim = self.knowledge.items.dim();
-        let retrieved = retrieve(&self.knowledge.items, users, self.knowledge.settings.candidates);
-        let mut lists = Vec::with_capacity(examples.len());
-        let mut rivals = Vec::with_capacity(examples.len());
-        for ((example, vector), found) in examples.iter_mut().zip(users.chunks_exact(dim)).zip(&retrieved) {
-            let item = self.knowledge.items.get(example.key).map(|entry| (entry.first_ts, entry.sightings));
-            let Example { user, history, asked_at: ts, .. } = example;
-            let query = Query { user: *user, history, vector, retrieved: found, catalog: &self.catalog, ts: *ts };
-            let evidence = Evidence::new(&self.knowledge, &query, Since::nothing(&self.knowledge));
-            rivals.push((self.popularity.rank(example.key), evidence.pair_rank(example.key), item));
-            lists.push(candidates::gather(&self.knowledge, &query, &evidence));
-            self.sight(example);
-            example.chosen_then = self.recent.count(example.key);
-        }
-        let scores = candidates::score(&self.knowledge, &lists);
-        for (((example, list), scores), (popularity, pairs, item)) in
-            examples.iter().zip(&lists).zip(&scores).zip(rivals)
-        {
-            let rank = candidates::rank(list, scores, example.key, TESTED_SLATE);
-            let repeat = example.history.iter().any(|seen| seen.key == example.key && seen.kind.is_positive());
-            self.quality.record(rank, popularity, pairs, repeat);
-            let best = candidates::compose(list, scores, TESTED_SLATE);
-            let slate: Vec<_> = best.iter().map(|n| (list[*n].key, list[*n].origin.as_str())).collect();
-            let Example { user_id, history, key, kind, ts, asked_at, .. } = example;
-            let (key, kind, ts, asked_at) = (*key, *kind, *ts, *asked_at);
-            witness(Tested { user_id, history, key, kind, ts, asked_at, item, slate: &slate, rank });
-        }
-        lists.into_iter().zip(scores).collect()
-    }
-
-    /// Counts a choice and pairs it with what came before.
-    fn sight(&mut self, example: &Example) {
-        let key = example.key;
-        let slot = match self.knowledge.items.slot(key) {
-            Some(slot) => slot,
-            None => {
-                let entry = Entry::new(key, example.item_id.as_str().into(), example.ts);
-                self.insert(Entry { chosen_by: example.user, ..entry })
-            }
-        };
-        let displaced = self.knowledge.count(slot, example.user, example.ts, example.weight);
-        self.changed.items.extend(displaced.into_iter().chain([key]));
-        let choice = Seen { key, kind: example.kind, ts: example.ts };
-        let pairs = self.knowledge.pair(&example.history, &choice, example.weight);
-        let bounds = self.knowledge.settings.session_bounds();
-        self.knowledge.sessions.note(example.user, key, example.ts, &bounds);
-        if !self.changed.is_much() {
-            self.changed.choices.push(Choice { user: example.user, key, ts: example.ts, pairs });
-        }
-        self.knowledge.note_arrival(key);
-        if example.kind == Kind::Purchase {
-            self.bought(example, bounds.gap_ms);
-        }
-        self.popularity.record(key);
-        self.recent.remember(key);
-    }
-
-    /// Counts a purchase for how soon such things are bought again; one of the same visit is of the same basket.
-    fn bought(&mut self, example: &Example, pause_ms: i64) {
-        let before = example.history.iter().rfind(|seen| seen.key == example.key && seen.kind == Kind::Purchase);
-        let gap = before.map(|seen| example.ts.saturating_sub(seen.ts));
-        if gap.is_none_or(|gap| gap > pause_ms) {
-            let categories: Vec<u64> = self.catalog.category_keys(example.key).collect();
-            self.changed.repurchases.extend(self.knowledge.repurchases.note(&categories, gap));
-        }
-    }
-
-    /// Freezes what the next version holds; encoding it is another thread's work.
-    ///
-    /// A version shares the learner's tables. A delta copies the items that changed, though, which takes a moment for each:
-    /// sharing their table would cost the learner a copy of every block that it writes to while the delta is encoded, and it
-    /// writes to items all over the front. Where more changed than the front holds, as after a bulk of catalog records,
-    /// it shares that table, too. Where so much changed that a delta would be the larger one, it is a snapshot.
-    ///
-    /// # Errors
-    /// When the optimisers' states cannot be written.
-    pub fn freeze(&mut self, kind: PayloadKind) -> Result<Frozen, Error> {
-        let kind = if self.changed.is_much() { PayloadKind::Snapshot } else { kind };
-        let tolerance = self.knowledge.settings.delta_tolerance;
-        let exact = kind == PayloadKind::Snapshot || tolerance <= 0.0;
-        let changed = self.changed.take(kind, tolerance, &self.knowledge);
-        self.pool = Pool::default();
-        let mut knowledge = self.knowledge.clone();
-        let few = changed.items.len().max(changed.rows.len()) <= knowledge.settings.retrieval_items;
-        let copied = kind == PayloadKind::Delta && few;
-        if copied {
-            knowledge.items = knowledge.items.blank();
-        }
-        let table = &self.knowledge.items;
-        Ok(Frozen {
-            kind,
-            knowledge,
-            items: copied.then(|| ItemColumns::of(table, changed.items.clone())),
-            rows: copied.then(|| RowColumns::of(table, &changed.rows, (!exact).then_some(&changed.sums))),
-            slots: table.slots(),
-            dense: self.dense_columns(exact),
-            optimizers: exact.then(|| self.trainable.optimizer_states()).transpose()?,
-            steps: self.steps,
-            through: self.through.clone(),
-            recent_quality: self.quality.recent(),
-            overall_quality: self.quality.overall(),
-            changed,
-        })
-    }
-
-    /// The dense weights, whole or as what they moved by; from then on the versions have them.
-    fn dense_columns(&mut self, exact: bool) -> Vec<Column> {
-        let (encoder, ranker) = self.trainable.arrays();
-        let published = (&mut self.published.0, &mut self.published.1);
-        [("encoder", encoder, published.0), ("ranker", ranker, published.1)]
-            .into_iter()
-            .flat_map(
-                |(prefix, now, published)| {
-                    if exact { dense::whole(prefix, now, published) } else { dense::moved(prefix, &now, published) }
-                },
-            )
-            .collect()
-    }
+/// What can be trained on from here.
+fn trainable(knowledge: &Knowledge) -> Result<Trainable, Error> {
+    let network = (knowledge.encoder(), knowledge.ranker());
+    Trainable::new(knowledge.settings(), knowledge.device(), network)
 }
 
 /// The nearest time that a version may hold: with another it would be refused by everyone.

@@ -5,20 +5,23 @@
 //! and serving see the same features.
 //!
 //! A list is made in two stages, as in Covington, Adams and Sargin, *Deep Neural Networks for YouTube Recommendations*
-//! (2016): several sources name candidates, and one ranker orders them. Each part documents its formula and the paper
-//! that the formula comes from:
+//! (2016): several sources name candidates, and one ranker orders them. Each file documents its formula and the paper
+//! that the formula comes from. The house has storeys; each knows those above it in this list, and no two files know
+//! one another:
 //!
-//! | part | module |
+//! | storey | what is in it |
 //! |---|---|
-//! | the learner's two passes over a micro-batch | `learner` |
-//! | candidates of all sources; their features; the ranker | `candidates`, `features`, `ranker` |
-//! | the network that reads a history; its loss and its optimisers | `encoder`, `trainable` |
-//! | negatives of the loss; experience replay | `negatives`, `replay` |
-//! | items in memory; the nearest vectors | `items`, `retrieval` |
-//! | pairs of items; whole sessions; popularity | `covisitation`, `sessions`, `popularity` |
-//! | likeness by the catalog's content; words of titles | `likeness`, `words` |
-//! | repeats; new items; what a version does not know yet | `repeats`, `newest`, `since` |
-//! | prequential quality; the baselines of an evaluation | `quality`, [`rivals`] |
+//! | `memory` | what is counted: pairs, sessions, popularity, purchases, histories, the catalog |
+//! | `table` | items in blocks that versions share, their rows, and the search among their vectors |
+//! | `settings` | what an operator may choose |
+//! | `network` | what has tensors: the encoder, its training, dense weights as arrays |
+//! | `knowledge` | all of it as one value |
+//! | `ranking` | sources, filters, features, the ranker, reasons |
+//! | `version` | a version in service, frozen, and as a payload |
+//! | `learner` | tests, trains, forgets, freezes |
+//! | [`rivals`] | the baselines of an evaluation |
+//!
+//! Besides `network`, only the ranker and one baseline name Burn.
 //!
 //! **What adapts to the stream by itself.** Popularity has four half-lives and pairs have two, and the ranker learns
 //! online what each is worth. Adagrad adapts the step of each row. Experience replay follows what is still chosen.
@@ -30,51 +33,32 @@
 //! **An item is proven** by a second user or by the catalog, because anybody can invent an id. What one user alone
 //! chose comes last among the popular and in the hot set, and is evicted first. Nothing is kept from learning.
 
-mod block;
-mod candidates;
-mod catalog;
-mod covisitation;
-mod dense;
 mod device;
-mod encoder;
 mod error;
-mod features;
-mod history;
-mod items;
 mod keymap;
 mod knowledge;
 mod learner;
-mod likeness;
-mod manifest;
-mod negatives;
-mod newest;
-mod only_listed;
-mod payload;
-mod popularity;
-mod quality;
-mod ranker;
-mod repeats;
-mod replay;
-mod retrieval;
+mod memory;
+mod network;
+mod ranking;
 pub mod rivals;
-mod rows;
-mod served;
-mod sessions;
 mod settings;
-mod since;
-mod trainable;
-mod words;
+mod table;
+mod version;
 
-pub use catalog::Catalog;
-pub use encoder::Architecture;
 pub use error::Error;
-pub use history::{Histories, History, Seen, remember};
 pub use knowledge::Knowledge;
+pub use learner::quality::{Figures, Prequential, SlidingPopularity};
 pub use learner::{Learner, Observed, Positioned, TESTED_SLATE, Tested};
-pub use only_listed::OnlyListed;
-pub use payload::{Frozen, Payload, pack, unpack};
-pub use quality::{Figures, Prequential, Rank, SlidingPopularity, rank_of};
-pub use repeats::Repeats;
-pub use rows::RowEncoding;
-pub use served::{Model, Scored, Tops, UserView};
-pub use settings::{DEFAULTS, Settings, Shape};
+pub use memory::catalog::Catalog;
+pub use memory::history::{Histories, History, Seen, remember};
+pub use memory::only_listed::OnlyListed;
+pub use memory::repeats::Repeats;
+pub use ranking::filters::Why;
+pub use ranking::order::{Rank, rank_of};
+pub use ranking::query::UserView;
+pub use settings::{Architecture, DEFAULTS, Settings, Shape};
+pub use table::rows::RowEncoding;
+use version::payload;
+pub use version::payload::{Frozen, Payload, pack, unpack};
+pub use version::served::{Contribution, Dropped, Explained, Model, Order, Scored, Tops};

@@ -10,23 +10,14 @@ use std::sync::Arc;
 
 use schemas::checkpoint::PayloadKind;
 
-use crate::items::{Items, RowRef};
 use crate::keymap::{KeyMap, KeySet, Plain};
 use crate::knowledge::{ContentRow, Knowledge};
+use crate::table::items::{Items, RowRef};
+use crate::version::frozen::{Carried, Choice};
 
 /// Choices that a delta carries at most, some 20 MB in memory: beyond them, as after minutes in which no version could be
 /// written, a snapshot is no larger.
 pub(crate) const MAX_CHOICES: usize = 100_000;
-
-/// A choice as it was counted: sessions and pairs follow from it.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Choice {
-    pub(crate) user: u64,
-    pub(crate) key: u64,
-    pub(crate) ts: i64,
-    /// The items that it was paired with, nearest first, and how near each was.
-    pub(crate) pairs: Vec<(u64, f32)>,
-}
 
 /// What changed since the last version, and what of it the versions do not have yet.
 #[derive(Debug, Default)]
@@ -48,21 +39,6 @@ pub(crate) struct Changed {
     /// Items that went, and how many choices were counted before.
     pub(crate) removed: Plain<usize>,
     /// When the new interactions had arrived, with counts.
-    pub(crate) arrivals: BTreeMap<i64, u32>,
-}
-
-/// What one version carries.
-#[derive(Debug, Default)]
-pub(crate) struct Carried {
-    pub(crate) items: Vec<u64>,
-    pub(crate) rows: Vec<u64>,
-    /// Those of `rows` whose content moved, too; in order.
-    pub(crate) sums: Vec<u64>,
-    pub(crate) content: Vec<u64>,
-    pub(crate) freed: Vec<u64>,
-    pub(crate) repurchases: Vec<u64>,
-    pub(crate) choices: Vec<Choice>,
-    pub(crate) removed: BTreeMap<u64, usize>,
     pub(crate) arrivals: BTreeMap<i64, u32>,
 }
 
@@ -109,13 +85,13 @@ impl Changed {
             *self = Self::default();
             return carried;
         }
-        let moved = |key: &u64, before: &Option<Box<[f32]>>| match (before, knowledge.items.slot(*key)) {
-            (Some(before), Some(slot)) => is_far(&knowledge.items.vector(slot), before, tolerance),
+        let moved = |key: &u64, before: &Option<Box<[f32]>>| match (before, knowledge.table().slot(*key)) {
+            (Some(before), Some(slot)) => is_far(&knowledge.table().vector(slot), before, tolerance),
             _ => true,
         };
         carried.rows = self.rows.extract_if(|key, before| moved(key, before)).map(|(key, _)| key).collect();
-        self.take_sums(tolerance, &knowledge.items, &mut carried);
-        let moved = |key: &u64, before: &Option<Arc<ContentRow>>| match (before, knowledge.content.get(key)) {
+        self.take_sums(tolerance, knowledge.table(), &mut carried);
+        let moved = |key: &u64, before: &Option<Arc<ContentRow>>| match (before, knowledge.content().get(key)) {
             (Some(before), Some(now)) => is_far(&now.row, &before.row, tolerance),
             _ => true,
         };

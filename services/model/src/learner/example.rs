@@ -2,8 +2,9 @@
 
 use schemas::{Event, Interaction, Kind, Source};
 
-use crate::history::Seen;
-use crate::quality::Rank;
+use crate::memory::history::Seen;
+use crate::ranking::order::Rank;
+use crate::ranking::query::UserView;
 
 /// An interaction with its place on the topic `interactions`.
 #[derive(Debug, Clone)]
@@ -95,4 +96,11 @@ pub(super) struct Example {
     pub(super) weight: f32,
     /// How often the item was among the last choices, with this one.
     pub(super) chosen_then: u32,
+}
+
+impl Example {
+    /// The user when the slate was made.
+    pub(super) fn view(&self) -> UserView<'_> {
+        UserView { user: self.user, history: &self.history, ts: self.asked_at }
+    }
 }

@@ -1,19 +1,19 @@
 //! Training: one step of encoder and ranker on a micro-batch and on some of what came before.
 
-use std::sync::Arc;
-
 use super::example::Example;
 use super::{Changed, Learner};
-use crate::candidates::{self, Candidate};
-use crate::catalog::Catalog;
-use crate::features::FEATURES;
-use crate::history::Seen;
-use crate::items::Items;
 use crate::keymap::Plain;
-use crate::knowledge::{Arranged, ContentRow, Knowledge};
-use crate::replay::Past;
-use crate::rows::touch;
-use crate::trainable::{Choices, Examples, NOBODY};
+use crate::knowledge::Knowledge;
+use crate::learner::replay::Past;
+use crate::memory::catalog::Catalog;
+use crate::memory::history::Seen;
+use crate::network::encoder::Arranged;
+use crate::network::trainable::{Choices, Examples, NOBODY};
+use crate::ranking::features::FEATURES;
+use crate::ranking::order;
+use crate::ranking::query::Candidate;
+use crate::table::items::Items;
+use crate::table::rows::touch;
 
 /// Rivals of the chosen candidate that the ranker is trained against: the best, and some of the others.
 const HARD_RIVALS: usize = 24;
@@ -47,7 +47,7 @@ impl Learner {
             .filter(|(_, trained)| **trained)
             .filter_map(|((example, (list, scores)), _)| {
                 let chosen = list.iter().position(|c| c.key == example.key)?;
-                let order = candidates::best(list, scores, list.len());
+                let order = order::best(list, scores, list.len());
                 let (hard, easy) = order.split_at(order.len().min(HARD_RIVALS));
                 let stride = easy.len().div_ceil(EASY_RIVALS).max(1);
                 #[allow(clippy::cast_precision_loss)] // a few hundred candidates
@@ -74,13 +74,13 @@ impl Learner {
                 stands_for[cell] = *many;
             }
         }
-        self.trainable.step_ranker(&self.knowledge.settings, Choices { features, stands_for, weights, width });
+        self.trainable.step_ranker(self.knowledge.settings(), Choices { features, stands_for, weights, width });
     }
 
     /// Trains on new examples and on some of the buffer, which then takes them in.
     pub(super) fn train_encoder(&mut self, new: Vec<Past>) -> f32 {
         #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // bounded
-        let again = (new.len() as f64 * self.knowledge.settings.replay).round() as usize;
+        let again = (new.len() as f64 * self.knowledge.settings().replay).round() as usize;
         let mut examples = self.draw_past(again);
         examples.extend(new.iter().cloned());
         let loss = self.train_encoder_on(&examples);
@@ -99,24 +99,24 @@ impl Learner {
         let examples: Vec<(Vec<Seen>, &Past)> = examples
             .iter()
             .map(|e| (e.history.iter().copied().filter(known).collect::<Vec<_>>(), e))
-            .filter(|(history, e)| !history.is_empty() && self.knowledge.items.slot(e.key).is_some())
+            .filter(|(history, e)| !history.is_empty() && self.knowledge.table().slot(e.key).is_some())
             .collect();
         if examples.is_empty() {
             return 0.0;
         }
         let views: Vec<(&[Seen], i64)> = examples.iter().map(|(h, e)| (h.as_slice(), e.asked_at)).collect();
-        let arranged = Arranged::new(&views, self.knowledge.settings.history);
+        let arranged = Arranged::new(&views, self.knowledge.settings().history);
 
         let mut unique = Unique::default();
         let cells = arranged.keys.iter().map(|key| key.map_or(0, |key| unique.index(key))).collect();
         let targets: Vec<i32> = examples.iter().map(|(_, e)| unique.index(e.key)).collect();
-        let count = self.knowledge.settings.negatives;
+        let count = self.knowledge.settings().negatives;
         let mut pool = std::mem::take(&mut self.pool);
-        let (learned, drawn_from) = (self.knowledge.interactions, (&self.recent, &self.knowledge.items));
+        let (learned, drawn_from) = (self.knowledge.interactions(), (&self.recent, self.knowledge.table()));
         let drawn = pool.serve(examples.len(), learned, count, drawn_from, || self.rng(0));
         let negatives: Vec<i32> = drawn.iter().map(|negative| unique.index(negative.key)).collect();
-        let touched = Touched::of(&unique.keys, &self.knowledge.items, &self.catalog);
-        let log_q = |key: u64| self.recent.log_probability(&self.knowledge.items, key);
+        let touched = Touched::of(&unique.keys, self.knowledge.table(), &self.catalog);
+        let log_q = |key: u64| self.recent.log_probability(self.knowledge.table(), key);
         let batch = Examples {
             rows: gather_rows(&self.knowledge, &touched),
             histories: &arranged,
@@ -128,8 +128,7 @@ impl Learner {
             weights: examples.iter().map(|(_, e)| e.weight).collect(),
         };
         self.pool = pool;
-        let settings = Arc::clone(&self.knowledge.settings);
-        let (loss, gradient) = self.trainable.step_encoder(&settings, batch);
+        let (loss, gradient) = self.trainable.step_encoder(self.knowledge.settings(), batch);
         if loss.is_finite() {
             apply_gradient(&mut self.knowledge, &mut self.changed, &touched, &gradient);
         }
@@ -163,9 +162,9 @@ impl<'a> Touched<'a> {
 /// # Shapes
 /// - output: `[touched, dim]` in row order
 fn gather_rows(knowledge: &Knowledge, touched: &[Touched<'_>]) -> Vec<f32> {
-    let mut rows = Vec::with_capacity(touched.len() * knowledge.items.dim());
+    let mut rows = Vec::with_capacity(touched.len() * knowledge.table().dim());
     for Touched { slot, features, .. } in touched {
-        let own = knowledge.items.row(*slot).row;
+        let own = knowledge.table().row(*slot).row;
         match knowledge.content_sum(features) {
             Some(content) => rows.extend(own.iter().zip(&content).map(|(a, b)| a + b)),
             None => rows.extend_from_slice(own),
@@ -179,24 +178,21 @@ fn gather_rows(knowledge: &Knowledge, touched: &[Touched<'_>]) -> Vec<f32> {
 /// # Shapes
 /// - `gradient`: `[touched, dim]` in row order
 fn apply_gradient(knowledge: &mut Knowledge, changed: &mut Changed, touched: &[Touched<'_>], gradient: &[f32]) {
-    let dim = knowledge.items.dim();
-    let rate = knowledge.settings.row_learning_rate;
-    let admit_after = knowledge.settings.admit_after;
-    knowledge.items.touch_rows(touched.iter().map(|item| item.slot));
+    let dim = knowledge.table().dim();
+    let rate = knowledge.settings().row_learning_rate;
+    let admit_after = knowledge.settings().admit_after;
+    knowledge.table().touch_rows(touched.iter().map(|item| item.slot));
     for (Touched { key, slot, features }, gradient) in touched.iter().zip(gradient.chunks_exact(dim)) {
         #[allow(clippy::cast_precision_loss)] // at most 24
         let share = (features.len().max(1) as f32).sqrt().recip();
         for feature in *features {
-            changed.content(*feature, &knowledge.content);
-            if let Some(content) = knowledge.content.get_mut(feature) {
-                let ContentRow { row, accumulator } = Arc::make_mut(content);
-                adagrad(row, accumulator, gradient, rate, share);
-            }
+            changed.content(*feature, knowledge.content());
+            knowledge.train_content(*feature, |row, accumulator| adagrad(row, accumulator, gradient, rate, share));
         }
         let content = knowledge.content_sum(features);
-        let sightings = knowledge.items.entry(*slot).map_or(0, |entry| entry.sightings);
-        changed.row(*key, *slot, &knowledge.items, content.is_some());
-        knowledge.items.set_row(*slot, content.as_deref(), |row, accumulator| {
+        let sightings = knowledge.table().entry(*slot).map_or(0, |entry| entry.sightings);
+        changed.row(*key, *slot, knowledge.table(), content.is_some());
+        knowledge.set_row(*slot, content.as_deref(), |row, accumulator| {
             if sightings >= admit_after {
                 adagrad(row, accumulator, gradient, rate, 1.0);
             }

@@ -7,8 +7,8 @@ use schemas::{Interaction, Kind, Position, Source};
 
 use super::{Learner, Positioned};
 use crate::error::Error;
-use crate::served::Model;
 use crate::settings::Settings;
+use crate::version::served::Model;
 
 /// Where nothing was ever read from.
 const NOWHERE: i32 = i32::MAX;
@@ -22,7 +22,7 @@ impl Learner {
         let fails = |what: &str| Error::Optimizer(what.to_owned());
         let trial = AssertUnwindSafe(|| {
             let mut learner = Self::restore(settings, model)?;
-            let ts = learner.knowledge.now;
+            let ts = learner.knowledge.now();
             let batch: Vec<Positioned> = (0..2).map(|n| choice(n, ts)).collect();
             learner.observe(&batch);
             let (encoder, ranker) = learner.trainable.arrays();
@@ -54,7 +54,7 @@ mod tests {
     use schemas::checkpoint::PayloadKind;
 
     use super::*;
-    use crate::trainable::OptimizerStates;
+    use crate::network::trainable::OptimizerStates;
 
     fn published(change: impl FnOnce(&mut OptimizerStates)) -> (Settings, Model) {
         let settings = Settings { dim: 16, negatives: 16, ..Settings::default() };

@@ -8,7 +8,7 @@
 use super::best::Best;
 use super::{Ask, Choice, ITEMS, NAMED, Ranked, Recent, Rival, chosen, recent};
 use crate::keymap::Plain;
-use crate::popularity::log2_add;
+use crate::memory::popularity::log2_add;
 
 /// Items of a history that pair and that are asked.
 const WINDOW: usize = 5;
@@ -90,7 +90,7 @@ impl Rival for Covisitation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::Seen;
+    use crate::memory::history::Seen;
     use schemas::Kind;
 
     #[test]

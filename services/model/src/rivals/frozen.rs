@@ -1,10 +1,11 @@
 //! The rival that stopped learning: a copy of the product, for what learning on is worth.
 
 use super::{Ask, Choice, Ranked, Rival};
-use crate::catalog::Catalog;
 use crate::knowledge::Knowledge;
 use crate::learner::TESTED_SLATE;
-use crate::served::{Model, UserView};
+use crate::memory::catalog::Catalog;
+use crate::ranking::query::UserView;
+use crate::version::served::Model;
 
 /// The product as it was at one moment; it sees histories grow and learns nothing.
 #[derive(Debug)]

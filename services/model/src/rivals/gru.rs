@@ -14,11 +14,11 @@ use rand_chacha::ChaCha8Rng;
 
 use super::rows::Rows;
 use super::{Ask, Choice, ITEMS, NAMED, Ranked, Rival, chosen};
-use crate::dense;
-use crate::encoder::Gru as Network;
 use crate::error::Error;
-use crate::history::Seen;
 use crate::learner::Unique;
+use crate::memory::history::Seen;
+use crate::network::dense;
+use crate::network::encoder::Gru as Network;
 
 const DIM: usize = 64;
 /// Items of a history that the network sees.

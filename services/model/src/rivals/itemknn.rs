@@ -12,9 +12,9 @@
 
 use super::best::Best;
 use super::{Ask, Choice, ITEMS, NAMED, Ranked, Recent, Rival, recent};
-use crate::history::last_chosen;
 use crate::keymap::Plain;
-use crate::popularity::log2_add;
+use crate::memory::history::last_chosen;
+use crate::memory::popularity::log2_add;
 
 /// Items of a history that are taken for one session, and that ask.
 const WINDOW: usize = 10;
@@ -117,7 +117,7 @@ impl Rival for ItemKnn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::Seen;
+    use crate::memory::history::Seen;
     use schemas::Kind;
 
     fn seen(key: u64) -> Seen {

@@ -1,7 +1,7 @@
 //! The rival that shows everybody what was chosen most lately.
 
 use super::{Ask, Choice, NAMED, Ranked, Rival};
-use crate::quality::SlidingPopularity;
+use crate::learner::quality::SlidingPopularity;
 
 /// Interactions that are counted.
 const WINDOW: usize = 5_000;

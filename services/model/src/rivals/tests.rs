@@ -4,7 +4,7 @@ use schemas::Kind;
 
 use super::*;
 use crate::learner::Learner;
-use crate::quality::rank_of;
+use crate::ranking::order::rank_of;
 use crate::settings::Settings;
 
 fn seen(key: u64, n: i64) -> Seen {

@@ -10,8 +10,8 @@
 use super::best::Best;
 use super::sessions::Sessions;
 use super::{Ask, Choice, NAMED, Ranked, Rival, chosen};
-use crate::history::Seen;
 use crate::keymap::Plain;
+use crate::memory::history::Seen;
 
 /// Items of the current session that look for neighbours: of 2 to 9, tried on the first parts of four logs, 5 lies between
 /// REES46 and DIGINETICA, where more hit more, and the others, where fewer do; theirs are searched for, for each shop.

@@ -6,8 +6,8 @@
 use super::best::Best;
 use super::sessions::Sessions;
 use super::{Ask, Choice, NAMED, Ranked, Rival};
-use crate::history::last_chosen;
 use crate::keymap::Plain;
+use crate::memory::history::last_chosen;
 
 /// Items of the current session that look for neighbours.
 const LOOKED_AT: usize = 10;

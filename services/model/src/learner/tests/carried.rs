@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::learner::changed::MAX_CHOICES;
-use crate::payload::Payload;
+use crate::version::frozen::Choice;
+use crate::version::payload::Payload;
 
 const TOLERANCE: f32 = 0.1;
 /// What rounding in few steps comes to, beside the tolerance.
@@ -29,9 +30,10 @@ fn followed() -> (Learner, Model, usize) {
 
 /// How far the version's vectors lie from the learner's own, at most.
 fn farthest_vector(learner: &Learner, model: &Model) -> f32 {
-    let (own, served) = (&learner.knowledge.items, &model.knowledge().items);
+    let (own, served) = (learner.knowledge.table(), model.knowledge().table());
     let distance = |key: u64| {
-        let vector = |items: &crate::items::Items| items.vector(items.slot(key).expect("both know it")).into_owned();
+        let vector =
+            |items: &crate::table::items::Items| items.vector(items.slot(key).expect("both know it")).into_owned();
         let pairs = vector(own).into_iter().zip(vector(served));
         pairs.map(|(x, y)| (x - y) * (x - y)).sum::<f32>().sqrt()
     };

@@ -1,8 +1,8 @@
 //! What the catalog says: dates, what may be shown, and content that nobody has any more.
 
 use super::*;
-use crate::only_listed::OnlyListed;
-use crate::payload::Payload;
+use crate::memory::only_listed::OnlyListed;
+use crate::version::payload::Payload;
 
 /// The time of the last interactions here, and a day.
 const NOW: i64 = 1_700_000_900_000;
@@ -178,21 +178,21 @@ fn content_that_no_item_has_any_more_is_freed_here_and_in_every_version() {
     shop.list(serde_json::json!({"item_id": "i7", "title": "copper kettle"}));
     shop.list(serde_json::json!({"item_id": "i8", "title": "copper teapot"}));
     let (mut model, _) = publish(&mut shop.learner, &Model::empty("flex").expect("opens"), PayloadKind::Snapshot, 1);
-    assert_eq!(model.knowledge().content.len(), 3);
+    assert_eq!(model.knowledge().content().len(), 3);
     shop.list(serde_json::json!({"item_id": "i8", "title": "copper pan"}));
     shop.learner.catalog("i7", None, NOW);
     model = publish(&mut shop.learner, &model, PayloadKind::Delta, 2).0;
-    assert_eq!((shop.learner.knowledge.content.len(), model.knowledge().content.len()), (2, 2));
+    assert_eq!((shop.learner.knowledge.content().len(), model.knowledge().content().len()), (2, 2));
     // What went while nobody was there goes once everything was read again.
     let mut restored = Learner::restore(settings(), &model).expect("restores");
     restored.catalog("i8", Some(&item(serde_json::json!({"item_id": "i8", "title": "copper bowl"}))), NOW);
     restored.catalog_is_whole();
-    assert_eq!(restored.knowledge.content.len(), 2, "copper, bowl");
+    assert_eq!(restored.knowledge.content().len(), 2, "copper, bowl");
     let payload = restored.freeze(PayloadKind::Snapshot).expect("freezes").encode().expect("encodes");
     assert!(Payload::open(&payload).is_ok());
     let none = Learner::restore(settings(), &model).map(|mut learner| {
         learner.catalog_is_whole();
-        learner.knowledge.content.len()
+        learner.knowledge.content().len()
     });
     assert_eq!(none.ok(), Some(2), "an empty topic frees nothing");
 }

@@ -1,0 +1,99 @@
+//! Testing: every choice is predicted from what was known before it, and then counted.
+
+use schemas::Kind;
+
+use super::Learner;
+use super::example::{Example, TESTED_SLATE, Tested};
+use crate::memory::history::Seen;
+use crate::ranking::evidence::Evidence;
+use crate::ranking::order::Rank;
+use crate::ranking::query::{Candidate, UserView};
+use crate::ranking::since::Since;
+use crate::ranking::{self, Batch, order};
+use crate::table::items::Entry;
+use crate::version::frozen::Choice;
+
+/// What was known of a choice before it was counted.
+struct Before {
+    /// Its ranks by the simple rivals.
+    popularity: Rank,
+    pairs: Rank,
+    /// When the item was first met or listed, and how often it was chosen.
+    item: Option<(i64, u32)>,
+}
+
+impl Learner {
+    /// Predicts each example from what was known before it, then counts and pairs it.
+    pub(super) fn test(
+        &mut self,
+        examples: &mut [Example],
+        mut witness: impl FnMut(Tested<'_>),
+    ) -> Vec<(Vec<Candidate>, Vec<f32>)> {
+        let views: Vec<UserView<'_>> = examples.iter().map(Example::view).collect();
+        let batch = Batch::new(&self.knowledge, &views);
+        let mut lists = Vec::with_capacity(examples.len());
+        let mut before = Vec::with_capacity(examples.len());
+        for (n, example) in examples.iter_mut().enumerate() {
+            let query = batch.query(n, example.view(), &self.catalog);
+            let evidence = Evidence::new(&self.knowledge, &query, Since::nothing(&self.knowledge));
+            before.push(Before {
+                popularity: self.popularity.rank(example.key),
+                pairs: evidence.pair_rank(example.key),
+                item: self.knowledge.table().get(example.key).map(|entry| (entry.first_ts, entry.sightings)),
+            });
+            lists.push(ranking::candidates(&self.knowledge, &query, &evidence));
+            self.sight(example);
+            example.chosen_then = self.recent.count(example.key);
+        }
+        let scores = self.knowledge.score(&lists);
+        for (n, example) in examples.iter().enumerate() {
+            let (list, scores, before) = (&lists[n], &scores[n], &before[n]);
+            let rank = order::rank(list, scores, example.key, TESTED_SLATE);
+            let repeat = example.history.iter().any(|seen| seen.key == example.key && seen.kind.is_positive());
+            self.quality.record(rank, before.popularity, before.pairs, repeat);
+            let best = order::compose(list, scores, TESTED_SLATE);
+            let slate: Vec<_> = best.iter().map(|n| (list[*n].key, list[*n].source())).collect();
+            let Example { user_id, history, key, kind, ts, asked_at, .. } = example;
+            let (key, kind, ts, asked_at, item) = (*key, *kind, *ts, *asked_at, before.item);
+            witness(Tested { user_id, history, key, kind, ts, asked_at, item, slate: &slate, rank });
+        }
+        lists.into_iter().zip(scores).collect()
+    }
+
+    /// Counts a choice and pairs it with what came before.
+    pub(super) fn sight(&mut self, example: &Example) {
+        let key = example.key;
+        let slot = match self.knowledge.table().slot(key) {
+            Some(slot) => slot,
+            None => {
+                let entry = Entry::new(key, example.item_id.as_str().into(), example.ts);
+                self.insert(Entry { chosen_by: example.user, ..entry })
+            }
+        };
+        let displaced = self.knowledge.count(slot, example.user, example.ts, example.weight);
+        self.changed.items.extend(displaced.into_iter().chain([key]));
+        let choice = Seen { key, kind: example.kind, ts: example.ts };
+        let pairs = self.knowledge.pair(&example.history, &choice, example.weight);
+        self.knowledge.note_session(example.user, key, example.ts);
+        if !self.changed.is_much() {
+            self.changed.choices.push(Choice { user: example.user, key, ts: example.ts, pairs });
+        }
+        self.knowledge.note_arrival(key);
+        if example.kind == Kind::Purchase {
+            self.bought(example);
+        }
+        self.popularity.record(key);
+        self.recent.remember(key);
+    }
+
+    /// Counts a purchase for how soon such things are bought again; one of the same visit is of the same basket.
+    fn bought(&mut self, example: &Example) {
+        let pause_ms = self.knowledge.settings().session_bounds().gap_ms;
+        let before = example.history.iter().rfind(|seen| seen.key == example.key && seen.kind == Kind::Purchase);
+        let gap = before.map(|seen| example.ts.saturating_sub(seen.ts));
+        if gap.is_none_or(|gap| gap > pause_ms) {
+            let categories: Vec<u64> = self.catalog.category_keys(example.key).collect();
+            self.changed.repurchases.extend(self.knowledge.note_purchase(&categories, gap));
+        }
+    }
+}

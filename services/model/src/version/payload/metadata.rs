@@ -1,0 +1,27 @@
+//! What a payload says about itself.
+
+use schemas::checkpoint::PayloadKind;
+use serde::{Deserialize, Serialize};
+
+use crate::settings::Settings;
+
+/// The key of the file's metadata under which ours stands, as JSON.
+pub(super) const METADATA: &str = "thalweg";
+
+/// What a payload says about itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Metadata {
+    pub(crate) kind: PayloadKind,
+    #[serde(deserialize_with = "Settings::of_version")]
+    pub(crate) settings: Settings,
+    pub(crate) origin: i64,
+    pub(crate) now: i64,
+    pub(crate) interactions: u64,
+    pub(crate) steps: u64,
+    /// Numbers of the oldest session kept, and of the oldest of one item.
+    pub(crate) first_session: u64,
+    #[serde(default)]
+    pub(crate) first_waiting: u64,
+    /// Slots of the table.
+    pub(crate) slots: usize,
+}
