@@ -13,6 +13,7 @@ mod downgrade;
 mod influence;
 mod listing;
 mod loop_closes;
+mod manual;
 mod operator;
 mod outages;
 mod rebirths;

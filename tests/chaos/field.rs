@@ -130,7 +130,7 @@ impl Field {
             for (slot, name) in SERVICES.into_iter().enumerate().filter(|(_, name)| whose.names().contains(name)) {
                 let missing = self.service(slot).await.missing().await;
                 if missing.is_ok_and(|missing| missing.is_empty()) {
-                    green.push(format!("{name}-{slot}"));
+                    green.push((name, slot));
                 } else {
                     red += 1;
                 }
@@ -139,7 +139,13 @@ impl Field {
                 return Ok(began.elapsed());
             }
             if began.elapsed() > RED + Duration::from_secs(5) {
-                return Err(format!("still ready after {:?}: {}", began.elapsed(), green.join(", ")));
+                let mut told = format!("still ready after {:?}:", began.elapsed());
+                for (name, slot) in green {
+                    let log = self.service(slot).await.log();
+                    let last: Vec<&str> = log.lines().rev().take(6).collect();
+                    told.extend([format!(" {name}-{slot}, which said last (newest first) {}", last.join(" "))]);
+                }
+                return Err(told);
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }

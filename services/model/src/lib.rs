@@ -59,6 +59,5 @@ pub use ranking::order::{Rank, rank_of};
 pub use ranking::query::UserView;
 pub use settings::{Architecture, DEFAULTS, Settings, Shape};
 pub use table::rows::RowEncoding;
-use version::payload;
 pub use version::payload::{Frozen, Payload, pack, unpack};
 pub use version::served::{Contribution, Dropped, Explained, Model, Order, Scored, Tops};

@@ -45,7 +45,7 @@ impl Model {
         let knowledge = &self.knowledge;
         // A pair seen together outweighs likeness of vectors, which fills the list up.
         let mut scores: Vec<(f32, u64, Origin)> = knowledge
-            .covisitation
+            .covisitation()
             .get(key)
             .into_iter()
             .flat_map(|neighbours| neighbours.shares())
