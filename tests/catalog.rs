@@ -84,7 +84,7 @@ async fn redis_falls_back_to_an_older_copy_and_nothing_delisted_since_comes_back
     let world = World::on(Servers { own_redis: true, ..Servers::default() }).await;
     let mut traffic = Traffic::new(15, world.ctx.now()).with_users(15);
     world.list(&Traffic::catalog()).await;
-    let [_ingest, _trainer, scorer] = world.start_all().await;
+    let [_ingest, _trainer, mut scorer] = world.start_all().await;
     let mut sent = world.send(&traffic.take(1_000)).await;
     scorer.ready().await;
     served_once(&world, &sent).await;
