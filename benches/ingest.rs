@@ -129,7 +129,7 @@ impl Count {
 /// Opens `events` at its beginning, with the number of its records.
 async fn open(kafka: &Kafka, ctx: &Context) -> Result<(Reader, usize), Error> {
     let reader = Reader::open(&kafka.config, &kafka.topics.name(Topic::Events), From::Beginning, ctx).await?;
-    let total: i64 = reader.end().await?.values().sum();
+    let total: i64 = reader.end().await?.values().map(|next| next.0).sum();
     Ok((reader, usize::try_from(total).unwrap_or_default()))
 }
 
@@ -194,7 +194,7 @@ async fn ingest(kafka: &Kafka, count: usize, ctx: &Context) -> Result<f64, Error
     let output = Reader::open(&kafka.config, &kafka.topics.name(Topic::Interactions), From::End, ctx).await?;
     let (mut first, mut last, mut moved) = (None, 0, Instant::now());
     while last < count {
-        let end: i64 = output.end().await?.values().sum();
+        let end: i64 = output.end().await?.values().map(|next| next.0).sum();
         let written = usize::try_from(end).unwrap_or_default();
         if written > last {
             (last, moved) = (written, Instant::now());

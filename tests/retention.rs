@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use runtime::kafka::Positions;
 use schemas::{Manifest, Topic};
 use tests::{
     Name, SOON, Sent, Service, Tail, Traffic, World, eventually, ingested_once, interactions, kafka_is_given,
@@ -61,7 +60,7 @@ impl Absence {
 }
 
 /// The middle of what was written to each partition, and whether a record lies behind it.
-fn middle(places: impl Iterator<Item = (i32, i64)>) -> Positions {
+fn middle(places: impl Iterator<Item = (i32, i64)>) -> BTreeMap<i32, i64> {
     let mut spans: BTreeMap<i32, (i64, i64)> = BTreeMap::new();
     for (partition, offset) in places {
         let span = spans.entry(partition).or_insert((offset, offset));

@@ -190,7 +190,7 @@ async fn the_trainers_group_has_a_member_while_it_runs() {
                 let (committed, end) = (reader.committed().await, reader.end().await);
                 let committed = committed.map_err(|error| error.to_string())?;
                 let mut end = end.map_err(|error| error.to_string())?;
-                end.retain(|_, end| *end > 0);
+                end.retain(|_, end| end.0 > 0);
                 if committed == end { Ok(()) } else { Err(format!("{committed:?} of {end:?}")) }
             })
             .await;

@@ -11,7 +11,7 @@ use broker::Broker;
 use runtime::config;
 use runtime::context::Context;
 use runtime::kafka::admin::{self, TopicSpec};
-use runtime::kafka::{Outgoing, Producer};
+use runtime::kafka::{Next, Outgoing, Producer};
 use runtime::redis::Redis;
 use schemas::{Event, Item, Keys, Slate, Topic, Topics};
 use tempfile::TempDir;
@@ -143,7 +143,8 @@ impl World {
     /// When Kafka does not.
     pub async fn retain_from(&self, topic: Topic, first: &BTreeMap<i32, i64>) {
         let name = self.topics.name(topic);
-        admin::delete_records(&self.kafka, &name, first).await.expect("its beginning is deleted");
+        let first = first.iter().map(|(partition, offset)| (*partition, Next(*offset))).collect();
+        admin::delete_records(&self.kafka, &name, &first).await.expect("its beginning is deleted");
     }
 
     /// Starts what a shop needs.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use runtime::Context;
 use runtime::config::Kafka;
 use runtime::kafka::admin::{self, Outcome, TopicSpec};
-use runtime::kafka::{From, Outgoing, Producer, Reader, Record};
+use runtime::kafka::{From, Next, Outgoing, Producer, Reader, Record};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -40,7 +40,7 @@ async fn read_all(config: &Kafka, ctx: &Context) -> Vec<Record> {
     let mut reader = Reader::open(config, TOPIC, From::Beginning, ctx).await.expect("the reader opens");
     let end = reader.end().await.expect("the topic has ends");
     let mut records = Vec::new();
-    while end.iter().any(|(partition, end)| reader.position().get(partition).copied().unwrap_or(0) < *end) {
+    while end.iter().any(|(partition, end)| reader.position().get(partition).copied().unwrap_or_default() < *end) {
         let batch = reader.next_batch(1000, Duration::from_millis(100)).await.expect("the reader reads");
         records.extend(batch.expect("not draining").records);
     }
@@ -75,10 +75,10 @@ async fn a_reader_that_resumes_in_the_middle_of_a_batch_misses_nothing() {
     let producer = Producer::connect(&config, &ctx).expect("the producer connects");
     producer.send_all(TOPIC, (0..1000).map(message)).await.expect("acknowledged");
 
-    let from = From::At((0..PARTITIONS).map(|partition| (partition, 100)).collect());
+    let from = From::At((0..PARTITIONS).map(|partition| (partition, Next(100))).collect());
     let mut reader = Reader::open(&config, TOPIC, from, &ctx).await.expect("the reader opens");
     let end = reader.end().await.expect("the topic has ends");
-    assert!(end.values().all(|end| *end == 250), "{end:?}");
+    assert!(end.values().all(|end| *end == Next(250)), "{end:?}");
     let mut offsets = BTreeMap::<i32, Vec<i64>>::new();
     while let Some(batch) = reader.replay(&end, 70).await.expect("reads") {
         for record in batch.records {
@@ -146,14 +146,14 @@ async fn a_topic_made_again_is_another_one_and_starts_empty() {
     let producer = Producer::connect(&config, &ctx).expect("the producer connects");
     producer.send_all(TOPIC, (0..100).map(message)).await.expect("acknowledged");
     let before = admin::ends(&config, TOPIC).await.expect("it is there");
-    assert_eq!(before.ends.values().sum::<i64>(), 100);
+    assert_eq!(before.offsets().values().sum::<i64>(), 100);
 
     admin::delete(&config, &[TOPIC]).await.expect("it is deleted");
     create_topic(&config).await;
     let after = admin::ends(&config, TOPIC).await.expect("it is there again");
     assert!(before.life != 0 && after.life != 0, "the broker tells the ids");
     assert_ne!(before.life, after.life);
-    assert_eq!(after.ends.values().sum::<i64>(), 0);
+    assert_eq!(after.offsets().values().sum::<i64>(), 0);
     producer.send_all(TOPIC, (0..100).map(message)).await.expect("the same producer goes on");
     assert_eq!(read_all(&config, &ctx).await.len(), 100);
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use runtime::kafka::{Done, Next};
 use schemas::position::{began_at, incarnation, life_of};
 use schemas::{Interaction, Source};
 use xxhash_rust::xxh3::xxh3_64;
@@ -24,8 +25,8 @@ pub(crate) struct Written {
 pub(crate) struct Log {
     /// Folded from Kafka's id of the topic; 0 where the broker does not say.
     pub(crate) life: u32,
-    pub(crate) low: i64,
-    pub(crate) high: i64,
+    pub(crate) low: Next,
+    pub(crate) high: Next,
 }
 
 /// Where work goes on.
@@ -33,10 +34,10 @@ pub(crate) struct Log {
 pub(crate) struct Course {
     /// The life that events are judged in.
     pub(crate) incarnation: u64,
-    /// The offset in it that needs no more work; -1 for none.
-    pub(crate) through: i64,
+    /// What of it needs no more work.
+    pub(crate) through: Done,
     /// A new life begins, and this is to be read first; `None`: go on where the group is.
-    pub(crate) from: Option<i64>,
+    pub(crate) from: Option<Next>,
 }
 
 /// What tells an event from another at the same offset: what no setting of ours changes.
@@ -61,11 +62,12 @@ impl Written {
     }
 
     /// Events to be held against what `interactions` says: the last, or with `all` every one that is still there.
-    pub(crate) fn to_check(&self, log: &Log, all: bool) -> Option<(i64, i64)> {
+    pub(crate) fn to_check(&self, log: &Log, all: bool) -> Option<(Next, Next)> {
         let (_, marks) = self.latest(log.life)?;
         let (first, last) = (*marks.first_key_value()?.0, *marks.last_key_value()?.0);
-        let all = all || last >= log.high;
-        let range = (if all { first } else { last }.max(log.low), last.saturating_add(1).min(log.high));
+        let all = all || !log.high.is_past(last);
+        let from = Next(if all { first } else { last });
+        let range = (from.max(log.low), Next::behind(last).min(log.high));
         (range.0 < range.1).then_some(range)
     }
 
@@ -79,9 +81,9 @@ impl Written {
     pub(crate) fn course(&self, log: &Log, there: &Marks, now: i64) -> Course {
         let newest = self.lives.last_key_value().map_or(0, |(incarnation, _)| *incarnation);
         let seconds = u32::try_from(now / 1_000).unwrap_or(u32::MAX);
-        let begin = |from: Option<i64>| {
+        let begin = |from: Option<Next>| {
             let began = if newest == 0 { seconds } else { seconds.max(began_at(newest).saturating_add(1)) };
-            let through = from.map_or(-1, |from| from.saturating_sub(1));
+            let through = from.map_or(Done::NOTHING, Next::done);
             Course { incarnation: incarnation(began, log.life), through, from }
         };
         if self.lives.is_empty() {
@@ -89,25 +91,25 @@ impl Written {
         }
         // None that could be this life: the topic was deleted and made again.
         let Some((latest, marks)) = self.latest(log.life) else { return begin(Some(log.low)) };
-        let last = marks.last_key_value().map_or(-1, |(offset, _)| *offset);
-        let through = if last < log.low { Some(last) } else { agreed(marks, log, there) };
+        let last = marks.last_key_value().map_or(Done::NOTHING, |(offset, _)| Done(*offset));
+        let through = if last.next() <= log.low { Some(last) } else { agreed(marks, log, there) };
         let known = log.life == 0 || life_of(latest) == log.life;
         if through == Some(last) && latest == newest && known {
             return Course { incarnation: latest, through: last, from: None };
         }
-        begin(Some(through.map_or(log.low, |through| through.saturating_add(1).max(log.low))))
+        begin(Some(through.map_or(log.low, |through| through.next().max(log.low))))
     }
 }
 
 /// Through which offset the events are those that `interactions` came from. What retention took is not held against it,
 /// nor what would be refused by now.
-fn agreed(marks: &Marks, log: &Log, there: &Marks) -> Option<i64> {
+fn agreed(marks: &Marks, log: &Log, there: &Marks) -> Option<Done> {
     let mut through = None;
     for (offset, mark) in marks {
         match there.get(offset) {
             Some(found) if found != mark => break,
-            None if *offset >= log.high => break,
-            Some(_) | None => through = Some(*offset),
+            None if !log.high.is_past(*offset) => break,
+            Some(_) | None => through = Some(Done(*offset)),
         }
     }
     through
@@ -126,23 +128,29 @@ mod tests {
     }
 
     fn log(life: u32, high: i64) -> Log {
-        Log { life, low: 0, high }
+        Log { life, low: Next(0), high: Next(high) }
     }
 
     #[test]
     fn the_same_topic_goes_on_where_it_was() {
         let written = written(&[(OURS, &[(3, 30), (9, 90)])]);
-        assert_eq!(written.to_check(&log(7, 50), false), Some((9, 10)));
+        assert_eq!(written.to_check(&log(7, 50), false), Some((Next(9), Next(10))));
         let there = Marks::from([(9, 90)]);
         assert!(!written.differs(&log(7, 50), &there));
-        assert_eq!(written.course(&log(7, 50), &there, NOW), Course { incarnation: OURS, through: 9, from: None });
+        assert_eq!(
+            written.course(&log(7, 50), &there, NOW),
+            Course { incarnation: OURS, through: Done(9), from: None }
+        );
     }
 
     #[test]
     fn a_topic_made_again_begins_a_life_and_is_read_from_its_beginning_however_long_it_has_grown() {
         let written = written(&[(OURS, &[(9, 90)])]);
         let course = written.course(&log(8, 5_000), &Marks::new(), NOW);
-        assert_eq!(course, Course { incarnation: incarnation(1_700_000_000, 8), through: -1, from: Some(0) });
+        assert_eq!(
+            course,
+            Course { incarnation: incarnation(1_700_000_000, 8), through: Done::NOTHING, from: Some(Next(0)) }
+        );
         assert!(course.incarnation > OURS);
     }
 
@@ -151,32 +159,35 @@ mod tests {
         let written = written(&[(incarnation(1_600_000_000, 0), &[(3, 30), (9, 90)])]);
         let there = Marks::from([(9, 91)]);
         assert!(written.differs(&log(0, 50), &there));
-        assert_eq!(written.to_check(&log(0, 50), true), Some((3, 10)));
-        assert_eq!(written.course(&log(0, 50), &[(3, 31), (9, 91)].into(), NOW).from, Some(0));
+        assert_eq!(written.to_check(&log(0, 50), true), Some((Next(3), Next(10))));
+        assert_eq!(written.course(&log(0, 50), &[(3, 31), (9, 91)].into(), NOW).from, Some(Next(0)));
     }
 
     #[test]
     fn a_log_that_lost_its_end_begins_a_life_where_it_was_cut() {
         let written = written(&[(OURS, &[(3, 30), (7, 70), (9, 90)])]);
-        assert_eq!(written.to_check(&log(7, 8), false), Some((3, 8)), "all that is still there");
+        assert_eq!(written.to_check(&log(7, 8), false), Some((Next(3), Next(8))), "all that is still there");
         let cut = written.course(&log(7, 8), &[(3, 30), (7, 70)].into(), NOW);
-        assert_eq!((cut.through, cut.from), (7, Some(8)));
+        assert_eq!((cut.through, cut.from), (Done(7), Some(Next(8))));
         let grown = written.course(&log(7, 50), &[(3, 30), (7, 71), (9, 91)].into(), NOW);
-        assert_eq!((grown.through, grown.from), (3, Some(4)), "others were written where the end was");
+        assert_eq!((grown.through, grown.from), (Done(3), Some(Next(4))), "others were written where the end was");
         assert!(grown.incarnation > OURS);
     }
 
     #[test]
     fn an_offset_from_nowhere_on_interactions_skips_no_event() {
         let written = written(&[(OURS, &[(9, 90), (1 << 40, 1)])]);
-        assert_eq!(written.course(&log(7, 50), &[(9, 90)].into(), NOW).from, Some(10));
+        assert_eq!(written.course(&log(7, 50), &[(9, 90)].into(), NOW).from, Some(Next(10)));
     }
 
     #[test]
     fn interactions_of_before_there_were_lives_are_gone_on_from() {
         let written = written(&[(0, &[(9, 90)])]);
         let course = written.course(&log(7, 50), &[(9, 90)].into(), NOW);
-        assert_eq!(course, Course { incarnation: incarnation(1_700_000_000, 7), through: 9, from: Some(10) });
+        assert_eq!(
+            course,
+            Course { incarnation: incarnation(1_700_000_000, 7), through: Done(9), from: Some(Next(10)) }
+        );
     }
 
     #[test]
@@ -193,8 +204,11 @@ mod tests {
     #[test]
     fn what_retention_took_is_not_held_against_the_log() {
         let written = written(&[(OURS, &[(3, 30), (9, 90)])]);
-        let aged = Log { life: 7, low: 20, high: 50 };
+        let aged = Log { life: 7, low: Next(20), high: Next(50) };
         assert_eq!(written.to_check(&aged, false), None);
-        assert_eq!(written.course(&aged, &Marks::new(), NOW), Course { incarnation: OURS, through: 9, from: None });
+        assert_eq!(
+            written.course(&aged, &Marks::new(), NOW),
+            Course { incarnation: OURS, through: Done(9), from: None }
+        );
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use runtime::kafka::Done;
 use schemas::{Interaction, Position};
 
 use crate::window::Window;
@@ -20,14 +21,14 @@ pub struct Progress {
 struct Partition {
     /// The life of `events` that is worked on.
     incarnation: u64,
-    /// The highest offset in it that needs no more work; -1 for none.
-    done_through: i64,
+    /// What of it needs no more work.
+    done: Done,
     window: Window,
 }
 
 impl Partition {
     fn new(window: usize) -> Self {
-        Self { incarnation: 0, done_through: -1, window: Window::new(window) }
+        Self { incarnation: 0, done: Done::NOTHING, window: Window::new(window) }
     }
 }
 
@@ -59,19 +60,19 @@ impl Progress {
     pub fn remember(&mut self, partition: i32, written: &Interaction) {
         let Some(state) = self.partitions.get_mut(&partition) else { return };
         if let Some(source) = written.source.as_ref().filter(|source| source.partition == partition) {
-            let done = Position { incarnation: state.incarnation, offset: state.done_through };
+            let done = Position { incarnation: state.incarnation, offset: state.done.0 };
             let done = done.max(source.position());
-            (state.incarnation, state.done_through) = (done.incarnation, done.offset);
+            (state.incarnation, state.done) = (done.incarnation, Done(done.offset));
         }
         if !written.event_id.is_empty() {
             state.window.insert(&written.user_id, &written.event_id);
         }
     }
 
-    /// Goes on in this life of `events`, behind this offset.
-    pub fn go_on(&mut self, partition: i32, incarnation: u64, through: i64) {
+    /// Goes on in this life of `events`, behind what is done of it.
+    pub fn go_on(&mut self, partition: i32, incarnation: u64, done: Done) {
         if let Some(state) = self.partitions.get_mut(&partition) {
-            (state.incarnation, state.done_through) = (incarnation, through);
+            (state.incarnation, state.done) = (incarnation, done);
         }
     }
 
@@ -87,19 +88,19 @@ impl Progress {
     /// for every event before it, whatever became of it.
     #[must_use]
     pub fn is_done(&self, partition: i32, offset: i64) -> bool {
-        offset <= self.done_through(partition)
+        self.done_through(partition).covers(offset)
     }
 
-    /// The highest offset of `events` that needs no more work; -1 for none.
+    /// What of `events` needs no more work.
     #[must_use]
-    pub fn done_through(&self, partition: i32) -> i64 {
-        self.partitions.get(&partition).map_or(-1, |state| state.done_through)
+    pub fn done_through(&self, partition: i32) -> Done {
+        self.partitions.get(&partition).map_or(Done::NOTHING, |state| state.done)
     }
 
     /// Takes note that the event at `offset` was judged.
     pub fn advance(&mut self, partition: i32, offset: i64) {
         if let Some(state) = self.partitions.get_mut(&partition) {
-            state.done_through = state.done_through.max(offset);
+            state.done = state.done.max(Done(offset));
         }
     }
 
@@ -158,14 +159,14 @@ mod tests {
         let mut progress = owning(&[3, 4]);
         progress.remember(3, &interaction(9, "b"));
         progress.remember(3, &interaction(7, "a"));
-        assert_eq!(progress.done_through(3), 9);
+        assert_eq!(progress.done_through(3), Done(9));
     }
 
     #[test]
     fn a_new_life_of_events_begins_before_its_first_event() {
         let mut progress = owning(&[3]);
         progress.remember(3, &interaction(900, "a"));
-        progress.go_on(3, 7, -1);
+        progress.go_on(3, 7, Done::NOTHING);
         assert!(!progress.is_done(3, 0) && progress.incarnation(3) == 7);
         assert!(!progress.is_first(3, &interaction(0, "a")), "an event id is known over all lives");
         progress.advance(3, 0);
@@ -188,7 +189,7 @@ mod tests {
         assert!(!progress.owns(3));
         assert_eq!(progress.window_len(), 0);
         progress.begin(3);
-        assert_eq!(progress.done_through(3), -1);
+        assert_eq!(progress.done_through(3), Done::NOTHING);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use metrics::counter;
 use runtime::Context;
-use runtime::kafka::{From, KafkaError, Positions, Reader, Record, Span};
+use runtime::kafka::{From, KafkaError, Next, Positions, Reader, Record, Span};
 use schemas::{Interaction, Topic, Topics};
 use tracing::{info, warn};
 
@@ -77,8 +77,8 @@ pub(crate) async fn restore(
             warn!(
                 topic = events,
                 partition,
-                from,
-                end = log.high,
+                %from,
+                end = %log.high,
                 incarnation = course.incarnation,
                 "a new life of the topic begins: it was deleted and made again, lost records, or is read by this release \
                  for the first time"
@@ -106,7 +106,7 @@ async fn events_behind(
     for all in [false, true] {
         let to_check =
             |partition: &i32| Some((*partition, written.get(partition)?.to_check(&log(span, *partition), all)?));
-        let ranges: BTreeMap<i32, (i64, i64)> = open.iter().filter_map(to_check).collect();
+        let ranges: BTreeMap<i32, (Next, Next)> = open.iter().filter_map(to_check).collect();
         if ranges.is_empty() {
             break;
         }
@@ -116,7 +116,7 @@ async fn events_behind(
         let ends = ranges.iter().map(|(partition, (_, to))| (*partition, *to)).collect();
         there.retain(|partition, _| !ranges.contains_key(partition));
         let mut take = |record: Record| {
-            let wanted = ranges.get(&record.partition).is_some_and(|(_, to)| record.offset < *to);
+            let wanted = ranges.get(&record.partition).is_some_and(|(_, to)| to.is_past(record.offset));
             if let Some(mark) = judge.mark(&record, ctx.now()).filter(|_| wanted) {
                 there.entry(record.partition).or_default().insert(record.offset, mark);
             }
@@ -165,15 +165,15 @@ fn starts(span: &Span, assigned: &[i32], window: usize) -> Positions {
     let length = i64::try_from(window.max(1)).unwrap_or(i64::MAX);
     let mut starts = span.ends.clone();
     for (partition, end) in starts.iter_mut().filter(|(partition, _)| assigned.contains(partition)) {
-        let beginning = span.beginnings.get(partition).copied().unwrap_or(0);
-        *end = end.saturating_sub(length).max(beginning).min(*end);
+        let beginning = span.beginnings.get(partition).copied().unwrap_or_default();
+        *end = Next(end.0.saturating_sub(length)).max(beginning).min(*end);
     }
     starts
 }
 
 /// One partition of `events`.
 fn log(span: &Span, partition: i32) -> Log {
-    let of = |positions: &Positions| positions.get(&partition).copied().unwrap_or(0);
+    let of = |positions: &Positions| positions.get(&partition).copied().unwrap_or_default();
     Log { life: span.life, low: of(&span.beginnings), high: of(&span.ends) }
 }
 
@@ -192,16 +192,20 @@ mod tests {
     fn the_tail_is_as_long_as_the_window_and_other_partitions_are_not_read() {
         let span = Span {
             life: 0,
-            beginnings: Positions::from([(0, 0), (1, 0), (2, 0), (3, 45)]),
-            ends: Positions::from([(0, 1000), (1, 1000), (2, 5), (3, 50)]),
+            beginnings: Positions::from([(0, Next(0)), (1, Next(0)), (2, Next(0)), (3, Next(45))]),
+            ends: Positions::from([(0, Next(1000)), (1, Next(1000)), (2, Next(5)), (3, Next(50))]),
         };
-        assert_eq!(starts(&span, &[0, 2, 3], 100), Positions::from([(0, 900), (1, 1000), (2, 0), (3, 45)]));
-        assert_eq!(ends_of(&span, &[0, 3]), Positions::from([(0, 1000), (3, 50)]));
+        assert_eq!(
+            starts(&span, &[0, 2, 3], 100),
+            Positions::from([(0, Next(900)), (1, Next(1000)), (2, Next(0)), (3, Next(45))])
+        );
+        assert_eq!(ends_of(&span, &[0, 3]), Positions::from([(0, Next(1000)), (3, Next(50))]));
     }
 
     #[test]
     fn without_a_window_the_last_record_still_tells_how_far_it_was_written() {
-        let span = Span { life: 0, beginnings: Positions::from([(0, 0)]), ends: Positions::from([(0, 1000)]) };
-        assert_eq!(starts(&span, &[0], 0), Positions::from([(0, 999)]));
+        let span =
+            Span { life: 0, beginnings: Positions::from([(0, Next(0))]), ends: Positions::from([(0, Next(1000))]) };
+        assert_eq!(starts(&span, &[0], 0), Positions::from([(0, Next(999))]));
     }
 }

@@ -119,11 +119,12 @@ impl CaughtUp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::Next;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn at(offset: i64) -> Positions {
-        Positions::from([(0, offset)])
+        Positions::from([(0, Next(offset))])
     }
 
     fn caught_up(now: Instant) -> CaughtUp {

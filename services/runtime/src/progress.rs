@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::kafka::{Positions, distance};
+use crate::kafka::{Next, Positions, distance};
 
 /// Nothing has moved for so long although there is work: told on `/readyz`, within 15 s with the time to notice.
 pub(crate) const STILL: Duration = Duration::from_secs(10);
@@ -47,7 +47,7 @@ pub(crate) struct Progress {
     /// Where it stood, since when, with work before it.
     still: Option<(Positions, Instant)>,
     /// By partition the last stable offset with records held back behind it, and since when.
-    held: BTreeMap<i32, (i64, Instant)>,
+    held: BTreeMap<i32, (Next, Instant)>,
 }
 
 impl Progress {
@@ -106,7 +106,7 @@ impl Progress {
                 told = Some(format!(
                     "a transaction that another producer left open holds back {} records of {}/{partition} for {} s; \
                      Kafka ends it after its transaction.timeout.ms, `kafka-transactions.sh abort` at once",
-                    end - stable,
+                    stable.until(end),
                     self.topic,
                     age.as_secs()
                 ));
@@ -123,7 +123,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn look(applied: i64, stable: i64, end: i64) -> Look {
-        let at = |offset| Positions::from([(0, offset)]);
+        let at = |offset| Positions::from([(0, Next(offset))]);
         Look { applied: at(applied), reached: at(applied), stable: at(stable), ends: at(end), oldest: None }
     }
 
@@ -184,8 +184,8 @@ mod tests {
     #[test]
     fn hostile_offsets_do_not_overflow() {
         let mut look = look(0, i64::MAX, i64::MAX);
-        look.ends.insert(1, i64::MAX);
-        look.reached.insert(1, i64::MIN);
+        look.ends.insert(1, Next(i64::MAX));
+        look.reached.insert(1, Next(i64::MIN));
         assert_eq!(look.messages(), i64::MAX);
         let _ = judge(&mut Progress::new("events"), &look, Instant::now());
     }

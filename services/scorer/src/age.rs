@@ -48,7 +48,7 @@ impl Age {
 /// Interactions applied here that the version was not trained on.
 fn lacks(through: &BTreeMap<i32, Through>, applied: &Positions) -> i64 {
     let next = |partition: &i32| through.get(partition).map_or(0, |through| through.next);
-    applied.iter().map(|(p, applied)| applied.saturating_sub(next(p)).max(0)).fold(0, i64::saturating_add)
+    applied.iter().map(|(p, applied)| applied.0.saturating_sub(next(p)).max(0)).fold(0, i64::saturating_add)
 }
 
 /// Shows the live version's age, and turns `model` red when it is too old, until drained.
@@ -71,6 +71,8 @@ pub(crate) async fn watch(slot: Arc<Slot>, stream: Arc<Stream>, most: Duration, 
 
 #[cfg(test)]
 mod tests {
+    use runtime::kafka::Next;
+
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -111,7 +113,7 @@ mod tests {
     #[test]
     fn what_a_version_lacks_is_counted_over_our_partitions() {
         let through = BTreeMap::from([(0, Through { next: 10, ..Through::default() })]);
-        assert_eq!(lacks(&through, &Positions::from([(0, 14), (1, 3)])), 4 + 3);
-        assert_eq!(lacks(&through, &Positions::from([(0, 2)])), 0);
+        assert_eq!(lacks(&through, &Positions::from([(0, Next(14)), (1, Next(3))])), 4 + 3);
+        assert_eq!(lacks(&through, &Positions::from([(0, Next(2))])), 0);
     }
 }

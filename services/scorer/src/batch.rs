@@ -35,7 +35,8 @@ pub(crate) struct Sorted {
 
 /// Decodes and sorts; `None` where it must be known first where `events` ends, now that the records are read.
 pub(crate) fn sort(records: &[Record], horizon: &mut Horizon, events: Option<&Ends>) -> Option<Sorted> {
-    let events = events.map(|Ends { life, ends }| horizon::Ends { life: *life, ends });
+    let ends = events.map(Ends::offsets).unwrap_or_default();
+    let events = events.map(|Ends { life, .. }| horizon::Ends { life: *life, ends: &ends });
     let mut sorted = Sorted::default();
     let mut places: HashMap<Arc<str>, usize> = HashMap::new();
     for record in records {
@@ -73,6 +74,7 @@ pub(crate) fn sort(records: &[Record], horizon: &mut Horizon, events: Option<&En
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use runtime::kafka::Next;
     use schemas::{Kind, Message};
 
     use super::*;
@@ -124,7 +126,7 @@ mod tests {
             .collect();
         let mut horizon = Horizon::default();
         assert!(sort(&records, &mut horizon, None).is_none(), "it asks where events ends");
-        let events = Ends { life: 7, ends: [(1, 102)].into() };
+        let events = Ends { life: 7, ends: [(1, Next(102))].into() };
         let sorted = sort(&records, &mut horizon, Some(&events)).expect("it was told");
         assert_eq!((sorted.unreadable, sorted.foreign), (0, vec![(1, 1)]));
         let sources: Vec<i64> = sorted.users[0].1.iter().map(|positioned| positioned.source.offset).collect();

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime::Context;
-use runtime::kafka::Positions;
+use runtime::kafka::{Next, Positions};
 use runtime::redis::{Answer, Redis, Script};
 use schemas::mark::MARK_BYTES;
 use schemas::{Keys, Mark};
@@ -26,9 +26,9 @@ struct Held {
     /// The value under the key, as we saw or wrote it last; empty: none.
     lies: Vec<u8>,
     /// The next offset of `interactions`: what lies before is applied, and acknowledged.
-    next: i64,
+    next: Next,
     /// What lies before this was applied once already, before Redis forgot it.
-    past: i64,
+    past: Next,
     /// The first record that was passed over, for its user's profile is of a later release: that release goes back to
     /// it.
     passed: Option<i64>,
@@ -36,8 +36,8 @@ struct Held {
 
 impl Held {
     /// What the mark says: everything before is in the profiles.
-    fn through(&self) -> i64 {
-        self.passed.map_or(self.next, |passed| passed.min(self.next))
+    fn through(&self) -> Next {
+        self.passed.map_or(self.next, |passed| self.next.min(Next(passed)))
     }
 
     /// Redis holds another mark than the one that was known: where the partition goes on. What was passed over is met
@@ -114,7 +114,7 @@ impl Marks {
 
     /// Whether a record was applied before Redis forgot.
     pub(crate) fn is_past(&self, partition: i32, offset: i64) -> bool {
-        self.held.get(&partition).is_some_and(|held| offset < held.past)
+        self.held.get(&partition).is_some_and(|held| held.past.is_past(offset))
     }
 
     /// A record is passed over whose user's profile is of a later release: the mark stays before it.
@@ -132,7 +132,7 @@ impl Marks {
     /// From now on these partitions are read from the beginning of another log: nothing of it is applied.
     pub(crate) fn begin_anew(&mut self, partitions: &[i32]) {
         for (_, held) in self.held.iter_mut().filter(|(partition, _)| partitions.contains(partition)) {
-            (held.next, held.past, held.passed) = (0, 0, None);
+            (held.next, held.past, held.passed) = (Next(0), Next(0), None);
         }
     }
 
@@ -149,7 +149,7 @@ impl Marks {
     pub(crate) async fn take_over(
         &mut self,
         partitions: &[i32],
-        committed: impl Fn(i32) -> Option<i64>,
+        committed: impl Fn(i32) -> Option<Next>,
     ) -> Result<Positions, Error> {
         let read = self.read(partitions).await?;
         let mut back = Positions::new();
@@ -159,7 +159,7 @@ impl Marks {
             if start.goes_back {
                 back.insert(*partition, start.next);
             }
-            let past = if start.goes_back { committed.unwrap_or(0) } else { 0 };
+            let past = committed.filter(|_| start.goes_back).unwrap_or_default();
             self.held.insert(*partition, Held { lies, next: start.next, past, passed: None });
         }
         Ok(back)
@@ -187,7 +187,7 @@ impl Marks {
             if let Some(held) = self.held.get_mut(partition) {
                 held.next = *next;
                 if wanted.get(partition).is_some_and(|wanted| next < wanted) {
-                    held.past = 0;
+                    held.past = Next(0);
                 }
             }
         }
@@ -218,7 +218,7 @@ impl Marks {
         for partition in partitions {
             let Some(held) = self.held.get(&partition) else { continue };
             self.seq += 1;
-            let value = Mark { next: held.through(), by: self.by, seq: self.seq, life: self.life }.encode();
+            let value = Mark { next: held.through().0, by: self.by, seq: self.seq, life: self.life }.encode();
             let key = self.keys.applied(&self.group, partition);
             let call = script::mark(key, &held.lies, value.clone(), self.ttl);
             renewals.push(Renewal { partition, value, call });
@@ -266,16 +266,16 @@ impl Marks {
 /// Where a partition goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Start {
-    next: i64,
+    next: Next,
     goes_back: bool,
 }
 
 /// The earlier of what Redis has applied and of where the group would go on. A group that has committed nothing begins
 /// with the oldest record by itself.
-fn start(mark: Option<Mark>, committed: Option<i64>) -> Start {
-    let applied = mark.map_or(0, |mark| mark.next);
+fn start(mark: Option<Mark>, committed: Option<Next>) -> Start {
+    let applied = mark.map_or(Next(0), |mark| Next(mark.next));
     match committed {
-        None => Start { next: 0, goes_back: false },
+        None => Start { next: Next(0), goes_back: false },
         Some(committed) if applied < committed => Start { next: applied, goes_back: true },
         Some(committed) => Start { next: committed, goes_back: false },
     }
@@ -292,25 +292,29 @@ mod tests {
 
     #[test]
     fn the_mark_stays_before_what_was_passed_over_until_somebody_goes_back_to_it() {
-        let mut held = Held { lies: Vec::new(), next: 5, past: 0, passed: None };
-        assert_eq!(held.through(), 5);
+        let mut held = Held { lies: Vec::new(), next: Next(5), past: Next(0), passed: None };
+        assert_eq!(held.through(), Next(5));
         held.passed = Some(7);
-        assert_eq!(held.through(), 5, "what lies before the record is not applied yet");
-        held.next = 90;
-        assert_eq!(held.through(), 7);
+        assert_eq!(held.through(), Next(5), "what lies before the record is not applied yet");
+        held.next = Next(90);
+        assert_eq!(held.through(), Next(7));
         let by_another = Mark { next: 60, by: 1, seq: 1, life: 0 };
         held.go_back(by_another.encode(), Some(by_another));
-        assert_eq!((held.through(), held.past), (60, 90), "the release that wrote the profile has applied it since");
+        assert_eq!(
+            (held.through(), held.past),
+            (Next(60), Next(90)),
+            "the release that wrote the profile has applied it since"
+        );
     }
 
     #[test]
     fn a_partition_goes_on_at_the_mark_where_redis_is_behind_the_group_and_from_the_beginning_where_there_is_none() {
         let mark = |next| Some(Mark { next, by: 7, seq: 1, life: 0 });
-        let goes = |next, goes_back| Start { next, goes_back };
-        assert_eq!(start(mark(100), Some(100)), goes(100, false), "intact");
-        assert_eq!(start(mark(120), Some(100)), goes(100, false), "the last commit was lost");
-        assert_eq!(start(mark(40), Some(100)), goes(40, true), "restored from an older snapshot");
-        assert_eq!(start(None, Some(100)), goes(0, true), "flushed");
+        let goes = |next, goes_back| Start { next: Next(next), goes_back };
+        assert_eq!(start(mark(100), Some(Next(100))), goes(100, false), "intact");
+        assert_eq!(start(mark(120), Some(Next(100))), goes(100, false), "the last commit was lost");
+        assert_eq!(start(mark(40), Some(Next(100))), goes(40, true), "restored from an older snapshot");
+        assert_eq!(start(None, Some(Next(100))), goes(0, true), "flushed");
         assert_eq!(start(None, None), goes(0, false), "a new group");
         assert_eq!(start(mark(40), None), goes(0, false), "commits expired, or another life of the topic");
     }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use metrics::counter;
-use runtime::kafka::{Batch, Commits, Consumer, Positions};
+use runtime::kafka::{Batch, Commits, Consumer, Next, Positions};
 use tracing::warn;
 
 use crate::config::Scorer;
@@ -138,9 +138,8 @@ impl Progress {
         counter!(WENT_BACK).increment(1);
         for (partition, next) in &went {
             let gone = counted.get(partition).map_or(*next, |counted| *next.min(counted));
-            let missed =
-                back.get(partition).filter(|wanted| **wanted > 0).map_or(0, |wanted| gone.saturating_sub(*wanted));
-            counter!(MISSED).increment(u64::try_from(missed).unwrap_or(0));
+            let wanted = back.get(partition).filter(|wanted| **wanted > Next(0));
+            counter!(MISSED).increment(wanted.map_or(0, |wanted| wanted.until(gone)));
         }
         self.marks.went_back(back, &went);
         Ok(())

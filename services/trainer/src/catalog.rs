@@ -204,7 +204,7 @@ impl Judge {
                  and lie on dead-letters as this one does"
             );
         }
-        let is_told = self.judged.get(&record.partition).is_some_and(|judged| record.offset < *judged);
+        let is_told = self.judged.get(&record.partition).is_some_and(|judged| judged.is_past(record.offset));
         (!is_told).then(|| {
             let value = record.value.as_ref();
             let buried = dead_letter::bury(letter, &self.topic, record.partition, record.offset, &record.key, value);
@@ -216,6 +216,7 @@ impl Judge {
 
 #[cfg(test)]
 mod tests {
+    use runtime::kafka::Next;
     use schemas::dead_letter::headers;
 
     use super::*;
@@ -262,17 +263,17 @@ mod tests {
     #[test]
     fn a_letter_is_written_once_however_often_the_catalog_is_read() {
         let records = [record(6, "a", "nonsense"), record(7, "b", "nonsense")];
-        let mut again = Judge { judged: [(0, 7)].into(), ..judge() };
+        let mut again = Judge { judged: [(0, Next(7))].into(), ..judge() };
         assert_eq!(again.take(&records, 0).letters.len(), 1);
         assert_eq!(again.told.len(), 1);
     }
 
     #[test]
     fn reading_the_catalog_again_takes_back_nothing_of_what_was_judged() {
-        let judge = Judge { judged: [(0, 7)].into(), ..judge() };
-        assert_eq!(judge.beyond([(0, 5), (1, 2)].into()), [(1, 2)].into());
-        assert_eq!(judge.beyond([(0, 7)].into()), [].into());
-        assert_eq!(judge.beyond([(0, 8)].into()), [(0, 8)].into());
+        let judge = Judge { judged: [(0, Next(7))].into(), ..judge() };
+        assert_eq!(judge.beyond([(0, Next(5)), (1, Next(2))].into()), [(1, Next(2))].into());
+        assert_eq!(judge.beyond([(0, Next(7))].into()), [].into());
+        assert_eq!(judge.beyond([(0, Next(8))].into()), [(0, Next(8))].into());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use model::Positioned;
 use runtime::kafka::admin::Ends;
-use runtime::kafka::{Positions, Record, Span};
+use runtime::kafka::{Next, Positions, Record, Span};
 use schemas::checkpoint::Through;
 use schemas::horizon::{self, Horizon, Sight};
 use schemas::{Interaction, Position, Written};
@@ -30,7 +30,7 @@ pub(crate) struct Start {
 pub(crate) fn start(through: &BTreeMap<i32, Through>, span: &Span, window: u64) -> Start {
     let Span { life, beginnings, ends } = span;
     let window = i64::try_from(window).unwrap_or(i64::MAX);
-    let of = |positions: &Positions, partition: &i32| positions.get(partition).copied().unwrap_or(0);
+    let of = |positions: &Positions, partition: &i32| positions.get(partition).map_or(0, |next| next.0);
     let mut start = Start { positions: beginnings.clone(), missed: 0, reborn: Vec::new() };
     for (partition, &Through { next, log, .. }) in through {
         let (beginning, end) = (of(beginnings, partition), of(ends, partition));
@@ -39,7 +39,7 @@ pub(crate) fn start(through: &BTreeMap<i32, Through>, span: &Span, window: u64) 
             continue;
         }
         start.missed = start.missed.saturating_add(beginning.saturating_sub(next).max(0));
-        start.positions.insert(*partition, next.saturating_sub(window).max(beginning));
+        start.positions.insert(*partition, Next(next.saturating_sub(window).max(beginning)));
     }
     start
 }
@@ -83,7 +83,8 @@ impl Sorter {
     /// this again with it and the rest of the batch, all of which was read before.
     pub(crate) fn sort(&mut self, records: &[Record], events: Option<&Ends>) -> Sorted {
         let mut sorted = Sorted::default();
-        let events = events.map(|Ends { life, ends }| horizon::Ends { life: *life, ends });
+        let ends = events.map(Ends::offsets).unwrap_or_default();
+        let events = events.map(|Ends { life, .. }| horizon::Ends { life: *life, ends: &ends });
         for record in records {
             let (partition, offset) = (record.partition, record.offset);
             let stands = self.through.get(&partition).filter(|stands| offset < stands.next);
@@ -128,25 +129,26 @@ mod tests {
     #[test]
     fn the_window_lies_before_where_the_version_stands_and_not_before_the_topic() {
         let through = BTreeMap::from([(0, stands(1_000)), (1, stands(30))]);
-        let beginnings = Positions::from([(0, 0), (1, 5), (2, 7)]);
-        let ends = Positions::from([(0, 1_000), (1, 90), (2, 9)]);
+        let beginnings = Positions::from([(0, Next(0)), (1, Next(5)), (2, Next(7))]);
+        let ends = Positions::from([(0, Next(1_000)), (1, Next(90)), (2, Next(9))]);
         let start = start(&through, &Span { life: 0, beginnings, ends }, 100);
-        let positions = Positions::from([(0, 900), (1, 5), (2, 7)]);
+        let positions = Positions::from([(0, Next(900)), (1, Next(5)), (2, Next(7))]);
         assert_eq!(start, Start { positions, missed: 0, reborn: Vec::new() });
     }
 
     #[test]
     fn interactions_that_retention_took_are_counted() {
-        let span = Span { life: 0, beginnings: Positions::from([(0, 25)]), ends: Positions::from([(0, 90)]) };
+        let span =
+            Span { life: 0, beginnings: Positions::from([(0, Next(25))]), ends: Positions::from([(0, Next(90))]) };
         let start = start(&BTreeMap::from([(0, stands(10))]), &span, 100);
-        assert_eq!(start, Start { positions: Positions::from([(0, 25)]), missed: 15, reborn: Vec::new() });
+        assert_eq!(start, Start { positions: Positions::from([(0, Next(25))]), missed: 15, reborn: Vec::new() });
     }
 
     #[test]
     fn another_log_than_was_trained_on_is_read_from_its_beginning() {
-        let positions = Positions::from([(0, 2)]);
+        let positions = Positions::from([(0, Next(2))]);
         let anew = |through, end, life| {
-            let span = Span { life, beginnings: positions.clone(), ends: [(0, end)].into() };
+            let span = Span { life, beginnings: positions.clone(), ends: [(0, Next(end))].into() };
             start(&BTreeMap::from([(0, through)]), &span, 100)
         };
         let shorter = anew(stands(10), 4, 0);
@@ -175,7 +177,7 @@ mod tests {
         let mut sorter = Sorter::default();
         let first = sorter.sort(&records, None);
         assert_eq!((first.records, first.train.len()), (1, 1), "it stops where it has to ask");
-        let ends = Ends { life: 7, ends: [(0, 4_001)].into() };
+        let ends = Ends { life: 7, ends: [(0, Next(4_001))].into() };
         let rest = sorter.sort(&records[1..], Some(&ends));
         assert_eq!(
             (rest.records, rest.train.len(), rest.undecodable),
@@ -184,7 +186,7 @@ mod tests {
         );
         // Where an earlier life ended, nobody knows.
         let mut sorter = Sorter::default();
-        let rest = sorter.sort(&records[1..2], Some(&Ends { life: 8, ends: [(0, 10)].into() }));
+        let rest = sorter.sort(&records[1..2], Some(&Ends { life: 8, ends: [(0, Next(10))].into() }));
         assert_eq!((rest.records, rest.train.len()), (1, 1));
     }
 

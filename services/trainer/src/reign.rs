@@ -127,7 +127,9 @@ impl Candidate {
             };
             let claim = Claim { epoch, trainer: trainer.clone(), claimed_at: ctx.now(), anew: self.anew };
             let written = producer.send_all(topic, [written(&claim)?]).await?;
-            let seen = |log: &Reader| written.iter().all(|(p, at)| log.position().get(p).is_some_and(|next| next > at));
+            let seen = |log: &Reader| {
+                written.iter().all(|(p, at)| log.position().get(p).is_some_and(|next| next.is_past(*at)))
+            };
             let Some(read) = self.read_until(seen, ctx).await? else { return Ok(None) };
             self = read;
             if self.restorer.reign() == (epoch, Some(trainer.as_str())) {

@@ -292,7 +292,7 @@ impl Trainer {
         let log = &self.log;
         let ask = async { Ok::<_, KafkaError>((log.beginning().await?, log.end().await?)) };
         let Ok(Ok((beginning, end))) = tokio::time::timeout(QUESTION, ask).await else { return Ok(()) };
-        let of = |positions: &Positions| positions.get(&0).copied();
+        let of = |positions: &Positions| positions.get(&0).map(|next| next.0);
         match (of(&beginning), of(&end)) {
             (Some(beginning), Some(end)) if self.footing.0.is_lost(beginning, end) => self.claim_again().await,
             _ => Ok(()),

@@ -182,7 +182,7 @@ impl Follower {
         }
         self.asked = Some(Instant::now());
         let Ok(Ok(beginning)) = tokio::time::timeout(QUESTION, reader.beginning()).await else { return false };
-        beginning.get(&0).is_some_and(|beginning| *beginning > counted)
+        beginning.get(&0).is_some_and(|beginning| beginning.is_past(counted))
     }
 
     async fn whole(&mut self, version: Version) -> Result<(), Error> {

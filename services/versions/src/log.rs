@@ -2,7 +2,7 @@
 
 use runtime::Context;
 use runtime::config::Kafka;
-use runtime::kafka::{Bookmark, From, KafkaError, Positions, Reader};
+use runtime::kafka::{Bookmark, From, KafkaError, Next, Positions, Reader};
 use schemas::checkpoint::Claim;
 use schemas::{Topic, Topics};
 
@@ -30,7 +30,7 @@ impl Log {
         let mark = Bookmark::find(kafka, ctx.name(), &group, &topic).await;
         let behind = mark.and_then(|mark| Some((mark.offset, Claim::noted(&mark.note)?)));
         let from = match &behind {
-            Some((at, _)) => From::At(Positions::from([(0, *at)])),
+            Some((at, _)) => From::At(Positions::from([(0, Next(*at))])),
             None => From::Beginning,
         };
         Ok(Self { reader: Reader::open(kafka, &topic, from, ctx).await?, topic, behind })

@@ -12,12 +12,12 @@ use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use tracing::debug;
 
-use super::Positions;
 use super::client::{NEW_TOPIC, PAUSE, Role, blocking, settings, unreachable_or};
 use super::consumer::offsets;
 use super::error::KafkaError;
 use super::link::Quiet;
 use super::topic::describe;
+use super::{Next, Positions};
 use crate::config;
 use crate::context::Context;
 pub use spec::{Difference, TopicSpec};
@@ -154,6 +154,14 @@ pub struct Ends {
     pub ends: Positions,
 }
 
+impl Ends {
+    /// The same as plain numbers, for who knows nothing of Kafka.
+    #[must_use]
+    pub fn offsets(&self) -> BTreeMap<i32, i64> {
+        self.ends.iter().map(|(partition, end)| (*partition, end.0)).collect()
+    }
+}
+
 /// Asks where a topic ends.
 ///
 /// # Errors
@@ -166,7 +174,7 @@ pub async fn ends(config: &config::Kafka, topic: &str) -> Result<Ends, KafkaErro
         let described = described.ok_or_else(|| KafkaError::MissingTopic { topic: name.clone() })?;
         let end = |partition| {
             let watermarks = admin.inner().fetch_watermarks(&name, partition, REQUEST);
-            Ok((partition, watermarks.map_err(failed)?.1))
+            Ok((partition, Next(watermarks.map_err(failed)?.1)))
         };
         Ok(Ends { life: described.life, ends: (0..described.partitions).map(end).collect::<Result<_, KafkaError>>()? })
     })

@@ -25,11 +25,11 @@ use rdkafka::error::KafkaError as ClientError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tracing::{debug, info, warn};
 
-use super::Positions;
 use super::bootstrap::{self, Silence};
 use super::client::{Role, settings};
 use super::error::{KafkaError, is_outage};
 use super::link::log;
+use super::{Next, Positions};
 use crate::config;
 use crate::context::{Context, Pulse};
 use crate::lock::lock;
@@ -54,7 +54,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Progress {
     /// The next offset to be read, by topic and partition.
-    next: BTreeMap<(String, i32), i64>,
+    next: BTreeMap<(String, i32), Next>,
     /// The group was not asked to take all of it yet.
     is_due: bool,
 }
@@ -208,11 +208,11 @@ impl ConsumerContext for Member {
 }
 
 /// What is to be committed, as librdkafka wants it. An offset below 0 is none.
-fn list(next: &BTreeMap<(String, i32), i64>) -> TopicPartitionList {
+fn list(next: &BTreeMap<(String, i32), Next>) -> TopicPartitionList {
     let mut list = TopicPartitionList::with_capacity(next.len());
     for ((topic, partition), next) in next {
-        if let Err(error) = list.add_partition_offset(topic, *partition, Offset::Offset(*next)) {
-            debug!(topic, partition, next, %error, "no offset that can be committed");
+        if let Err(error) = list.add_partition_offset(topic, *partition, Offset::Offset(next.0)) {
+            debug!(topic, partition, %next, %error, "no offset that can be committed");
         }
     }
     list

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Positions;
+use super::{Next, Positions};
 
 /// Offsets whose outputs are acknowledged.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl Commits {
     }
 
     /// Takes note of a batch whose outputs are acknowledged.
-    pub fn acknowledged(&mut self, end: impl IntoIterator<Item = (i32, i64)>) {
+    pub fn acknowledged(&mut self, end: impl IntoIterator<Item = (i32, Next)>) {
         self.ready.extend(end);
     }
 
@@ -74,10 +74,10 @@ mod tests {
     fn offsets_wait_for_the_interval_and_the_newest_is_committed() {
         let start = Instant::now();
         let mut commits = Commits::new(EVERY, start);
-        commits.acknowledged(Positions::from([(0, 10), (1, 5)]));
-        commits.acknowledged(Positions::from([(0, 20)]));
+        commits.acknowledged(Positions::from([(0, Next(10)), (1, Next(5))]));
+        commits.acknowledged(Positions::from([(0, Next(20))]));
         assert_eq!(commits.due(start, false), None);
-        assert_eq!(commits.due(start + EVERY, false), Some(Positions::from([(0, 20), (1, 5)])));
+        assert_eq!(commits.due(start + EVERY, false), Some(Positions::from([(0, Next(20)), (1, Next(5))])));
         assert_eq!(commits.due(start + EVERY * 9, false), None, "nothing new");
     }
 
@@ -85,7 +85,7 @@ mod tests {
     fn what_is_urgent_does_not_wait() {
         let start = Instant::now();
         let mut commits = Commits::new(EVERY, start);
-        commits.acknowledged(Positions::from([(0, 10)]));
+        commits.acknowledged(Positions::from([(0, Next(10))]));
         assert!(commits.due(start, true).is_some());
     }
 
@@ -93,16 +93,16 @@ mod tests {
     fn the_offsets_of_a_partition_that_left_are_not_committed() {
         let start = Instant::now();
         let mut commits = Commits::new(EVERY, start);
-        commits.acknowledged(Positions::from([(0, 10), (1, 5)]));
+        commits.acknowledged(Positions::from([(0, Next(10)), (1, Next(5))]));
         commits.forget(&[0]);
-        assert_eq!(commits.due(start, true), Some(Positions::from([(1, 5)])));
+        assert_eq!(commits.due(start, true), Some(Positions::from([(1, Next(5))])));
     }
 
     #[test]
     fn what_is_to_be_applied_again_is_not_committed() {
         let start = Instant::now();
         let mut commits = Commits::new(EVERY, start);
-        commits.acknowledged(Positions::from([(0, 10)]));
+        commits.acknowledged(Positions::from([(0, Next(10))]));
         commits.clear();
         assert_eq!(commits.due(start, true), None);
         assert_eq!(commits.waited(start + EVERY), EVERY, "nothing was taken");

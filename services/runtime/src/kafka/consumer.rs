@@ -16,7 +16,7 @@ use super::growth::follow_partitions;
 use super::link::{self, Link};
 use super::pull::Pull;
 use super::stream::{Committed, Stream};
-use super::{Batch, Positions, settle};
+use super::{Batch, Next, Positions, settle};
 use crate::config;
 use crate::context::Context;
 
@@ -92,7 +92,7 @@ impl Consumer {
         // What came along of a partition that is read from elsewhere comes again.
         batch.records.retain(|record| !assigned.contains(&record.partition) || !pull.was_reborn(record.partition));
         for record in &batch.records {
-            pull.begin(record.partition, record.offset.saturating_add(1));
+            pull.begin(record.partition, Next::behind(record.offset));
         }
         Ok(Some(batch))
     }
@@ -139,7 +139,7 @@ impl Consumer {
     /// Where the group went on with a partition when it became ours; `None` where it had committed nothing of this
     /// topic.
     #[must_use]
-    pub fn committed(&self, partition: i32) -> Option<i64> {
+    pub fn committed(&self, partition: i32) -> Option<Next> {
         self.committed.get(&partition).copied()
     }
 
@@ -196,7 +196,7 @@ pub(super) fn committed_offsets<C: ConsumerContext>(
     let failed = |error| KafkaError::of(format!("ask where the group continues on {topic}"), error);
     let told = consumer.committed_offsets(list, wait).map_err(failed)?;
     let known = told.elements().into_iter().filter_map(|element| match element.offset() {
-        Offset::Offset(offset) => Some((element.partition(), offset)),
+        Offset::Offset(offset) => Some((element.partition(), Next(offset))),
         _ => None,
     });
     Ok(known.collect())
@@ -225,12 +225,12 @@ pub(super) async fn commit_list<C: ConsumerContext + 'static>(
 /// Positions as librdkafka wants them.
 pub(super) fn offsets<'a>(
     topic: &str,
-    positions: impl Iterator<Item = (&'a i32, &'a i64)>,
+    positions: impl Iterator<Item = (&'a i32, &'a Next)>,
 ) -> Result<TopicPartitionList, KafkaError> {
     let mut list = TopicPartitionList::new();
-    for (partition, offset) in positions {
-        list.add_partition_offset(topic, *partition, Offset::Offset(*offset))
-            .map_err(|error| KafkaError::of(format!("name offset {offset} of {topic}/{partition}"), error))?;
+    for (partition, next) in positions {
+        list.add_partition_offset(topic, *partition, Offset::Offset(next.0))
+            .map_err(|error| KafkaError::of(format!("name offset {next} of {topic}/{partition}"), error))?;
     }
     Ok(list)
 }

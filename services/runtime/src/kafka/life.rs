@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::Next;
+
 /// What a group noted with an offset: the life of the topic that it counts in.
 pub(super) fn note(life: u32) -> String {
     format!("life={life:08x}")
@@ -16,7 +18,7 @@ pub(super) fn noted(metadata: &str) -> u32 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Resume {
     /// The next offset to read.
-    pub(super) next: i64,
+    pub(super) next: Next,
     /// The log is another than the one that was committed for: it is read from its beginning.
     pub(super) reborn: bool,
     /// Records between the commit and the oldest that is still there.
@@ -25,16 +27,12 @@ pub(super) struct Resume {
 
 /// Decides for a partition that holds `low..high` in the life `life` (0: not known), and of which the group committed
 /// `(offset, life)`.
-pub(super) fn resume(committed: Option<(i64, u32)>, life: u32, low: i64, high: i64) -> Resume {
+pub(super) fn resume(committed: Option<(Next, u32)>, life: u32, low: Next, high: Next) -> Resume {
     match committed {
-        Some((offset, before)) if offset > high || (before != 0 && life != 0 && before != life) => {
+        Some((next, before)) if next > high || (before != 0 && life != 0 && before != life) => {
             Resume { next: low, reborn: true, missed: 0 }
         }
-        Some((offset, _)) => Resume {
-            next: offset.max(low),
-            reborn: false,
-            missed: u64::try_from(low.saturating_sub(offset)).unwrap_or(0),
-        },
+        Some((next, _)) => Resume { next: next.max(low), reborn: false, missed: next.until(low) },
         None => Resume { next: low, reborn: false, missed: 0 },
     }
 }
@@ -51,8 +49,8 @@ pub(super) enum Step {
 }
 
 /// Compares the offset of a record with the one expected.
-pub(super) fn step(expected: i64, offset: i64) -> Step {
-    match offset.cmp(&expected) {
+pub(super) fn step(expected: Next, offset: i64) -> Step {
+    match offset.cmp(&expected.0) {
         std::cmp::Ordering::Less => Step::Back,
         std::cmp::Ordering::Equal => Step::Next,
         std::cmp::Ordering::Greater => Step::Gap,
@@ -103,20 +101,32 @@ mod tests {
 
     #[test]
     fn an_offset_committed_in_another_life_of_the_topic_skips_nothing_of_this_one() {
-        assert_eq!(resume(Some((100, 7)), 8, 0, 500), Resume { next: 0, reborn: true, missed: 0 });
-        assert_eq!(resume(Some((100, 7)), 7, 0, 500), Resume { next: 100, reborn: false, missed: 0 });
-        assert_eq!(resume(None, 7, 20, 500), Resume { next: 20, reborn: false, missed: 0 });
+        assert_eq!(
+            resume(Some((Next(100), 7)), 8, Next(0), Next(500)),
+            Resume { next: Next(0), reborn: true, missed: 0 }
+        );
+        assert_eq!(
+            resume(Some((Next(100), 7)), 7, Next(0), Next(500)),
+            Resume { next: Next(100), reborn: false, missed: 0 }
+        );
+        assert_eq!(resume(None, 7, Next(20), Next(500)), Resume { next: Next(20), reborn: false, missed: 0 });
     }
 
     #[test]
     fn an_offset_beyond_the_end_is_of_another_log_even_where_there_are_no_ids() {
-        assert_eq!(resume(Some((100, 0)), 0, 0, 40), Resume { next: 0, reborn: true, missed: 0 });
-        assert!(!resume(Some((100, 0)), 9, 0, 100).reborn, "a commit of before there were lives");
+        assert_eq!(
+            resume(Some((Next(100), 0)), 0, Next(0), Next(40)),
+            Resume { next: Next(0), reborn: true, missed: 0 }
+        );
+        assert!(!resume(Some((Next(100), 0)), 9, Next(0), Next(100)).reborn, "a commit of before there were lives");
     }
 
     #[test]
     fn records_deleted_before_the_group_came_back_are_counted() {
-        assert_eq!(resume(Some((100, 7)), 7, 130, 500), Resume { next: 130, reborn: false, missed: 30 });
+        assert_eq!(
+            resume(Some((Next(100), 7)), 7, Next(130), Next(500)),
+            Resume { next: Next(130), reborn: false, missed: 30 }
+        );
     }
 
     #[test]
@@ -145,6 +155,6 @@ mod tests {
 
     #[test]
     fn a_record_before_what_was_read_shows_that_the_log_was_cut_off() {
-        assert_eq!([step(5, 5), step(5, 6), step(5, 4)], [Step::Next, Step::Gap, Step::Back]);
+        assert_eq!([step(Next(5), 5), step(Next(5), 6), step(Next(5), 4)], [Step::Next, Step::Gap, Step::Back]);
     }
 }

@@ -16,6 +16,7 @@ mod growth;
 mod identity;
 mod life;
 mod link;
+mod offsets;
 mod producer;
 mod pull;
 mod reader;
@@ -36,20 +37,21 @@ pub use bookmark::Bookmark;
 pub use commits::Commits;
 pub use consumer::Consumer;
 pub use error::KafkaError;
+pub use offsets::{Done, Next};
 pub use producer::{Outgoing, Producer};
 pub use reader::{Followed, From, Reader};
 pub use stream::Stream;
 pub use watch::{Expected, Watch};
 
-/// For each partition the offset to read next.
-pub type Positions = BTreeMap<i32, i64>;
+/// For each partition what is next.
+pub type Positions = BTreeMap<i32, Next>;
 
 /// Offsets between two positions, over the partitions of `to`; one of which no start is named counts nothing.
 pub(crate) fn distance(from: &Positions, to: &Positions) -> u64 {
     let mut distance = 0_u64;
     for (partition, end) in to {
         let start = from.get(partition).unwrap_or(end);
-        distance = distance.saturating_add(u64::try_from(end.saturating_sub(*start)).unwrap_or(0));
+        distance = distance.saturating_add(start.until(*end));
     }
     distance
 }
@@ -116,7 +118,7 @@ impl Batch {
     /// For each partition of the batch the offset after its last record: what to commit.
     #[must_use]
     pub fn end(&self) -> Positions {
-        self.records.iter().map(|record| (record.partition, record.offset + 1)).collect()
+        self.records.iter().map(|record| (record.partition, Next::behind(record.offset))).collect()
     }
 
     /// Whether there is neither a record nor a change of the assignment.

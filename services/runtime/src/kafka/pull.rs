@@ -23,7 +23,7 @@ use super::identity::{Answer, Identity};
 use super::life::{Gaps, Step, step};
 use super::link::Link;
 use super::stream::Stream;
-use super::{Batch, Positions};
+use super::{Batch, Next, Positions};
 
 /// How long librdkafka may take to go elsewhere.
 const SEEK: Duration = Duration::from_secs(2);
@@ -63,7 +63,7 @@ pub(super) struct Pull<C: Changes + 'static> {
     /// Where partitions are to be read from that librdkafka was not told yet, or was not ready for.
     unsought: Positions,
     /// It is being told. Nothing is taken from it meanwhile: what came might be of before or of after.
-    seeking: Option<JoinHandle<Vec<(i32, i64)>>>,
+    seeking: Option<JoinHandle<Vec<(i32, Next)>>>,
     missed: u64,
 }
 
@@ -106,7 +106,7 @@ impl<C: Changes + 'static> Pull<C> {
     }
 
     /// Where a partition begins of which nothing was read yet.
-    pub(super) fn begin(&mut self, partition: i32, next: i64) {
+    pub(super) fn begin(&mut self, partition: i32, next: Next) {
         self.positions.insert(partition, next);
     }
 
@@ -122,7 +122,7 @@ impl<C: Changes + 'static> Pull<C> {
 
     /// Reads a partition from `next` on, whatever was read or gathered of it, and tells it with the next batch if
     /// `reborn`.
-    pub(super) fn seek(&mut self, partition: i32, next: i64, reborn: bool) {
+    pub(super) fn seek(&mut self, partition: i32, next: Next, reborn: bool) {
         self.collector.drop_records(partition);
         self.ends.remove(&partition);
         self.gaps.forget(partition);
@@ -242,7 +242,7 @@ impl<C: Changes + 'static> Pull<C> {
                 topic,
                 "the topic was deleted and made again: reading it from its beginning; what was not read before is gone"
             );
-            self.stream.ours().into_iter().for_each(|partition| self.seek(partition, 0, true));
+            self.stream.ours().into_iter().for_each(|partition| self.seek(partition, Next(0), true));
         }
     }
 
@@ -331,19 +331,19 @@ impl<C: Changes + 'static> Pull<C> {
         let mut batch = self.collector.take();
         for record in &batch.records {
             let (partition, offset) = (record.partition, record.offset);
-            let next = self.positions.entry(partition).or_insert(offset);
+            let next = self.positions.entry(partition).or_insert(Next(offset));
             match step(*next, offset) {
                 Step::Next => {}
-                Step::Gap => self.gaps.note(partition, *next, offset),
+                Step::Gap => self.gaps.note(partition, next.0, offset),
                 Step::Back => {
                     let topic = self.stream.topic();
-                    warn!(topic, partition, read = *next, offset, "the log was cut off: reading it from its beginning");
+                    warn!(topic, partition, read = %next, offset, "the log was cut off: reading it from its beginning");
                     if !self.reborn.contains(&partition) {
                         self.reborn.push(partition);
                     }
                 }
             }
-            *next = offset.saturating_add(1);
+            *next = Next::behind(offset);
         }
         if !batch.records.is_empty() {
             self.link.up();
@@ -358,10 +358,10 @@ impl<C: Changes + 'static> Pull<C> {
 }
 
 /// Tells librdkafka where to read a partition; whether it does. Blocks.
-fn seek<C: ConsumerContext>(consumer: &StreamConsumer<C>, topic: &str, (partition, next): (i32, i64)) -> bool {
-    let sought = consumer.seek(topic, partition, Offset::Offset(next), SEEK);
+fn seek<C: ConsumerContext>(consumer: &StreamConsumer<C>, topic: &str, (partition, next): (i32, Next)) -> bool {
+    let sought = consumer.seek(topic, partition, Offset::Offset(next.0), SEEK);
     if let Err(error) = &sought {
-        debug!(topic, partition, next, %error, "seeking again in a moment");
+        debug!(topic, partition, %next, %error, "seeking again in a moment");
     }
     sought.is_ok()
 }

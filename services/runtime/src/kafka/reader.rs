@@ -318,11 +318,11 @@ fn starts(consumer: &StreamConsumer<Alone>, topic: &str, count: i32, from: &From
             From::End => high,
             From::At(positions) => match positions.get(&partition) {
                 Some(wanted) if *wanted < low => {
-                    warn!(topic, partition, wanted, low, "records that were not read yet are gone; raise retention.ms");
+                    warn!(topic, partition, %wanted, %low, "records that were not read yet are gone; raise retention.ms");
                     low
                 }
                 Some(wanted) if *wanted > high => {
-                    warn!(topic, partition, wanted, high, "the topic is shorter than what was read: was it recreated?");
+                    warn!(topic, partition, %wanted, %high, "the topic is shorter than what was read: was it recreated?");
                     low
                 }
                 Some(wanted) => *wanted,

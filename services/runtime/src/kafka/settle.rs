@@ -10,13 +10,13 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::Positions;
 use super::client::blocking;
 use super::error::{KafkaError, is_lost_partition, is_outage};
 use super::group::Group;
 use super::identity::{self, Answer};
 use super::life::{self, Resume};
 use super::pull::Pull;
+use super::{Next, Positions};
 
 /// The longest single question to a broker.
 const QUESTION: Duration = Duration::from_secs(3);
@@ -47,7 +47,7 @@ pub(super) async fn settle(pull: &mut Pull<Group>, assigned: &[i32]) -> Result<O
         let topic = pull.topic();
         if start.missed > 0 {
             let (missed, next) = (start.missed, start.next);
-            warn!(topic, partition, missed, next, "records that were not read yet are gone; raise retention.ms");
+            warn!(topic, partition, missed, %next, "records that were not read yet are gone; raise retention.ms");
             pull.miss(missed);
         }
         if start.reborn {
@@ -72,7 +72,7 @@ struct Start {
     partition: i32,
     resume: Resume,
     /// What it had committed, which may be gone.
-    committed: Option<i64>,
+    committed: Option<Next>,
 }
 
 /// Where the group continues in each of the partitions; blocks.
@@ -98,10 +98,10 @@ fn starts(
         let partition = element.partition();
         let (low, high) = consumer.fetch_watermarks(topic, partition, QUESTION).map_err(failed)?;
         let before = match element.offset() {
-            Offset::Offset(offset) => Some((offset, life::noted(element.metadata()))),
+            Offset::Offset(offset) => Some((Next(offset), life::noted(element.metadata()))),
             _ => None,
         };
-        let resume = life::resume(before, life, low, high);
+        let resume = life::resume(before, life, Next(low), Next(high));
         starts.push(Start { partition, resume, committed: before.map(|(offset, _)| offset) });
     }
     Ok((answer, starts))
@@ -119,7 +119,8 @@ pub(super) async fn seek(pull: &mut Pull<Group>, to: &Positions) -> Result<Posit
             let really = |(partition, wanted)| {
                 let failed = |error| KafkaError::of(format!("read {topic}/{partition} from {wanted}"), error);
                 let (low, high) = consumer.fetch_watermarks(&topic, partition, QUESTION).map_err(failed)?;
-                Ok((partition, if (low..=high).contains(&wanted) { wanted } else { low }))
+                let there = Next(low)..=Next(high);
+                Ok((partition, if there.contains(&wanted) { wanted } else { Next(low) }))
             };
             ours.into_iter().map(really).collect::<Result<Positions, KafkaError>>()
         }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Mutex;
 
-use super::Positions;
 use super::error::KafkaError;
+use super::{Next, Positions};
 use crate::lock::lock;
 
 /// Asks where a group continues on these partitions; blocks. Partitions of which nothing was committed are left out.
@@ -87,7 +87,7 @@ impl Stream {
     }
 
     /// Reading goes on elsewhere: what lies behind is to be applied, again or for the first time.
-    pub(super) fn sought(&self, partition: i32, next: i64) {
+    pub(super) fn sought(&self, partition: i32, next: Next) {
         let mut state = lock(&self.state);
         if state.ours.contains(&partition) {
             state.applied.insert(partition, next);
@@ -134,13 +134,13 @@ mod tests {
         let stream = Stream::new("events", 4, Box::new(|_| Ok(Positions::new())));
         stream.assigned(&[0, 1]);
         assert_eq!((stream.ours(), stream.unknown()), (vec![0, 1], vec![0, 1]));
-        stream.apply(&mut Positions::from([(0, 7), (3, 9)]));
-        stream.begins(&Positions::from([(0, 1), (1, 2), (2, 3)]));
-        assert_eq!(stream.applied(), Positions::from([(0, 7), (1, 2)]), "what was applied counts more");
+        stream.apply(&mut Positions::from([(0, Next(7)), (3, Next(9))]));
+        stream.begins(&Positions::from([(0, Next(1)), (1, Next(2)), (2, Next(3))]));
+        assert_eq!(stream.applied(), Positions::from([(0, Next(7)), (1, Next(2))]), "what was applied counts more");
         stream.revoked(&[0]);
-        stream.apply(&mut Positions::from([(0, 8)]));
+        stream.apply(&mut Positions::from([(0, Next(8))]));
         assert!(stream.joined());
-        assert_eq!((stream.applied(), stream.unknown()), (Positions::from([(1, 2)]), vec![]));
+        assert_eq!((stream.applied(), stream.unknown()), (Positions::from([(1, Next(2))]), vec![]));
     }
 
     #[test]

@@ -161,7 +161,7 @@ async fn a_reader_begins_where_it_is_told() {
     };
     assert_eq!(count(From::Beginning).await, 20);
     assert_eq!(count(From::End).await, 0);
-    assert_eq!(count(From::At([(0, 8)].into())).await, 12);
+    assert_eq!(count(From::At([(0, Next(8))].into())).await, 12);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -175,7 +175,10 @@ async fn who_follows_a_topic_is_told_once_when_all_that_was_there_has_come() {
     send(0..20).await;
     let mut reader = Reader::open(&config, TOPIC, From::Beginning, &ctx).await.expect("the topic is there");
     let span = reader.span().await.expect("Kafka answers").expect("not draining");
-    assert_eq!((span.beginnings, span.ends), ([(0, 0), (1, 0)].into(), [(0, 10), (1, 10)].into()));
+    assert_eq!(
+        (span.beginnings, span.ends),
+        ([(0, Next(0)), (1, Next(0))].into(), [(0, Next(10)), (1, Next(10))].into())
+    );
     let (mut records, mut told) = (0, Vec::new());
     let wait = Duration::from_millis(100);
     while records < 30 {
@@ -206,9 +209,9 @@ async fn of_two_who_attend_a_group_each_commits_any_partition() {
     let producer = Producer::connect(&config, &ctx).expect("settings are good");
     producer.send_all(TOPIC, (0..6).map(|i| record(i % 2, "k", &i.to_string()))).await.expect("acknowledged");
     let first = Attendance::join(&config, "trainer", &[TOPIC, OTHER], &ctx).expect("settings are good");
-    first.commit(TOPIC, &[(0, 3), (1, 2)].into());
+    first.commit(TOPIC, &[(0, Next(3)), (1, Next(2))].into());
     let deadline = Instant::now() + Duration::from_secs(30);
-    while committed(&config, "trainer", &ctx).await != [(0, 3), (1, 2)].into() {
+    while committed(&config, "trainer", &ctx).await != [(0, Next(3)), (1, Next(2))].into() {
         assert!(Instant::now() < deadline, "the first never gets into the group");
         first.settle().await;
     }
@@ -216,9 +219,9 @@ async fn of_two_who_attend_a_group_each_commits_any_partition() {
     let second = Attendance::join(&config, "trainer", &[TOPIC, OTHER], &other).expect("settings are good");
     let deadline = Instant::now() + Duration::from_secs(30);
     for next in 1.. {
-        second.commit(TOPIC, &[(0, next % 3), (1, next % 3)].into());
+        second.commit(TOPIC, &[(0, Next(next % 3)), (1, Next(next % 3))].into());
         second.settle().await;
-        if committed(&config, "trainer", &ctx).await == [(0, next % 3), (1, next % 3)].into() {
+        if committed(&config, "trainer", &ctx).await == [(0, Next(next % 3)), (1, Next(next % 3))].into() {
             break;
         }
         assert!(Instant::now() < deadline, "the second never gets into the group");
@@ -240,11 +243,11 @@ async fn who_attends_a_group_is_held_up_by_no_broker_that_is_away() {
     let ctx = Context::new("test");
     cluster.broker_down(-1).expect("it goes down");
     let attendance = Attendance::join(&config, "trainer", &[TOPIC], &ctx).expect("it waits for nothing");
-    attendance.commit(TOPIC, &[(0, 7)].into());
+    attendance.commit(TOPIC, &[(0, Next(7))].into());
     assert!(ctx.readiness().iter().all(|(_, state)| state.is_ok()), "nothing depends on it");
     cluster.broker_up(-1).expect("it comes back");
     let deadline = Instant::now() + Duration::from_secs(30);
-    while committed(&config, "trainer", &ctx).await != [(0, 7)].into() {
+    while committed(&config, "trainer", &ctx).await != [(0, Next(7))].into() {
         assert!(Instant::now() < deadline, "it joins by itself");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -283,7 +286,7 @@ async fn who_asks_where_a_topic_ends_waits_for_a_broker_that_is_away_and_says_so
         turns_red().await;
         cluster.broker_up(-1).expect("it comes back");
     });
-    assert_eq!(end.expect("it waited"), Some(Positions::from([(0, 0), (1, 0)])));
+    assert_eq!(end.expect("it waited"), Some(Positions::from([(0, Next(0)), (1, Next(0))])));
     assert!(ctx.is_ready());
 
     cluster.broker_down(-1).expect("it goes down");

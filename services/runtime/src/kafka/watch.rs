@@ -18,13 +18,13 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::time::MissedTickBehavior;
 use tracing::debug;
 
-use super::Positions;
 use super::bootstrap::{self, Silence};
 use super::client::{Role, blocking, settings};
 use super::consumer::offsets;
 use super::error::KafkaError;
 use super::link::{Link, Quiet};
 use super::stream::Stream;
+use super::{Next, Positions};
 use crate::caught_up::CaughtUp;
 use crate::config;
 use crate::context::Context;
@@ -267,7 +267,7 @@ impl Eyes {
         }
         let mut oldest: Vec<i64> = Vec::new();
         for (partition, (offset, written)) in first(&self.readable, topic, &waits)? {
-            reached.insert(partition, offset);
+            reached.insert(partition, Next(offset));
             oldest.push(written);
         }
         oldest.extend(first(&self.real, topic, &held)?.into_values().map(|(_, written)| written));
@@ -317,7 +317,7 @@ pub(super) fn ask<C: ConsumerContext>(
         element.error().map_err(failed)?;
         let Some(asked) = wanted.iter().position(|(topic, _)| *topic == element.topic()) else { continue };
         if let Offset::Offset(offset) = element.offset() {
-            answers[asked].insert(element.partition(), offset);
+            answers[asked].insert(element.partition(), Next(offset));
         }
     }
     Ok(answers)

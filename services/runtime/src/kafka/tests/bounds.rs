@@ -64,7 +64,7 @@ async fn a_reader_that_nobody_takes_from_holds_32_megabytes_and_gives_everything
     settings.set("statistics.interval.ms", "100");
     let reader: rdkafka::consumer::BaseConsumer<Figures> =
         settings.create_with_context(Figures::default()).expect("settings are good");
-    let from = (0..PARTITIONS).map(|partition| (partition, 0)).collect::<Positions>();
+    let from = (0..PARTITIONS).map(|partition| (partition, Next(0))).collect::<Positions>();
     reader.assign(&consumer::offsets(TOPIC, from.iter()).expect("they are offsets")).expect("assigned");
     tokio::task::spawn_blocking(move || {
         let waiting = || reader.context().waiting.load(Ordering::Relaxed);

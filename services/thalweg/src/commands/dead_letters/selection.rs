@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
-use runtime::kafka::{Positions, Record};
+use runtime::kafka::{Next, Positions, Record};
 use schemas::Reason;
 use schemas::dead_letter::headers;
 
@@ -51,7 +51,7 @@ pub(super) struct Selection {
 
 impl Selection {
     pub(super) fn new(reason: Option<Reason>, from: &[Position], limit: u64) -> Self {
-        let next = from.iter().map(|place| (place.partition, place.offset)).collect();
+        let next = from.iter().map(|place| (place.partition, Next(place.offset))).collect();
         Self { reason, limit, next, seen: HashSet::new(), total: 0, taken: 0 }
     }
 
@@ -62,7 +62,7 @@ impl Selection {
         let place = number(headers::PARTITION).zip(number(headers::OFFSET));
         let source = place.map(|(partition, offset)| (topic(), partition, offset));
         let is_first = source.is_none_or(|source| self.seen.insert(source));
-        let is_before = self.next.get(&letter.partition).is_some_and(|next| letter.offset < *next);
+        let is_before = self.next.get(&letter.partition).is_some_and(|next| next.is_past(letter.offset));
         let is_meant = self.reason.is_none_or(|reason| text(letter.header(headers::REASON)) == reason.as_str());
         if !is_first || is_before || !is_meant {
             return false;
@@ -71,7 +71,7 @@ impl Selection {
         let takes = self.taken < self.limit;
         if takes {
             self.taken += 1;
-            self.next.insert(letter.partition, letter.offset + 1);
+            self.next.insert(letter.partition, Next::behind(letter.offset));
         }
         takes
     }
@@ -79,7 +79,7 @@ impl Selection {
     /// The `--from` that goes on after what was taken.
     pub(super) fn from(&self) -> String {
         let places =
-            self.next.iter().map(|(partition, offset)| Position { partition: *partition, offset: *offset }.to_string());
+            self.next.iter().map(|(partition, next)| Position { partition: *partition, offset: next.0 }.to_string());
         places.collect::<Vec<_>>().join(",")
     }
 }
