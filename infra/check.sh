@@ -49,4 +49,9 @@ infra/docs.sh
 
 step "lints"
 cargo clippy --workspace --all-targets --features fuzz/libfuzzer --locked -- -D warnings || fail "clippy found something: mend what it names above."
+
+step "documentation"
+# Links in comments rot as code moves; private items have them, too.
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet ||
+    fail "rustdoc found something: mend the links it names above."
 step_ends

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 /// Why a task of the service is no longer there.
 #[derive(Debug, Clone, thiserror::Error)]
+#[allow(missing_docs, reason = "the text of each variant says what its fields are")]
 pub enum TaskError {
     /// It returned although nobody asked the service to drain.
     #[error("task {task} ended although the service was not draining")]

@@ -6,6 +6,7 @@ use crate::context::Outage;
 
 /// A failure of Kafka that waiting does not mend.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the text of each variant says what its fields are")]
 pub enum KafkaError {
     /// No broker could be reached when the service started.
     #[error("no Kafka broker answers at {brokers}; start one or set kafka.brokers")]

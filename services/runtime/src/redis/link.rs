@@ -16,6 +16,7 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Redis is away, or refused a command.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the text of each variant says what its fields are")]
 pub enum RedisError {
     /// The URL cannot be used; the text says why. It never holds the password.
     #[error("redis.url {0}")]
