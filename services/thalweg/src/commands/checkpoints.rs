@@ -83,7 +83,7 @@ async fn go_through(
         if whole { Log::open_whole(&config.kafka, &ctx).await? } else { Log::open(&config.kafka, &ctx).await? };
     let (whole, start, mut walk) = (log.is_whole(), log.start(), log.walk());
     let end = log.reader.end().await?;
-    let records = end.values().sum::<i64>().saturating_sub(start);
+    let records = end.values().map(|end| end.0).sum::<i64>().saturating_sub(start);
     let bar = output::bar(u64::try_from(records).unwrap_or(0), "reading checkpoints");
     let mut deleted = BTreeSet::new();
     while !log.reader.is_at(&end) {
