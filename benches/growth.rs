@@ -1,10 +1,10 @@
 //! Whether a training step costs the same however large the catalog is, and what an item costs in memory.
 //!
 //! The stream is the same at every size: only items that nobody chooses are added. A step tests before it trains, and
-//! the test searches the front of the table; that part is measured apart, by the same search right after each step, in
+//! the test searches the hot set; that part is measured apart, by the same search right after each step, in
 //! a model that is the learner's latest version. The encoder's training is measured apart, too, without any test. A
-//! catalog that does not fill the front is searched faster, so one that just fills it is measured, too: from there on a
-//! step should cost the same.
+//! catalog that does not fill the hot set is searched faster, so one that just fills it is measured, too: from there on
+//! a step should cost the same.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -35,9 +35,9 @@ struct Step {
 
 pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
     let mut steps = Vec::new();
-    let front = Settings::default().retrieval_items;
+    let hot = Settings::default().retrieval_items;
     // The largest first: memory that an earlier table left behind would be taken for its own.
-    for items in size.pick([1_000_000, 100_000, front, SOLD], [3 * front, 2 * front, front, SOLD]) {
+    for items in size.pick([1_000_000, 100_000, hot, SOLD], [3 * hot, 2 * hot, hot, SOLD]) {
         steps.push(measure(items, size, report)?);
     }
     steps.reverse();
@@ -47,7 +47,7 @@ pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
         let k = step.items / 1_000;
         let figure = Figure::of(format!("step of {BATCH}, {k} k items"), step.whole.ms(0.5), "ms");
         let figure = figure.remark(format!(
-            "p99 {:.1} ms; {:.2} × a front just full",
+            "p99 {:.1} ms; {:.2} × a hot set just full",
             step.whole.ms(0.99),
             step.whole.ms(0.5) / full
         ));
@@ -58,7 +58,7 @@ pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
         let figure = figure.remark("the difference of the two, step by step");
         report.add(figure.beside("10 k items", step.rest.median() / first.rest.median()));
         let figure = Figure::median(format!("  the encoder's step alone, {k} k items"), &step.encoder, "ms");
-        let figure = figure.remark(format!("rows gathered, network, rows written: {} rehearsed", 2 * BATCH));
+        let figure = figure.remark(format!("rows gathered, network, rows written: {} replayed", 2 * BATCH));
         report.add(figure.beside("10 k items", step.encoder.median() / first.encoder.median()));
         let figure = Figure::median(format!("  beside it a delta's freeze, {k} k items"), &step.freeze, "ms");
         let figure = figure.remark(format!("once in {STEPS} steps"));
@@ -102,10 +102,10 @@ fn measure(items: usize, size: Size, report: &mut Report) -> Result<Step, Error>
             step.rest.push((whole.as_secs_f64() - search.as_secs_f64()) * 1_000.0);
         }
     }
-    // As many examples as a step trains on: its own, and as many rehearsed.
+    // As many examples as a step trains on: its own, and as many replayed.
     for _ in 0..size.pick(4 * STEPS, STEPS) {
         let started = Instant::now();
-        learner.rehearse(2 * BATCH);
+        learner.replay(2 * BATCH);
         step.encoder.push(started.elapsed().as_secs_f64() * 1_000.0);
     }
     Ok(step)

@@ -1,7 +1,7 @@
 """The limits that `bench training` and `bench scoring` stand beside: the same work in PyTorch, on one thread.
 
 Prints one JSON object. `train_ms`: milliseconds of one step of encoder and ranker, by size of the micro-batch, with the
-shapes of the trainer's defaults: history 16, 512 negatives, vectors of 64, one example rehearsed for each new one,
+shapes of the trainer's defaults: history 16, 512 negatives, vectors of 64, one example replayed for each new one,
 about 135 candidates with 43 features when tested, 41 of them when the ranker is trained.
 `search_ms`: a matrix product and top-k over the catalog, by "items x queries".
 """

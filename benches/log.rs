@@ -1,5 +1,5 @@
-//! How many bytes a second the log of versions takes in a shop of 20,000 items with 200 events a second, what they are, and
-//! what lists lose by what deltas leave out.
+//! How many bytes a second the log of versions takes in a shop of 20,000 items with 200 events a second, what they are,
+//! and what lists lose by what deltas leave out.
 //!
 //! Played by event time: micro-batches as the trainer cuts them, a version each second. No Kafka.
 

@@ -17,8 +17,8 @@ const BATCHES: [usize; 3] = [1, 16, 128];
 
 pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
     let catalogs = size.pick([1_000, 10_000, 100_000], [1_000, 2_000, 10_000]);
-    let front = Settings::default().retrieval_items;
-    let searches: Vec<_> = catalogs.iter().flat_map(|items| BATCHES.map(|n| ((*items).min(front), n))).collect();
+    let hot = Settings::default().retrieval_items;
+    let searches: Vec<_> = catalogs.iter().flat_map(|items| BATCHES.map(|n| ((*items).min(hot), n))).collect();
     let limits = limits::ask(size, &[], &searches);
     for items in catalogs {
         let mut world = World::new(items);
@@ -51,7 +51,7 @@ pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
             let remark = format!("a call p50 {p50:.2} ms, p99 {p99:.2} ms; about {share:.0} % of it is retrieval");
             let what = format!("{} k items, batch of {batch}", items / 1_000);
             report.add(Figure::of(what, rate, "slates/s").remark(remark));
-            if let Some(limit) = limits.search_ms(items.min(front), batch) {
+            if let Some(limit) = limits.search_ms(items.min(hot), batch) {
                 let figure = Figure::of(format!("  its retrieval, batch of {batch}"), search.ms(0.5), "ms");
                 let what = format!("product and top-k in PyTorch {}, {limit:.2} ms", limits.torch);
                 report.add(figure.beside(what, search.ms(0.5) / limit));

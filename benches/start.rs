@@ -1,7 +1,8 @@
-//! How long a start takes that finds as much as there can be behind the newest snapshot but one, in the shop of `log`: two
-//! snapshots, and behind each the deltas of `trainer.snapshot_every`.
+//! How long a start takes that finds as much as there can be behind the newest snapshot but one, in the shop of `log`:
+//! two snapshots, and behind each the deltas of `trainer.snapshot_every`.
 //!
-//! The records lie in memory, as they lie on the topic: what a broker takes to hand them out comes on top, some 100 MB/s.
+//! The records lie in memory, as they lie on the topic: what a broker takes to hand them out comes on top, some 100
+//! MB/s.
 
 use std::time::Instant;
 
@@ -50,8 +51,8 @@ pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
     Ok(())
 }
 
-/// The newest version, as trainer and scorer make it: of deltas behind which a later snapshot comes none is applied, and the
-/// trainer only looks at them.
+/// The newest version, as trainer and scorer make it: of deltas behind which a later snapshot comes none is applied,
+/// and the trainer only looks at them.
 fn newest(
     records: &[Record],
     mut model: Model,

@@ -130,7 +130,8 @@ impl World {
     }
 }
 
-/// A version as it travels: its manifest and payload. `number` counts versions from 1; a delta builds on the one before.
+/// A version as it travels: its manifest and payload. `number` counts versions from 1; a delta builds on the one
+/// before.
 pub(crate) fn version(learner: &mut Learner, kind: PayloadKind, number: u32) -> Result<(Manifest, Vec<u8>), Error> {
     let frozen = learner.freeze(kind)?;
     let payload = frozen.encode()?;

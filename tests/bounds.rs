@@ -36,8 +36,8 @@ async fn a_user_whom_somebody_else_writes_without_end_is_read_again_after_eight_
     let mut sent = world.send(&[at(0)]).await;
     served_once(&world, &sent).await;
     let (mut wrote, mut went_back, mut n) = (0, 0.0, 0);
-    // Whoever is between another's look and write makes that refuse; a scorer that wins once has applied the event, and the
-    // next one is fought for.
+    // Whoever is between another's look and write makes that refuse; a scorer that wins once has applied the event, and
+    // the next one is fought for.
     while went_back < 1.0 {
         n += 1;
         assert!(n < 200, "a scorer wins each time, or never gives up: it was written {wrote} times in between");

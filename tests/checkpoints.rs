@@ -83,7 +83,8 @@ type Harm = (&'static str, &'static str, fn(&mut Forged));
 
 const HARMS: [Harm; 8] = [
     ("with a flipped bit in its manifest", "torn", |forged| {
-        // Still JSON, and of a version that exists: only the checksum tells that its offsets are not those trained through.
+        // Still JSON, and of a version that exists: only the checksum tells that its offsets are not those trained
+        // through.
         forged.spoil = Some(|manifest| {
             let digit = manifest.iter().rposition(u8::is_ascii_digit).expect("it holds numbers");
             manifest[digit] ^= 1;

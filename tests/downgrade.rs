@@ -1,5 +1,5 @@
-//! An older release meets what a later one wrote: it says so in one sentence, serves on, and puts nothing poorer in the place
-//! of what it cannot read.
+//! An older release meets what a later one wrote: it says so in one sentence, serves on, and puts nothing poorer in the
+//! place of what it cannot read.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Retention and compaction that pass a reader: what is gone is counted, everything else counts once, and nothing hangs.
+//! Retention and compaction that pass a reader: what is gone is counted, everything else counts once, and nothing
+//! hangs.
 //!
 //! Retention by time takes minutes; deleting records moves the beginning of a log in the same way, at once.
 

@@ -27,7 +27,7 @@ pub const CHUNK_CHECKSUM: &str = "blake3";
 /// A version's name: the trainer's epoch and a count within it. Text order is age order up to epoch 999999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct VersionId {
-    /// Which trainer's reign.
+    /// The epoch of its trainer.
     pub epoch: u32,
     /// Counts up from 1 within the epoch; 0 is the claim.
     pub sequence: u32,
@@ -178,7 +178,8 @@ pub struct Manifest {
     pub checksum: String,
     /// Where the model stands, by partition of `interactions`.
     pub through: BTreeMap<i32, Through>,
-    /// Interactions ever applied (tested, counted, remembered; all trained on, but for those left out in a rush): with `through` it shows that offsets and weights agree.
+    /// Interactions ever applied (tested, counted, remembered; all trained on, but for those left out under overload):
+    /// with `through` it shows that offsets and weights agree.
     pub interactions: u64,
     /// Event time of the newest of them.
     pub event_ts: i64,
@@ -200,8 +201,8 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// The format's version. A release that adds a field leaves it, and older ones pass over the field; one that changes what
-    /// a field or the payload means raises it, and older ones refuse the version.
+    /// The format's version. A release that adds a field leaves it, and older ones pass over the field; one that
+    /// changes what a field or the payload means raises it, and older ones refuse the version.
     pub const V: u32 = 1;
 }
 

@@ -164,8 +164,8 @@ pub struct Buried {
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// Makes a dead letter of a record at `offset` in `partition` of `topic`. What the broker would refuse is cut, so that one
-/// huge record cannot stop the flow.
+/// Makes a dead letter of a record at `offset` in `partition` of `topic`. What the broker would refuse is cut, so that
+/// one huge record cannot stop the flow.
 #[must_use]
 pub fn bury(
     letter: DeadLetter,

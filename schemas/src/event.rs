@@ -76,8 +76,8 @@ impl Kind {
         matches!(self, Self::View | Self::Cart | Self::Purchase | Self::Like)
     }
 
-    /// What it says of an earlier dislike of the same item: `Some(true)` that the user wants none of it, `Some(false)` that
-    /// the user does. A look at it, or into the cart, says nothing: people look at what they are shown.
+    /// What it says of an earlier dislike of the same item: `Some(true)` that the user wants none of it, `Some(false)`
+    /// that the user does. A look at it, or into the cart, says nothing: people look at what they are shown.
     #[must_use]
     pub const fn dislikes(self) -> Option<bool> {
         match self {

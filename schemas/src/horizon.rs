@@ -1,10 +1,10 @@
-//! How far an interaction's source may be believed: one from nowhere, far ahead, would make its readers take all that comes
-//! behind it for applied.
+//! How far an interaction's source may be believed: one from nowhere, far ahead, would make its readers take all that
+//! comes behind it for applied.
 //!
-//! Ingest alone writes what it read from `events`, so a source lies before that topic's end. Whoever reads `interactions`
-//! asks for that end, but seldom: small steps from source to source are believed, up to a reach beyond what was last vouched
-//! for. Where earlier lives of `events` ended nobody knows, so their sources are believed; and so is everything where the
-//! broker does not tell lives apart.
+//! Ingest alone writes what it read from `events`, so a source lies before that topic's end. Whoever reads
+//! `interactions` asks for that end, but seldom: small steps from source to source are believed, up to a reach beyond
+//! what was last vouched for. Where earlier lives of `events` ended nobody knows, so their sources are believed; and so
+//! is everything where the broker does not tell lives apart.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,8 @@ use crate::position::life_of;
 /// Source offsets grow by one, and by some more where events were refused. A larger step is looked into.
 const STEP: i64 = 1_000;
 
-/// So far small steps are believed one after another: what many forged ones together can pass over. At a thousand events a
-/// second in a partition this asks every 100 s.
+/// So far small steps are believed one after another: what many forged ones together can pass over. At a thousand
+/// events a second in a partition this asks every 100 s.
 const REACH: i64 = 100_000;
 
 /// What is to be thought of a source.
@@ -48,7 +48,8 @@ pub struct Horizon {
 }
 
 impl Horizon {
-    /// Judges the source of the next record; `asked` is where `events` ends, if that was asked for after the record was read.
+    /// Judges the source of the next record; `asked` is where `events` ends, if that was asked for after the record was
+    /// read.
     pub fn sight(&mut self, partition: i32, place: Position, asked: Option<Ends<'_>>) -> Sight {
         let (last, vouched) = (through(&self.last, partition, place), through(&self.vouched, partition, place));
         let near = place.offset.saturating_sub(last) <= STEP && place.offset.saturating_sub(vouched) <= REACH;

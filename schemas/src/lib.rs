@@ -21,7 +21,7 @@ pub mod topics;
 pub mod vocabulary;
 
 /// Generated from `proto/thalweg/v1/thalweg.proto`.
-#[allow(clippy::all, missing_debug_implementations, unreachable_pub)]
+#[allow(clippy::all, missing_debug_implementations, missing_docs, unreachable_pub)] // generated: the proto has the docs
 pub mod proto {
     include!(concat!(env!("OUT_DIR"), "/thalweg.v1.rs"));
 }

@@ -1,5 +1,5 @@
-//! The value of `applied:{group/partition}`: how far a group of scorers has applied a partition of `interactions` to the
-//! profiles that lie in the same Redis.
+//! The value of `applied:{group/partition}`: how far a group of scorers has applied a partition of `interactions` to
+//! the profiles that lie in the same Redis.
 
 use serde::Deserialize;
 
@@ -12,8 +12,8 @@ pub struct Mark {
     pub by: u64,
     /// Counts the marks of an instance: no two are alike.
     pub seq: u64,
-    /// Which life of `interactions` the offset counts in: another number after the topic was deleted and made again; 0 where
-    /// it was not known.
+    /// Which life of `interactions` the offset counts in: another number after the topic was deleted and made again; 0
+    /// where it was not known.
     pub life: u32,
 }
 

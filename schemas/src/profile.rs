@@ -8,12 +8,13 @@
 //! │ u8     │ u64 BE   │ u32 BE │ u64 BE      │ u32 BE │ u64 BE         │                  │
 //! └────────┴──────────┴────────┴─────────────┴────────┴────────────────┴──────────────────┘
 //! ```
-//! The checksum is of all that follows it. So the header names the value, and who writes says which value it saw: nobody
-//! overwrites what somebody else has written since. Values of before, whose header is partition and offset alone, are read.
+//! The checksum is of all that follows it. So the header names the value, and who writes says which value it saw:
+//! nobody overwrites what somebody else has written since. Values of before, whose header is partition and offset
+//! alone, are read.
 //!
-//! Formats to come keep the first nine bytes, so that a release that cannot read them knows what they are and leaves them
-//! alone. A field of the message that may be lost leaves the format as it is: an older release passes over it, and writes the
-//! profile without. One that must not be lost raises the format.
+//! Formats to come keep the first nine bytes, so that a release that cannot read them knows what they are and leaves
+//! them alone. A field of the message that may be lost leaves the format as it is: an older release passes over it, and
+//! writes the profile without. One that must not be lost raises the format.
 
 use bytes::{Buf, BufMut};
 use prost::Message;

@@ -78,8 +78,8 @@ impl Topic {
             Self::Events => &[
                 ("cleanup.policy", "delete"),
                 ("retention.ms", "604800000"),
-                // Freshness counts from the arrival in Kafka, and retention, too: an application may give its records any
-                // time, and many give the event's.
+                // Freshness counts from the arrival in Kafka, and retention, too: an application may give its records
+                // any time, and many give the event's.
                 ("message.timestamp.type", "LogAppendTime"),
             ],
             Self::Interactions => &[
@@ -131,8 +131,8 @@ impl Topics {
         format!("{}{}", self.prefix, topic.base_name())
     }
 
-    /// The group, without members, whose offset says where on `checkpoints` the newest snapshot but one lies; the offset's
-    /// metadata is the claim before it, as JSON.
+    /// The group, without members, whose offset says where on `checkpoints` the newest snapshot but one lies; the
+    /// offset's metadata is the claim before it, as JSON.
     #[must_use]
     pub fn snapshot_group(&self) -> String {
         format!("{}.snapshot", self.name(Topic::Checkpoints))

@@ -89,7 +89,8 @@ impl Field {
             let status = self.service(slot).await.ended();
             if let Some(status) = status {
                 let last = self.service(slot).await.log().lines().last().unwrap_or_default().to_owned();
-                // Whoever is started while a server is away refuses after 10 s; an orchestrator starts it again, as we do.
+                // Whoever is started while a server is away refuses after 10 s; an orchestrator starts it again, as we
+                // do.
                 if !REFUSALS.iter().any(|refusal| last.contains(refusal)) {
                     ended.push(format!("{name} ended by itself ({status}): {last}"));
                 }

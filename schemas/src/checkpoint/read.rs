@@ -1,25 +1,27 @@
-//! Reading what lies on `checkpoints`: keys, claims and manifests, each within bounds, for anybody may have written them.
+//! Reading what lies on `checkpoints`: keys, claims and manifests, each within bounds, for anybody may have written
+//! them.
 //!
-//! What passes here can be reckoned with: no sum of two of its numbers overflows, and nothing in it is longer than its bound.
+//! What passes here can be reckoned with: no sum of two of its numbers overflows, and nothing in it is longer than its
+//! bound.
 
 use serde::Deserialize;
 
 use super::{CHUNK_BYTES, Claim, Manifest, Part, PayloadKind, Quality, Through, VersionId, key};
 use crate::RELEASE;
 
-/// The last epoch and the last sequence. Above any count that is lived to see (a version a second for a century), and below
-/// the end of 32 bits, so that the next one can always be named.
+/// The last epoch and the last sequence. Above any count that is lived to see (a version a second for a century), and
+/// below the end of 32 bits, so that the next one can always be named.
 pub const LAST: u32 = 4_000_000_000;
 
-/// A claim counts if it is at most so many epochs above the highest that is known: a trainer claims the next one, and some
-/// thousand starts may have left no record. So a stranger's claim never uses the epochs up.
+/// A claim counts if it is at most so many epochs above the highest that is known: a trainer claims the next one, and
+/// some thousand starts may have left no record. So a stranger's claim never uses the epochs up.
 pub const EPOCH_REACH: u32 = 10_000;
 
 /// Where nothing is known yet, the first claim or version counts up to here: the log may begin in its middle.
 pub const FIRST_REACH: u32 = 1_000_000_000;
 
-/// The most bytes of a payload that is written or taken in. A shop of 2 million items, as many as `model.max_items` allows by
-/// default, takes 0.7 to 1.2 GB (350 to 600 bytes an item; `bench checkpoint`).
+/// The most bytes of a payload that is written or taken in. A shop of 2 million items, as many as `model.max_items`
+/// allows by default, takes 0.7 to 1.2 GB (350 to 600 bytes an item; `bench checkpoint`).
 pub const MAX_PAYLOAD_BYTES: u64 = 2 << 30;
 
 /// The most chunks of a payload. Ours are full; others may be smaller, but not by much.

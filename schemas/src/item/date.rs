@@ -24,8 +24,8 @@ pub(super) fn of_text(text: &str) -> Option<i64> {
     stamp.map(jiff::Timestamp::as_millisecond).or_else(civil).or_else(mail)
 }
 
-/// A date as a whole number. Milliseconds since 1970; seconds and `20261103`, which would be a day in the first months of
-/// 1970, and `20261103080000`, which would be one in the year 2612, are told by what they look like.
+/// A date as a whole number. Milliseconds since 1970; seconds and `20261103`, which would be a day in the first months
+/// of 1970, and `20261103080000`, which would be one in the year 2612, are told by what they look like.
 pub(super) fn of_whole(whole: i64) -> i64 {
     if let Some(date) = digits(whole) {
         return date;

@@ -1,9 +1,9 @@
 //! Puts an item together from its records: the whole one, and parts of it under keys of their own.
 //!
 //! Compaction keeps the last record of each key and the order of the log. So what holds is told from just that: of each
-//! field what was said last, by the last record under each of the item's keys. Whoever starts later and reads a compacted
-//! log comes to the same. Only an update under the item's own key is of another kind: it changes what is known, and
-//! compaction takes away the record that it changed.
+//! field what was said last, by the last record under each of the item's keys. Whoever starts later and reads a
+//! compacted log comes to the same. Only an update under the item's own key is of another kind: it changes what is
+//! known, and compaction takes away the record that it changed.
 
 use std::collections::HashMap;
 

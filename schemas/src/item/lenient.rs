@@ -1,4 +1,5 @@
-//! Values as catalogs have them: what is clear is read, whatever type it is written in. `null` and empty text are absent.
+//! Values as catalogs have them: what is clear is read, whatever type it is written in. `null` and empty text are
+//! absent.
 
 use serde_json::Value;
 

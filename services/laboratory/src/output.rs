@@ -13,8 +13,9 @@ use crate::shown;
 /// Why what is printed does not arrive any more.
 static BROKEN: OnceLock<io::Error> = OnceLock::new();
 
-/// A line for people. What steers a terminal is spelled out: much of what is printed comes from elsewhere. Once one does not arrive the later ones are dropped, and the command goes on to its
-/// own end and exit code: a demo must stop its servers, and a floor that is missed stays missed.
+/// A line for people. What steers a terminal is spelled out: much of what is printed comes from elsewhere. Once one
+/// does not arrive the later ones are dropped, and the command goes on to its own end and exit code: a demo must stop
+/// its servers, and a floor that is missed stays missed.
 pub fn line(text: impl Display) {
     write(&mut io::stdout(), &BROKEN, shown::lines(&text.to_string()));
 }

@@ -53,7 +53,8 @@ pub struct Knowledge {
     popular: Popular,
     /// By when they were first met, of what is proven.
     newest: OrdSet<(i64, u64)>,
-    /// The same of what one user alone chose and the shop did not list: whoever invents ids floods this, and nothing else.
+    /// The same of what one user alone chose and the shop did not list: whoever invents ids floods this, and nothing
+    /// else.
     unproven: OrdSet<(i64, u64)>,
     /// On the plain device: for inference only.
     encoder: Encoder,
@@ -109,7 +110,7 @@ impl Knowledge {
 
     /// Goes on under other settings of the same shape.
     pub(crate) fn set_settings(&mut self, settings: Arc<Settings>) {
-        self.items.set_front(settings.retrieval_items);
+        self.items.set_hot(settings.retrieval_items);
         let bounds = settings.session_bounds();
         if bounds.per_item != self.settings.session_bounds().per_item {
             self.sessions.reindex(&bounds);
@@ -118,7 +119,7 @@ impl Knowledge {
     }
 
     /// Puts a new item into the table and the `newest` list. Gives its slot and the item that made room in the
-    /// front of the table.
+    /// hot set.
     pub(crate) fn insert(&mut self, entry: Entry) -> (u32, Option<u64>) {
         let key = entry.key;
         let slot = self.items.insert(entry);
@@ -179,8 +180,8 @@ impl Knowledge {
         }
     }
 
-    /// Takes an item for more than one user's invention, for the shop lists it; names the item that made room for it in the
-    /// front of the table.
+    /// Takes an item for more than one user's invention, for the shop lists it; names the item that made room for it in
+    /// the hot set.
     pub(crate) fn prove(&mut self, slot: u32) -> Option<u64> {
         let popular = &mut self.popular;
         self.items.update(slot, |entry| {
@@ -217,13 +218,13 @@ impl Knowledge {
         self.sessions.note(user, key, ts, &self.settings.session_bounds());
     }
 
-    /// Counts a purchase of an item in these categories, so many milliseconds after the same user had bought it last; gives
-    /// the keys of what changed.
+    /// Counts a purchase of an item in these categories, so many milliseconds after the same user had bought it last;
+    /// gives the keys of what changed.
     pub(crate) fn note_purchase(&mut self, categories: &[u64], gap_ms: Option<i64>) -> Vec<u64> {
         self.repurchases.note(categories, gap_ms)
     }
 
-    /// Counts a user's choice of an item, `weight` times; names the item that made room for it in the front of the table.
+    /// Counts a user's choice of an item, `weight` times; names the item that made room for it in the hot set.
     pub(crate) fn count(&mut self, slot: u32, user: u64, ts: i64, weight: f32) -> Option<u64> {
         let exponents = self.clock.exponents_of(ts, weight);
         for (total, t) in self.popular.totals.iter_mut().zip(exponents) {
@@ -241,7 +242,8 @@ impl Knowledge {
         self.items.promote(slot).1
     }
 
-    /// Pairs a chosen item with the items chosen before it, nearest first, `weight` times; gives these and how near each was.
+    /// Pairs a chosen item with the items chosen before it, nearest first, `weight` times; gives these and how near
+    /// each was.
     pub(crate) fn pair(&mut self, history: &[Seen], choice: &Seen, weight: f32) -> Vec<(u64, f32)> {
         // An item that went has no neighbours any more: nobody would remove them again.
         let before = history.iter().rev().filter(|seen| self.knows(seen));

@@ -200,7 +200,7 @@ impl Learner {
         self.log = log;
     }
 
-    /// From now on trains encoder and ranker on this share of the examples, drawn by chance, to keep up with a rush.
+    /// From now on trains encoder and ranker on this share of the examples, drawn by chance, to keep up under overload.
     /// Every interaction is still tested, counted, paired and remembered.
     pub fn train_on(&mut self, share: f64) {
         self.training_share = share.clamp(0.0, 1.0);

@@ -19,7 +19,7 @@
 //! | `ranking` | sources, filters, features, the ranker, reasons |
 //! | `version` | a version in service, frozen, and as a payload |
 //! | `learner` | tests, trains, forgets, freezes |
-//! | [`rivals`] | the baselines of an evaluation |
+//! | [`baselines`] | the baselines of an evaluation |
 //!
 //! Besides `network`, only the ranker and one baseline name Burn.
 //!
@@ -33,6 +33,7 @@
 //! **An item is proven** by a second user or by the catalog, because anybody can invent an id. What one user alone
 //! chose comes last among the popular and in the hot set, and is evicted first. Nothing is kept from learning.
 
+pub mod baselines;
 mod device;
 mod error;
 mod keymap;
@@ -41,7 +42,6 @@ mod learner;
 mod memory;
 mod network;
 mod ranking;
-pub mod rivals;
 mod settings;
 mod table;
 mod version;

@@ -1,4 +1,5 @@
-//! What is remembered by counting: pairs, sessions, popularity, what is bought again, users' histories, and the catalog.
+//! What is remembered by counting: pairs, sessions, popularity, what is bought again, users' histories, and the
+//! catalog.
 
 pub(crate) mod catalog;
 pub(crate) mod covisitation;

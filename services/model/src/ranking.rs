@@ -1,8 +1,8 @@
-//! Ranking in stages, for trainer and scorer alike: sources name items, filters leave some out, features tell what is known
-//! of the rest, the ranker scores them, and `because` says what of the history argues for one.
+//! Ranking in stages, for trainer and scorer alike: sources name items, filters leave some out, features tell what is
+//! known of the rest, the ranker scores them, and `because` says what of the history argues for one.
 //!
-//! [`features`] and the [`ranker`] over them know no tables: they lie below [`crate::knowledge`], which holds the ranker,
-//! and everything else here lies above it.
+//! [`features`] and the [`ranker`] over them know no tables: they lie below [`crate::knowledge`], which holds the
+//! ranker, and everything else here lies above it.
 
 pub(crate) mod because;
 pub(crate) mod evidence;
@@ -59,7 +59,8 @@ impl Batch {
 /// The candidates for one user; what must not be shown is never among them.
 pub(crate) fn candidates(knowledge: &Knowledge, query: &Query<'_>, evidence: &Evidence) -> Vec<Candidate> {
     let offered = sources::offers(knowledge, query, evidence);
-    // Where the table is larger than the cache, each look into it waits for memory: waits of one kind at a time overlap.
+    // Where the table is larger than the cache, each look into it waits for memory: waits of one kind at a time
+    // overlap.
     let slots: Vec<Option<u32>> = offered.iter().map(|(key, _)| knowledge.table().slot(*key)).collect();
     let mut candidates = Vec::with_capacity(offered.len());
     for ((key, places), slot) in offered.into_iter().zip(slots) {
@@ -72,8 +73,8 @@ pub(crate) fn candidates(knowledge: &Knowledge, query: &Query<'_>, evidence: &Ev
     candidates
 }
 
-/// The same of a given list: what of it may be shown, as candidates, and why the rest may not, by key. The sources are asked all
-/// the same, for the ranker knows candidates by what they say.
+/// The same of a given list: what of it may be shown, as candidates, and why the rest may not, by key. The sources are
+/// asked all the same, for the ranker knows candidates by what they say.
 pub(crate) fn given(
     knowledge: &Knowledge,
     query: &Query<'_>,

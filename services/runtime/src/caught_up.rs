@@ -1,4 +1,4 @@
-//! When a consumer calls itself caught up, and when no longer: a rush is no reason to stop routing to it, staying
+//! When a consumer calls itself caught up, and when no longer: a burst is no reason to stop routing to it, staying
 //! behind is.
 
 use std::time::{Duration, Instant};
@@ -32,8 +32,8 @@ impl CaughtUp {
         Self { topic, ready_lag, max_behind, apart: Some(now), once: false, mark: None, took: Duration::ZERO }
     }
 
-    /// The condition, for `lag` messages to read; for each assigned partition, `reached` is the first offset that was not
-    /// applied and `ends` the real end. `joined`: the group has given us our share, be it none.
+    /// The condition, for `lag` messages to read; for each assigned partition, `reached` is the first offset that was
+    /// not applied and `ends` the real end. `joined`: the group has given us our share, be it none.
     ///
     /// # Errors
     /// What is missing, for people.
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn not_ready_while_far_behind_and_a_rush_does_not_make_it_so_again() {
+    fn not_ready_while_far_behind_and_a_burst_does_not_make_it_so_again() {
         let now = Instant::now();
         let mut caught_up = CaughtUp::new("events", 1000, 120 * SECOND, now);
         assert!(caught_up.state(false, 0, &Positions::new(), &Positions::new(), now).is_err());

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use model::{Catalog, Model};
 use schemas::{Entry, key_of};
 
-/// Items counted at most. At the bound every count is halved and what has none left goes: a flood of invented items drives
-/// out itself, not what people choose.
+/// Items counted at most. At the bound every count is halved and what has none left goes: a flood of invented items
+/// drives out itself, not what people choose.
 const ITEMS: usize = 10_000;
 
 /// Choices by item since the start.

@@ -181,8 +181,8 @@ impl Slates {
             // A user may have acted through each of our partitions, and is held from here on.
             let ours = marks.partitions();
             let taken = self.users.take(&names, marks.keys(ours.iter().copied())).await?;
-            // What Redis lacks of users is nowhere only where it still knows what it was told. Written on what it fell back
-            // to, a profile would be beyond what it lacks, and what is read again would be dropped as a repeat.
+            // What Redis lacks of users is nowhere only where it still knows what it was told. Written on what it fell
+            // back to, a profile would be beyond what it lacks, and what is read again would be dropped as a repeat.
             if !marks.are_known(ours, &taken.behind) {
                 return Ok(self.again(renewed));
             }

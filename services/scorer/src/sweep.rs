@@ -2,11 +2,11 @@
 //! who has a profile and no slate gets one.
 //!
 //! A delisting finds at once who is held here and shown the item. All other slates lie in Redis only, so every profile
-//! there is looked at, page by page at a bounded rate (of the keys that Redis looks at, which in a shared one are mostly
-//! not ours): after each delisting, whenever partitions become ours, for an item may have been delisted while nobody
-//! answered for them, and where Redis fell back to what it once was. Then, too, somebody may have ended who had written
-//! profiles anew after Redis forgot them, and still had their slates to make ([`Renewals`](crate::renewals::Renewals)). The
-//! `similar` lists of items that must not be shown go in the same way.
+//! there is looked at, page by page at a bounded rate (of the keys that Redis looks at, which in a shared one are
+//! mostly not ours): after each delisting, whenever partitions become ours, for an item may have been delisted while
+//! nobody answered for them, and where Redis fell back to what it once was. Then, too, somebody may have ended who had
+//! written profiles anew after Redis forgot them, and still had their slates to make
+//! ([`Renewals`](crate::renewals::Renewals)). The `similar` lists of items that must not be shown go in the same way.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,7 +106,8 @@ impl Sweep {
         keys.into_iter().filter_map(text).collect()
     }
 
-    /// Whether it is the `similar` list of an item that must not be shown. Whoever sees it may delete it: nobody writes it.
+    /// Whether it is the `similar` list of an item that must not be shown. Whoever sees it may delete it: nobody writes
+    /// it.
     fn is_hidden(&self, key: &str) -> bool {
         let (live, catalog) = (self.sources.slot.load(), self.sources.catalog.load());
         self.keys.name_of_similar(key).is_some_and(|id| !live.model.shows(&catalog, key_of(id)))

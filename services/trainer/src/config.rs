@@ -26,7 +26,7 @@ pub struct Trainer {
     pub group: String,
     /// Most interactions in a micro-batch.
     pub max_batch: usize,
-    /// In a rush, the least share of the examples that encoder and ranker are trained on.
+    /// Under overload, the least share of the examples that encoder and ranker are trained on.
     pub train_at_least: f64,
     /// How long to wait for more after the first interaction of a micro-batch.
     #[serde(with = "humantime_serde")]

@@ -12,8 +12,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::catalog::Listing;
 use crate::error::Error;
+use crate::load_shedding::LoadShedding;
 use crate::metrics::{REMEMBERED, STEP, observed, show};
-use crate::rush::Rush;
 
 /// Work that waits for the learner: one batch is under way, one is ready, one is being read (I7).
 const QUEUE: usize = 2;
@@ -46,7 +46,12 @@ impl Learning {
     }
 
     /// Continues where `model` stands.
-    pub(crate) async fn start(settings: Settings, model: Model, mut rush: Rush, ctx: &Context) -> Result<Self, Error> {
+    pub(crate) async fn start(
+        settings: Settings,
+        model: Model,
+        mut shedding: LoadShedding,
+        ctx: &Context,
+    ) -> Result<Self, Error> {
         let (queue, work) = mpsc::channel(QUEUE);
         let (started, starting) = oneshot::channel();
         let step = ctx.latency(STEP);
@@ -60,7 +65,7 @@ impl Learning {
             match learner {
                 Ok(learner) => {
                     let _ = started.send(Ok(())); // fails only when the service is ending already
-                    attend(learner, work, &mut rush, &step, &pulse);
+                    attend(learner, work, &mut shedding, &step, &pulse);
                 }
                 Err(error) => {
                     let _ = started.send(Err(error));
@@ -115,7 +120,13 @@ impl Learning {
 }
 
 /// The learner's thread: until nobody can hand over work any more.
-fn attend(mut learner: Learner, mut queue: mpsc::Receiver<Work>, rush: &mut Rush, step: &Latency, pulse: &Pulse) {
+fn attend(
+    mut learner: Learner,
+    mut queue: mpsc::Receiver<Work>,
+    shedding: &mut LoadShedding,
+    step: &Latency,
+    pulse: &Pulse,
+) {
     while let Some(work) = queue.blocking_recv() {
         let _busy = match &work {
             Work::Observe(_) => pulse.work("a step"),
@@ -136,7 +147,7 @@ fn attend(mut learner: Learner, mut queue: mpsc::Receiver<Work>, rush: &mut Rush
                 counter!(REMEMBERED).increment(interactions.len() as u64);
             }
             Work::Observe(batch) => {
-                learner.train_on(rush.share(batch.len()));
+                learner.train_on(shedding.share(batch.len()));
                 let began = Instant::now();
                 let outcome = learner.observe(&batch);
                 step.record(began.elapsed());

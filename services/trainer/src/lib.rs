@@ -15,13 +15,13 @@ pub mod config;
 pub mod error;
 mod histories;
 mod intake;
+mod leadership;
 mod learning;
 mod ledger;
+mod load_shedding;
 pub mod metrics;
 mod publisher;
-mod reign;
 mod restore;
-mod rush;
 mod schedule;
 #[cfg(test)]
 mod testing;

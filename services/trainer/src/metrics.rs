@@ -13,7 +13,7 @@ pub const INTERACTIONS: &str = "trainer_interactions_total";
 pub const DROPPED: &str = "trainer_dropped_total";
 /// Interactions tested and trained on.
 pub const TRAINED: &str = "trainer_trained_total";
-/// Interactions tested, but left out of training in a rush.
+/// Interactions tested, but left out of training under overload.
 pub const LEFT_OUT: &str = "trainer_left_out_total";
 /// Micro-batches whose loss was not finite: they trained nothing.
 pub const UNUSABLE: &str = "trainer_unusable_batches_total";
@@ -68,7 +68,7 @@ pub(crate) fn describe() {
         (INTERACTIONS, "Interactions applied."),
         (DROPPED, "Interactions dropped because they were applied before."),
         (TRAINED, "Interactions tested and trained on."),
-        (LEFT_OUT, "Interactions tested, but left out of training in a rush."),
+        (LEFT_OUT, "Interactions tested, but left out of training under overload."),
         (UNUSABLE, "Micro-batches whose loss was not finite: they trained nothing."),
         (REMEMBERED, "Interactions read again at the start to rebuild histories."),
         (UNDECODABLE, "Records on interactions that are no interaction."),

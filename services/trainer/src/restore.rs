@@ -151,7 +151,7 @@ impl Restorer {
     }
 
     /// The highest epoch claimed, and by whom.
-    pub(crate) fn reign(&self) -> (u32, Option<&str>) {
+    pub(crate) fn leadership(&self) -> (u32, Option<&str>) {
         (self.walk.epoch(), self.walk.claim().map(|claim| claim.trainer.as_str()))
     }
 
@@ -208,7 +208,7 @@ mod tests {
         let empty = Model::empty("flex").expect("opens");
         let short = Restorer::new(empty, Walk::behind(claim)).take(&log.records[from..]).settle();
         assert_eq!(short.model().version(), whole.model().version());
-        assert_eq!((short.next_epoch(), short.reign()), (Some(5), (4, Some("test"))));
+        assert_eq!((short.next_epoch(), short.leadership()), (Some(5), (4, Some("test"))));
     }
 
     #[test]
@@ -254,7 +254,7 @@ mod tests {
         log.publish(PayloadKind::Delta, 2);
         let restorer = restored(&log.records);
         assert_eq!(restorer.model().version(), Some(VersionId { epoch: 1, sequence: 1 }));
-        assert_eq!(restorer.reign(), (2, Some("another")));
+        assert_eq!(restorer.leadership(), (2, Some("another")));
     }
 
     #[test]
@@ -278,7 +278,7 @@ mod tests {
         }
         let restorer = restored(&log.records);
         assert_eq!(restorer.next_epoch(), Some(5));
-        assert_eq!(restorer.reign(), (4, Some("test")));
+        assert_eq!(restorer.leadership(), (4, Some("test")));
         // As far as a claim reaches it counts, and the next one is still within reach of everyone.
         log.records.push(testing::claim(4 + EPOCH_REACH, "stranger"));
         assert_eq!(restored(&log.records).next_epoch(), Some(5 + EPOCH_REACH));

@@ -21,12 +21,12 @@ use crate::config::{self, Config};
 use crate::error::Error;
 use crate::histories::{Sorted, Sorter};
 use crate::intake::{Handful, Intake};
+use crate::leadership::{Candidate, Footing, Leadership, Own, superseded, written};
 use crate::learning::Learning;
 use crate::ledger::Ledger;
+use crate::load_shedding::LoadShedding;
 use crate::metrics::{CLAIMED_AGAIN, EPOCH, LAG, LAG_SECONDS, PUBLISH, UNDECODABLE};
 use crate::publisher::{Published, Publisher};
-use crate::reign::{Candidate, Footing, Own, Reign, superseded, written};
-use crate::rush::Rush;
 use crate::schedule::{Order, Schedule};
 use crate::unpublished::Unpublished;
 
@@ -97,15 +97,15 @@ impl Trainer {
         let mut catalog = Catalog::open(config, ctx).await?;
         let producer = Producer::connect(&config.kafka, ctx)?;
 
-        let Some(reign) = candidate.claim(config, &producer, ctx).await? else { return Ok(None) };
-        let Reign { epoch, model, ledger, log, trainer, bookmarks } = reign;
+        let Some(leadership) = candidate.claim(config, &producer, ctx).await? else { return Ok(None) };
+        let Leadership { epoch, model, ledger, log, trainer, bookmarks } = leadership;
         let learning_the_past = model.manifest().is_none();
         if learning_the_past {
             ctx.set("model", Err("learning what was there at the start; the first version comes behind it".to_owned()));
         }
         let sorter = Sorter::new(through(&model));
-        let rush = Rush::new(config.trainer.max_batch, config.trainer.train_at_least);
-        let learning = Learning::start(config.model.clone(), model, rush, ctx).await?;
+        let shedding = LoadShedding::new(config.trainer.max_batch, config.trainer.train_at_least);
+        let learning = Learning::start(config.model.clone(), model, shedding, ctx).await?;
         learning.follow(intake.life()).await?;
         // Only now: who may not begin is not seen either. The trainer before us leaves as it reads our claim. Should
         // its last commit come after our first, tools show what it had learned until our next version, and letters

@@ -281,8 +281,8 @@ impl Follower {
         }
     }
 
-    /// The tip moved, and live follows at once. Whatever is to hold it back, or to put another version in its place, does
-    /// so here: the chain goes on without it.
+    /// The tip moved, and live follows at once. Whatever is to hold it back, or to put another version in its place,
+    /// does so here: the chain goes on without it.
     fn follow_tip(&mut self) {
         self.go_live(self.tip.clone());
     }

@@ -22,8 +22,8 @@ pub fn unknown() -> StoredProfile {
     StoredProfile { source: Source { partition: -1, offset: -1, ..Source::default() }, profile: Profile::default() }
 }
 
-/// Reads the value of a user's key, of which [`MOST_BYTES`] and one more are enough. Anybody may have written it: what it
-/// holds beyond what we write is left out, of the interactions all but the newest `history`.
+/// Reads the value of a user's key, of which [`MOST_BYTES`] and one more are enough. Anybody may have written it: what
+/// it holds beyond what we write is left out, of the interactions all but the newest `history`.
 ///
 /// # Errors
 /// It is too long, or no profile that this release reads.

@@ -183,7 +183,7 @@ pub(crate) fn go(
     for (past, next) in blocks.iter().zip(&blocks[1..]) {
         let started = Instant::now();
         learn(&mut learner, past, learned.events(), micro_batch, progress);
-        run.replay_buffer = rehearse(&mut learner, past, micro_batch, passes);
+        run.replay_buffer = replay(&mut learner, past, micro_batch, passes);
         run.learning_seconds += started.elapsed().as_secs_f64();
         learned.take_in(past);
         // What a scorer would serve: rows as versions carry them, vectors as its table holds them.
@@ -219,12 +219,12 @@ fn learn(learner: &mut Learner, block: &Block, before: usize, micro_batch: usize
     }
 }
 
-/// The passes after the first: at most as many examples of the replay buffer as the block has events, each pass, for the
-/// encoder alone. Gives how many interactions the buffer holds.
-fn rehearse(learner: &mut Learner, block: &Block, micro_batch: usize, passes: u16) -> usize {
+/// The passes after the first: at most as many examples of the replay buffer as the block has events, each pass, for
+/// the encoder alone. Gives how many interactions the buffer holds.
+fn replay(learner: &mut Learner, block: &Block, micro_batch: usize, passes: u16) -> usize {
     let steps = block.events.len().div_ceil(micro_batch) * usize::from(passes - 1);
-    (0..steps).for_each(|_| learner.rehearse(micro_batch));
-    learner.rehearsable()
+    (0..steps).for_each(|_| learner.replay(micro_batch));
+    learner.replayable()
 }
 
 /// The figures of a run. Its names are those of the JSON, which are a contract.

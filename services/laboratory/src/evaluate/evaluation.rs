@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::breakdown::Parts;
+use super::cold_start::YoungItems;
 use super::figures::{Figures, Measured};
 use super::interval::{self, Interval};
 use super::judge::Window;
@@ -14,7 +15,6 @@ use super::methods::{ByMethod, PRODUCT};
 use super::peak_memory_bytes;
 use super::prequential::Run;
 use super::stream::Stream;
-use super::young::YoungItems;
 
 /// The figures of a run. Its names are those of the JSON, which are a contract.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -57,11 +57,11 @@ impl Cost {
     }
 }
 
-/// The product's lead over each rival, and how sure it is.
+/// The product's lead over each baseline, and how sure it is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Differences {
     #[serde(flatten)]
-    pub(crate) rivals: ByMethod<Lead>,
+    pub(crate) baselines: ByMethod<Lead>,
     method: &'static str,
 }
 
@@ -104,7 +104,7 @@ impl Evaluation {
             after_20_percent: judged.after().map(|(name, tally)| (name, tally.measured(judged.known))).collect(),
             overall: judged.overall().map(|(name, tally)| (name, tally.measured(judged.known))).collect(),
             windows: judged.windows.clone(),
-            differences: Differences { rivals: judged.differences().map(lead).collect(), method: interval::METHOD },
+            differences: Differences { baselines: judged.differences().map(lead).collect(), method: interval::METHOD },
             breakdown: judged.breakdown.parts(),
             young_items: YoungItems::of(&judged.young()),
             catalog: stream.has_catalog.then(|| CatalogUsed {

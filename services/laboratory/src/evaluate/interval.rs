@@ -11,7 +11,7 @@ use super::percent;
 /// Batches that the stream is cut into.
 pub(crate) const BATCHES: usize = 100;
 /// Said with every interval.
-pub(crate) const METHOD: &str = "paired difference thalweg - rival on the same tests; 95 % interval by batch means over \
+pub(crate) const METHOD: &str = "paired difference thalweg - baseline on the same tests; 95 % interval by batch means over \
                                  100 consecutive parts of the stream after its first 20 %";
 
 /// Which of the batches between the places `from` and `to` of a stream a place lies in.

@@ -1,25 +1,25 @@
-//! Follows the product through the stream: lets the rivals try the same tests, and adds up who hit what.
+//! Follows the product through the stream: lets the baselines try the same tests, and adds up who hit what.
 
 use std::collections::HashMap;
 
-use model::rivals::{Ask, Choice, Ranked, Rival};
+use model::baselines::{Ask, Baseline, Choice, Ranked};
 use model::{Histories, Rank, Seen, rank_of};
 use schemas::{Kind, key_of};
 use serde::Serialize;
 
 use super::breakdown::{self, Breakdown};
+use super::cold_start::{self, Young};
 use super::figures::{Figures, Outcome, Tally};
 use super::interval::{self, Paired};
 use super::items::Items;
 use super::leak;
 use super::methods::{ByMethod, PRODUCT};
 use super::sum::{CUT, hit};
-use super::young::{self, Young};
 use crate::error::Error;
 
 /// Parts of the stream that are told apart.
 pub(crate) const WINDOWS: u64 = 50;
-/// Users whose history is kept for the rivals.
+/// Users whose history is kept for the baselines.
 const USERS: usize = 200_000;
 
 /// One interaction of the stream.
@@ -50,11 +50,11 @@ pub(crate) struct MicroBatch {
     pub(crate) happened: Vec<Happened>,
     /// One for each positive interaction.
     pub(crate) shown: Vec<Shown>,
-    /// A rival that joins before this micro-batch.
-    pub(crate) joins: Option<Box<dyn Rival>>,
+    /// A baseline that joins before this micro-batch.
+    pub(crate) joins: Option<Box<dyn Baseline>>,
 }
 
-/// A positive interaction, as the rivals see it.
+/// A positive interaction, as the baselines see it.
 struct Step {
     user: u64,
     history: Vec<Seen>,
@@ -101,8 +101,8 @@ pub(crate) struct Judge {
     /// Place in the stream where the first 20 % end.
     split: u64,
     offset: u64,
-    rivals: Vec<Box<dyn Rival>>,
-    /// The product, then the rivals in their order.
+    baselines: Vec<Box<dyn Baseline>>,
+    /// The product, then the baselines in their order.
     methods: Vec<Method>,
     histories: Histories,
     earlier: HashMap<u64, u32>,
@@ -129,16 +129,16 @@ pub(crate) fn split(length: u64) -> u64 {
 }
 
 impl Judge {
-    /// `remembered` interactions of a user are kept for the rivals, and to tell a repeat: as many as the product remembers,
-    /// for the frozen copy must see what the product sees.
-    pub(crate) fn new(length: u64, remembered: usize, rivals: Vec<Box<dyn Rival>>) -> Self {
-        let names = [PRODUCT].into_iter().chain(rivals.iter().map(|rival| rival.name()));
+    /// `remembered` interactions of a user are kept for the baselines, and to tell a repeat: as many as the product
+    /// remembers, for the frozen copy must see what the product sees.
+    pub(crate) fn new(length: u64, remembered: usize, baselines: Vec<Box<dyn Baseline>>) -> Self {
+        let names = [PRODUCT].into_iter().chain(baselines.iter().map(|baseline| baseline.name()));
         Self {
             length,
             split: split(length),
             offset: 0,
             methods: names.map(|name| Method { name, ..Method::default() }).collect(),
-            rivals,
+            baselines,
             histories: Histories::new(USERS, remembered),
             earlier: HashMap::new(),
             items: Items::default(),
@@ -159,9 +159,9 @@ impl Judge {
     /// # Errors
     /// When the product was shown a history that the stream does not bear out: then no figure could be trusted.
     pub(crate) fn follow(&mut self, batch: MicroBatch) -> Result<(), Error> {
-        if let Some(rival) = batch.joins {
-            self.methods.push(Method { name: rival.name(), ..Method::default() });
-            self.rivals.push(rival);
+        if let Some(baseline) = batch.joins {
+            self.methods.push(Method { name: baseline.name(), ..Method::default() });
+            self.baselines.push(baseline);
         }
         let steps = self.steps(&batch.happened);
         let aligned = steps.len() == batch.shown.len()
@@ -177,7 +177,8 @@ impl Judge {
                 )));
             }
         }
-        let lists: Vec<Vec<Ranked>> = self.rivals.iter_mut().map(|rival| compete(rival.as_mut(), &steps)).collect();
+        let lists: Vec<Vec<Ranked>> =
+            self.baselines.iter_mut().map(|baseline| compete(baseline.as_mut(), &steps)).collect();
         for (n, (step, shown)) in steps.iter().zip(&batch.shown).enumerate() {
             self.begin_window(step.offset);
             if step.is_tested() {
@@ -239,7 +240,7 @@ impl Judge {
                 method.hr.record(place, hit_own as f64 - hit as f64);
                 method.mrr.record(place, reciprocal_own - reciprocal);
                 let source = shown.source.filter(|_| n == 0);
-                method.young.record(&young::Choice { rank, source, first, offset: step.offset, ts: step.ts });
+                method.young.record(&cold_start::Choice { rank, source, first, offset: step.offset, ts: step.ts });
             }
         }
         if after {
@@ -290,10 +291,10 @@ impl Judge {
     }
 }
 
-/// Lets a rival rank and then learn, one choice after the other or the whole micro-batch; a choice that is not
+/// Lets a baseline rank and then learn, one choice after the other or the whole micro-batch; a choice that is not
 /// tested gets an empty list.
-fn compete(rival: &mut dyn Rival, steps: &[Step]) -> Vec<Ranked> {
-    let at_once = if rival.in_batches() { steps.len().max(1) } else { 1 };
+fn compete(baseline: &mut dyn Baseline, steps: &[Step]) -> Vec<Ranked> {
+    let at_once = if baseline.in_batches() { steps.len().max(1) } else { 1 };
     let mut lists = Vec::with_capacity(steps.len());
     for steps in steps.chunks(at_once) {
         let asks: Vec<_> = steps
@@ -301,14 +302,14 @@ fn compete(rival: &mut dyn Rival, steps: &[Step]) -> Vec<Ranked> {
             .filter(|step| step.is_tested())
             .map(|step| Ask { user: step.user, history: &step.history, ts: step.asked_at })
             .collect();
-        let mut ranked = if asks.is_empty() { Vec::new() } else { rival.rank(&asks) }.into_iter();
+        let mut ranked = if asks.is_empty() { Vec::new() } else { baseline.rank(&asks) }.into_iter();
         let of = |step: &Step| if step.is_tested() { ranked.next().unwrap_or_default() } else { Ranked::new() };
         lists.extend(steps.iter().map(of));
         let choices: Vec<_> = steps
             .iter()
             .map(|step| Choice { user: step.user, history: &step.history, key: step.key, ts: step.ts })
             .collect();
-        rival.learn(&choices);
+        baseline.learn(&choices);
     }
     lists
 }
@@ -326,7 +327,8 @@ pub(crate) struct Judged {
 }
 
 impl Judged {
-    /// Each method's sums over the whole stream; for a rival that joined late, since then: its number of tests says so.
+    /// Each method's sums over the whole stream; for a baseline that joined late, since then: its number of tests says
+    /// so.
     pub(crate) fn overall(&self) -> impl Iterator<Item = (&'static str, &Tally)> {
         self.methods.iter().map(|method| (method.name, &method.overall))
     }
@@ -341,7 +343,7 @@ impl Judged {
         self.methods.iter().map(|method| (method.name, &method.young)).collect()
     }
 
-    /// Each rival's paired differences in hit rate and mean reciprocal rank.
+    /// Each baseline's paired differences in hit rate and mean reciprocal rank.
     pub(crate) fn differences(&self) -> impl Iterator<Item = (&'static str, &Paired, &Paired)> {
         self.methods.iter().skip(1).map(|method| (method.name, &method.hr, &method.mrr))
     }

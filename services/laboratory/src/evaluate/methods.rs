@@ -1,6 +1,6 @@
 //! The methods that are compared: their names, once, their colours, and figures by method.
 
-use model::rivals;
+use model::baselines;
 use serde::{Serialize, Serializer};
 
 use crate::report::plot::Ink;
@@ -10,12 +10,12 @@ pub(crate) const PRODUCT: &str = "thalweg";
 /// The name of the product's copy that stops learning.
 pub(crate) const FROZEN: &str = "frozen";
 
-/// Every method: the product, the rivals in the order in which they run, the copy.
-pub(crate) const METHODS: [&str; rivals::NAMES.len() + 2] = {
-    let mut all = [PRODUCT; rivals::NAMES.len() + 2];
+/// Every method: the product, the baselines in the order in which they run, the copy.
+pub(crate) const METHODS: [&str; baselines::NAMES.len() + 2] = {
+    let mut all = [PRODUCT; baselines::NAMES.len() + 2];
     let mut n = 0;
-    while n < rivals::NAMES.len() {
-        all[n + 1] = rivals::NAMES[n];
+    while n < baselines::NAMES.len() {
+        all[n + 1] = baselines::NAMES[n];
         n += 1;
     }
     all[n + 1] = FROZEN;

@@ -3,6 +3,7 @@
 pub mod ader;
 mod blocks;
 pub(crate) mod breakdown;
+pub(crate) mod cold_start;
 pub(crate) mod evaluation;
 pub(crate) mod figures;
 mod floor;
@@ -15,7 +16,6 @@ pub(crate) mod methods;
 pub mod prequential;
 pub(crate) mod stream;
 pub(crate) mod sum;
-pub(crate) mod young;
 
 use std::path::{Path, PathBuf};
 
@@ -47,8 +47,8 @@ pub struct Common {
 pub(crate) struct Verdict {
     /// End with an error when a figure of the product is below this many per cent; may be given several times. The
     /// figures of `prequential` are those after the first 20 % of the stream: hr_10, hr_20, first_time_hr_20,
-    /// mrr_10, mrr_20, ndcg_20, recall_20, precision_20, f1_20, coverage_20, new_share_20. Those of `ader` are means over
-    /// the blocks: recall_10, recall_20, mrr_10, mrr_20.
+    /// mrr_10, mrr_20, ndcg_20, recall_20, precision_20, f1_20, coverage_20, new_share_20. Those of `ader` are means
+    /// over the blocks: recall_10, recall_20, mrr_10, mrr_20.
     #[arg(long = "floor", value_name = "FIGURE=PERCENT")]
     pub(crate) floors: Vec<floor::Floor>,
     /// Write a page with plots.

@@ -1,11 +1,11 @@
-//! Test, then train: one pass in event order, one model state, the product beside its rivals on the same tests.
+//! Test, then train: one pass in event order, one model state, the product beside its baselines on the same tests.
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
-use model::rivals::{self, FrozenCopy, Rival};
+use model::baselines::{self, Baseline, FrozenCopy};
 use model::{Catalog, Learner, Positioned, Settings, Tested};
 use schemas::{Item, Kind, key_of};
 
@@ -23,10 +23,10 @@ use crate::recorded::LogArgs;
 use crate::trainer_config::TrainerConfig;
 use crate::{output, report};
 
-/// Micro-batches that the rivals may be behind the product; then the product waits, and its clock stands still.
+/// Micro-batches that the baselines may be behind the product; then the product waits, and its clock stands still.
 const BEHIND: usize = 64;
-/// Every rival.
-static RIVALS: LazyLock<String> = LazyLock::new(|| METHODS[1..].join(","));
+/// Every baseline.
+static BASELINES: LazyLock<String> = LazyLock::new(|| METHODS[1..].join(","));
 
 /// The options of `thalweg evaluate prequential`.
 #[derive(clap::Args, Debug)]
@@ -35,9 +35,9 @@ pub struct Args {
     file: PathBuf,
     #[command(flatten)]
     log: LogArgs,
-    /// Rivals to compare with, separated by commas; `thalweg` for none. isgd and gru take most of the time.
+    /// Baselines to compare with, separated by commas; `thalweg` for none. isgd and gru take most of the time.
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = METHODS,
-        default_value = RIVALS.as_str())]
+        default_value = BASELINES.as_str())]
     methods: Vec<String>,
     /// When the learner gets to know what the log says about an item, if --columns names its title, category, brand or
     /// price.
@@ -57,7 +57,7 @@ const LEGEND: &str = "coverage@20: share of the items known at the end that were
 
 /// What a run is, beside its events and settings.
 pub(crate) struct Course<'a> {
-    /// Rivals to compare with.
+    /// Baselines to compare with.
     pub(crate) methods: &'a [String],
     pub(crate) micro_batch: usize,
     /// Where in the stream the product's places begin to be kept, one for each test; none are without it.
@@ -150,7 +150,7 @@ fn name(args: &Args) -> String {
     args.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// Runs product and rivals over the events of `entries`; `progress` is told how many events more are done.
+/// Runs product and baselines over the events of `entries`; `progress` is told how many events more are done.
 pub(crate) fn go(
     entries: impl ExactSizeIterator<Item = Entry>,
     settings: Settings,
@@ -158,14 +158,14 @@ pub(crate) fn go(
     progress: impl Fn(u64),
 ) -> Result<Run, Error> {
     let Course { methods, micro_batch, keep_from, listed } = *course;
-    let mut rivals = Vec::new();
-    for name in rivals::NAMES.into_iter().filter(|name| methods.iter().any(|method| method == name)) {
-        rivals.extend(rivals::rival(name, &settings.device, settings.seed)?);
+    let mut baselines = Vec::new();
+    for name in baselines::NAMES.into_iter().filter(|name| methods.iter().any(|method| method == name)) {
+        baselines.extend(baselines::baseline(name, &settings.device, settings.seed)?);
     }
     let frozen = methods.iter().any(|method| method == FROZEN);
     let length = entries.len() as u64;
     let mut entries = entries.peekable();
-    let mut judge = Judge::new(length, settings.remembered, rivals);
+    let mut judge = Judge::new(length, settings.remembered, baselines);
     judge.keep_from(keep_from.unwrap_or(u64::MAX));
     let learner = Learner::new(settings)?;
     // A thread of their own: the product's rate is measured beside them, not with them.
@@ -184,7 +184,7 @@ pub(crate) fn go(
                 if sender.send(product.learn(std::mem::take(&mut batch), joins.take())).is_err() {
                     break;
                 }
-                joins = product.copied.take().map(|catalog| -> Box<dyn Rival> {
+                joins = product.copied.take().map(|catalog| -> Box<dyn Baseline> {
                     Box::new(FrozenCopy::new(product.learner.knowledge(), catalog))
                 });
             }
@@ -199,7 +199,7 @@ pub(crate) fn go(
         progress(batch.len() as u64);
         let _ = sender.send(product.learn(batch, joins)); // fails only when the judge has stopped, and joining says why
         drop(sender);
-        let judged = judging.join().map_err(|_| Error::Other("the rivals' thread panicked".to_owned()))??;
+        let judged = judging.join().map_err(|_| Error::Other("the baselines' thread panicked".to_owned()))??;
         Ok(Run { judged, interactions: length, records: product.records, busy: product.busy })
     })
 }
@@ -231,7 +231,7 @@ impl Product {
         self.records += 1;
     }
 
-    fn learn(&mut self, entries: Vec<(u64, Entry)>, joins: Option<Box<dyn Rival>>) -> MicroBatch {
+    fn learn(&mut self, entries: Vec<(u64, Entry)>, joins: Option<Box<dyn Baseline>>) -> MicroBatch {
         let happened = entries.iter().map(|(_, Entry { event, .. })| Happened {
             user: event.user_id.clone(),
             key: key_of(&event.item_id),
@@ -293,8 +293,8 @@ fn tell(evaluation: &Evaluation) {
     output::table(&table);
     output::line(LEGEND);
     output::line("");
-    if !differences.rivals.is_empty() {
-        output::table(&leads(&differences.rivals));
+    if !differences.baselines.is_empty() {
+        output::table(&leads(&differences.baselines));
         output::line("");
     }
     output::table(&breakdown.table());
@@ -306,15 +306,15 @@ fn tell(evaluation: &Evaluation) {
         "Tested: choices of a user or session that acted before, after the first 20 % of the stream. Repeats stay in; a \
          tie counts against the label.",
     );
-    if !differences.rivals.is_empty() {
+    if !differences.baselines.is_empty() {
         output::line(interval::METHOD);
     }
 }
 
-/// The product's lead over each rival.
-fn leads(rivals: &ByMethod<Lead>) -> Vec<Vec<String>> {
+/// The product's lead over each baseline.
+fn leads(baselines: &ByMethod<Lead>) -> Vec<Vec<String>> {
     let mut table = vec![["thalweg minus", "HR@20", "95 %", "MRR@20", "95 %"].map(str::to_owned).to_vec()];
-    for (name, lead) in rivals.iter() {
+    for (name, lead) in baselines.iter() {
         let [hr, mrr] = [lead.hr_20, lead.mrr_20].map(interval::cells);
         table.push([name.to_owned()].into_iter().chain(hr).chain(mrr).collect());
     }

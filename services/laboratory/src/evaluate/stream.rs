@@ -75,7 +75,8 @@ impl Stream {
         }
     }
 
-    /// The events, oldest first, with the records that are listed as their items are met; they may be gone through again.
+    /// The events, oldest first, with the records that are listed as their items are met; they may be gone through
+    /// again.
     pub(crate) fn entries(&self, listing: Listing) -> Box<dyn ExactSizeIterator<Item = Entry> + '_> {
         match (&self.recorded, listing) {
             (Recorded::Log(log), Listing::AsMet) => Box::new(log.entries()),

@@ -144,7 +144,8 @@ fn the_product_hits_nothing_on_a_stream_without_repeats() {
     }
 }
 
-/// Each session stays among the things of one kind, and looks at two that everybody knows and one that nobody saw before.
+/// Each session stays among the things of one kind, and looks at two that everybody knows and one that nobody saw
+/// before.
 fn kinds() -> String {
     let mut text = "user,item,kind\n".to_owned();
     for session in 0..160 {
@@ -158,7 +159,7 @@ fn kinds() -> String {
 
 /// Hit rate of the choices that were the first ever of their items, in per cent, and how many were hit.
 fn first_choices(run: &prequential::Run, method: &str) -> f64 {
-    let json = json(&young::YoungItems::of(&run.judged.young()));
+    let json = json(&cold_start::YoungItems::of(&run.judged.young()));
     assert_eq!(json["never_chosen"]["tests"], 128, "the last choice of each session after the first fifth");
     json["never_chosen"]["methods"][method]["hr_20"].as_f64().expect("is tested")
 }

@@ -1,5 +1,5 @@
-//! What only a whole column tells: whether its numbers are dates, which of day and month stands first, which of its times
-//! are none; and what is odd enough about a log to be said.
+//! What only a whole column tells: whether its numbers are dates, which of day and month stands first, which of its
+//! times are none; and what is odd enough about a log to be said.
 
 use std::collections::BTreeMap;
 

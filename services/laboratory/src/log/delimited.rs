@@ -84,8 +84,8 @@ fn take(row: &[u8], fields: &Fields, at: &[Option<usize>; ROLES], table: &mut Ta
     table.take(Raw::of_text(|role| texts[role as usize].as_deref()));
 }
 
-/// A number that a program has made a fraction because another row had none (`7.0`) is a whole one: here nothing tells a
-/// number from a text.
+/// A number that a program has made a fraction because another row had none (`7.0`) is a whole one: here nothing tells
+/// a number from a text.
 fn whole(id: &mut Cow<'_, str>) {
     let Some((digits, zeros)) = id.trim().split_once('.') else { return };
     let is_whole = !digits.is_empty()

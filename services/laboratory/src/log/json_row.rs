@@ -171,8 +171,8 @@ fn end(json: &[u8], at: usize) -> usize {
     json.len()
 }
 
-/// The line with `null` in the place of numbers that JSON does not have and Python writes: `NaN`, `Infinity`; `None` when
-/// there is none.
+/// The line with `null` in the place of numbers that JSON does not have and Python writes: `NaN`, `Infinity`; `None`
+/// when there is none.
 pub(super) fn without_nan(json: &[u8]) -> Option<Vec<u8>> {
     const WORDS: [&[u8]; 3] = [b"NaN", b"-Infinity", b"Infinity"];
     let mut plain = Vec::with_capacity(json.len());

@@ -1,7 +1,7 @@
 //! Puts lines together to rows: a quoted field may go over several of them, and a quotation mark may be mere text.
 //!
-//! A line counts as one row, whatever is wrong with it, so that nothing vanishes. Only where a quoted field that is closed
-//! as the rules have it, and that makes a row as wide as the header, goes over several lines, they are one row.
+//! A line counts as one row, whatever is wrong with it, so that nothing vanishes. Only where a quoted field that is
+//! closed as the rules have it, and that makes a row as wide as the header, goes over several lines, they are one row.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead};
@@ -125,7 +125,8 @@ impl<R: BufRead> Rows<R> {
         Ok(Some((if split == Split::Open { Row::Open } else { Row::Wide(found) }, 1)))
     }
 
-    /// How many lines make one row, if the field that the first one leaves open is closed in a later one as `quotes` has it.
+    /// How many lines make one row, if the field that the first one leaves open is closed in a later one as `quotes`
+    /// has it.
     fn several(&mut self, width: &Width, fields: &mut Fields, quotes: Quotes) -> io::Result<Option<usize>> {
         let (mut count, mut tries) = (1, 0);
         loop {

@@ -151,8 +151,8 @@ pub(super) fn told(error: &io::Error) -> String {
     said
 }
 
-/// Reads the next line without its end; `false` at the end of the text. Of one that is longer than [`ROW_BYTES`] so much
-/// is kept and one byte more, which tells it.
+/// Reads the next line without its end; `false` at the end of the text. Of one that is longer than [`ROW_BYTES`] so
+/// much is kept and one byte more, which tells it.
 pub(super) fn next_line(from: &mut impl BufRead, ends: Ends, line: &mut Vec<u8>) -> io::Result<bool> {
     let start = line.len();
     if ends == Ends::LineFeed {

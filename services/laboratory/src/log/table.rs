@@ -56,8 +56,8 @@ pub(super) enum Moment<'a> {
     Place,
 }
 
-/// 2000-01-01 in milliseconds since 1970: ingest takes nothing older. Also the time of a log without times before its first
-/// row, each of which is a second later: long enough ago that no row is in the future.
+/// 2000-01-01 in milliseconds since 1970: ingest takes nothing older. Also the time of a log without times before its
+/// first row, each of which is a second later: long enough ago that no row is in the future.
 pub(crate) const YEAR_2000: i64 = 946_684_800_000;
 
 /// Words for types that are met and not known, as many as are told.

@@ -7,13 +7,13 @@ use super::plot::{self, Ink, Line, Unit};
 use super::spell;
 use crate::evaluate::ader::{self, Figures as OfBlocks, OfBlock};
 use crate::evaluate::breakdown::Parts;
+use crate::evaluate::cold_start::YoungItems;
 use crate::evaluate::evaluation::{CatalogUsed, Cost, Evaluation, Lead};
 use crate::evaluate::figures::{FIGURES, Figures, Measured};
 use crate::evaluate::interval::Interval;
 use crate::evaluate::judge::Window;
 use crate::evaluate::listing::Listing;
 use crate::evaluate::methods::{ByMethod, PRODUCT, legend};
-use crate::evaluate::young::YoungItems;
 
 #[derive(Template)]
 #[template(path = "evaluation.html")]
@@ -29,14 +29,14 @@ struct Page<'a> {
 /// The page of a prequential run.
 pub(crate) fn prequential(title: &str, evaluation: &Evaluation) -> Result<String, ReportError> {
     let (own, after) = (evaluation.product(), &evaluation.after_20_percent);
-    let rivals = legend().filter(|(name, _)| *name != PRODUCT);
-    let best = rivals.filter_map(|(name, _)| Some((name, after.get(name)?.figures.hr_20)));
+    let baselines = legend().filter(|(name, _)| *name != PRODUCT);
+    let best = baselines.filter_map(|(name, _)| Some((name, after.get(name)?.figures.hr_20)));
     let best = best.max_by(|a, b| a.1.total_cmp(&b.1));
     let mut tiles = vec![
         Tile {
             name: "HR@20",
             figure: percent(own.hr_20),
-            note: best.map_or(String::new(), |(name, hr)| format!("the best rival, {name}: {hr:.2} %")),
+            note: best.map_or(String::new(), |(name, hr)| format!("the best baseline, {name}: {hr:.2} %")),
         },
         Tile { name: "MRR@20", figure: percent(own.mrr_20), note: format!("NDCG@20 {}", percent(own.ndcg_20)) },
         Tile {
@@ -67,7 +67,7 @@ pub(crate) fn prequential(title: &str, evaluation: &Evaluation) -> Result<String
         tables: vec![
             methods("After the first 20 % of the stream, in %", after),
             methods("Over the whole stream, in %", &evaluation.overall),
-            differences(&evaluation.differences.rivals),
+            differences(&evaluation.differences.baselines),
             breakdown(&evaluation.breakdown),
             young(&evaluation.young_items),
         ],
@@ -197,20 +197,20 @@ fn methods(title: &'static str, part: &ByMethod<Measured>) -> Table {
     }
 }
 
-fn differences(rivals: &ByMethod<Lead>) -> Table {
+fn differences(baselines: &ByMethod<Lead>) -> Table {
     let interval = |interval: Option<Interval>| match interval {
         Some(Interval { difference, low, high }) => format!("{difference:+.2} ({low:+.2} to {high:+.2})"),
         None => "-".to_owned(),
     };
     let row = |(name, _): (&str, Ink)| {
-        let lead = rivals.get(name)?;
+        let lead = baselines.get(name)?;
         Some(vec![name.to_owned(), interval(lead.hr_20), interval(lead.mrr_20)])
     };
     Table {
-        title: "Thalweg minus each rival on the same tests, with 95 % intervals by batch means",
-        head: vec!["rival", "HR@20", "MRR@20"],
+        title: "Thalweg minus each baseline on the same tests, with 95 % intervals by batch means",
+        head: vec!["baseline", "HR@20", "MRR@20"],
         rows: legend().filter_map(row).collect(),
-        empty: "There was no rival.",
+        empty: "There was no baseline.",
     }
 }
 

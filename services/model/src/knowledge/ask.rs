@@ -42,7 +42,8 @@ impl Knowledge {
         self.ranker.score(lists, &self.device)
     }
 
-    /// What each feature adds to the score of each candidate, in the order of [`Feature::ALL`](crate::ranking::features::Feature::ALL).
+    /// What each feature adds to the score of each candidate, in the order of
+    /// [`Feature::ALL`](crate::ranking::features::Feature::ALL).
     pub(crate) fn contributions(&self, candidates: &[&Candidate]) -> Vec<[f32; FEATURES]> {
         let features: Vec<f32> = candidates.iter().flat_map(|candidate| candidate.features).collect();
         let slopes = self.ranker.slopes(features, &self.device);

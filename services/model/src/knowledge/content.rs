@@ -20,7 +20,8 @@ impl Knowledge {
         Some(sum)
     }
 
-    /// Changes an item's own row and accumulator, sets its content sum (`None`: it has none), and renews its unit vector.
+    /// Changes an item's own row and accumulator, sets its content sum (`None`: it has none), and renews its unit
+    /// vector.
     pub(crate) fn set_row(&mut self, slot: u32, content: Option<&[f32]>, change: impl FnOnce(&mut [f32], &mut f32)) {
         self.items.set_row(slot, content, change);
     }

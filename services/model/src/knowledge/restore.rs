@@ -81,7 +81,8 @@ impl Knowledge {
         self.sessions.set(number, session, &self.settings.session_bounds());
     }
 
-    /// Forgets the sessions before these numbers, as [`Sessions::first`](crate::memory::sessions::Sessions::first) gives them.
+    /// Forgets the sessions before these numbers, as [`Sessions::first`](crate::memory::sessions::Sessions::first)
+    /// gives them.
     pub(crate) fn forget_sessions_before(&mut self, first: (u64, u64)) {
         self.sessions.forget_before(first);
     }

@@ -1,9 +1,10 @@
 //! What the next delta has to carry, and what a later one may.
 //!
 //! What is counted travels as the choices that were counted: pairs and sessions follow from them, and a list of 80
-//! neighbours is fifty times the choice that changed it. What is trained travels where it moved by more than a tolerance
-//! since a version last carried it. What moved less is still noted here, with what the versions have, so it is in the first
-//! version after it has moved enough, and in the next snapshot in any case: the versions never drift from the learner.
+//! neighbours is fifty times the choice that changed it. What is trained travels where it moved by more than a
+//! tolerance since a version last carried it. What moved less is still noted here, with what the versions have, so it
+//! is in the first version after it has moved enough, and in the next snapshot in any case: the versions never drift
+//! from the learner.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,8 +16,8 @@ use crate::knowledge::{ContentRow, Knowledge};
 use crate::table::items::{Items, RowRef};
 use crate::version::frozen::{Carried, Choice};
 
-/// Choices that a delta carries at most, some 20 MB in memory: beyond them, as after minutes in which no version could be
-/// written, a snapshot is no larger.
+/// Choices that a delta carries at most, some 20 MB in memory: beyond them, as after minutes in which no version could
+/// be written, a snapshot is no larger.
 pub(crate) const MAX_CHOICES: usize = 100_000;
 
 /// What changed since the last version, and what of it the versions do not have yet.
@@ -107,8 +108,8 @@ impl Changed {
         carried
     }
 
-    /// Of the items whose rows are carried, those whose content moved by more than half the tolerance of row and content
-    /// together: it is the sum of rows that many items share, and moves much less than an item's own.
+    /// Of the items whose rows are carried, those whose content moved by more than half the tolerance of row and
+    /// content together: it is the sum of rows that many items share, and moves much less than an item's own.
     fn take_sums(&mut self, tolerance: f32, items: &Items, carried: &mut Carried) {
         if tolerance <= 0.0 {
             self.sums.clear();
@@ -139,8 +140,8 @@ fn distance(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt()
 }
 
-/// Whether a vector lies farther from where it was than `tolerance` times its length. What is no number is far: it must not
-/// stay unseen.
+/// Whether a vector lies farther from where it was than `tolerance` times its length. What is no number is far: it must
+/// not stay unseen.
 fn is_far(now: &[f32], before: &[f32], tolerance: f32) -> bool {
     let length = before.iter().map(|x| x * x).sum::<f32>().sqrt();
     let near = distance(now, before) <= tolerance * length;

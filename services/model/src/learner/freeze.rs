@@ -11,10 +11,11 @@ use crate::version::payload::{Column, ItemColumns, RowColumns, moved, whole};
 impl Learner {
     /// Freezes what the next version holds; encoding it is another thread's work.
     ///
-    /// A version shares the learner's tables. A delta copies the items that changed, though, which takes a moment for each:
-    /// sharing their table would cost the learner a copy of every block that it writes to while the delta is encoded, and it
-    /// writes to items all over the front. Where more changed than the front holds, as after a bulk of catalog records,
-    /// it shares that table, too. Where so much changed that a delta would be the larger one, it is a snapshot.
+    /// A version shares the learner's tables. A delta copies the items that changed, though, which takes a moment for
+    /// each: sharing their table would cost the learner a copy of every block that it writes to while the delta is
+    /// encoded, and it writes to items all over the hot set. Where more changed than the hot set holds, as after a bulk
+    /// of catalog records, it shares that table, too. Where so much changed that a delta would be the larger one, it is
+    /// a snapshot.
     ///
     /// # Errors
     /// When the optimisers' states cannot be written.

@@ -36,8 +36,8 @@ impl Learner {
         }
     }
 
-    /// Everything that the topic `items` holds was handed over: from now on the catalog may say what is shown, and what is
-    /// known of content that no item has goes. A catalog without an item is none that could say so.
+    /// Everything that the topic `items` holds was handed over: from now on the catalog may say what is shown, and what
+    /// is known of content that no item has goes. A catalog without an item is none that could say so.
     pub fn catalog_is_whole(&mut self) {
         self.catalog.settle();
         if !self.catalog.is_empty() {

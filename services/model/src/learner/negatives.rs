@@ -48,13 +48,13 @@ impl Recent {
     /// Draws `count` keys that `items` knows; there must be one among the last choices.
     pub(crate) fn draw(&self, items: &Items, count: usize, rng: &mut ChaCha8Rng) -> Vec<u64> {
         let mut drawn = Vec::with_capacity(count + 1);
-        let front = items.front_slots();
+        let hot = items.hot_slots();
         while drawn.len() < count {
             let recent = self.ring[rng.random_range(0..self.ring.len())];
             if items.slot(recent).is_some() {
                 drawn.push(recent);
             }
-            let slot = rng.random_range(0..front);
+            let slot = rng.random_range(0..hot);
             let uniform = u32::try_from(slot).ok().and_then(|slot| items.entry(slot));
             drawn.extend(uniform.map(|entry| entry.key));
         }
@@ -62,25 +62,27 @@ impl Recent {
         drawn
     }
 
-    /// Natural logarithm of the probability of drawing `key`, which the softmax is corrected by. Free slots of the front
-    /// are left out of account: they are no draws, so where many are free the last choices have more than their half.
+    /// Natural logarithm of the probability of drawing `key`, which the softmax is corrected by. Free slots of the hot
+    /// set are left out of account: they are no draws, so where many are free the last choices have more than their
+    /// half.
     #[allow(clippy::cast_precision_loss)] // counts
     pub(crate) fn log_probability(&self, items: &Items, key: u64) -> f32 {
-        let uniform = (items.front_len().max(1) as f32).recip();
+        let uniform = (items.hot_len().max(1) as f32).recip();
         let share = self.count(key) as f32 / self.ring.len().max(1) as f32;
         (0.5 * share + 0.5 * uniform).ln()
     }
 }
 
-/// Examples that a pool serves at most, rehearsed ones among them: a second of 256 choices, or one full micro-batch.
+/// Examples that a pool serves at most, replayed ones among them: a second of 256 choices, or one full micro-batch.
 const SERVES: usize = 512;
 
-/// Interactions learned for each example that a pool serves. The rows of a young model move far with each step, and it needs
-/// to see many others: with pools from the start a shop's cold start in its first 720 choices is worse by 3 points of HR@20.
+/// Interactions learned for each example that a pool serves. The rows of a young model move far with each step, and it
+/// needs to see many others: with pools from the start a shop's cold start in its first 720 choices is worse by 3
+/// points of HR@20.
 const YOUNG: u64 = 64;
 
-/// Negatives that steps in a row share. It ends with each version, so that who goes on from one draws what the other would
-/// have, and a version carries the rows of few pools.
+/// Negatives that steps in a row share. It ends with each version, so that who goes on from one draws what the other
+/// would have, and a version carries the rows of few pools.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     drawn: Vec<Negative>,
@@ -95,8 +97,8 @@ pub(crate) struct Negative {
 }
 
 impl Pool {
-    /// The negatives of a step on so many examples, by a model that learned `learned` interactions: `count` of them, drawn
-    /// anew where the pool is spent or an item of it went.
+    /// The negatives of a step on so many examples, by a model that learned `learned` interactions: `count` of them,
+    /// drawn anew where the pool is spent or an item of it went.
     pub(crate) fn serve(
         &mut self,
         examples: usize,

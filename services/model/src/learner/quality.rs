@@ -102,7 +102,7 @@ impl Figures {
     }
 }
 
-/// The model beside its two simple rivals, on the same interactions.
+/// The model beside its two simple baselines, on the same interactions.
 #[derive(Debug, Clone)]
 pub struct Prequential {
     /// What the slate would have been.
@@ -148,7 +148,7 @@ impl Prequential {
     }
 }
 
-/// Counts of the last interactions: the plain rival that every report names.
+/// Counts of the last interactions: the plain baseline that every report names.
 #[derive(Debug, Clone)]
 pub struct SlidingPopularity {
     window: VecDeque<u64>,

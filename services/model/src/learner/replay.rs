@@ -16,11 +16,11 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::memory::history::Seen;
 
-/// Draws that may be passed over for one example; where so many were, nothing is rehearsed in its place.
+/// Draws that may be passed over for one example; where so many were, nothing is replayed in its place.
 const TRIES: usize = 8;
-/// Choices that both counts of an item are thought to have besides, so that chance says little. With 3, the long tail of
-/// a shop is rehearsed too little (ADER loses 0.2 of its recall), and news gains no more than with 30. Counts are of the
-/// last 8,192 choices: an example from before so many were made is hardly ever passed over.
+/// Choices that both counts of an item are thought to have besides, so that chance says little. With 3, the long tail
+/// of a shop is replayed too little (ADER loses 0.2 of its recall), and news gains no more than with 30. Counts are of
+/// the last 8,192 choices: an example from before so many were made is hardly ever passed over.
 const BENEFIT_OF_DOUBT: u32 = 30;
 
 /// A choice and what came before it.
@@ -77,7 +77,8 @@ impl Replay {
         self.ring.len()
     }
 
-    /// Draws an example. One whose item is chosen less often now, by `chosen`, than it was then is passed over accordingly.
+    /// Draws an example. One whose item is chosen less often now, by `chosen`, than it was then is passed over
+    /// accordingly.
     pub(crate) fn draw(&self, rng: &mut ChaCha8Rng, chosen: impl Fn(u64) -> u32) -> Option<&Past> {
         for _ in 0..TRIES {
             let past = self.pick(rng)?;
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_chosen_much_and_is_chosen_no_more_is_seldom_rehearsed() {
+    fn what_was_chosen_much_and_is_chosen_no_more_is_seldom_replayed() {
         const THEN: u32 = 99 * BENEFIT_OF_DOUBT;
         let mut replay = Replay::new(100);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
@@ -138,10 +139,10 @@ mod tests {
         };
         let [still, no_more] = of(|key| if key == 0 { THEN } else { 0 });
         assert!(still > 3_900 && (20..70).contains(&no_more), "{still} {no_more}");
-        // More often than then is no reason to rehearse it more.
+        // More often than then is no reason to replay it more.
         let [same, more] = of(|key| if key == 0 { THEN } else { 10 * THEN });
         assert!((1_800..2_200).contains(&same) && same + more == 4_000, "{same} {more}");
-        // Where nothing is chosen any more there is little to rehearse.
+        // Where nothing is chosen any more there is little to replay.
         assert!(of(|_| 0).iter().sum::<i32>() < 500);
     }
 

@@ -15,7 +15,7 @@ use crate::version::frozen::Choice;
 
 /// What was known of a choice before it was counted.
 struct Before {
-    /// Its ranks by the simple rivals.
+    /// Its ranks by the simple baselines.
     popularity: Rank,
     pairs: Rank,
     /// When the item was first met or listed, and how often it was chosen.

@@ -18,7 +18,7 @@ mod since;
 mod versions;
 
 fn settings() -> Settings {
-    // A front smaller than the catalogs here: items change places all the time.
+    // A hot set smaller than the catalogs here: items change places all the time.
     // Deltas are exact, to be compared with snapshots.
     Settings {
         dim: 16,
@@ -194,13 +194,13 @@ fn a_purchase_counts_as_often_as_its_weight_says() {
 }
 
 #[test]
-fn in_a_rush_a_sample_is_trained_on_and_everything_is_counted() {
+fn under_overload_a_sample_is_trained_on_and_everything_is_counted() {
     let stream = stream(1_024);
-    let (calm, rush) = stream.split_at(512);
+    let (calm, overload) = stream.split_at(512);
     let mut learner = Learner::new(settings()).expect("flex opens");
     learn(&mut learner, calm);
     learner.train_on(0.25);
-    let observed: Vec<Observed> = rush.chunks(32).map(|batch| learner.observe(batch)).collect();
+    let observed: Vec<Observed> = overload.chunks(32).map(|batch| learner.observe(batch)).collect();
     let sum = |of: fn(&Observed) -> usize| observed.iter().map(of).sum::<usize>();
     assert_eq!((sum(|o| o.applied), sum(|o| o.trained) + sum(|o| o.left_out)), (512, 512));
     assert!((90..170).contains(&sum(|o| o.trained)), "{}", sum(|o| o.trained));
@@ -211,7 +211,7 @@ fn in_a_rush_a_sample_is_trained_on_and_everything_is_counted() {
 }
 
 #[test]
-fn rehearsing_trains_the_encoder_and_not_the_ranker() {
+fn experience_replay_trains_the_encoder_and_not_the_ranker() {
     let mut learner = Learner::new(settings()).expect("flex opens");
     learn(&mut learner, &stream(500));
     let weights = |learner: &Learner| {
@@ -219,7 +219,7 @@ fn rehearsing_trains_the_encoder_and_not_the_ranker() {
         (crate::network::dense::export(knowledge.encoder()), crate::network::dense::export(knowledge.ranker()))
     };
     let before = weights(&learner);
-    (0..3).for_each(|_| learner.rehearse(32));
+    (0..3).for_each(|_| learner.replay(32));
     let after = weights(&learner);
     assert!(before.0 != after.0 && before.1 == after.1);
 }

@@ -15,13 +15,13 @@ use crate::ranking::query::Candidate;
 use crate::table::items::Items;
 use crate::table::rows::touch;
 
-/// Rivals of the chosen candidate that the ranker is trained against: the best, and some of the others.
-const HARD_RIVALS: usize = 24;
-const EASY_RIVALS: usize = 16;
+/// Baselines of the chosen candidate that the ranker is trained against: the best, and some of the others.
+const HARD_NEGATIVES: usize = 24;
+const EASY_NEGATIVES: usize = 16;
 
 impl Learner {
     /// Trains the encoder, not the ranker, on the buffer alone: one step on at most `examples` of its examples.
-    pub fn rehearse(&mut self, examples: usize) {
+    pub fn replay(&mut self, examples: usize) {
         let drawn = self.draw_past(examples);
         self.train_encoder_on(&drawn);
         self.step_done();
@@ -29,7 +29,7 @@ impl Learner {
 
     /// How many examples the buffer of recent ones holds.
     #[must_use]
-    pub fn rehearsable(&self) -> usize {
+    pub fn replayable(&self) -> usize {
         self.replay.len()
     }
 
@@ -39,7 +39,7 @@ impl Learner {
         ranked: &[(Vec<Candidate>, Vec<f32>)],
         trained: &[bool],
     ) {
-        // The chosen one first, then its hardest rivals and some of the others: all of them would teach little more.
+        // The chosen one first, then its hardest baselines and some of the others: all of them would teach little more.
         let choices: Vec<(f32, Vec<(&Candidate, f32)>)> = examples
             .iter()
             .zip(ranked)
@@ -48,14 +48,14 @@ impl Learner {
             .filter_map(|((example, (list, scores)), _)| {
                 let chosen = list.iter().position(|c| c.key == example.key)?;
                 let order = order::best(list, scores, list.len());
-                let (hard, easy) = order.split_at(order.len().min(HARD_RIVALS));
-                let stride = easy.len().div_ceil(EASY_RIVALS).max(1);
+                let (hard, easy) = order.split_at(order.len().min(HARD_NEGATIVES));
+                let stride = easy.len().div_ceil(EASY_NEGATIVES).max(1);
                 #[allow(clippy::cast_precision_loss)] // a few hundred candidates
                 let many = (stride as f32).ln(); // each stands for those left out
                 let hard = hard.iter().map(|n| (*n, 0.0));
                 let easy = easy.iter().step_by(stride).map(|n| (*n, many));
-                let rivals = hard.chain(easy).filter(|(n, _)| *n != chosen);
-                let row = std::iter::once((chosen, 0.0)).chain(rivals).map(|(n, many)| (&list[n], many)).collect();
+                let baselines = hard.chain(easy).filter(|(n, _)| *n != chosen);
+                let row = std::iter::once((chosen, 0.0)).chain(baselines).map(|(n, many)| (&list[n], many)).collect();
                 Some((example.weight, row))
             })
             .collect();

@@ -1,5 +1,5 @@
-//! Whether a learner can go on from a version, tried before anything depends on it: Burn trusts an optimiser's state, and
-//! one that does not fit the weights shows only when a step is taken.
+//! Whether a learner can go on from a version, tried before anything depends on it: Burn trusts an optimiser's state,
+//! and one that does not fit the weights shows only when a step is taken.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -35,9 +35,9 @@ pub(crate) fn last_chosen(history: &[Seen], most: usize) -> Vec<u64> {
 
 /// The trainer's histories.
 ///
-/// At the bound somebody makes room. Of those seen once, a quarter of the bound is kept, the latest: beyond it a newcomer
-/// takes the place of one like it, and of the others the one not seen for longest goes. So a flood of users whom nobody
-/// sees again washes out the flood, and not the shop's customers.
+/// At the bound somebody makes room. Of those seen once, a quarter of the bound is kept, the latest: beyond it a
+/// newcomer takes the place of one like it, and of the others the one not seen for longest goes. So a flood of users
+/// whom nobody sees again washes out the flood, and not the shop's customers.
 #[derive(Debug)]
 pub struct Histories {
     once: LruCache<Arc<str>, History>,
@@ -106,8 +106,9 @@ fn place(history: &[Seen], ts: i64) -> usize {
     history.partition_point(|seen| seen.ts <= ts)
 }
 
-/// Puts an interaction into a history of at most `length`, by event time; of equal times, the later to arrive comes later.
-/// At the bound the oldest goes, which is the interaction itself where it is older than all that a full history holds.
+/// Puts an interaction into a history of at most `length`, by event time; of equal times, the later to arrive comes
+/// later. At the bound the oldest goes, which is the interaction itself where it is older than all that a full history
+/// holds.
 pub fn remember(history: &mut History, seen: Seen, length: usize) {
     history.insert(place(history, seen.ts), seen);
     if history.len() > length {

@@ -66,9 +66,9 @@ impl Likeness {
         (1.0 + self.items as f32 / shelf.len() as f32).ln().powi(2)
     }
 
-    /// Shows `found` items like one with these features: for each shared feature that is looked at, what part of 1 it is
-    /// worth. It looks at no more than `most`, the rarest feature first: an item beyond the bounds shares more than it
-    /// shows.
+    /// Shows `found` items like one with these features: for each shared feature that is looked at, what part of 1 it
+    /// is worth. It looks at no more than `most`, the rarest feature first: an item beyond the bounds shares more than
+    /// it shows.
     pub(crate) fn like(&self, features: &[u64], most: usize, mut found: impl FnMut(u64, f32)) {
         let shelves = features.iter().filter_map(|feature| self.shelves.get(feature));
         let mut shelves: Vec<(f32, &Shelf)> = shelves.map(|shelf| (self.weight(shelf), shelf)).collect();

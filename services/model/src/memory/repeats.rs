@@ -23,8 +23,8 @@ pub enum Repeats {
     Never,
 }
 
-/// One place in so many of a list may go to what the user has only looked at: a fifth holds most of the choices that repeat
-/// one (benches/README.md), and leaves the rest to what the user has not seen.
+/// One place in so many of a list may go to what the user has only looked at: a fifth holds most of the choices that
+/// repeat one (benches/README.md), and leaves the rest to what the user has not seen.
 const SEEN_SHARE: usize = 5;
 
 /// How many of `k` places may go to what the user has seen, where `others` candidates are to be had.
@@ -36,7 +36,8 @@ pub(crate) fn room(k: usize, others: usize) -> usize {
 const ENOUGH: u32 = 50;
 /// Where fewer than one purchase in so many is of something bought before, nothing comes back.
 const HARDLY_EVER: u32 = 50;
-/// What is bought again is due after this share of the usual time between two purchases of it: early, for usual is a mean.
+/// What is bought again is due after this share of the usual time between two purchases of it: early, for usual is a
+/// mean.
 const EARLY: f64 = 0.125;
 /// Nothing is kept away for longer, in milliseconds: a quarter of a year.
 const LONGEST: i64 = 90 * 86_400_000;
@@ -77,8 +78,8 @@ pub(crate) struct Repurchases {
 }
 
 impl Repurchases {
-    /// Counts a purchase of an item in these categories, so many milliseconds after the same user had bought it last, if
-    /// ever. Gives the keys of what changed.
+    /// Counts a purchase of an item in these categories, so many milliseconds after the same user had bought it last,
+    /// if ever. Gives the keys of what changed.
     #[allow(clippy::cast_precision_loss)] // a logarithm
     pub(crate) fn note(&mut self, categories: &[u64], gap_ms: Option<i64>) -> Vec<u64> {
         let mut changed = Vec::with_capacity(1 + categories.len());

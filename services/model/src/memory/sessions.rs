@@ -88,9 +88,9 @@ impl Bounds {
 
 /// The last sessions, by their numbers, which rise.
 ///
-/// A session of one item says nothing of what goes together, so it waits apart and is compared with nobody; with its second
-/// item it begins anew, under the next number. At the bound those of one item make room once they are more than a quarter:
-/// a flood of visitors whom nobody sees again washes out itself.
+/// A session of one item says nothing of what goes together, so it waits apart and is compared with nobody; with its
+/// second item it begins anew, under the next number. At the bound those of one item make room once they are more than
+/// a quarter: a flood of visitors whom nobody sees again washes out itself.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sessions {
     /// Of two items or more.
@@ -104,8 +104,8 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    /// Notes a choice in the user's session, or begins a new one; gives its number. A choice older than the session by more
-    /// than a pause belongs to none that is held.
+    /// Notes a choice in the user's session, or begins a new one; gives its number. A choice older than the session by
+    /// more than a pause belongs to none that is held.
     pub(crate) fn note(&mut self, user: u64, key: u64, ts: i64, bounds: &Bounds) -> Option<u64> {
         let last = self.number_of(user);
         let before = last.and_then(|number| self.get(number));
@@ -246,8 +246,8 @@ impl Sessions {
         all.into_iter()
     }
 
-    /// Puts a session under its number, as `note` does and as a payload says, whose numbers rise. The user's last one goes if
-    /// it is of one item: this one goes on with it, or it has ended and says nothing.
+    /// Puts a session under its number, as `note` does and as a payload says, whose numbers rise. The user's last one
+    /// goes if it is of one item: this one goes on with it, or it has ended and says nothing.
     pub(crate) fn set(&mut self, number: u64, session: Session, bounds: &Bounds) {
         if let Some(last) = self.of_user.insert(session.user, number)
             && last != number
@@ -276,8 +276,8 @@ impl Sessions {
         }
     }
 
-    /// What the nearest sessions held, each item with its share of all, 0 to 1. The user's own session is no neighbour; one
-    /// that a pause has ended is, though it is not known yet that the next one began.
+    /// What the nearest sessions held, each item with its share of all, 0 to 1. The user's own session is no neighbour;
+    /// one that a pause has ended is, though it is not known yet that the next one began.
     pub(crate) fn neighbours(&self, user: u64, history: &[Seen], bounds: &Bounds) -> Plain<f32> {
         let goes_on = |number: &u64| self.get(*number).is_some_and(|session| session.goes_on(history, bounds.gap_ms));
         let own = self.number_of(user).filter(goes_on);

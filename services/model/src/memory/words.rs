@@ -90,8 +90,8 @@ fn is_of_word(c: char) -> bool {
         || c == JOINER
 }
 
-/// Whether no spaces stand between the words of this letter's script. Unicode tells it by where a line may break: between
-/// any two letters (Han, kana, Yi, …), or only where a dictionary says (Thai, Lao, Khmer, Myanmar, …).
+/// Whether no spaces stand between the words of this letter's script. Unicode tells it by where a line may break:
+/// between any two letters (Han, kana, Yi, …), or only where a dictionary says (Thai, Lao, Khmer, Myanmar, …).
 fn is_unspaced(letter: &str) -> bool {
     let breaks = CodePointMapData::<LineBreak>::new();
     letter.chars().next().is_some_and(|first| {

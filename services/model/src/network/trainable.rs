@@ -107,7 +107,8 @@ impl Trainable {
             if bytes.is_empty() {
                 return Ok(optimizer);
             }
-            // The bytes may be a stranger's, and Burn trusts them: what it does not bear is no state, and no end of ours.
+            // The bytes may be a stranger's, and Burn trusts them: what it does not bear is no state, and no end of
+            // ours.
             let load = AssertUnwindSafe(|| optimizer.from_bytes(Bytes::from_bytes_vec(bytes)));
             match std::panic::catch_unwind(load) {
                 Ok(loaded) => loaded.map_err(|e| Error::Optimizer(schemas::checkpoint::shown(&e.to_string()))),

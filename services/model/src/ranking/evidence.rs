@@ -52,7 +52,7 @@ impl Evidence {
         }
     }
 
-    /// The rank of `key` by pairs alone: the plain rival that every report names.
+    /// The rank of `key` by pairs alone: the plain baseline that every report names.
     pub(crate) fn pair_rank(&self, key: u64) -> Rank {
         rank_of(key, self.pairs.iter().map(|(key, paired)| (*key, paired.sum[AHEAD] + paired.sum[BEHIND])))
     }
@@ -162,8 +162,8 @@ fn asker(query: &Query<'_>) -> Asker {
     }
 }
 
-/// The dot product of two vectors whose length is a multiple of 8. One sum would have to wait for each addition: eight keep
-/// a vector register busy.
+/// The dot product of two vectors whose length is a multiple of 8. One sum would have to wait for each addition: eight
+/// keep a vector register busy.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0_f32; 8];
     for (a, b) in a.chunks_exact(8).zip(b.chunks_exact(8)) {

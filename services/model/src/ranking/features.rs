@@ -1,7 +1,7 @@
 //! What the ranker is told about a candidate: one table, in which every feature has a name, a prior and its value.
 //!
-//! A new feature is a new line. The ranker's weights lie in the order of the lines, and versions say no names: a line in
-//! another place, or one more, makes another network, and versions of before are refused.
+//! A new feature is a new line. The ranker's weights lie in the order of the lines, and versions say no names: a line
+//! in another place, or one more, makes another network, and versions of before are refused.
 
 use super::look::{Look, log_seconds};
 use super::origin::Origin;
@@ -33,9 +33,9 @@ macro_rules! features {
             }
         }
 
-        /// What the ranker's linear path starts from: popularity and pairs add up, likeness of vectors decides little while
-        /// they are random. Without it the first slates of a new shop are in no order; it is forgotten within some thousand
-        /// choices.
+        /// What the ranker's linear path starts from: popularity and pairs add up, likeness of vectors decides little
+        /// while they are random. Without it the first slates of a new shop are in no order; it is forgotten within
+        /// some thousand choices.
         pub(crate) const PRIOR: [f32; FEATURES] = [$($prior),*];
 
         /// The features of one candidate; every one lies roughly between -3 and 3.

@@ -74,8 +74,8 @@ pub(crate) struct Look<'a> {
     pub(crate) came: Option<i64>,
     /// Event time for which it is asked.
     pub(crate) asked_at: i64,
-    /// The same, or the version's own time where that is earlier: a version knows nothing of what happened after it, and
-    /// ages beyond it would be of a kind never trained on.
+    /// The same, or the version's own time where that is earlier: a version knows nothing of what happened after it,
+    /// and ages beyond it would be of a kind never trained on.
     pub(crate) now: i64,
     pub(crate) asker: Asker,
 }

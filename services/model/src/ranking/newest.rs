@@ -24,8 +24,8 @@ pub(crate) fn newest<'a>(
     let met = knowledge.newest().iter().rev().copied().filter(undated).peekable();
     let met_once = knowledge.unproven().iter().rev().copied().filter(undated);
     let met_once = met_once.filter(|(_, key)| catalog.is_listed(*key)).peekable();
-    // Bounded each for itself, and before what is not shown goes: a flood of invented items takes no place of a dated one,
-    // and nobody walks through all of it.
+    // Bounded each for itself, and before what is not shown goes: a flood of invented items takes no place of a dated
+    // one, and nobody walks through all of it.
     let dated = catalog.come(now).take(LOOKED_AT).filter(shown).peekable();
     let undated = later(met, met_once).take(LOOKED_AT).filter(shown).peekable();
     later(dated, undated).take(LOOKED_AT)

@@ -14,8 +14,8 @@ pub fn rank_of(key: u64, scored: impl Iterator<Item = (u64, f32)> + Clone) -> Ra
     Some(scored.filter(|(k, score)| *k != key && !(*score < own)).count())
 }
 
-/// Positions of the best `k` candidates of a list, best first; equal scores by key, so that a replay repeats itself. What
-/// has no finite score stands in no list.
+/// Positions of the best `k` candidates of a list, best first; equal scores by key, so that a replay repeats itself.
+/// What has no finite score stands in no list.
 pub(crate) fn best(list: &[Candidate], scores: &[f32], k: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..list.len()).filter(|n| scores[*n].is_finite()).collect();
     let better = |a: &usize, b: &usize| scores[*b].total_cmp(&scores[*a]).then(list[*a].key.cmp(&list[*b].key));
@@ -28,8 +28,8 @@ pub(crate) fn best(list: &[Candidate], scores: &[f32], k: usize) -> Vec<usize> {
     order
 }
 
-/// Positions of the `k` candidates that make a list, best first: the best, but that what the user has seen takes no more
-/// places than it may.
+/// Positions of the `k` candidates that make a list, best first: the best, but that what the user has seen takes no
+/// more places than it may.
 pub(crate) fn compose(list: &[Candidate], scores: &[f32], k: usize) -> Vec<usize> {
     let seen = list.iter().filter(|candidate| candidate.seen).count();
     let room = room(k, list.len() - seen);
@@ -42,8 +42,8 @@ pub(crate) fn compose(list: &[Candidate], scores: &[f32], k: usize) -> Vec<usize
     best(list, scores, enough).into_iter().filter(|n| has_room(n)).take(k).collect()
 }
 
-/// The rank of what was chosen in the list of `k` that [`compose`] makes, from 0, or some rank beyond it; `None` where it is no
-/// candidate. An equal score counts against it, and so does what is no number.
+/// The rank of what was chosen in the list of `k` that [`compose`] makes, from 0, or some rank beyond it; `None` where
+/// it is no candidate. An equal score counts against it, and so does what is no number.
 #[allow(clippy::neg_cmp_op_on_partial_ord)] // `>=` would put a label whose score is NaN first
 pub(crate) fn rank(list: &[Candidate], scores: &[f32], key: u64, k: usize) -> Rank {
     let own = list.iter().position(|candidate| candidate.key == key)?;

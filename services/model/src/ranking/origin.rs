@@ -30,8 +30,8 @@ impl Origin {
         }
     }
 
-    /// The origin that names an item highest; an item that the user chose before is always a repeat. `None` where no origin
-    /// names it.
+    /// The origin that names an item highest; an item that the user chose before is always a repeat. `None` where no
+    /// origin names it.
     pub(crate) fn highest(places: &Places) -> Option<Self> {
         if places[Self::Repeat as usize].is_some() {
             return Some(Self::Repeat);

@@ -96,8 +96,9 @@ impl Ranker {
 
     /// What a unit more of each feature would add to a candidate's score.
     ///
-    /// The network is linear around a candidate, for a unit of it either speaks there or is silent. So the score is the sum of
-    /// each feature times its slope, and of what the biases of the units that speak add: exactly, but for rounding.
+    /// The network is linear around a candidate, for a unit of it either speaks there or is silent. So the score is the
+    /// sum of each feature times its slope, and of what the biases of the units that speak add: exactly, but for
+    /// rounding.
     ///
     /// # Shapes
     /// - `features`, output: `[candidates, FEATURES]` in row order

@@ -39,7 +39,8 @@ impl Since {
         let settings = knowledge.settings();
         let memory = settings.pair_memory();
         let asking = covisitation::asking(history, settings.covisitation_window);
-        // A version's time stands still. What came later counts as if its last choice came at the end of that time, not after a silence.
+        // A version's time stands still. What came later counts as if its last choice came at the end of that time, not
+        // after a silence.
         let newest = history.iter().map(|seen| seen.ts).max().unwrap_or(knowledge.now());
         let late = newest.saturating_sub(knowledge.now()).max(0);
         for (n, choice) in history.iter().enumerate().skip(first).filter(|(_, seen)| seen.kind.is_positive()) {
@@ -109,9 +110,9 @@ impl Since {
     }
 }
 
-/// Where in a history begins what the version does not know of: histories are in the order of event time, and what is newer
-/// than all that the version knows of the user is unknown. A choice that came late is missed where no other unknown one is
-/// before it, and one that repeats an item within one time.
+/// Where in a history begins what the version does not know of: histories are in the order of event time, and what is
+/// newer than all that the version knows of the user is unknown. A choice that came late is missed where no other
+/// unknown one is before it, and one that repeats an item within one time.
 fn first_unknown(knowledge: &Knowledge, user: u64, history: &[Seen]) -> Option<usize> {
     let sessions = knowledge.sessions();
     let session = sessions.number_of(user).and_then(|number| sessions.get(number));

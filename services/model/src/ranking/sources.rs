@@ -1,8 +1,8 @@
 //! The sources: each names items, best first, in trainer and scorer alike.
 //!
 //! They are the user's repeats, pairs, similar sessions, the nearest vectors, likeness by content, popularity at each
-//! half-life, and the newest items. An item that several sources name is one candidate. It carries its place in the list
-//! of each, and the source that names it highest stands in the slate.
+//! half-life, and the newest items. An item that several sources name is one candidate. It carries its place in the
+//! list of each, and the source that names it highest stands in the slate.
 
 use super::evidence::Evidence;
 use super::newest::newest;

@@ -34,8 +34,8 @@ impl Settings {
         problems
     }
 
-    /// The same but for the device, which is another on another machine. The settings inside a version go through these,
-    /// too: each that sizes anything has an upper bound, because a stranger may have written it.
+    /// The same but for the device, which is another on another machine. The settings inside a version go through
+    /// these, too: each that sizes anything has an upper bound, because a stranger may have written it.
     #[must_use]
     pub(crate) fn rules(&self) -> Vec<String> {
         let mut problems = Vec::new();

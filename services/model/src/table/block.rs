@@ -25,8 +25,8 @@ pub(crate) struct Entry {
     pub(crate) counters: Counters,
 }
 
-/// Stands for who chose an item that is not one user's alone: two users chose it, or the shop listed it. Anybody can invent
-/// an id; where room is wanted, what one user alone has ever named goes first.
+/// Stands for who chose an item that is not one user's alone: two users chose it, or the shop listed it. Anybody can
+/// invent an id; where room is wanted, what one user alone has ever named goes first.
 pub(crate) const PROVEN: u64 = u64::MAX;
 
 /// What an item is known as.
@@ -40,7 +40,7 @@ pub(crate) enum Standing {
     Met,
 }
 
-/// How an item stands and when it was met last: the order in which items hold their place in the front.
+/// How an item stands and when it was met last: the order in which items hold their place in the hot set.
 pub(crate) type Recency = (Standing, i64);
 
 impl Entry {
@@ -218,8 +218,8 @@ impl Block {
         self.vectors.set(n, &row.vector());
     }
 
-    /// Sets an item's row and content, which are given as one, and renews its vector: the content is as it was, or as it is
-    /// told beside, and the rest is the item's own row.
+    /// Sets an item's row and content, which are given as one, and renews its vector: the content is as it was, or as
+    /// it is told beside, and the rest is the item's own row.
     pub(crate) fn set_sum(&mut self, n: usize, sum: RowRef<'_>) {
         let vector = match &mut self.learned {
             Some(learned) => {

@@ -3,7 +3,7 @@
 //! A clone of the table is a version of it. It shares every block, and a write copies only the block it touches. So a
 //! publication costs what changed, not the catalog, and so does a scorer's swap.
 //!
-//! The items met last stand in the first slots, the hot set (`front` in the code). Retrieval searches only the hot set,
+//! The items met last stand in the first slots, the hot set. Retrieval searches only the hot set,
 //! and negatives are drawn from it, so neither a training step nor a slate searches more as the catalog grows. Items
 //! that nobody has met stay there only while there is room: many new records must not push out what sells. Items that
 //! one user alone has chosen and the shop never listed make room before all others, so a flood of invented ids does no
@@ -17,37 +17,38 @@ pub(crate) use crate::table::block::{BLOCK, Entry, Moved, PROVEN, RowRef};
 use crate::table::block::{Block, Recency};
 use crate::table::rows::RowEncoding;
 
-/// Slots by key. The front has an index of its own: nearly every look-up is for an item that stands there, and must not
-/// wait longer for memory as the catalog grows. It is small, so that the first write beside another version may copy it.
+/// Slots by key. The hot set has an index of its own: nearly every look-up is for an item that stands there, and must
+/// not wait longer for memory as the catalog grows. It is small, so that the first write beside another version may
+/// copy it.
 #[derive(Debug, Clone, Default)]
 struct Index {
-    front: Arc<Plain<u32>>,
+    hot: Arc<Plain<u32>>,
     rest: KeyMap<u32>,
 }
 
 impl Index {
     fn get(&self, key: u64) -> Option<u32> {
-        self.front.get(&key).or_else(|| self.rest.get(&key)).copied()
+        self.hot.get(&key).or_else(|| self.rest.get(&key)).copied()
     }
 
-    fn insert(&mut self, key: u64, slot: u32, front: usize) {
-        if (slot as usize) < front {
-            Arc::make_mut(&mut self.front).insert(key, slot);
+    fn insert(&mut self, key: u64, slot: u32, hot: usize) {
+        if (slot as usize) < hot {
+            Arc::make_mut(&mut self.hot).insert(key, slot);
         } else {
             self.rest.insert(key, slot);
         }
     }
 
-    fn remove(&mut self, key: u64, slot: u32, front: usize) {
-        if (slot as usize) < front {
-            Arc::make_mut(&mut self.front).remove(&key);
+    fn remove(&mut self, key: u64, slot: u32, hot: usize) {
+        if (slot as usize) < hot {
+            Arc::make_mut(&mut self.hot).remove(&key);
         } else {
             self.rest.remove(&key);
         }
     }
 
     fn len(&self) -> usize {
-        self.front.len() + self.rest.len()
+        self.hot.len() + self.rest.len()
     }
 }
 
@@ -59,23 +60,23 @@ pub(crate) struct Items {
     table: Option<RowEncoding>,
     index: Index,
     blocks: imbl::Vector<Arc<Block>>,
-    /// Numbers of the blocks that have a free slot. The lowest slot is taken first, so that a restored table goes on exactly
-    /// like the one it was made from.
+    /// Numbers of the blocks that have a free slot. The lowest slot is taken first, so that a restored table goes on
+    /// exactly like the one it was made from.
     roomy: imbl::OrdSet<u32>,
     /// What new blocks are at first: one for all, so that a table with few items in many slots takes little.
     empty: Arc<Block>,
-    /// Slots of the front.
-    front: usize,
-    /// How recently the items of the front were met, and their slots: the first is the one to make room.
+    /// Slots of the hot set.
+    hot: usize,
+    /// How recently the items of the hot set were met, and their slots: the first is the one to make room.
     recency: imbl::OrdSet<(Recency, u32)>,
 }
 
 impl Items {
-    pub(crate) fn new(dim: usize, front: usize) -> Self {
+    pub(crate) fn new(dim: usize, hot: usize) -> Self {
         Self {
             dim,
             table: None,
-            front,
+            hot,
             index: Index::default(),
             blocks: imbl::Vector::new(),
             roomy: imbl::OrdSet::new(),
@@ -86,12 +87,12 @@ impl Items {
 
     /// An empty table of the same kind.
     pub(crate) fn blank(&self) -> Self {
-        Self { table: self.table, empty: Arc::clone(&self.empty), ..Self::new(self.dim, self.front) }
+        Self { table: self.table, empty: Arc::clone(&self.empty), ..Self::new(self.dim, self.hot) }
     }
 
     /// A table of vectors alone, to serve from.
-    pub(crate) fn serving(dim: usize, front: usize, table: RowEncoding) -> Self {
-        Self { table: Some(table), empty: Arc::new(Block::new(dim, Some(table))), ..Self::new(dim, front) }
+    pub(crate) fn serving(dim: usize, hot: usize, table: RowEncoding) -> Self {
+        Self { table: Some(table), empty: Arc::new(Block::new(dim, Some(table))), ..Self::new(dim, hot) }
     }
 
     /// How vectors are held by a table that only serves.
@@ -104,19 +105,19 @@ impl Items {
         self.blocks.iter().map(|block| block.row_bytes()).sum()
     }
 
-    /// Changes the length of the front; what stands there from now on belongs to it.
-    pub(crate) fn set_front(&mut self, front: usize) {
-        if front == self.front {
+    /// Changes the length of the hot set; what stands there from now on belongs to it.
+    pub(crate) fn set_hot(&mut self, hot: usize) {
+        if hot == self.hot {
             return;
         }
-        self.front = front;
+        self.hot = hot;
         self.index = Index::default();
         for (slot, entry) in (0_u32..).zip(self.blocks.iter().flat_map(|block| block.entries())) {
             if let Some(entry) = entry {
-                self.index.insert(entry.key, slot, front);
+                self.index.insert(entry.key, slot, hot);
             }
         }
-        let entries = self.blocks.iter().flat_map(|block| block.entries()).zip(0..).take(front);
+        let entries = self.blocks.iter().flat_map(|block| block.entries()).zip(0..).take(hot);
         self.recency = entries.filter_map(|(entry, slot)| Some((entry?.recency(), slot))).collect();
     }
 
@@ -143,7 +144,7 @@ impl Items {
 
     /// The blocks that retrieval searches.
     pub(crate) fn front_blocks(&self) -> impl ExactSizeIterator<Item = &Arc<Block>> {
-        self.blocks.iter().take(self.front.div_ceil(BLOCK))
+        self.blocks.iter().take(self.hot.div_ceil(BLOCK))
     }
 
     /// How many slots the table has at present, free ones among them.
@@ -151,13 +152,13 @@ impl Items {
         self.blocks.len() * BLOCK
     }
 
-    /// How many slots the front has at present, free ones among them.
-    pub(crate) fn front_slots(&self) -> usize {
+    /// How many slots the hot set has at present, free ones among them.
+    pub(crate) fn hot_slots(&self) -> usize {
         self.front_blocks().len() * BLOCK
     }
 
-    /// How many items stand in the front.
-    pub(crate) fn front_len(&self) -> usize {
+    /// How many items stand in the hot set.
+    pub(crate) fn hot_len(&self) -> usize {
         self.recency.len()
     }
 
@@ -174,8 +175,8 @@ impl Items {
         self.entry(self.slot(key)?)
     }
 
-    /// Reads a little of what slots hold besides their rows. The waits for memory overlap, which they do not where one slot
-    /// after the other is looked at: call it before looking at many.
+    /// Reads a little of what slots hold besides their rows. The waits for memory overlap, which they do not where one
+    /// slot after the other is looked at: call it before looking at many.
     pub(crate) fn touch(&self, slots: impl Iterator<Item = u32>) {
         for (block, n) in slots.map(place) {
             self.blocks[block].touch(n);
@@ -237,7 +238,7 @@ impl Items {
     }
 
     fn occupy(&mut self, slot: u32, entry: Entry) {
-        self.index.insert(entry.key, slot, self.front);
+        self.index.insert(entry.key, slot, self.hot);
         self.note(slot, None, Some(entry.recency()));
         let (block, n) = self.write(slot);
         *block.entry_mut(n) = Some(entry);
@@ -246,9 +247,9 @@ impl Items {
         }
     }
 
-    /// Keeps the order of the front when an item comes, goes or is seen again.
+    /// Keeps the order of the hot set when an item comes, goes or is seen again.
     fn note(&mut self, slot: u32, old: Option<Recency>, new: Option<Recency>) {
-        if (slot as usize) < self.front && old != new {
+        if (slot as usize) < self.hot && old != new {
             old.map(|old| self.recency.remove(&(old, slot)));
             new.map(|new| self.recency.insert((new, slot)));
         }
@@ -265,14 +266,14 @@ impl Items {
         }
     }
 
-    /// Brings an item to the front if it was met later than one that stands there. Gives the slot where it is
+    /// Brings an item to the hot set if it was met later than one that stands there. Gives the slot where it is
     /// now, and the item that it changed places with.
     pub(crate) fn promote(&mut self, slot: u32) -> (u32, Option<u64>) {
         let Some(own) = self.entry(slot).map(Entry::recency) else { return (slot, None) };
-        let free = self.lowest_free(self.front);
+        let free = self.lowest_free(self.hot);
         let oldest = self.recency.get_min().filter(|oldest| oldest.0 < own).map(|oldest| oldest.1);
         match free.or(oldest) {
-            Some(to) if slot as usize >= self.front => {
+            Some(to) if slot as usize >= self.hot => {
                 let (item, other) = (self.take(slot), self.take(to));
                 let displaced = other.as_ref().map(|(entry, _)| entry.key);
                 for (place, contents) in [(to, item), (slot, other)] {
@@ -293,12 +294,13 @@ impl Items {
         let (block, n) = self.write(slot);
         let (entry, moved) = block.take(n)?;
         self.note(slot, Some(entry.recency()), None);
-        self.index.remove(entry.key, slot, self.front);
+        self.index.remove(entry.key, slot, self.hot);
         self.roomy.insert(slot / BLOCK as u32);
         Some((entry, moved))
     }
 
-    /// Changes an item's own row and accumulator, sets its content sum (`None`: it has none), and renews its unit vector.
+    /// Changes an item's own row and accumulator, sets its content sum (`None`: it has none), and renews its unit
+    /// vector.
     pub(crate) fn set_row(&mut self, slot: u32, content: Option<&[f32]>, change: impl FnOnce(&mut [f32], &mut f32)) {
         let (block, n) = self.write(slot);
         block.change(n, content, change);

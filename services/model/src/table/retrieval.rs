@@ -12,7 +12,7 @@ use crate::table::items::{BLOCK, Items};
 use crate::table::rows::Rows;
 
 /// Finds the `k` items whose vectors are nearest to each query, best first, among those in the
-/// front of the table.
+/// hot set.
 ///
 /// # Shapes
 /// - `queries`: `[queries, dim]` in row order
@@ -56,14 +56,15 @@ pub(crate) fn retrieve(items: &Items, queries: &[f32], k: usize) -> Vec<Vec<(f32
 /// So few queries are multiplied vector by vector: packing the table for a matrix product would cost more than it.
 const FEW: usize = 4;
 
-/// Blocks multiplied at once: the product packs its operands each time, so not too few; scores stay in the cache, so not
-/// too many. Of 1 to 64 the fastest at 32,768 items and 128 queries.
+/// Blocks multiplied at once: the product packs its operands each time, so not too few; scores stay in the cache, so
+/// not too many. Of 1 to 64 the fastest at 32,768 items and 128 queries.
 const PANEL: usize = 8;
 
 /// Scores looked at together.
 const LANES: usize = 16;
 
-/// The best scores of one query so far, and up to as many others: sorting out many at once is cheaper than keeping an order.
+/// The best scores of one query so far, and up to as many others: sorting out many at once is cheaper than keeping an
+/// order.
 struct Nearest {
     k: usize,
     kept: Vec<(f32, u32)>,

@@ -58,8 +58,8 @@ impl Rows {
         encoded
     }
 
-    /// Encodes rows in int8, in `most` steps to either side instead of 127: each halving saves a bit of a value once it is
-    /// packed. Of 64 values a row is off by some `0.75 / most` of its length.
+    /// Encodes rows in int8, in `most` steps to either side instead of 127: each halving saves a bit of a value once it
+    /// is packed. Of 64 values a row is off by some `0.75 / most` of its length.
     ///
     /// # Shapes
     /// - `rows`: `[rows, dim]` in row order
@@ -173,7 +173,8 @@ fn round(row: &[f32], most: f32, steps: &mut [i8]) -> f32 {
 }
 
 /// The size of a row's steps. It has 16 significant bits, rounded up, so that 127 steps are exact in f32: a decoded row
-/// has the same scale again. A row too small for that is zero; a value that is not finite counts as the largest there is.
+/// has the same scale again. A row too small for that is zero; a value that is not finite counts as the largest there
+/// is.
 fn scale(row: &[f32], steps: f32) -> f32 {
     let most = row.iter().fold(0.0_f32, |most, x| most.max(x.abs())).min(LARGEST);
     let scale = most / steps;

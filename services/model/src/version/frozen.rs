@@ -8,8 +8,8 @@ use super::payload::{Column, ItemColumns, RowColumns};
 use crate::knowledge::Knowledge;
 use crate::network::trainable::OptimizerStates;
 
-/// A version that is decided but not yet encoded. It shares the learner's tables, and where few items changed has those of
-/// its own.
+/// A version that is decided but not yet encoded. It shares the learner's tables, and where few items changed has those
+/// of its own.
 #[derive(Debug)]
 pub struct Frozen {
     pub(crate) kind: PayloadKind,

@@ -6,8 +6,8 @@ use schemas::checkpoint::{Manifest, PayloadKind, VersionId};
 use super::frozen::Frozen;
 
 impl Frozen {
-    /// Its manifest under the name `version`; `parent` counts for a delta only. What a manifest says of the payload (`chunks`,
-    /// `bytes` and `checksum`) is left empty: that is known to who cuts it into records.
+    /// Its manifest under the name `version`; `parent` counts for a delta only. What a manifest says of the payload
+    /// (`chunks`, `bytes` and `checksum`) is left empty: that is known to who cuts it into records.
     #[must_use]
     pub fn manifest(&self, version: VersionId, parent: Option<VersionId>, made_at: i64) -> Manifest {
         Manifest {

@@ -85,8 +85,9 @@ impl Outage for KafkaError {
     }
 }
 
-/// Whether waiting mends it: the broker or its coordinator is away, too slow, or does not know yet who leads. All that the
-/// protocol calls retriable, but for topics that are not there (callers tell those from one that is just being made).
+/// Whether waiting mends it: the broker or its coordinator is away, too slow, or does not know yet who leads. All that
+/// the protocol calls retriable, but for topics that are not there (callers tell those from one that is just being
+/// made).
 pub(super) fn is_outage(error: &Client) -> bool {
     matches!(
         error.rdkafka_error_code(),

@@ -21,7 +21,8 @@ const QUESTION: Duration = if cfg!(test) { Duration::from_millis(100) } else { D
 /// A topic is not deleted, made again and read within this: one question serves all records of such a while, so there
 /// are 20 a second at most. Deleting, making and librdkafka's own backoff took 200 ms and more.
 const FRESH: Duration = Duration::from_millis(50);
-/// Questions in a row that nobody answered, before a broker that answers others is taken for one that does not describe topics.
+/// Questions in a row that nobody answered, before a broker that answers others is taken for one that does not describe
+/// topics.
 const TRIES: u32 = 3;
 /// An idle topic is asked for this often, too.
 const IDLE: Duration = Duration::from_secs(2);
@@ -131,8 +132,8 @@ fn is_refusal(error: &KafkaError) -> bool {
     !matches!(error, KafkaError::Failed { source, .. } if is_outage(source))
 }
 
-/// Asks before anything is read; blocks. `None`: the broker does not describe topics. One question that is not answered says
-/// nothing: taken for that, it would let a log be gone on with that was made again meanwhile.
+/// Asks before anything is read; blocks. `None`: the broker does not describe topics. One question that is not answered
+/// says nothing: taken for that, it would let a log be gone on with that was made again meanwhile.
 ///
 /// # Errors
 /// Nobody answers.

@@ -28,7 +28,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// draining.
 pub(super) async fn settle(pull: &mut Pull<Group>, assigned: &[i32]) -> Result<Option<Positions>, KafkaError> {
     let asked = Instant::now();
-    // What is not known must not look like what was never committed: whoever holds it against other marks would skip records.
+    // What is not known must not look like what was never committed: whoever holds it against other marks would skip
+    // records.
     let asking = patiently(pull, "ask where to continue", is_unknown, |pull| {
         let (consumer, topic, partitions) = (Arc::clone(pull.consumer()), pull.topic().to_owned(), assigned.to_vec());
         move || starts(&consumer, &topic, &partitions)

@@ -19,8 +19,8 @@ use crate::error::Error;
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum What {
-    /// Lists the versions on the topic from the newest snapshot but one on, oldest first, and those that are refused. HR@20 is
-    /// of the choices tested since the trainer started, the newest `model.quality_window` of them.
+    /// Lists the versions on the topic from the newest snapshot but one on, oldest first, and those that are refused.
+    /// HR@20 is of the choices tested since the trainer started, the newest `model.quality_window` of them.
     #[command(after_help = "Example: thalweg checkpoints list --all --json")]
     List {
         /// Read the whole topic, for older versions that are kept on it.

@@ -7,7 +7,7 @@ use crate::config::TRAINER;
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum How {
-    /// One pass in event order: each interaction is predicted, then learned from; beside rivals on the same events.
+    /// One pass in event order: each interaction is predicted, then learned from; beside baselines on the same events.
     #[command(after_help = "Example: thalweg evaluate prequential clicks.csv.gz \
         --columns user=session_id,item=article_id,time=timestamp --methods popularity,covisitation --json\n\n\
         Cold start by content: thalweg evaluate prequential orders.csv --catalog from-start \

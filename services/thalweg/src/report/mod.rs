@@ -47,8 +47,8 @@ pub struct Report {
     pub duplicates_dropped: u64,
     /// Records sent that are none of the above.
     pub lost: u64,
-    /// Interactions that were tested, counted, paired and remembered, but not shown to encoder and ranker: they came in
-    /// a rush.
+    /// Interactions that were tested, counted, paired and remembered, but not shown to encoder and ranker: they came
+    /// under overload.
     pub left_out: u64,
     /// Rows of a recorded log that gave no event, by reason.
     pub skipped_rows: BTreeMap<String, u64>,

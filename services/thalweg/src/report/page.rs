@@ -216,7 +216,7 @@ fn tables(r: &Report) -> Vec<Table> {
                 figure("dead letters", spell::count(r.dead_letters)),
                 figure("repeats dropped", spell::count(r.duplicates_dropped)),
                 figure("lost", spell::count(r.lost)),
-                figure("interactions left out of training in a rush", spell::count(r.left_out)),
+                figure("interactions left out of training under overload", spell::count(r.left_out)),
             ],
             empty: "",
         },

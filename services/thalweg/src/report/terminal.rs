@@ -67,7 +67,11 @@ fn lines(r: &Report, out: &mut String) -> std::fmt::Result {
         line("rows skipped", &spell::count(all), &by_reason(&r.skipped_rows))?;
     }
     line("lost", &spell::count(r.lost), "")?;
-    line("left out of training", &spell::count(r.left_out), "in a rush; counted, paired and remembered all the same")?;
+    line(
+        "left out of training",
+        &spell::count(r.left_out),
+        "under overload; counted, paired and remembered all the same",
+    )?;
     let tail = format!("p99 {}, p99.9 {}", spell::millis(fresh.p99), spell::millis(fresh.p999));
     line("event → slate, p50", &spell::millis(fresh.p50), &tail)?;
     line("event → model, p50", &spell::millis(model.p50), &format!("p99 {}", spell::millis(model.p99)))?;

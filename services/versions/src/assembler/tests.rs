@@ -135,7 +135,8 @@ fn claims_near_the_last_epoch_are_refused_by_everyone_and_use_no_epochs_up() {
     assert!(matches!(push(&mut assembler, &claim(4, "ours")), Outcome::Claimed(_)));
     assert!(matches!(push(&mut assembler, &claim(4 + EPOCH_REACH, "far")), Outcome::Claimed(_)));
 
-    // On a log of which nothing is known yet the first claim sets the count, and leaves more epochs than can be used up.
+    // On a log of which nothing is known yet the first claim sets the count, and leaves more epochs than can be used
+    // up.
     let mut first = Assembler::default();
     assert!(matches!(push(&mut first, &claim(FIRST_REACH + 1, "stranger")), Outcome::Refused { .. }));
     assert!(matches!(push(&mut first, &claim(FIRST_REACH, "stranger")), Outcome::Claimed(_)));
@@ -234,7 +235,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 0..60)
 }
 
-/// The rules once more, plainly: every chunk that came, and a version is whole when they are just those of its manifest.
+/// The rules once more, plainly: every chunk that came, and a version is whole when they are just those of its
+/// manifest.
 #[derive(Default)]
 struct Plain {
     epoch: u32,

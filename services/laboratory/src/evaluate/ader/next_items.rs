@@ -105,7 +105,8 @@ fn seen(block: &Block, n: usize) -> Seen {
     Seen { key: key_of(&block.events[n].1), kind: Kind::View, ts: block.ts(n) }
 }
 
-/// Goes through the block once more, event by event, and holds what the model is to be shown, and asked for, against it.
+/// Goes through the block once more, event by event, and holds what the model is to be shown, and asked for, against
+/// it.
 fn check_for_leaks(block: &Block, learned: &Learned, asks: &[Ask<'_>], remembered: usize) -> Result<(), Error> {
     let by_event: HashMap<usize, &Ask<'_>> = asks.iter().map(|ask| (ask.event, ask)).collect();
     let mut earlier: HashMap<&str, Vec<Seen>> = HashMap::new();

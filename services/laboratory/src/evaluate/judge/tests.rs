@@ -1,6 +1,6 @@
 //! What the judge promises, on streams that can be judged by hand.
 
-use model::rivals;
+use model::baselines;
 
 use super::*;
 
@@ -9,7 +9,7 @@ const HOUR: i64 = 3_600_000;
 /// Names the same items whatever happens.
 struct Fixed(Ranked);
 
-impl Rival for Fixed {
+impl Baseline for Fixed {
     fn name(&self) -> &'static str {
         "fixed"
     }
@@ -24,7 +24,7 @@ impl Rival for Fixed {
 /// Names what it was shown: on a stream without repeats it hits nothing, unless it was shown the answer.
 struct Parrot;
 
-impl Rival for Parrot {
+impl Baseline for Parrot {
     fn name(&self) -> &'static str {
         "parrot"
     }
@@ -57,8 +57,8 @@ fn honest(stream: &[Happened]) -> Vec<MicroBatch> {
         .collect()
 }
 
-fn judged(stream: &[Happened], rivals: Vec<Box<dyn Rival>>) -> Judged {
-    let mut judge = Judge::new(stream.len() as u64, 128, rivals);
+fn judged(stream: &[Happened], baselines: Vec<Box<dyn Baseline>>) -> Judged {
+    let mut judge = Judge::new(stream.len() as u64, 128, baselines);
     honest(stream).into_iter().try_for_each(|batch| judge.follow(batch)).expect("honest");
     judge.finish()
 }
@@ -96,7 +96,7 @@ fn only_who_acted_before_is_tested_and_the_first_fifth_is_left_out() {
     // Items 1, 2, 3, 9 are known at the end; 1 and 2 were shown. All are younger than a day.
     close(figure(&judged, "fixed", "after", "coverage_20"), 50.0);
     close(figure(&judged, "fixed", "after", "new_share_20"), 100.0);
-    let (_, hr, _) = judged.differences().next().expect("one rival");
+    let (_, hr, _) = judged.differences().next().expect("one baseline");
     close(hr.interval().expect("enough").difference, -0.8);
     // Parts of the stream hold each test once.
     assert_eq!(judged.windows.iter().map(|window| window.tests).sum::<u64>(), 6);
@@ -104,7 +104,7 @@ fn only_who_acted_before_is_tested_and_the_first_fifth_is_left_out() {
 }
 
 #[test]
-fn a_rivals_tie_counts_against_it() {
+fn a_baselines_tie_counts_against_it() {
     let stream: Vec<_> = (0..40).map(|n| view("a", 7, n * HOUR)).collect();
     let tied = |own: f32| {
         let others = (100..120).map(|key| (key, 1.0));
@@ -123,9 +123,9 @@ fn unique() -> Vec<Happened> {
 
 #[test]
 fn on_a_stream_without_repeats_nobody_hits_anything() {
-    let mut all: Vec<Box<dyn Rival>> = vec![Box::new(Parrot)];
-    for name in rivals::NAMES {
-        all.extend(rivals::rival(name, "flex", 7).expect("flex opens"));
+    let mut all: Vec<Box<dyn Baseline>> = vec![Box::new(Parrot)];
+    for name in baselines::NAMES {
+        all.extend(baselines::baseline(name, "flex", 7).expect("flex opens"));
     }
     let judged = judged(&unique(), all);
     for (method, tally) in judged.overall() {
@@ -135,7 +135,7 @@ fn on_a_stream_without_repeats_nobody_hits_anything() {
 }
 
 #[test]
-fn a_label_in_a_rivals_history_shows_as_hits_on_a_stream_without_repeats() {
+fn a_label_in_a_baselines_history_shows_as_hits_on_a_stream_without_repeats() {
     // The check above is worth something only if it fails for whom it must: plant the leak, and see it fail.
     let mut judge = Judge::new(300, 128, Vec::new());
     let mut steps = judge.steps(&unique());
@@ -166,11 +166,11 @@ fn a_product_that_is_shown_the_label_is_no_longer_judged() {
 }
 
 #[test]
-fn a_rival_that_joins_late_says_by_its_tests_that_it_did() {
+fn a_baseline_that_joins_late_says_by_its_tests_that_it_did() {
     let stream: Vec<_> = (0..100).map(|n| view("a", 7, n * HOUR)).collect();
     let mut judge = Judge::new(100, 128, Vec::new());
     for (n, mut batch) in honest(&stream).into_iter().enumerate() {
-        batch.joins = (n == 20).then(|| -> Box<dyn Rival> { Box::new(Fixed(vec![(7, 1.0)])) });
+        batch.joins = (n == 20).then(|| -> Box<dyn Baseline> { Box::new(Fixed(vec![(7, 1.0)])) });
         judge.follow(batch).expect("honest");
     }
     let judged = judge.finish();

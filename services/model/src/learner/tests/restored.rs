@@ -42,7 +42,7 @@ fn a_version_ends_a_pool_of_negatives_so_that_a_restored_learner_goes_on_to_the_
 }
 
 #[test]
-fn a_restored_learner_rehearses_what_the_other_would_have() {
+fn a_restored_learner_replays_what_the_other_would_have() {
     // Many choose the same within a micro-batch, and more choices are made than are counted.
     let stream: Vec<Positioned> = stream(9_600)
         .into_iter()
@@ -62,7 +62,7 @@ fn a_restored_learner_rehearses_what_the_other_would_have() {
     let mut restored = Learner::new(settings).expect("flex opens");
     stream.iter().for_each(|positioned| restored.remember(&positioned.interaction));
     assert_eq!(whole.replay, restored.replay);
-    // The hit of yesterday is rehearsed less than it would be if it were chosen as ever.
+    // The hit of yesterday is replayed less than it would be if it were chosen as ever.
     let hits = |learner: &Learner, chosen: &dyn Fn(u64) -> u32| {
         let mut rng = learner.rng(1);
         let drawn = (0..2_000).filter_map(|_| learner.replay.draw(&mut rng, chosen));

@@ -47,7 +47,7 @@ fn what_the_shop_lists_is_not_forgotten_however_old_its_record() {
 
 #[test]
 fn a_flood_of_invented_items_washes_out_the_flood_and_nothing_that_the_shop_has() {
-    // The front has 64 places, the table 1,000.
+    // The hot set has 64 places, the table 1,000.
     let mut learner = Learner::new(settings()).expect("flex opens");
     let listed: Item = serde_json::from_str(r#"{"item_id":"listed","title":"Anvil"}"#).expect("parses");
     learner.catalog("listed", Some(&listed), START);

@@ -93,8 +93,8 @@ const VISIT: [(&str, Kind, i64); 9] = [
     ("i55", Kind::Cart, 62),
 ];
 
-/// A learner of a short stream, so that one choice shows in every total, that counts a user's visit; the versions after each
-/// step of it, and the history then.
+/// A learner of a short stream, so that one choice shows in every total, that counts a user's visit; the versions after
+/// each step of it, and the history then.
 fn visited(visit: &[(&str, Kind, i64)], pause_after_two: i64, others_first: bool) -> (Vec<Knowledge>, Vec<Seen>) {
     let mut learner = Learner::new(Settings { repeats: Repeats::Allow, ..settings() }).expect("flex opens");
     learn(&mut learner, &stream(80));

@@ -74,7 +74,7 @@ fn a_delta_of_more_items_than_the_front_holds_shares_the_table_and_says_the_same
 
 #[test]
 fn what_is_learned_after_a_freeze_is_not_in_the_version() {
-    // A delta copies few changed items, and shares the table where they are more than the front holds: here 64.
+    // A delta copies few changed items, and shares the table where they are more than the hot set holds: here 64.
     for (retrieval_items, copied) in [(1_024, true), (64, false)] {
         let mut learner = Learner::new(Settings { retrieval_items, ..settings() }).expect("flex opens");
         for n in 0..200 {

@@ -1,8 +1,8 @@
 //! One attention layer whose only query is the user's last item.
 //!
-//! After Kang and McAuley, *Self-Attentive Sequential Recommendation* (2018): a causal transformer layer of which only the
-//! last position is computed, since only that position is asked for. The cost of an example grows with its history's
-//! length, not its square.
+//! After Kang and McAuley, *Self-Attentive Sequential Recommendation* (2018): a causal transformer layer of which only
+//! the last position is computed, since only that position is asked for. The cost of an example grows with its
+//! history's length, not its square.
 
 use burn::module::Module;
 use burn::nn::{Linear, RmsNorm, RmsNormConfig};

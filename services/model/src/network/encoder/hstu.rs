@@ -1,8 +1,8 @@
 //! Pointwise attention: how much of each item is taken in does not depend on how many others there are.
 //!
 //! After Zhai et al., *Actions Speak Louder than Words: Trillion-Parameter Sequential Transducers for Generative
-//! Recommendations* (2024): silu in the place of softmax, a bias for recency and time gap in the scores, and a gate on what
-//! was gathered. As for attention, only the last position is computed.
+//! Recommendations* (2024): silu in the place of softmax, a bias for recency and time gap in the scores, and a gate on
+//! what was gathered. As for attention, only the last position is computed.
 
 use burn::module::Module;
 use burn::nn::{Embedding, Linear, RmsNorm, RmsNormConfig};

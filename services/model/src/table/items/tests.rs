@@ -35,11 +35,11 @@ fn every_item_is_found_again_when_the_front_grows_or_shrinks() {
         items.insert(entry(key));
     });
     let slots: Vec<_> = (0..300).map(|key| items.slot(key)).collect();
-    for front in [BLOCK, 5 * BLOCK, 3 * BLOCK] {
-        items.set_front(front);
+    for hot in [BLOCK, 5 * BLOCK, 3 * BLOCK] {
+        items.set_hot(hot);
         assert_eq!((0..300).map(|key| items.slot(key)).collect::<Vec<_>>(), slots);
-        assert_eq!((items.len(), items.front_len()), (300, front.min(300)));
-        assert_eq!((items.index.front.len(), items.index.rest.len()), (front.min(300), 300 - front.min(300)));
+        assert_eq!((items.len(), items.hot_len()), (300, hot.min(300)));
+        assert_eq!((items.index.hot.len(), items.index.rest.len()), (hot.min(300), 300 - hot.min(300)));
     }
     (0..300).for_each(|key| drop(items.remove(key)));
     assert_eq!(items.len(), 0);
@@ -66,12 +66,12 @@ fn the_items_met_last_stand_in_the_front() {
     let moved = items.slot(7).expect("known");
     assert!((moved as usize) < BLOCK && items.row(moved).accumulator == 5.0);
     assert_eq!(items.row(moved).row[..2], [1.0, 7.0]);
-    // A free place in the front is taken before anybody has to leave.
+    // A free place in the hot set is taken before anybody has to leave.
     items.remove(7);
     assert_eq!(items.promote(items.slot(136).expect("known")), (moved, None));
     assert_eq!(in_front(&items), (136..200).collect::<Vec<_>>());
     assert_eq!(items.len(), 199);
-    assert_eq!((items.index.front.len(), items.index.rest.len()), (BLOCK, 199 - BLOCK));
+    assert_eq!((items.index.hot.len(), items.index.rest.len()), (BLOCK, 199 - BLOCK));
     // A new record waits behind everything that was ever met.
     let slot = items.insert(Entry::new(900, "i".into(), 9_000));
     assert_eq!(items.promote(slot), (slot, None));

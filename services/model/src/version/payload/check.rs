@@ -1,7 +1,8 @@
 //! What a payload may hold, looked at as a whole before anything is made of it: anybody may have written it.
 //!
-//! Nothing is allocated here, and nothing is trusted later that was not looked at: lengths agree, keys rise, indices point
-//! inside, ids are ids, and every number is finite and of a size that the next sums bear (100,000 items: some milliseconds).
+//! Nothing is allocated here, and nothing is trusted later that was not looked at: lengths agree, keys rise, indices
+//! point inside, ids are ids, and every number is finite and of a size that the next sums bear (100,000 items: some
+//! milliseconds).
 
 use safetensors::tensor::Dtype;
 use schemas::checkpoint::{MAX_OFFSET, Manifest, PayloadKind, is_time};

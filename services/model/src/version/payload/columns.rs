@@ -72,8 +72,8 @@ impl ItemColumns {
 }
 
 impl RowColumns {
-    /// Copies those of `keys` that the table has, in the order of their keys. With `sums`, keys in order, row and content are
-    /// added up, and only these say what of it is content.
+    /// Copies those of `keys` that the table has, in the order of their keys. With `sums`, keys in order, row and
+    /// content are added up, and only these say what of it is content.
     pub(crate) fn of(table: &Items, keys: &[u64], sums: Option<&Vec<u64>>) -> Self {
         let mut placed: Vec<(u64, u32)> = keys.iter().filter_map(|key| Some((*key, table.slot(*key)?))).collect();
         placed.sort_unstable();

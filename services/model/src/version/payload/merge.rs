@@ -145,7 +145,8 @@ impl Payload<'_> {
         Ok(())
     }
 
-    /// Counts a delta's choices as the learner did: pairs and sessions follow from them. What went took its pairs along.
+    /// Counts a delta's choices as the learner did: pairs and sessions follow from them. What went took its pairs
+    /// along.
     fn merge_choices(&self, knowledge: &mut Knowledge) -> Result<(), Error> {
         let users = self.column("choices.user", Dtype::U64, u64::from_le_bytes)?;
         let keys = self.column("choices.key", Dtype::U64, u64::from_le_bytes)?;

@@ -1,4 +1,5 @@
-//! Payloads travel packed by zstd. A frame of it begins as no safetensors file can, so whoever reads tells by the first bytes.
+//! Payloads travel packed by zstd. A frame of it begins as no safetensors file can, so whoever reads tells by the first
+//! bytes.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -7,13 +8,15 @@ use schemas::checkpoint::MAX_PAYLOAD_BYTES;
 
 use crate::error::Error;
 
-/// 300 MB a second; the levels above take much longer and gain little: most of a payload is keys and rows, which look random.
+/// 300 MB a second; the levels above take much longer and gain little: most of a payload is keys and rows, which look
+/// random.
 const LEVEL: i32 = 3;
 
 /// What a frame begins with. As the length of a header it would be far beyond any that is read.
 const MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 
-/// The most that unpacking makes of a byte. Real payloads double; what is all zeros, a shop that knows nothing, makes forty.
+/// The most that unpacking makes of a byte. Real payloads double; what is all zeros, a shop that knows nothing, makes
+/// forty.
 const MOST_OF_A_BYTE: u64 = 200;
 
 /// Packs a payload; one that would shrink by more than a reader believes stays as it is.

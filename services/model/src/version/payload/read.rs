@@ -22,8 +22,8 @@ const MAX_HEADER_BYTES: u64 = 1 << 20;
 /// Rows of items and their content as one.
 pub(super) const SUM: &str = "items.sum";
 
-/// What a payload says about itself, without settings of a later release: whatever changes the meaning of those that we know
-/// raises the manifest's `v`. An operator's file is read strictly, for there a name that nobody knows is a slip.
+/// What a payload says about itself, without settings of a later release: whatever changes the meaning of those that we
+/// know raises the manifest's `v`. An operator's file is read strictly, for there a name that nobody knows is a slip.
 fn known(mut metadata: Value) -> Value {
     if let Some(settings) = metadata.get_mut("settings")
         && let Ok(ours) = serde_json::to_value(Settings::default())
@@ -163,7 +163,8 @@ impl<'a> Payload<'a> {
         Ok(arrays)
     }
 
-    /// Dense weights: the encoder's and the ranker's. Where it holds what they moved by, `knowledge` is the version before.
+    /// Dense weights: the encoder's and the ranker's. Where it holds what they moved by, `knowledge` is the version
+    /// before.
     pub(crate) fn dense(&self, knowledge: &Knowledge) -> Result<(Arrays, Arrays), Error> {
         let encoder = self.arrays("encoder", || dense::export(knowledge.encoder()))?;
         Ok((encoder, self.arrays("ranker", || dense::export(knowledge.ranker()))?))

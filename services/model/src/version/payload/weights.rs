@@ -1,14 +1,16 @@
 //! Dense weights in a payload: whole, or what they moved by.
 //!
-//! A snapshot holds them whole, in f32. A delta holds what they moved by, in a few steps of one size for each row; what that
-//! leaves out is part of what the next delta sees as moved, so the versions stay within half a step of the learner.
+//! A snapshot holds them whole, in f32. A delta holds what they moved by, in a few steps of one size for each row; what
+//! that leaves out is part of what the next delta sees as moved, so the versions stay within half a step of the
+//! learner.
 
 use safetensors::tensor::Dtype;
 
 use super::columns::{Column, le};
 use crate::network::dense::{Array, Arrays};
 
-/// Steps of the greatest movement of a row within a version, to either side. Each is a seventh of what it moves in a second.
+/// Steps of the greatest movement of a row within a version, to either side. Each is a seventh of what it moves in a
+/// second.
 const STEPS: f32 = 7.0;
 
 /// The tensors of a payload that hold `now` whole, which the versions have from then on.

@@ -30,8 +30,8 @@ pub struct Dropped {
 }
 
 impl Model {
-    /// Orders a given list of item ids for a user, as a slate would: by the same filters, features and ranker. Nothing is cut,
-    /// and what the user has only looked at has all its places.
+    /// Orders a given list of item ids for a user, as a slate would: by the same filters, features and ranker. Nothing
+    /// is cut, and what the user has only looked at has all its places.
     #[must_use]
     pub fn order(&self, user: &UserView<'_>, items: &[&str], catalog: &Catalog) -> Order {
         let knowledge = &self.knowledge;

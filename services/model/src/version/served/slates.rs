@@ -29,8 +29,8 @@ impl Model {
         ranked.map(|(user, (list, scores))| self.best(user, catalog, (&list, &scores), k)).collect()
     }
 
-    /// Every candidate of each user, in no order, however often the user has seen it: for evaluation, where ranks are told from
-    /// scores.
+    /// Every candidate of each user, in no order, however often the user has seen it: for evaluation, where ranks are
+    /// told from scores.
     #[must_use]
     pub fn scored(&self, users: &[UserView<'_>], catalog: &Catalog) -> Vec<Vec<Scored>> {
         let scored = |(candidate, score): (&Candidate, f32)| {

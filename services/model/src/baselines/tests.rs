@@ -1,4 +1,4 @@
-//! What every rival promises: it learns from what was chosen, and it cannot know what it was not shown.
+//! What every baseline promises: it learns from what was chosen, and it cannot know what it was not shown.
 
 use schemas::Kind;
 
@@ -11,8 +11,8 @@ fn seen(key: u64, n: i64) -> Seen {
     Seen { key, kind: Kind::View, ts: 1_700_000_000_000 + n * 1_000 }
 }
 
-fn every() -> Vec<Box<dyn Rival>> {
-    NAMES.into_iter().filter_map(|name| rival(name, "flex", 7).expect("flex opens")).collect()
+fn every() -> Vec<Box<dyn Baseline>> {
+    NAMES.into_iter().filter_map(|name| baseline(name, "flex", 7).expect("flex opens")).collect()
 }
 
 /// Sessions that walk through rings of five items, with keys as far apart as hashes: after `i` comes `i + 1`.
@@ -23,7 +23,7 @@ fn ring(session: u64, step: u64) -> u64 {
 
 /// Goes through sessions of four choices, eight sessions side by side; gives the share of right first
 /// places among the last half in per cent, and how many were among the first 20.
-fn first_places(rival: &mut dyn Rival, item: impl Fn(u64, u64) -> u64) -> (usize, usize) {
+fn first_places(baseline: &mut dyn Baseline, item: impl Fn(u64, u64) -> u64) -> (usize, usize) {
     let (mut firsts, mut hits) = (0, 0);
     let sessions = 1_600;
     for group in 0..sessions / 8 {
@@ -36,8 +36,8 @@ fn first_places(rival: &mut dyn Rival, item: impl Fn(u64, u64) -> u64) -> (usize
                 (0..8).zip(&histories).map(|(n, history)| Ask { user: group * 8 + n, history, ts: at }).collect();
             let labels: Vec<u64> = (0..8).map(|n| item(group * 8 + n, step)).collect();
             if step > 0 {
-                for (ranked, label) in rival.rank(&asks).iter().zip(&labels) {
-                    assert!(ranked.len() <= NAMED && ranked.is_sorted_by(|a, b| a.1 >= b.1), "{}", rival.name());
+                for (ranked, label) in baseline.rank(&asks).iter().zip(&labels) {
+                    assert!(ranked.len() <= NAMED && ranked.is_sorted_by(|a, b| a.1 >= b.1), "{}", baseline.name());
                     let rank = rank_of(*label, ranked.iter().copied());
                     hits += usize::from(rank.is_some_and(|rank| rank < 20));
                     firsts += usize::from(rank == Some(0) && group >= sessions / 16);
@@ -48,7 +48,7 @@ fn first_places(rival: &mut dyn Rival, item: impl Fn(u64, u64) -> u64) -> (usize
                 .zip(&labels)
                 .map(|(ask, key)| Choice { user: ask.user, history: ask.history, key: *key, ts: at })
                 .collect();
-            rival.learn(&choices);
+            baseline.learn(&choices);
         }
     }
     (firsts * 100 / (sessions as usize / 2 * 3), hits)
@@ -56,11 +56,11 @@ fn first_places(rival: &mut dyn Rival, item: impl Fn(u64, u64) -> u64) -> (usize
 
 #[test]
 fn those_that_see_sessions_learn_what_comes_next() {
-    for mut rival in every() {
-        let name = rival.name();
-        let (firsts, hits) = first_places(rival.as_mut(), ring);
-        // Neighbours name all that a session holds, and what was chosen with an item, in no order. Of isgd little can be asked here: a session ends
-        // before its vector has learned; it has a test of its own.
+    for mut baseline in every() {
+        let name = baseline.name();
+        let (firsts, hits) = first_places(baseline.as_mut(), ring);
+        // Neighbours name all that a session holds, and what was chosen with an item, in no order. Of isgd little can
+        // be asked here: a session ends before its vector has learned; it has a test of its own.
         match name {
             "popularity" | "isgd" => {}
             "itemknn" | "vsknn" | "vmisknn" => assert!(hits > 4_000, "{name}: {hits} hits of 4,800"),
@@ -117,9 +117,9 @@ fn neighbours_as_serenade_has_them_score_as_computed_by_hand() {
     };
     // Sessions held seven items: 13 once, for a session that comes back holds it still, the others twice.
     let (rare, common) = (7.0_f32.ln(), 3.5_f32.ln());
-    // Of three items the last counts 1 and the one before it two thirds: session 1 is as near as 5/3, 2 as 2/3, 3 as 1; what
-    // they recommend counts 0.9 where the last item is in common and 0.8 where the one before it is. The item just chosen,
-    // 11, is never named.
+    // Of three items the last counts 1 and the one before it two thirds: session 1 is as near as 5/3, 2 as 2/3, 3 as 1;
+    // what they recommend counts 0.9 where the last item is in common and 0.8 where the one before it is. The item just
+    // chosen, 11, is never named.
     let (first, second, third) = (0.9 * 5.0 / 3.0, 0.8 * 2.0 / 3.0, 0.9);
     assert_ranked(
         &[99, 10, 11],
@@ -136,9 +136,9 @@ fn neighbours_as_serenade_has_them_score_as_computed_by_hand() {
 
 #[test]
 fn nobody_predicts_what_was_never_seen() {
-    for mut rival in every() {
-        let (_, hits) = first_places(rival.as_mut(), |session, step| (session * 4 + step).wrapping_mul(0x9E37_79B9));
-        assert_eq!(hits, 0, "{} knew what it could not know", rival.name());
+    for mut baseline in every() {
+        let (_, hits) = first_places(baseline.as_mut(), |session, step| (session * 4 + step).wrapping_mul(0x9E37_79B9));
+        assert_eq!(hits, 0, "{} knew what it could not know", baseline.name());
     }
 }
 
@@ -147,10 +147,10 @@ fn the_same_seed_gives_the_same_lists() {
     let lists = |seed| {
         let mut lists = Vec::new();
         for name in NAMES {
-            let mut rival = rival(name, "flex", seed).expect("flex opens").expect("known");
-            first_places(rival.as_mut(), ring);
+            let mut baseline = baseline(name, "flex", seed).expect("flex opens").expect("known");
+            first_places(baseline.as_mut(), ring);
             let history = [seen(ring(3, 0), 0), seen(ring(3, 1), 1)];
-            lists.extend(rival.rank(&[Ask { user: 3, history: &history, ts: history[1].ts }]));
+            lists.extend(baseline.rank(&[Ask { user: 3, history: &history, ts: history[1].ts }]));
         }
         lists
     };

@@ -37,7 +37,7 @@ pub(crate) struct Candidate {
 
 /// An epoch that is ours.
 #[derive(Debug)]
-pub(crate) struct Reign {
+pub(crate) struct Leadership {
     /// The epoch.
     pub(crate) epoch: u32,
     /// The newest whole version before our claim.
@@ -110,14 +110,14 @@ impl Candidate {
 
     /// Claims an epoch above every other; `None` when asked to drain meanwhile.
     ///
-    /// Until our claim is on the log, the trainer before us may still publish: its versions are taken in. From our claim
-    /// on, they are ignored by everyone.
+    /// Until our claim is on the log, the trainer before us may still publish: its versions are taken in. From our
+    /// claim on, they are ignored by everyone.
     pub(crate) async fn claim(
         mut self,
         config: &Config,
         producer: &Producer,
         ctx: &Context,
-    ) -> Result<Option<Reign>, Error> {
+    ) -> Result<Option<Leadership>, Error> {
         // The process id tells an operator which one; the number tells apart what restarts under the same id.
         let trainer = format!("{}-{}-{:016x}", ctx.name(), std::process::id(), RandomState::new().hash_one(ctx.now()));
         loop {
@@ -132,7 +132,7 @@ impl Candidate {
             };
             let Some(read) = self.read_until(seen, ctx).await? else { return Ok(None) };
             self = read;
-            if self.restorer.reign() == (epoch, Some(trainer.as_str())) {
+            if self.restorer.leadership() == (epoch, Some(trainer.as_str())) {
                 info!(epoch, trainer, "claimed an epoch");
                 gauge!(EPOCH).set(f64::from(epoch));
                 let newest = self
@@ -141,9 +141,9 @@ impl Candidate {
                     .map(|(offset, claim)| bookmarks::note(claim).map(|note| Bookmark { offset: *offset, note }));
                 let bookmarks = Bookmarks::new(&config.kafka, &claim, newest.transpose()?, ctx)?;
                 let (model, ledger) = self.restorer.into_parts();
-                return Ok(Some(Reign { epoch, model, ledger, log: self.log.reader, trainer, bookmarks }));
+                return Ok(Some(Leadership { epoch, model, ledger, log: self.log.reader, trainer, bookmarks }));
             }
-            warn!(epoch, winner = ?self.restorer.reign(), "another trainer claimed first; claiming a higher epoch");
+            warn!(epoch, winner = ?self.restorer.leadership(), "another trainer claimed first; claiming a higher epoch");
         }
     }
 

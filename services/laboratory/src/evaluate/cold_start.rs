@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn first_choices_stand_apart_and_an_item_may_be_young_in_two_ways() {
-        let (mut product, mut rival) = (Young::default(), Young::default());
+        let (mut product, mut baseline) = (Young::default(), Young::default());
         for (own, other, age) in [
             (Some(1), None, None),
             (None, None, None),
@@ -162,15 +162,15 @@ mod tests {
             (Some(0), Some(0), Some((1_000, DAY_MS))), // young in no way
         ] {
             product.record(&choice(own, age));
-            rival.record(&Choice { source: None, ..choice(other, age) });
+            baseline.record(&Choice { source: None, ..choice(other, age) });
         }
-        let young = YoungItems::of(&[("thalweg", &product), ("rival", &rival)]);
+        let young = YoungItems::of(&[("thalweg", &product), ("baseline", &baseline)]);
         let json = serde_json::to_value(&young).expect("serialises");
         assert_eq!(CLASSES.map(|class| json[class]["tests"].as_u64()), [2, 1, 2].map(Some));
         assert_eq!(json["never_chosen"]["methods"]["thalweg"], json!({ "hr_20": 50.0, "mrr_20": 25.0 }));
-        assert_eq!(json["never_chosen"]["methods"]["rival"]["hr_20"], 0.0);
-        assert_eq!(json["under_1000_events"]["methods"]["rival"]["mrr_20"], 25.0);
-        assert_eq!(json["under_one_day"]["methods"]["rival"]["hr_20"], 100.0);
+        assert_eq!(json["never_chosen"]["methods"]["baseline"]["hr_20"], 0.0);
+        assert_eq!(json["under_1000_events"]["methods"]["baseline"]["mrr_20"], 25.0);
+        assert_eq!(json["under_one_day"]["methods"]["baseline"]["hr_20"], 100.0);
         assert_eq!(json["under_one_day"]["hits_by_source"]["sequence"]["count"], 1);
         assert_eq!(young.table()[2], ["thalweg", "50.00", "25.00", "100.00", "100.00", "50.00", "50.00"]);
         assert_eq!(young.lines()[0], "never chosen hit by: sequence 100.0 %");

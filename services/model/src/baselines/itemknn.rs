@@ -1,17 +1,17 @@
-//! The rival that compares items: item k-nearest-neighbours by the cosine of what sessions chose together.
+//! The baseline that compares items: item k-nearest-neighbours by the cosine of what sessions chose together.
 //!
-//! After Sarwar et al., *Item-Based Collaborative Filtering Recommendation Algorithms* (2001), as a session's baseline in
-//! Hidasi et al., *Session-based Recommendations with Recurrent Neural Networks* (2016), and Ludewig and Jannach,
-//! *Evaluation of Session-based Recommendation Algorithms* (2018): every choice pairs an item with those that its session
-//! holds, and a cosine is damped by 20 choices, for two items met once each, together, are no sure pair.
+//! After Sarwar et al., *Item-Based Collaborative Filtering Recommendation Algorithms* (2001), as a session's baseline
+//! in Hidasi et al., *Session-based Recommendations with Recurrent Neural Networks* (2016), and Ludewig and Jannach,
+//! *Evaluation of Session-based Recommendation Algorithms* (2018): every choice pairs an item with those that its
+//! session holds, and a cosine is damped by 20 choices, for two items met once each, together, are no sure pair.
 //!
-//! Theirs ask the last item alone. Here a pair counts less with distance and fades with event time, and each step back in
-//! the history that asks counts less. All counts fade alike, so nothing is decayed but what is written. Theirs name no item
-//! beside itself; here a return to an item pairs it with itself, since repeats are tested, too: in REES46 every third choice
-//! is one of the item just chosen. Where nobody returns, as in Globo, this changes nothing.
+//! Theirs ask the last item alone. Here a pair counts less with distance and fades with event time, and each step back
+//! in the history that asks counts less. All counts fade alike, so nothing is decayed but what is written. Theirs name
+//! no item beside itself; here a return to an item pairs it with itself, since repeats are tested, too: in REES46 every
+//! third choice is one of the item just chosen. Where nobody returns, as in Globo, this changes nothing.
 
 use super::best::Best;
-use super::{Ask, Choice, ITEMS, NAMED, Ranked, Recent, Rival, recent};
+use super::{Ask, Baseline, Choice, ITEMS, NAMED, Ranked, Recent, recent};
 use crate::keymap::Plain;
 use crate::memory::history::last_chosen;
 use crate::memory::popularity::log2_add;
@@ -24,7 +24,8 @@ const NEIGHBOURS: usize = 100;
 const HALF_LIFE_MS: f64 = 14.0 * 86_400_000.0;
 /// Each step back in a history counts so much less.
 const FADE: f32 = 0.5;
-/// Choices that every item is taken to have beside its own, as Hidasi has it: of 5, 20 and 50 none does better on REES46.
+/// Choices that every item is taken to have beside its own, as Hidasi has it: of 5, 20 and 50 none does better on
+/// REES46.
 const DAMPING: f64 = 20.0;
 
 /// How often an item was chosen, and with what: log2 of counts that grow with time instead of fading.
@@ -70,7 +71,7 @@ impl Default for ItemKnn {
     }
 }
 
-impl Rival for ItemKnn {
+impl Baseline for ItemKnn {
     fn name(&self) -> &'static str {
         "itemknn"
     }
@@ -147,8 +148,8 @@ mod tests {
 
     #[test]
     fn items_are_as_near_as_they_are_chosen_together_and_old_choices_count_less() {
-        // Chosen are 1 three times, 2 as if three times, 3 once; 20 more are added. Together are 1 and 2 twice, next to each
-        // other, and 1 and 3 once. The return to 1 is two steps long and counts both ways: once.
+        // Chosen are 1 three times, 2 as if three times, 3 once; 20 more are added. Together are 1 and 2 twice, next to
+        // each other, and 1 and 3 once. The return to 1 is two steps long and counts both ways: once.
         assert_ranked(&[seen(1)], 0, &[(2, 2.0 / 23.0), (3, 1.0 / (23.0_f32 * 21.0).sqrt()), (1, 1.0 / 23.0)]);
         // A half-life later all that is old counts half beside the 20, which are always of today.
         let later = HALF_LIFE_MS as i64;

@@ -1,4 +1,4 @@
-//! The rival that is a network and nothing else: GRU4Rec, trained as the stream goes.
+//! The baseline that is a network and nothing else: GRU4Rec, trained as the stream goes.
 //!
 //! After Hidasi and Karatzoglou, *Recurrent Neural Networks with Top-k Gains for Session-based Recommendations* (2018):
 //! items' rows are input and output alike, cross-entropy against the other choices of the micro-batch and shared extra
@@ -13,7 +13,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::rows::Rows;
-use super::{Ask, Choice, ITEMS, NAMED, Ranked, Rival, chosen};
+use super::{Ask, Baseline, Choice, ITEMS, NAMED, Ranked, chosen};
 use crate::error::Error;
 use crate::learner::Unique;
 use crate::memory::history::Seen;
@@ -128,7 +128,7 @@ impl Gru {
     }
 }
 
-impl Rival for Gru {
+impl Baseline for Gru {
     fn name(&self) -> &'static str {
         "gru"
     }

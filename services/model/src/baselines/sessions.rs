@@ -1,4 +1,4 @@
-//! Sessions so far, found by the items that they hold: what the rivals that ask neighbours share.
+//! Sessions so far, found by the items that they hold: what the baselines that ask neighbours share.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -80,8 +80,9 @@ impl Sessions {
         self.items.peek(&session).into_iter().flatten().copied()
     }
 
-    /// How rare an item is: the natural logarithm of all that sessions held over how many held it, as Serenade's index has
-    /// it (the Java and Python of its experiments count sessions above the line, too); 1 while there is but one item.
+    /// How rare an item is: the natural logarithm of all that sessions held over how many held it, as Serenade's index
+    /// has it (the Java and Python of its experiments count sessions above the line, too); 1 while there is but one
+    /// item.
     #[allow(clippy::cast_precision_loss)] // counts
     pub(super) fn rarity(&self, key: u64) -> f32 {
         let of_item = self.of_item.peek(&key).map_or(1, |of_item| of_item.count.max(1));

@@ -1,20 +1,21 @@
-//! The rival that asks the neighbours as a shop of millions does: vector-multiplication-indexed-session
+//! The baseline that asks the neighbours as a shop of millions does: vector-multiplication-indexed-session
 //! k-nearest-neighbours, VMIS-kNN.
 //!
-//! After Kersbergen, Sprangers and Schelter, *Serenade: Low-Latency Session-Based Recommendation in e-Commerce at Scale*
-//! (SIGMOD 2022), and the code of their service (bolcom/serenade), whose index is made anew each day; here it grows with
-//! each choice, and holds no more of the session that asks than theirs does: nothing. Rare items count more, by the
-//! logarithm of their rarity. The item just chosen is never named, in their service as in the Java and Python of their
-//! experiments: where every third choice is that item again, as in REES46, no setting brings those hits back.
+//! After Kersbergen, Sprangers and Schelter, *Serenade: Low-Latency Session-Based Recommendation in e-Commerce at
+//! Scale* (SIGMOD 2022), and the code of their service (bolcom/serenade), whose index is made anew each day; here it
+//! grows with each choice, and holds no more of the session that asks than theirs does: nothing. Rare items count more,
+//! by the logarithm of their rarity. The item just chosen is never named, in their service as in the Java and Python of
+//! their experiments: where every third choice is that item again, as in REES46, no setting brings those hits back.
 
 use super::best::Best;
 use super::sessions::Sessions;
-use super::{Ask, Choice, NAMED, Ranked, Rival, chosen};
+use super::{Ask, Baseline, Choice, NAMED, Ranked, chosen};
 use crate::keymap::Plain;
 use crate::memory::history::Seen;
 
-/// Items of the current session that look for neighbours: of 2 to 9, tried on the first parts of four logs, 5 lies between
-/// REES46 and DIGINETICA, where more hit more, and the others, where fewer do; theirs are searched for, for each shop.
+/// Items of the current session that look for neighbours: of 2 to 9, tried on the first parts of four logs, 5 lies
+/// between REES46 and DIGINETICA, where more hit more, and the others, where fewer do; theirs are searched for, for
+/// each shop.
 const LOOKED_AT: usize = 5;
 /// The latest sessions, over all items looked at, that are compared.
 const SAMPLE: usize = 500;
@@ -35,7 +36,7 @@ fn evolving(history: &[Seen]) -> Vec<u64> {
     last
 }
 
-impl Rival for VmisKnn {
+impl Baseline for VmisKnn {
     fn name(&self) -> &'static str {
         "vmisknn"
     }

@@ -1,10 +1,10 @@
-//! The rival that factorises: one vector for each user or session and one for each item, one gradient step a choice.
+//! The baseline that factorises: one vector for each user or session and one for each item, one gradient step a choice.
 //!
 //! After Vinagre, Jorge and Gama, *Fast Incremental Matrix Factorization for Recommendation with Positive-only
 //! Feedback* (2014).
 
 use super::rows::Rows;
-use super::{Ask, Choice, ITEMS, NAMED, Ranked, Rival, USERS};
+use super::{Ask, Baseline, Choice, ITEMS, NAMED, Ranked, USERS};
 
 const DIM: usize = 32;
 const RATE: f32 = 0.1;
@@ -27,7 +27,7 @@ impl Isgd {
     }
 }
 
-impl Rival for Isgd {
+impl Baseline for Isgd {
     fn name(&self) -> &'static str {
         "isgd"
     }

@@ -1,4 +1,4 @@
-//! The rival that knows pairs only: decayed co-visitation of a user's last items.
+//! The baseline that knows pairs only: decayed co-visitation of a user's last items.
 //!
 //! It stands apart from the product's memory of pairs on purpose: a baseline that moves with what it measures is none.
 //! A pair fades with every choice that follows its first item, so an item remembers about its last 140 successors,
@@ -6,7 +6,7 @@
 //! directions) this comes nearest to the figures that the project began with, and no file suffers from it.
 
 use super::best::Best;
-use super::{Ask, Choice, ITEMS, NAMED, Ranked, Recent, Rival, chosen, recent};
+use super::{Ask, Baseline, Choice, ITEMS, NAMED, Ranked, Recent, chosen, recent};
 use crate::keymap::Plain;
 use crate::memory::popularity::log2_add;
 
@@ -52,7 +52,7 @@ impl Neighbours {
     }
 }
 
-impl Rival for Covisitation {
+impl Baseline for Covisitation {
     fn name(&self) -> &'static str {
         "covisitation"
     }

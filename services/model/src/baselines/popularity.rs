@@ -1,6 +1,6 @@
-//! The rival that shows everybody what was chosen most lately.
+//! The baseline that shows everybody what was chosen most lately.
 
-use super::{Ask, Choice, NAMED, Ranked, Rival};
+use super::{Ask, Baseline, Choice, NAMED, Ranked};
 use crate::learner::quality::SlidingPopularity;
 
 /// Interactions that are counted.
@@ -18,7 +18,7 @@ impl Default for Popularity {
     }
 }
 
-impl Rival for Popularity {
+impl Baseline for Popularity {
     fn name(&self) -> &'static str {
         "popularity"
     }

@@ -1,11 +1,11 @@
-//! The rival that asks the neighbours: vector session k-nearest-neighbours over recent sessions, kept up to date.
+//! The baseline that asks the neighbours: vector session k-nearest-neighbours over recent sessions, kept up to date.
 //!
 //! After Ludewig and Jannach, *Evaluation of Session-based Recommendation Algorithms* (2018): the later an item of the
 //! current session, the more it counts, both in finding neighbours and in what they recommend.
 
 use super::best::Best;
 use super::sessions::Sessions;
-use super::{Ask, Choice, NAMED, Ranked, Rival};
+use super::{Ask, Baseline, Choice, NAMED, Ranked};
 use crate::keymap::Plain;
 use crate::memory::history::last_chosen;
 
@@ -28,7 +28,7 @@ fn fade(steps: usize) -> f32 {
     1.0 - 0.1 * steps as f32
 }
 
-impl Rival for Vsknn {
+impl Baseline for Vsknn {
     fn name(&self) -> &'static str {
         "vsknn"
     }

@@ -1,6 +1,6 @@
-//! The rival that stopped learning: a copy of the product, for what learning on is worth.
+//! The baseline that stopped learning: a copy of the product, for what learning on is worth.
 
-use super::{Ask, Choice, Ranked, Rival};
+use super::{Ask, Baseline, Choice, Ranked};
 use crate::knowledge::Knowledge;
 use crate::learner::TESTED_SLATE;
 use crate::memory::catalog::Catalog;
@@ -22,7 +22,7 @@ impl FrozenCopy {
     }
 }
 
-impl Rival for FrozenCopy {
+impl Baseline for FrozenCopy {
     fn name(&self) -> &'static str {
         "frozen"
     }

@@ -1,7 +1,8 @@
 //! What an evaluation compares the product with: other ways to recommend, each learning from the same stream.
 //!
-//! A rival is asked for a list before it is told what was chosen: [`Rival::rank`] never sees the answer, so the only
-//! way to it is a history that already holds it. All are bounded in memory and depend on nothing but stream and seed.
+//! A baseline is asked for a list before it is told what was chosen: [`Baseline::rank`] never sees the answer, so the
+//! only way to it is a history that already holds it. All are bounded in memory and depend on nothing but stream and
+//! seed.
 
 mod best;
 mod covisitation;
@@ -28,12 +29,12 @@ pub use popularity::Popularity;
 pub use vmisknn::VmisKnn;
 pub use vsknn::Vsknn;
 
-/// How many items a rival names. One more than the 20 that count: a tie across the border shows, and counts against.
+/// How many items a baseline names. One more than the 20 that count: a tie across the border shows, and counts against.
 pub const NAMED: usize = 21;
 
-/// Items that a rival remembers; at the bound the one not met for longest goes.
+/// Items that a baseline remembers; at the bound the one not met for longest goes.
 const ITEMS: usize = 200_000;
-/// Users or sessions that a rival remembers; at the bound the one not met for longest goes.
+/// Users or sessions that a baseline remembers; at the bound the one not met for longest goes.
 const USERS: usize = 200_000;
 
 /// A list that is asked for.
@@ -61,7 +62,7 @@ pub struct Choice<'a> {
 }
 
 /// One way to recommend that learns as it goes.
-pub trait Rival: Send {
+pub trait Baseline: Send {
     /// Its name in reports.
     fn name(&self) -> &'static str;
 
@@ -78,14 +79,14 @@ pub trait Rival: Send {
     fn learn(&mut self, choices: &[Choice<'_>]);
 }
 
-/// The rivals that can be named, the cheap ones first.
+/// The baselines that can be named, the cheap ones first.
 pub const NAMES: [&str; 7] = ["popularity", "covisitation", "itemknn", "vsknn", "vmisknn", "isgd", "gru"];
 
-/// Makes the rival of that name; `None` when there is none.
+/// Makes the baseline of that name; `None` when there is none.
 ///
 /// # Errors
 /// When the device does not open.
-pub fn rival(name: &str, device: &str, seed: u64) -> Result<Option<Box<dyn Rival>>, Error> {
+pub fn baseline(name: &str, device: &str, seed: u64) -> Result<Option<Box<dyn Baseline>>, Error> {
     Ok(Some(match name {
         "popularity" => Box::new(Popularity::default()),
         "covisitation" => Box::new(Covisitation::default()),
