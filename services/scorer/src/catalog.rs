@@ -35,7 +35,7 @@ pub(crate) async fn follow(
     news: News,
     ctx: Context,
 ) -> Result<(), Error> {
-    let Some(mut follower) = Follower::start(reader, Arc::clone(&shared)).await? else { return Ok(()) };
+    let mut follower = Follower::new(reader, Arc::clone(&shared));
     let mut loaded = Some(news.loaded);
     while let Some(applied) = follower.next().await? {
         let (listed, delisted) = (applied.listed, applied.delisted);

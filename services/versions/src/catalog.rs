@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use model::Catalog;
-use runtime::kafka::{KafkaError, Positions, Reader, Record};
+use runtime::kafka::{Followed, KafkaError, Reader, Record};
 use schemas::item::{Change, Fold, read};
 use schemas::{Reason, key_of};
 use tracing::{info, warn};
 
 /// Records of one swap: a few milliseconds of work.
 const BATCH: usize = 500;
+/// Longest wait for a record.
+const WAIT: Duration = Duration::from_millis(200);
 
 /// The catalog as readers see it.
 #[derive(Debug, Default)]
@@ -89,7 +91,7 @@ pub struct Applied {
     pub delisted: Vec<u64>,
     /// The catalog became whole with it: from now on what is not listed must not be shown.
     pub decides: bool,
-    /// Everything that was there at the start is applied with it; told once.
+    /// Everything that was there at the start is applied with it; told once, and again when the topic was made again.
     pub is_read: bool,
     /// Records of which not all could be taken.
     pub unreadable: u64,
@@ -99,48 +101,42 @@ pub struct Applied {
 #[derive(Debug)]
 pub struct Follower {
     reader: Reader,
-    /// Where the topic ended at the start.
-    end: Positions,
-    /// Everything that was there at the start is applied.
+    /// Everything that was there at the start, or when the topic was made again, is applied.
     is_read: bool,
-    /// The topic was made again: it is read from its beginning up to `end`, and what it has not goes then.
+    /// The topic was made again: what it has not goes once it is read and nothing more comes.
     anew: bool,
     records: Records,
     writer: Writer,
 }
 
 impl Follower {
-    /// Keeps `shared` by a reader of `items` that was opened at its beginning; `None` when asked to drain meanwhile.
-    ///
-    /// # Errors
-    /// Kafka refuses something that waiting does not cure.
-    pub async fn start(reader: Reader, shared: Arc<SharedCatalog>) -> Result<Option<Self>, KafkaError> {
-        let Some(end) = reader.wait_for_end().await? else { return Ok(None) };
-        let (records, writer) = (Records::default(), Writer::new(shared));
-        Ok(Some(Self { reader, end, is_read: false, anew: false, records, writer }))
+    /// Keeps `shared` by a reader of `items` that was opened at its beginning.
+    #[must_use]
+    pub fn new(reader: Reader, shared: Arc<SharedCatalog>) -> Self {
+        Self { reader, is_read: false, anew: false, records: Records::default(), writer: Writer::new(shared) }
     }
 
     /// Takes the next records; `None` once the service drains. What it gives may be nothing.
     ///
     /// # Errors
-    /// As [`Self::start`].
+    /// Kafka refuses something that waiting does not cure.
     pub async fn next(&mut self) -> Result<Option<Applied>, KafkaError> {
-        let Some(mut batch) = self.reader.next_batch(BATCH, Duration::from_millis(200)).await? else { return Ok(None) };
+        let Some(followed) = self.reader.follow(BATCH, WAIT).await? else { return Ok(None) };
+        let Followed { mut batch, caught_up } = followed;
         if !batch.reborn.is_empty() {
-            let Some(end) = self.reader.wait_for_end().await? else { return Ok(None) };
             if !self.reader.read_again().await? {
                 return Ok(None);
             }
             warn!("items was made again: reading it from its beginning; what it does not list any more goes then");
             self.records.fold.begin_anew();
-            (self.end, self.anew) = (end, true);
+            (self.is_read, self.anew) = (false, true);
             batch.records.clear(); // they are read again
         }
         let shared = Arc::clone(&self.writer.shared);
         let decided = shared.load().decides();
         let mut changes: Vec<Change> = batch.records.iter().filter_map(|record| self.records.take(record)).collect();
         // As with a first import: one that is under way is not judged, nor is a log without an item.
-        if self.anew && batch.records.is_empty() && !self.records.fold.is_empty() && self.reader.is_at(&self.end) {
+        if self.anew && self.is_read && batch.records.is_empty() && !self.records.fold.is_empty() {
             self.anew = false;
             changes.extend(self.records.fold.left_out());
         }
@@ -151,7 +147,7 @@ impl Follower {
             applied.listed = listed.map(|(id, _)| id.clone()).collect();
             self.writer.apply(changes).await;
         }
-        applied.is_read = !self.is_read && self.reader.is_at(&self.end);
+        applied.is_read = caught_up && batch.reborn.is_empty();
         // A first import is not judged before it is whole, or lists would shrink to its first records.
         let came_to_rest = applied.is_read || (self.is_read && batch.records.is_empty());
         if !self.writer.settled && !self.records.fold.is_empty() && came_to_rest {

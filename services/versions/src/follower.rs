@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use metrics::counter;
 use model::{Error as Unfit, Model};
 use runtime::config::Kafka;
-use runtime::kafka::{Expected, Reader, Record, Watch};
+use runtime::kafka::{Expected, Followed, Reader, Record, Watch};
 use runtime::{Context, Latency};
 use schemas::VersionId;
 use schemas::checkpoint::PayloadKind;
@@ -27,6 +27,8 @@ use crate::worker::Worker;
 
 /// Records of one read, at most 1 MB each.
 const BATCH: usize = 16;
+/// Longest wait for a record.
+const WAIT: Duration = Duration::from_millis(200);
 /// How often a swap is told: one a second is no news.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(60);
 /// How often it is asked whether the topic was emptied, and how long an answer may take.
@@ -121,20 +123,17 @@ impl Follower {
         };
         watched(&log);
         self.walk = log.walk();
-        let Some(mut end) = log.reader.wait_for_end().await? else { return Ok(()) };
         let mut loaded = Some(loaded);
-        while let Some(batch) = log.reader.next_batch(BATCH, Duration::from_millis(200)).await? {
+        while let Some(Followed { batch, caught_up }) = log.reader.follow(BATCH, WAIT).await? {
             for record in batch.records {
                 self.take(&record, &log.reader).await?;
             }
-            if loaded.is_some() && log.reader.is_at(&end) {
+            if caught_up {
                 if !self.catch_up().await? && !log.is_whole() {
                     let topic = log.topic();
                     warn!(topic, "nothing is usable from the newest snapshots on; reading from the beginning");
                     log = Log::open_whole(&kafka, &self.ctx).await?;
                     watched(&log);
-                    let Some(again) = log.reader.wait_for_end().await? else { return Ok(()) };
-                    end = again;
                     self = Self::new(Arc::clone(&self.slot), self.names, self.ctx.clone());
                     continue;
                 }

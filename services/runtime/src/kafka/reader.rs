@@ -170,8 +170,8 @@ impl Reader {
         Ok(Some(Followed { batch, caught_up }))
     }
 
-    /// Reads every partition again from its oldest record; false once the service drains. Dropping the future changes
-    /// nothing.
+    /// Reads every partition again from its oldest record, and tells anew when all is handed out that is there now
+    /// ([`follow`](Self::follow)); false once the service drains. Dropping the future changes nothing.
     ///
     /// # Errors
     /// What waiting does not mend.
@@ -180,6 +180,7 @@ impl Reader {
         if let Some(pull) = &mut self.pull {
             beginnings.into_iter().for_each(|(partition, oldest)| pull.seek(partition, oldest, false));
         }
+        self.following = Following::No;
         Ok(true)
     }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Subcommand;
 use laboratory::output;
@@ -52,6 +51,9 @@ pub(crate) enum What {
     },
 }
 
+/// Records of one read.
+const BATCH: usize = 64;
+
 /// Refused records that are listed: somebody else may have written any number.
 const LISTED: u64 = 1_000;
 
@@ -86,8 +88,7 @@ async fn go_through(
     let records = end.values().map(|end| end.0).sum::<i64>().saturating_sub(start);
     let bar = output::bar(u64::try_from(records).unwrap_or(0), "reading checkpoints");
     let mut deleted = BTreeSet::new();
-    while !log.reader.is_at(&end) {
-        let Some(batch) = log.reader.next_batch(64, Duration::from_millis(200)).await? else { break };
+    while let Some(batch) = log.reader.replay(&end, BATCH).await? {
         for record in batch.records {
             bar.set_position(record.offset.saturating_sub(start).unsigned_abs());
             let step = walk.take(&record);
