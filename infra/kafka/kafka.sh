@@ -139,7 +139,7 @@ start() {
         # The port of before, where others joined it there.
         local former
         former=$(controller_of "$name")
-        controller=$(pick_port "" "${former:-9093}" KAFKA_PORT)
+        controller=$(pick_port "" "${former:-$((broker + 1))}" KAFKA_PORT)
         [[ $controller != "$broker" ]] || controller=$(pick_port "" "$((broker + 1))" KAFKA_PORT)
     fi
     mkdir -p "$state"

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use broker::{Broker, RedisServer};
+use broker::{Broker, free_port};
 
 /// A broker of one test.
 #[derive(Debug)]
@@ -132,7 +132,7 @@ fn last(nodes: &[Node]) -> &Node {
 impl Node {
     fn start(name: String, mut place: Place) -> Self {
         // Left to itself the script asks for the usual port, as do nodes that others start at this moment.
-        place.port = Some(RedisServer::free_port().expect("a free port").to_string());
+        place.port = Some(free_port().expect("a free port").to_string());
         let said = script(&["start", &name], &place);
         let brokers = said.trim().trim_start_matches("KAFKA_BROKERS=").to_owned();
         Self { name, brokers, place }

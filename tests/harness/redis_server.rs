@@ -32,7 +32,7 @@ impl RedisServer {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut server = Self { child: Mutex::default(), port: 0, folder };
         for _ in 0..TRIES {
-            server.port = broker::RedisServer::free_port().expect("a free port");
+            server.port = broker::free_port().expect("a free port");
             if server.come_back() {
                 return server;
             }

@@ -21,6 +21,7 @@ mod listing;
 mod log;
 mod metadata;
 mod offsets;
+mod port;
 mod probe;
 mod records;
 mod redis_server;
@@ -35,6 +36,7 @@ use std::{fmt, io};
 use tokio::runtime::Runtime;
 
 use listener::Listening;
+pub use port::free_port;
 pub use redis_server::RedisServer;
 use routes::Engine;
 
@@ -86,7 +88,8 @@ pub struct Broker {
 impl Broker {
     /// Starts a broker on a free loopback port. Blocks for some milliseconds; may be called from async code.
     pub fn start() -> Result<Self, Error> {
-        let (listener, addr) = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let (listener, addr) = port::listen().and_then(opened).map_err(|source| Error::Listen { addr: any, source })?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(THREADS)
             .thread_name("broker")
@@ -125,7 +128,9 @@ impl Broker {
     pub fn come_back(&self) -> Result<(), Error> {
         let mut listening = self.listening();
         if let (None, Some(runtime)) = (&*listening, &self.runtime) {
-            let (listener, addr) = bind(self.addr)?;
+            let addr = self.addr;
+            let (listener, addr) =
+                TcpListener::bind(addr).and_then(opened).map_err(|source| Error::Listen { addr, source })?;
             let back = Listening::start(runtime, listener, Arc::clone(&self.engine))
                 .map_err(|source| Error::Listen { addr, source })?;
             *listening = Some(back);
@@ -188,14 +193,10 @@ impl fmt::Debug for Broker {
     }
 }
 
-fn bind(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
-    let bound = || {
-        let listener = TcpListener::bind(addr)?;
-        listener.set_nonblocking(true)?;
-        let addr = listener.local_addr()?;
-        Ok((listener, addr))
-    };
-    bound().map_err(|source| Error::Listen { addr, source })
+fn opened(listener: TcpListener) -> io::Result<(TcpListener, SocketAddr)> {
+    listener.set_nonblocking(true)?;
+    let addr = listener.local_addr()?;
+    Ok((listener, addr))
 }
 
 #[cfg(test)]

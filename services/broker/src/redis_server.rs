@@ -4,12 +4,14 @@
 
 use std::env;
 use std::io::{self, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
+
+use crate::port::free_port;
 
 /// It takes some 20 ms to answer.
 const START: Duration = Duration::from_secs(5);
@@ -32,7 +34,7 @@ impl RedisServer {
     /// # Errors
     /// It is not installed, or no port or folder is to be had; in words that say what to do.
     pub async fn start() -> Result<Self, String> {
-        Self::start_on(Self::free_port().map_err(|e| format!("no free port on 127.0.0.1: {e}"))?).await
+        Self::start_on(free_port().map_err(|e| format!("no free port on 127.0.0.1: {e}"))?).await
     }
 
     /// The same on a port of the caller's choice.
@@ -85,14 +87,6 @@ impl RedisServer {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         command
-    }
-
-    /// A port that nobody listens on at the moment.
-    ///
-    /// # Errors
-    /// The loopback interface gives none.
-    pub fn free_port() -> io::Result<u16> {
-        Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
     }
 
     /// The port it listens on.

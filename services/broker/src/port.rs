@@ -1,0 +1,50 @@
+//! A free port for a server that goes away and comes back to it.
+
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, TcpListener};
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Below the ports that the kernel gives to outgoing connections: while its server is away, such a port could go to a
+/// client, even to the one that looks for the server and then finds itself.
+const FIRST: u32 = 20_000;
+const COUNT: u32 = 10_000;
+
+/// Listens on a port of the loopback interface that nobody listens on at the moment.
+pub(crate) fn listen() -> io::Result<TcpListener> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Processes that start together begin at different places.
+    let place = process::id().wrapping_mul(7_919);
+    let mut last = io::Error::from(ErrorKind::AddrInUse);
+    for _ in 0..COUNT {
+        let port = FIRST + place.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, u16::try_from(port).unwrap_or(0))) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => last = error,
+            outcome => return outcome,
+        }
+    }
+    Err(last)
+}
+
+/// A port that nobody listens on at the moment.
+///
+/// # Errors
+/// The loopback interface gives none.
+pub fn free_port() -> io::Result<u16> {
+    Ok(listen()?.local_addr()?.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_free_and_below_those_of_outgoing_connections() {
+        let held: Vec<TcpListener> = (0..50).map(|_| listen().expect("listens")).collect();
+        let mut ports: Vec<u16> = held.iter().map(|held| held.local_addr().expect("bound").port()).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        assert_eq!(ports.len(), 50);
+        assert!(ports.iter().all(|port| (20_000..30_000).contains(port)), "{ports:?}");
+    }
+}
