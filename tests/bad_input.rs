@@ -101,7 +101,7 @@ async fn the_same_event_id_twice_is_applied_once() {
     world.send(first).await;
     let mut accepted = Tail::open(&world, Topic::Interactions).await;
     eventually("the repeats are dropped", SOON, async || {
-        let dropped = ingest.metric("ingest_duplicates_dropped_total").await?;
+        let dropped = ingest.metric("ingest_repeated_events_total").await?;
         if dropped >= first.len() as f64 { Ok(()) } else { Err(format!("{dropped} dropped")) }
     })
     .await;
@@ -118,7 +118,7 @@ async fn the_same_event_id_twice_is_applied_once() {
     let ids: Vec<String> = interactions(accepted.read().await).into_iter().map(|(_, it)| it.event_id).collect();
     let distinct: BTreeSet<&String> = ids.iter().collect();
     assert_eq!((ids.len(), distinct.len()), (events.len(), events.len()), "each id once");
-    let dropped = ingest.metric("ingest_duplicates_dropped_total").await.expect("ingest answers");
+    let dropped = ingest.metric("ingest_repeated_events_total").await.expect("ingest answers");
     assert!(dropped >= first.len() as f64, "{dropped} repeats dropped after the restart");
 }
 

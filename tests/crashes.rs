@@ -51,7 +51,7 @@ async fn ingest_killed_between_produce_and_commit_applies_once() {
     // It commits so rarely that every kill falls between produce and commit.
     let (rarely, default): (&[_], &[_]) = (&[("ingest.commit_every", "1m")], &[]);
     let ingest = world.start(Name::Ingest, rarely).await;
-    let worked = (Name::Ingest, "ingest_interactions_total", Some("ingest_already_written_total"));
+    let worked = (Name::Ingest, "ingest_interactions_total", Some("ingest_replayed_total"));
     let lives = [rarely, rarely, default];
     let (sent, _ingest) =
         tokio::join!(world.flow(&events, 200), torment(&world, ingest, worked, &lives, Duration::from_millis(300), 31));

@@ -108,7 +108,7 @@ async fn one_record_on_interactions_with_a_source_offset_of_2_62_silences_nobody
     trained_on(&world, sent.len()).await;
     ingest.assert_alive();
     trainer.assert_alive();
-    assert!(ingest.metric("ingest_foreign_total").await.expect("it answers") > 0.0, "it is counted");
+    assert!(ingest.metric("ingest_foreign_interactions_total").await.expect("it answers") > 0.0, "it is counted");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,7 +142,7 @@ async fn a_forged_source_far_ahead_silences_nobody() {
     scorer.assert_alive();
     let counted = scorer.metric("scorer_foreign_interactions_total").await.expect("it answers");
     assert!(counted >= users, "they are counted: {counted} of {users}");
-    assert!(trainer.metric("trainer_undecodable_total").await.expect("it answers") >= users, "by the trainer, too");
+    assert!(trainer.metric("trainer_unreadable_total").await.expect("it answers") >= users, "by the trainer, too");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -133,7 +133,7 @@ async fn caught_up(world: &World, scorer: &Service, sent: &[Sent]) {
             assert!(offset >= before, "{user} was set back from {before} to {offset}");
         }
         let there = tail.read().await.len() as f64;
-        let seen = applied(scorer).await? + scorer.metric("scorer_duplicates_dropped_total").await?;
+        let seen = applied(scorer).await? + scorer.metric("scorer_replayed_total").await?;
         if seen >= there { Ok(()) } else { Err(format!("{seen} of {there}")) }
     })
     .await;

@@ -13,14 +13,14 @@ pub const INTERACTIONS: &str = "ingest_interactions_total";
 /// Dead letters written, by `reason`.
 pub const DEAD_LETTERS: &str = "ingest_dead_letters_total";
 /// Events dropped because their event id was seen before.
-pub const DUPLICATES_DROPPED: &str = "ingest_duplicates_dropped_total";
+pub const REPEATED_EVENTS: &str = "ingest_repeated_events_total";
 /// Events read again after a restart, whose effect was already written.
-pub const ALREADY_WRITTEN: &str = "ingest_already_written_total";
+pub const REPLAYED: &str = "ingest_replayed_total";
 /// Interactions whose event did not have its user id for a key: such a user's events may lie on several partitions, in
 /// no order and, after a crash, applied twice.
 pub const UNKEYED: &str = "ingest_unkeyed_total";
 /// Records on `interactions` that ingest did not write: passed over when it reads back what it wrote.
-pub const FOREIGN: &str = "ingest_foreign_total";
+pub const FOREIGN_INTERACTIONS: &str = "ingest_foreign_interactions_total";
 /// Lives of partitions of `events` begun: the topic was deleted and made again, lost its end, or was read for the first
 /// time.
 pub const LIVES: &str = "ingest_lives_total";
@@ -43,14 +43,14 @@ pub(crate) fn describe() {
     describe_counter!(EVENTS, "Records read from events, whatever became of them.");
     describe_counter!(INTERACTIONS, "Interactions written.");
     describe_counter!(DEAD_LETTERS, "Dead letters written, by reason.");
-    describe_counter!(DUPLICATES_DROPPED, "Events dropped because their event id was seen before.");
-    describe_counter!(ALREADY_WRITTEN, "Events read again after a restart, whose effect was already written.");
+    describe_counter!(REPEATED_EVENTS, "Events dropped because their event id was seen before.");
+    describe_counter!(REPLAYED, "Events read again after a restart, whose effect was already written.");
     describe_counter!(UNKEYED, "Interactions whose event did not have its user id for a key.");
-    describe_counter!(FOREIGN, "Records on interactions that ingest did not write.");
+    describe_counter!(FOREIGN_INTERACTIONS, "Records on interactions that ingest did not write.");
     describe_counter!(LIVES, "Lives of partitions of events begun.");
     describe_counter!(MISSED, "Events that were deleted before they were read.");
     describe_counter!(MISPLACED, "Events that lie where the partitioner of most would not put them, by partitioner.");
-    [FOREIGN, LIVES, MISSED].into_iter().for_each(|name| counter!(name).increment(0));
+    [FOREIGN_INTERACTIONS, LIVES, MISSED].into_iter().for_each(|name| counter!(name).increment(0));
     Placed::NAMES.into_iter().for_each(|name| counter!(MISPLACED, "partitioner" => name).increment(0));
     describe_gauge!(WINDOW_ENTRIES, "Event ids remembered.");
     describe_gauge!(LAG, "Messages of events not yet applied, on the partitions of this instance.");
@@ -65,8 +65,8 @@ pub(crate) fn describe() {
 pub(crate) fn record(counts: &Counts) {
     counter!(EVENTS).increment(counts.events());
     counter!(INTERACTIONS).increment(counts.interactions);
-    counter!(DUPLICATES_DROPPED).increment(counts.repeats);
-    counter!(ALREADY_WRITTEN).increment(counts.already_done);
+    counter!(REPEATED_EVENTS).increment(counts.repeats);
+    counter!(REPLAYED).increment(counts.already_done);
     counter!(UNKEYED).increment(counts.unkeyed);
     for (reason, number) in &counts.dead_letters {
         counter!(DEAD_LETTERS, "reason" => reason.as_str()).increment(*number);

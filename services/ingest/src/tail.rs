@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::judge::Judge;
 use crate::life::{Log, Marks, Written};
-use crate::metrics::{FOREIGN, LIVES};
+use crate::metrics::{FOREIGN_INTERACTIONS, LIVES};
 use crate::progress::Progress;
 
 /// Records per poll of the tail.
@@ -59,7 +59,7 @@ pub(crate) async fn restore(
         return Ok(None);
     }
     if foreign > 0 {
-        counter!(FOREIGN).increment(foreign);
+        counter!(FOREIGN_INTERACTIONS).increment(foreign);
         warn!(records = foreign, topic = interactions, "skipped what ingest did not write: somebody else writes here");
     }
 

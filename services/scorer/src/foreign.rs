@@ -8,7 +8,7 @@ use metrics::counter;
 use tracing::{debug, warn};
 
 use crate::lock;
-use crate::metrics::FOREIGN;
+use crate::metrics::FOREIGN_KEYS;
 
 /// Keys that are named; what comes later is only counted.
 const NAMED: usize = 100;
@@ -22,7 +22,7 @@ pub(crate) struct Foreign {
 impl Foreign {
     /// Takes note of a key that was passed over.
     pub(crate) fn found(&self, key: impl AsRef<[u8]>, why: impl Display) {
-        counter!(FOREIGN).increment(1);
+        counter!(FOREIGN_KEYS).increment(1);
         let key = key.as_ref();
         let mut named = lock(&self.named);
         let shown = key.escape_ascii();

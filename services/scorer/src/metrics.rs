@@ -5,13 +5,13 @@ use metrics::{counter, describe_counter, describe_gauge};
 /// Interactions applied.
 pub const INTERACTIONS: &str = "scorer_interactions_total";
 /// Interactions dropped because they had been applied already (I2).
-pub const DUPLICATES_DROPPED: &str = "scorer_duplicates_dropped_total";
+pub const REPLAYED: &str = "scorer_replayed_total";
 /// Users whose events came through one more partition, beside those that they came through before.
 pub const SPLIT_USERS: &str = "scorer_split_users_total";
 /// Times that partitions were read again, because Redis had forgotten what was applied or somebody else had written it.
 pub const WENT_BACK: &str = "scorer_went_back_total";
 /// Keys in Redis that held what is not ours, each time they were passed over.
-pub const FOREIGN: &str = "scorer_foreign_keys_total";
+pub const FOREIGN_KEYS: &str = "scorer_foreign_keys_total";
 /// Times that a profile of a later release was passed over.
 pub const LATER_PROFILES: &str = "scorer_later_profiles_total";
 /// Records of `interactions`, `items` or `user:{user}` that do not decode, by `from`.
@@ -75,11 +75,11 @@ pub const LOAD: &str = "scorer_version_load";
 pub(crate) fn describe() {
     for (name, help) in [
         (INTERACTIONS, "Interactions applied."),
-        (DUPLICATES_DROPPED, "Interactions dropped because they had been applied already."),
+        (REPLAYED, "Interactions dropped because they had been applied already."),
         (SPLIT_USERS, "Users whose events came through one more partition than before."),
         (WENT_BACK, "Times that partitions were read again, because Redis had forgotten what was applied."),
         (MISSED, "Interactions that were deleted before they were read, or read again."),
-        (FOREIGN, "Keys in Redis that held what is not ours, each time they were passed over."),
+        (FOREIGN_KEYS, "Keys in Redis that held what is not ours, each time they were passed over."),
         (FOREIGN_INTERACTIONS, "Interactions whose source is nowhere on events: ingest did not write them."),
         (LATER_PROFILES, "Times that a profile of a later release was passed over."),
         (UNREADABLE, "Records that do not decode, by where they are from."),
@@ -96,14 +96,14 @@ pub(crate) fn describe() {
     ] {
         describe_counter!(name, help);
     }
-    for name in [INTERACTIONS, DUPLICATES_DROPPED, SLATES, SLATES_REFUSED, SLATES_TRIMMED, SLATES_RENEWED] {
+    for name in [INTERACTIONS, REPLAYED, SLATES, SLATES_REFUSED, SLATES_TRIMMED, SLATES_RENEWED] {
         counter!(name).increment(0);
     }
     counter!(UNREADABLE, "from" => "items").increment(0);
     for name in [
         VERSIONS_SWAPPED,
         REFILLS,
-        FOREIGN,
+        FOREIGN_KEYS,
         FOREIGN_INTERACTIONS,
         LATER_PROFILES,
         SPLIT_USERS,

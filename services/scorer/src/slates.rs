@@ -283,7 +283,7 @@ impl Slates {
                 self.users.put(name, user);
             }
         }
-        counter!(names::DUPLICATES_DROPPED).increment(dropped as u64);
+        counter!(names::REPLAYED).increment(dropped as u64);
         works
     }
 

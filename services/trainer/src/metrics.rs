@@ -10,7 +10,7 @@ use schemas::checkpoint::{PayloadKind, Quality};
 /// Interactions applied.
 pub const INTERACTIONS: &str = "trainer_interactions_total";
 /// Interactions dropped because they were applied before (I2).
-pub const DROPPED: &str = "trainer_dropped_total";
+pub const REPLAYED: &str = "trainer_replayed_total";
 /// Interactions tested and trained on.
 pub const TRAINED: &str = "trainer_trained_total";
 /// Interactions tested, but left out of training under overload.
@@ -20,7 +20,7 @@ pub const UNUSABLE: &str = "trainer_unusable_batches_total";
 /// Interactions read again at the start to rebuild histories.
 pub const REMEMBERED: &str = "trainer_remembered_total";
 /// Records on `interactions` that are no interaction.
-pub const UNDECODABLE: &str = "trainer_undecodable_total";
+pub const UNREADABLE: &str = "trainer_unreadable_total";
 /// Interactions that retention deleted before they were trained on.
 pub const MISSED: &str = "trainer_missed_total";
 /// Records of the catalog taken in.
@@ -66,12 +66,12 @@ pub const PUBLISH: &str = "trainer_publish";
 pub(crate) fn describe() {
     let counters = [
         (INTERACTIONS, "Interactions applied."),
-        (DROPPED, "Interactions dropped because they were applied before."),
+        (REPLAYED, "Interactions dropped because they were applied before."),
         (TRAINED, "Interactions tested and trained on."),
         (LEFT_OUT, "Interactions tested, but left out of training under overload."),
         (UNUSABLE, "Micro-batches whose loss was not finite: they trained nothing."),
         (REMEMBERED, "Interactions read again at the start to rebuild histories."),
-        (UNDECODABLE, "Records on interactions that are no interaction."),
+        (UNREADABLE, "Records on interactions that are no interaction."),
         (MISSED, "Interactions that retention deleted before they were trained on."),
         (CATALOG, "Records of the catalog taken in."),
         (VERSIONS_REFUSED, "Versions found on checkpoints that are not usable."),
@@ -109,7 +109,7 @@ pub(crate) fn describe() {
 /// Counts a micro-batch.
 pub(crate) fn observed(observed: &Observed) {
     counter!(INTERACTIONS).increment(observed.applied as u64);
-    counter!(DROPPED).increment(observed.dropped as u64);
+    counter!(REPLAYED).increment(observed.dropped as u64);
     counter!(TRAINED).increment(observed.trained as u64);
     counter!(LEFT_OUT).increment(observed.left_out as u64);
     counter!(UNUSABLE).increment(u64::from(!observed.loss.is_finite()));

@@ -8,7 +8,7 @@ use metrics::{counter, gauge};
 use model::Model;
 use runtime::Context;
 use runtime::kafka::admin;
-use runtime::kafka::{Attendance, Expected, KafkaError, Positions, Producer, Reader, Record, Watch};
+use runtime::kafka::{Attendance, Expected, KafkaError, Next, Positions, Producer, Reader, Record, Watch};
 use schemas::checkpoint::{Claim, LAST, PayloadKind, Through};
 use schemas::{Topic, Topics};
 use tokio::task::{JoinError, JoinSet};
@@ -25,7 +25,7 @@ use crate::leadership::{Candidate, Footing, Leadership, Own, superseded, written
 use crate::learning::Learning;
 use crate::ledger::Ledger;
 use crate::load_shedding::LoadShedding;
-use crate::metrics::{CLAIMED_AGAIN, EPOCH, LAG, LAG_SECONDS, PUBLISH, UNDECODABLE};
+use crate::metrics::{CLAIMED_AGAIN, EPOCH, LAG, LAG_SECONDS, PUBLISH, UNREADABLE};
 use crate::publisher::{Published, Publisher};
 use crate::schedule::{Order, Schedule};
 use crate::unpublished::Unpublished;
@@ -225,7 +225,7 @@ impl Trainer {
 
     async fn take(&mut self, sorted: Sorted) -> Result<(), Error> {
         if let Some((partition, offset)) = sorted.undecodable.first() {
-            counter!(UNDECODABLE).increment(sorted.undecodable.len() as u64);
+            counter!(UNREADABLE).increment(sorted.undecodable.len() as u64);
             let records = sorted.undecodable.len();
             if std::mem::replace(&mut self.told_foreign, true) {
                 debug!(records, partition, offset, "skipped what ingest did not write");
@@ -359,7 +359,7 @@ impl Trainer {
             PayloadKind::Snapshot => info!(%version, bytes, deleted, ?took, "published a snapshot"),
             PayloadKind::Delta => debug!(%version, bytes, ?took, "published a delta"),
         }
-        let stands = manifest.through.iter().map(|(partition, through)| (*partition, through.next)).collect();
+        let stands = manifest.through.iter().map(|(partition, through)| (*partition, Next(through.next))).collect();
         self.attendance.commit(self.intake.stream().topic(), &stands);
         self.unpublished.published();
         self.ctx.set("model", Ok(()));

@@ -104,7 +104,7 @@ impl Slates {
         self.renewals.extend(later);
         self.found_split(split);
         counter!(names::INTERACTIONS).increment(applied as u64);
-        counter!(names::DUPLICATES_DROPPED).increment(dropped as u64);
+        counter!(names::REPLAYED).increment(dropped as u64);
         counter!(names::SLATES).increment(written);
         counter!(names::SLATES_RENEWED).increment(renewed);
         counter!(names::SLATES_REFUSED).increment(refused.len() as u64);

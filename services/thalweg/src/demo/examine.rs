@@ -27,7 +27,7 @@ pub(super) async fn fill(report: &mut Report, stage: &Stage, traffic: &Traffic) 
     report.interactions = tally.interactions;
     report.dead_letters = tally.dead_letters;
     report.dead_letters_by_reason.clone_from(&tally.dead_letters_by_reason);
-    report.duplicates_dropped = scrape(page, ingest::metrics::DUPLICATES_DROPPED) as u64;
+    report.duplicates_dropped = scrape(page, ingest::metrics::REPEATED_EVENTS) as u64;
     report.left_out = scrape(page, trainer::metrics::LEFT_OUT) as u64;
     report.lost = report.events_sent.saturating_sub(report.outcomes());
     // What ingest says that it dropped as a repeat must have been one.

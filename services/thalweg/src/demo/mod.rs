@@ -272,13 +272,13 @@ impl Run {
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // counters
             let count = |name: &str| scrape(&page, name) as u64;
             let applied = count(ingest::metrics::INTERACTIONS);
-            let judged = applied + count(ingest::metrics::DEAD_LETTERS) + count(ingest::metrics::DUPLICATES_DROPPED);
+            let judged = applied + count(ingest::metrics::DEAD_LETTERS) + count(ingest::metrics::REPEATED_EVENTS);
             let newest = manifests.all().pop();
             let learned = newest.as_ref().map_or(0, |manifest| manifest.interactions);
             // The scorer says in Redis which version is live; an outage there shows below, as not settled.
             let live = probe.live_version().await.unwrap_or_default();
             let swapped = live == newest.map(|manifest| manifest.version.to_string());
-            let scored = count(scorer::metrics::INTERACTIONS) + count(scorer::metrics::DUPLICATES_DROPPED);
+            let scored = count(scorer::metrics::INTERACTIONS) + count(scorer::metrics::REPLAYED);
             if judged >= self.sent && learned >= applied && scored >= applied && swapped {
                 return;
             }
