@@ -18,7 +18,9 @@ build:
 
 # The whole loop on synthetic traffic, or on a recorded log: `just demo --log FILE --columns …`.
 [no-exit-message]
-demo *ARGS: build
+demo *ARGS:
+    # The command alone: its packages have the features that they have in the whole workspace, so nothing is compiled twice.
+    cargo build --locked --package thalweg
     "{{ binaries }}/thalweg" demo "$@"
 
 # Every check: `just check`, unit tests, end-to-end on the embedded broker, end-to-end on a real Apache Kafka.
