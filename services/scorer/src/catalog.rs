@@ -10,9 +10,9 @@ use versions::catalog::Follower;
 pub(crate) use versions::catalog::SharedCatalog;
 
 use crate::error::Error;
-use crate::known::Known;
 use crate::lock;
 use crate::metrics::{CATALOG, UNREADABLE};
+use crate::similar_due::SimilarDue;
 
 /// Where news of the catalog goes.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ const LISTS: usize = 2_000;
 pub(crate) async fn follow(
     reader: Reader,
     shared: Arc<SharedCatalog>,
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<SimilarDue>>,
     news: News,
     ctx: Context,
 ) -> Result<(), Error> {

@@ -4,7 +4,7 @@
 //! [`catalog`] follows the items ([`sources`] starts both), [`lists`] keeps `hot`, `new`, `similar` and `model`. The
 //! loop itself is [`slates`], and what comes to it beside interactions [`inputs`]. Ranking, loading of versions and
 //! making of lists each have a thread ([`versions::Worker`]); nothing waits for a swap. Decisions are pure ([`batch`],
-//! [`profile`], [`fit`], [`known`], [`early`], [`renewals`], [`share`]).
+//! [`profile`], [`fit`], [`similar_due`], [`early`], [`slate_queue`], [`share`]).
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests wait and measure"))]
 
@@ -18,15 +18,15 @@ pub mod error;
 mod fit;
 mod foreign;
 mod inputs;
-mod known;
 mod lists;
 mod marks;
 pub mod metrics;
 mod profile;
 mod progress;
-mod renewals;
 mod script;
 mod share;
+mod similar_due;
+mod slate_queue;
 mod slates;
 mod sources;
 mod summary;

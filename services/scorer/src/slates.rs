@@ -22,7 +22,7 @@ use crate::config::Scorer;
 use crate::error::Error;
 use crate::marks::Marks;
 use crate::profile::Outcome;
-use crate::renewals::Renewals;
+use crate::slate_queue::SlateQueue;
 use crate::users::{Found, Taken, User, Users};
 use crate::{Sources, lock, metrics as names, profile, script};
 
@@ -41,7 +41,7 @@ pub(crate) struct Slates {
     sources: Arc<Sources>,
     settings: Scorer,
     users: Users,
-    renewals: Renewals,
+    renewals: SlateQueue,
     redis: Redis,
     keys: Keys,
     events: Events,
@@ -114,7 +114,7 @@ impl Slates {
     ) -> Self {
         Self {
             users: Users::new(&settings, redis.clone(), keys.clone(), Arc::clone(&sources), ctx.clone()),
-            renewals: Renewals::new(settings.renew_per_second, Instant::now()),
+            renewals: SlateQueue::new(settings.renew_per_second, Instant::now()),
             worker: Worker::start("scorer-ranking", &ctx),
             script: script::write(),
             serving: false,

@@ -19,9 +19,9 @@ use crate::config::Scorer;
 use crate::early::Early;
 use crate::error::Error;
 use crate::foreign::Foreign;
-use crate::known::Known;
 use crate::lock;
 use crate::share::Share;
+use crate::similar_due::SimilarDue;
 
 /// Batches of delistings that may wait for the loop.
 const DELISTINGS: usize = 16;
@@ -34,7 +34,7 @@ pub(crate) type Delistings = mpsc::Receiver<Vec<u64>>;
 pub(crate) struct Sources {
     pub(crate) slot: Arc<Slot>,
     pub(crate) catalog: Arc<SharedCatalog>,
-    pub(crate) known: Arc<Mutex<Known>>,
+    pub(crate) known: Arc<Mutex<SimilarDue>>,
     pub(crate) early: Mutex<Early>,
     pub(crate) share: ArcSwap<Share>,
     pub(crate) foreign: Foreign,
@@ -58,7 +58,7 @@ impl Sources {
         let sources = Arc::new(Self {
             slot: Arc::new(Slot::new(empty)),
             catalog: Arc::default(),
-            known: Arc::new(Mutex::new(Known::new(settings.similar_items, settings.similar_ttl / 4))),
+            known: Arc::new(Mutex::new(SimilarDue::new(settings.similar_items, settings.similar_ttl / 4))),
             early: Mutex::default(),
             share: ArcSwap::default(),
             foreign: Foreign::default(),

@@ -16,7 +16,7 @@ use super::growth::follow_partitions;
 use super::link::{self, Link};
 use super::pull::Pull;
 use super::stream::{Committed, Stream};
-use super::{Batch, Next, Positions, settle};
+use super::{Batch, Next, Positions, resume};
 use crate::config;
 use crate::context::Context;
 
@@ -85,7 +85,7 @@ impl Consumer {
             self.settling = Some(batch);
         }
         let assigned = self.settling.as_ref().map(|batch| batch.assigned.clone()).unwrap_or_default();
-        let Some(committed) = settle::settle(pull, &assigned).await? else { return Ok(None) };
+        let Some(committed) = resume::settle(pull, &assigned).await? else { return Ok(None) };
         self.committed.retain(|partition, _| !assigned.contains(partition));
         self.committed.extend(committed);
         let Some(mut batch) = self.settling.take() else { return Ok(None) };
@@ -116,7 +116,7 @@ impl Consumer {
             let list = {
                 let assigned = pull.consumer().context().assigned();
                 let ours = positions.iter().filter(|(partition, _)| assigned.contains(partition));
-                settle::noted(offsets(pull.topic(), ours)?, pull.life())
+                resume::noted(offsets(pull.topic(), ours)?, pull.life())
             };
             if list.count() == 0 {
                 return Ok(());
@@ -151,7 +151,7 @@ impl Consumer {
     /// The service drains before Kafka answers, or Kafka refuses for good.
     pub async fn seek(&mut self, to: &Positions) -> Result<Positions, KafkaError> {
         match &mut self.pull {
-            Some(pull) => settle::seek(pull, to).await,
+            Some(pull) => resume::seek(pull, to).await,
             None => Ok(Positions::new()),
         }
     }

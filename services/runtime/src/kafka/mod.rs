@@ -20,8 +20,8 @@ mod offsets;
 mod producer;
 mod pull;
 mod reader;
+mod resume;
 mod section;
-mod settle;
 mod stream;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 /// Users in line, each once: at most as many as are held in memory, and ten thousand found in Redis.
 #[derive(Debug)]
-pub(crate) struct Renewals {
+pub(crate) struct SlateQueue {
     line: VecDeque<Arc<str>>,
     waiting: HashSet<Arc<str>>,
     per_second: f64,
@@ -15,7 +15,7 @@ pub(crate) struct Renewals {
     counted: Instant,
 }
 
-impl Renewals {
+impl SlateQueue {
     /// Lets `per_second` users through.
     pub(crate) fn new(per_second: u32, now: Instant) -> Self {
         let (line, waiting) = (VecDeque::new(), HashSet::new());
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_user_stands_in_line_once() {
-        let mut renewals = Renewals::new(10, Instant::now());
+        let mut renewals = SlateQueue::new(10, Instant::now());
         renewals.extend(users(3));
         renewals.extend(users(4));
         assert_eq!(renewals.len(), 4);
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn the_rate_is_kept_and_no_more_than_a_second_is_saved_up() {
         let start = Instant::now();
-        let mut renewals = Renewals::new(100, start);
+        let mut renewals = SlateQueue::new(100, start);
         renewals.extend(users(1_000));
         assert_eq!(renewals.take(500, start).len(), 0);
         assert_eq!(renewals.take(500, start + Duration::from_millis(250)).len(), 25);

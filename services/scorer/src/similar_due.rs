@@ -45,7 +45,7 @@ struct Item {
 
 /// At the bound what nobody acted on goes first; an item's list then expires in Redis.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub(crate) struct SimilarDue {
     most: usize,
     items: BTreeMap<u64, Item>,
     /// Each item once, by rank.
@@ -66,7 +66,7 @@ pub(crate) struct Known {
     renew_every_ms: i64,
 }
 
-impl Known {
+impl SimilarDue {
     /// Holds at most `items` items and renews a list before it is `renew_every` old.
     pub(crate) fn new(items: usize, renew_every: Duration) -> Self {
         Self {

@@ -6,8 +6,8 @@ use super::*;
 
 const HOUR: i64 = 3_600_000;
 
-fn known() -> Known {
-    Known::new(100, Duration::from_secs(3_600))
+fn known() -> SimilarDue {
+    SimilarDue::new(100, Duration::from_secs(3_600))
 }
 
 fn all() -> Share {
@@ -19,7 +19,7 @@ fn through(next: i64) -> BTreeMap<i32, Through> {
 }
 
 /// Takes items out of the catalog, and goes through the lists, three at a time.
-fn delist(known: &mut Known, ids: &[&str]) {
+fn delist(known: &mut SimilarDue, ids: &[&str]) {
     let mut keys: Vec<u64> = ids.iter().map(|id| key_of(id)).collect();
     keys.sort_unstable();
     known.delist(&keys);
@@ -29,7 +29,7 @@ fn delist(known: &mut Known, ids: &[&str]) {
     }
 }
 
-fn due(known: &mut Known, next: i64, now: i64) -> Vec<String> {
+fn due(known: &mut SimilarDue, next: i64, now: i64) -> Vec<String> {
     known.due(10, &through(next), &all(), now).iter().map(ToString::to_string).collect()
 }
 
@@ -145,7 +145,7 @@ fn after_a_flush_everything_is_due_as_many_at_once_as_asked_for() {
 
 #[test]
 fn at_the_bound_the_item_written_longest_ago_goes() {
-    let mut known = Known::new(2, Duration::from_secs(3_600));
+    let mut known = SimilarDue::new(2, Duration::from_secs(3_600));
     for (n, id) in (0..).zip(["a", "b", "c"]) {
         known.learn(id);
         assert_eq!(due(&mut known, 0, 5 * HOUR + n), [id]);
@@ -160,7 +160,7 @@ fn at_the_bound_the_item_written_longest_ago_goes() {
 
 #[test]
 fn after_a_flush_the_lists_written_last_come_back_first() {
-    let mut known = Known::new(9, Duration::from_secs(3_600));
+    let mut known = SimilarDue::new(9, Duration::from_secs(3_600));
     ["a", "b", "c", "d"].iter().for_each(|id| known.learn(id));
     let mut written: Vec<_> = (0..4).map(|n| known.due(1, &through(0), &all(), 5 * HOUR + n)).collect();
     known.forget_writings();
@@ -186,7 +186,7 @@ fn a_list_that_shows_what_was_delisted_does_not_wait_for_a_refill() {
 
 #[test]
 fn at_the_bound_what_is_new_and_acted_on_gets_its_list() {
-    let mut known = Known::new(100, Duration::from_secs(3_600));
+    let mut known = SimilarDue::new(100, Duration::from_secs(3_600));
     (0..100).for_each(|n| known.learn(&format!("i{n}")));
     assert_eq!(known.due(200, &through(0), &all(), 5 * HOUR).len(), 100);
     for n in 0..20 {
@@ -206,7 +206,7 @@ fn at_the_bound_what_is_new_and_acted_on_gets_its_list() {
 
 #[test]
 fn while_no_version_comes_each_item_waits_once_and_nothing_grows_beyond_the_bound() {
-    let mut known = Known::new(50, Duration::from_secs(3_600));
+    let mut known = SimilarDue::new(50, Duration::from_secs(3_600));
     for n in 0..10_000 {
         known.touch(&format!("i{}", n % 500), i32::try_from(n % 4).expect("fits"), n);
     }
@@ -218,7 +218,7 @@ fn while_no_version_comes_each_item_waits_once_and_nothing_grows_beyond_the_boun
 
 #[test]
 fn a_list_of_an_item_that_went_at_the_bound_while_it_was_made_stays_until_it_expires() {
-    let mut known = Known::new(2, Duration::from_secs(3_600));
+    let mut known = SimilarDue::new(2, Duration::from_secs(3_600));
     ["a", "b"].into_iter().for_each(|id| known.learn(id));
     assert_eq!(due(&mut known, 0, 5 * HOUR).len(), 2);
     known.wrote("a", ["c", "d", "e"].into_iter(), 0);
@@ -239,8 +239,8 @@ fn lists_of_others_are_passed_over_a_part_at_a_time() {
     assert_eq!(calls, 3);
 }
 
-fn known_of(items: usize) -> Known {
-    Known::new(items, Duration::from_secs(3_600))
+fn known_of(items: usize) -> SimilarDue {
+    SimilarDue::new(items, Duration::from_secs(3_600))
 }
 
 #[test]
