@@ -145,11 +145,6 @@ impl Service {
         self.child.ended()
     }
 
-    /// How it ended, if it does within that time.
-    pub async fn ends_within(&mut self, time: Duration) -> Option<ExitStatus> {
-        self.child.end(time).await
-    }
-
     /// Fails at once when it died by itself, rather than when the deadline has passed.
     pub fn assert_alive(&mut self) {
         if let Some(status) = self.child.ended() {

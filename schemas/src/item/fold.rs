@@ -167,8 +167,7 @@ mod tests {
     #[test]
     fn what_a_log_that_was_made_again_does_not_have_is_delisted_once_it_is_read() {
         let mut fold = Fold::default();
-        let mut take =
-            |fold: &mut Fold, key: &str, value: &str| fold.take(read(key.as_bytes(), Some(value.as_bytes())));
+        let take = |fold: &mut Fold, key: &str, value: &str| fold.take(read(key.as_bytes(), Some(value.as_bytes())));
         for id in ["a", "b", "c"] {
             take(&mut fold, id, &format!(r#"{{"item_id":"{id}","title":"old"}}"#));
         }

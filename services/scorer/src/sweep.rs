@@ -6,7 +6,8 @@
 //! mostly not ours): after each delisting, whenever partitions become ours, for an item may have been delisted while
 //! nobody answered for them, and where Redis fell back to what it once was. Then, too, somebody may have ended who had
 //! written profiles anew after Redis forgot them, and still had their slates to make
-//! ([`SlateQueue`](crate::slate_queue::SlateQueue)). The `similar` lists of items that must not be shown go in the same way.
+//! ([`SlateQueue`](crate::slate_queue::SlateQueue)). The `similar` lists of items that must not be shown go in the same
+//! way.
 
 use std::sync::Arc;
 use std::time::Duration;
