@@ -22,6 +22,7 @@ pub struct Version {
 
 /// What a record led to.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // there is one at a time, and its reader takes it apart at once
 pub enum Step {
     /// Nothing yet: a chunk was kept.
     Kept,
