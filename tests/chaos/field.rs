@@ -22,7 +22,7 @@ const REFUSALS: [&str; 2] = ["no Kafka broker answers", "no Redis answers"];
 pub(crate) enum Whose<'a> {
     /// Each of these names.
     Each(&'a [Name]),
-    /// One at least: who has no partition of those that are struck has nothing to say.
+    /// One at least: who has no partition of those that are struck, or none at all, has nothing to say.
     OneOf(&'a [Name]),
 }
 

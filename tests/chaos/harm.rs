@@ -71,17 +71,17 @@ pub(crate) async fn redis(field: &Field, fault: Fault, chance: &mut ChaCha8Rng, 
     match fault {
         Fault::RedisFull => {
             tell(&["CONFIG", "SET", "maxmemory", "1", "maxmemory-policy", "noeviction"]).await;
-            struck = until_red(field, Whose::Each(&[Name::Scorer]), alone, chance).await;
+            struck = until_red(field, Whose::OneOf(&[Name::Scorer]), alone, chance).await;
             tell(&["CONFIG", "SET", "maxmemory", "0"]).await;
         }
         Fault::RedisReadOnly => {
             tell(&["REPLICAOF", "127.0.0.1", "1"]).await;
-            struck = until_red(field, Whose::Each(&[Name::Scorer]), alone, chance).await;
+            struck = until_red(field, Whose::OneOf(&[Name::Scorer]), alone, chance).await;
             tell(&["REPLICAOF", "NO", "ONE"]).await;
         }
         Fault::RedisWithoutReplicas => {
             tell(&["CONFIG", "SET", "min-replicas-to-write", "1"]).await;
-            struck = until_red(field, Whose::Each(&[Name::Scorer]), alone, chance).await;
+            struck = until_red(field, Whose::OneOf(&[Name::Scorer]), alone, chance).await;
             tell(&["CONFIG", "SET", "min-replicas-to-write", "0"]).await;
         }
         Fault::RedisCannotSave => {
@@ -89,7 +89,7 @@ pub(crate) async fn redis(field: &Field, fault: Fault, chance: &mut ChaCha8Rng, 
             tell(&["CONFIG", "SET", "stop-writes-on-bgsave-error", "yes", "save", "3600 1"]).await;
             server.spoil_its_folder();
             tell(&["BGSAVE"]).await;
-            struck = until_red(field, Whose::Each(&[Name::Scorer]), alone, chance).await;
+            struck = until_red(field, Whose::OneOf(&[Name::Scorer]), alone, chance).await;
             server.mend_its_folder();
             tell(&["CONFIG", "SET", "save", "", "stop-writes-on-bgsave-error", "no"]).await;
         }
@@ -108,7 +108,7 @@ pub(crate) async fn redis(field: &Field, fault: Fault, chance: &mut ChaCha8Rng, 
         }
         Fault::RedisFrozen => {
             server.stop();
-            struck = until_red(field, Whose::Each(&[Name::Scorer]), alone, chance).await;
+            struck = until_red(field, Whose::OneOf(&[Name::Scorer]), alone, chance).await;
             server.go_on();
         }
         Fault::RedisSlow => tell(&["CLIENT", "PAUSE", "1500", "ALL"]).await,

@@ -3,6 +3,7 @@
 //! Two versions are told apart. The *tip* is the end of the chain: the newest version that a model could be made of, on
 //! which the next delta builds. *Live* is what the [`Slot`] holds and slates are made by. The tip moves with every
 //! version; whether live follows is decided in one place ([`Follower::follow_tip`]).
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -6,6 +6,7 @@
 //!
 //! What else a list is made from is here as well, for no other library sees contract, frame and model at once: what may
 //! be shown ([`catalog`]) and who asks ([`profile`]).
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests wait and measure"))]
 
 mod assembler;
 pub mod catalog;

@@ -1,4 +1,5 @@
 //! What was told of refusals: of a flood of one kind, one a minute says enough.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -64,7 +64,7 @@ async fn what_is_written_is_read_and_continues_where_it_was_committed() {
     assert_eq!((first.key.as_ref(), first.value.as_ref()), (&b"u0"[..], None));
     assert_eq!(first.timestamp, 1_700_000_000_000);
     assert_eq!(first.header("reason").expect("it has one").as_ref(), b"because u0");
-    consumer.commit(&[(0, 250), (1, 100)].into()).await.expect("committed");
+    consumer.commit(&[(0, Next(250)), (1, Next(100))].into()).await.expect("committed");
     assert!(ctx.is_ready());
     drop(consumer);
 
@@ -72,7 +72,7 @@ async fn what_is_written_is_read_and_continues_where_it_was_committed() {
     let records = read(&mut next, 150).await;
     assert!(records.iter().all(|r| r.partition == 1 && r.offset >= 100), "{records:?}");
     assert_eq!(records.len(), 150);
-    next.commit(&[(7, 1)].into()).await.expect("a partition that is not ours is left out");
+    next.commit(&[(7, Next(1))].into()).await.expect("a partition that is not ours is left out");
 
     ctx.drain();
     assert!(next.next_batch(10, Duration::ZERO).await.expect("no error").is_none());
