@@ -27,6 +27,9 @@ async fn the_operators_commands_show_what_the_services_made() {
     assert_eq!(slate["v"], 1);
     assert!(slate["items"].as_array().is_some_and(|items| !items.is_empty()), "{slate}");
     assert!(world.operate(&["recs", user]).await.contains(slate["items"][0]["id"].as_str().expect("an id")));
+    let explained = json(world.operate(&["recs", user, "--explain", "--json"]).await);
+    let features = explained["items"][0]["features"].as_array().expect("features");
+    assert!(features.len() > 40 && features.iter().all(|feature| feature["name"].is_string()), "{explained}");
 
     let version = last.version.to_string();
     assert!(world.operate(&["checkpoints", "list", "--json"]).await.contains(&version));

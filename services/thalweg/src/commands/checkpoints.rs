@@ -212,11 +212,15 @@ async fn show(config: &Config, asked: &str, json: bool) -> Result<(), Error> {
     Ok(())
 }
 
-async fn export(config: &Config, asked: &str, file: &Path, json: bool) -> Result<(), Error> {
-    let wanted = wanted(asked)?;
-    let (mut model, mut reached) = (Model::empty("flex")?, false);
+/// Adds versions up on top of `empty`, to the one that is wanted or else to the newest; `None` where it is not on the
+/// topic. What does not fit is left out, and said.
+pub(super) async fn assembled(
+    config: &Config,
+    wanted: Option<VersionId>,
+    empty: &Model,
+) -> Result<Option<Model>, Error> {
     for whole in [false, true] {
-        model = Model::empty("flex")?;
+        let (mut model, mut reached) = (empty.clone(), false);
         let walked = go_through(config, whole, |step| {
             if let Step::Whole(Version { manifest, payload, .. }) = step {
                 match model.apply(&manifest, &payload) {
@@ -232,11 +236,20 @@ async fn export(config: &Config, asked: &str, file: &Path, json: bool) -> Result
             Ok(true)
         })
         .await?;
-        if reached || walked.whole {
+        if reached {
+            return Ok(Some(model));
+        }
+        if walked.whole {
             break;
         }
     }
-    let version = model.version().filter(|_| reached).ok_or_else(|| missing(asked))?;
+    Ok(None)
+}
+
+async fn export(config: &Config, asked: &str, file: &Path, json: bool) -> Result<(), Error> {
+    let model = assembled(config, wanted(asked)?, &Model::empty("flex")?).await?;
+    let model = model.ok_or_else(|| missing(asked))?;
+    let version = model.version().ok_or_else(|| missing(asked))?;
     let payload = model.export()?;
     std::fs::write(file, &payload).map_err(Error::file(file))?;
     if json {

@@ -1,5 +1,7 @@
 //! `thalweg recs`: a user's slate as services read it, and why each item is there.
 
+mod explain;
+
 use std::process::ExitCode;
 
 use laboratory::output;
@@ -18,6 +20,10 @@ pub(crate) struct Args {
     /// Print the value as JSON: the user's, or that of `hot`, whose `source` is empty and of which stderr says so.
     #[arg(long)]
     json: bool,
+    /// Rank again by the version that made the list, and show the features that moved each item most. Reads the topics
+    /// `checkpoints` and `items`.
+    #[arg(long)]
+    explain: bool,
 }
 
 pub(crate) async fn run(args: Args, config: &Config) -> Result<ExitCode, Error> {
@@ -44,6 +50,11 @@ pub(crate) async fn run(args: Args, config: &Config) -> Result<ExitCode, Error> 
     let slate = Slate::decode(&value)?;
     if key == keys.hot(None) {
         output::note(format!("no list for {}: this is what is hot, which unknown users get", shown::plain(&args.user)));
+    }
+    if args.explain {
+        let user = (key == keys.recs(&args.user)).then_some(args.user.as_str());
+        explain::run(user, &slate, &redis, config, args.json).await?;
+        return Ok(ExitCode::SUCCESS);
     }
     if args.json {
         output::json(&slate)?;
