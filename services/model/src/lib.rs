@@ -32,6 +32,7 @@
 //!
 //! **An item is proven** by a second user or by the catalog, because anybody can invent an id. What one user alone
 //! chose comes last among the popular and in the hot set, and is evicted first. Nothing is kept from learning.
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests wait and measure"))]
 
 pub mod baselines;
 mod device;

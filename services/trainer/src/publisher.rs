@@ -1,4 +1,5 @@
 //! Writes a version: chunks, then the manifest that makes it exist (I4), then the deletion of what is too old.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::time::{Duration, Instant};
 
