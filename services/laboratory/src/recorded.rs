@@ -1,4 +1,8 @@
 //! A recorded log as the command line names it: how it is read, and what is told of it when it was.
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "clap prints these as help, where brackets mean what may be left out"
+)]
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,4 +1,5 @@
 //! The command line: what can be asked, and who answers.
+#![allow(rustdoc::broken_intra_doc_links, reason = "clap prints these as help, where [kafka] is a section")]
 
 use std::path::PathBuf;
 use std::process::ExitCode;
