@@ -15,7 +15,8 @@ use crate::error::Error;
 pub(crate) struct Args {
     /// The user's id.
     user: String,
-    /// Print the value as JSON: the user's, or that of `hot`, whose `source` is empty and of which stderr says so.
+    /// Print the list as JSON: the user's list, or `hot` if there is none; `hot` has an empty `source`, and stderr says
+    /// so.
     #[arg(long)]
     json: bool,
 }
