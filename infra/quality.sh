@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Quality on samples of recorded logs, against floors that fail the build. The logs are no part of the project: without them it says so and ends well.
+# Measures quality on samples of recorded logs and fails below a floor. The project does not carry the logs: a sample
+# without its log is skipped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -8,19 +9,20 @@ data=${THALWEG_DATA:-../shared/data}
 thalweg=${CARGO_TARGET_DIR:-target}/debug/thalweg
 failed=0
 
-# sample NAME FILE ARGUMENTS…: goes on after a miss, so that one run shows all of them.
+# sample NAME FILE ARGUMENTS…: continues after a failure, so that one run shows all of them.
 sample() {
     local name=$1 file=$2
     shift 2
     step "quality: $name"
     if [[ ! -e $data/$file ]]; then
-        echo "skipped: there is no $file in the folder that THALWEG_DATA names"
+        echo "skipped: $file is not in the folder that THALWEG_DATA names"
         return
     fi
     "$thalweg" evaluate "$1" "$data/$file" "${@:2}" || failed=1
 }
 
-# Floors are about one point of HR and half a point of MRR below what was measured (benches/README.md): a change that falls through them cost quality.
+# Floors are about one point of HR and half a point of MRR below the measured figures (benches/README.md). A change that
+# fails a floor cost quality.
 sample "DIGINETICA, 40,000 views" ader-diginetica prequential --methods popularity,covisitation --limit 40000 \
     --floor hr_20=35.4 --floor mrr_20=16.4 --floor first_time_hr_20=21.6
 sample "Globo, 60,000 clicks" globo-clicks-10-days.csv.gz prequential --methods popularity,covisitation --limit 60000 \
@@ -35,6 +37,6 @@ sample "ADER, the first two weeks" ader-diginetica ader --blocks 2 --floor recal
 
 step_ends
 ((failed == 0)) || {
-    echo "error: a sample above failed. Where a figure is below its floor, find the change that cost it, or say in benches/figures/floors.json why it is worth it." >&2
+    echo "error: a sample above failed. If a figure is below its floor, find the change that lowered it, or say in benches/figures/floors.json why the change is worth it." >&2
     exit 1
 }

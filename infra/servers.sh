@@ -1,5 +1,5 @@
-# What kafka.sh and redis.sh share: where a server's state lies, which port it gets, whose process it is.
-# Sourced, not run. Every server has a NAME, so that the tests' own never meets the one of `just up`.
+# Shared by kafka.sh and redis.sh: where a server's state is, which port it gets, whose process it is.
+# Sourced, not run. Every server has a NAME, so that servers of the tests are never those of `just up`.
 # shellcheck shell=bash disable=SC2034
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -11,7 +11,7 @@ fail() {
     exit 1
 }
 
-# listening PORT: somebody accepts connections there.
+# listening PORT: a process accepts connections there.
 listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 # pick_port WISH USUAL VARIABLE: WISH if it was given (and must then be free), else USUAL or any free one.
@@ -21,7 +21,7 @@ pick_port() {
         [[ $wish =~ ^[0-9]+$ && $wish -ge 1 && $wish -le 65535 ]] ||
             fail "$variable is '$wish': set it to a port from 1 to 65535, or leave it unset to get a free one."
         listening "$wish" &&
-            fail "port $wish is in use: stop what listens there, or set $variable to another port (unset: a free one)."
+            fail "port $wish is in use: stop the process that listens there, or set $variable to another port (unset: a free one)."
         echo "$wish"
         return
     fi
@@ -29,7 +29,7 @@ pick_port() {
         echo "$usual"
         return
     fi
-    # Below the range from which the kernel hands out ports, so that nobody is given it meanwhile.
+    # Below the range from which the kernel assigns ports, so that no other process gets the port meanwhile.
     for _ in {1..50}; do
         port=$((20000 + RANDOM % 10000))
         if ! listening "$port"; then
@@ -40,7 +40,7 @@ pick_port() {
     fail "found no free port between 20000 and 29999: set $variable to a free one."
 }
 
-# running PIDFILE WORD: the pid in PIDFILE if that process lives and is ours (WORD is in its command line).
+# running PIDFILE WORD: prints the pid in PIDFILE if that process runs and is ours (WORD is in its command line).
 running() {
     local pid
     [[ -s $1 ]] || return 1
@@ -50,10 +50,10 @@ running() {
     echo "$pid"
 }
 
-# gone PIDFILE: that process has ended (unlike `running`, true of a process that is only just being started).
+# gone PIDFILE: the process has ended (unlike `! running`, false for a process that is just starting).
 gone() { ! kill -0 "$(<"$1")" 2>/dev/null; }
 
-# end PIDFILE WORD SECONDS: asks that process to stop, and ends it when it has not after SECONDS.
+# end PIDFILE WORD SECONDS: asks the process to stop, and kills it if it still runs after SECONDS.
 end() {
     local pid
     if ! pid=$(running "$1" "$2"); then

@@ -1,11 +1,11 @@
-# Names each step of a script as it begins and says what it took when the next begins. Sourced by those that check.
+# Names each step of a script as it begins, and prints its time when the next step begins. Sourced by the checks.
 # shellcheck shell=bash
 
 steps=()
 step_name=
 step_began=0
 
-# step NAME…: ends the step before.
+# step NAME…: ends the previous step and begins this one.
 step() {
     step_ends
     step_name=$*
@@ -13,7 +13,7 @@ step() {
     printf '\n== %s\n' "$*"
 }
 
-# Called by itself only behind the last step.
+# Ends the current step. Scripts call it only after their last step.
 step_ends() {
     if [[ -z $step_name ]]; then
         return
@@ -24,9 +24,9 @@ step_ends() {
     step_name=
 }
 
-# Ends the last step and lists all of them with what they took.
+# Ends the last step and lists all steps with their times.
 steps_taken() {
     step_ends
-    printf '\n== what each step took\n'
+    printf '\n== the time of each step\n'
     printf '%s\n' "${steps[@]}" "$(printf '%3d:%02d  all' $((SECONDS / 60)) $((SECONDS % 60)))"
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every check, in the order in which it fails cheapest; the end-to-end tests run twice, on the embedded broker and on a real Kafka.
+# Every check, the cheapest first; the end-to-end tests run twice, on the embedded broker and on a real Kafka.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -11,7 +11,7 @@ trap '"$kafka" wipe "$ours" >/dev/null 2>&1' EXIT
 step "the sources (just check)"
 infra/check.sh
 
-# The crash tests run the real binaries, so these are built first, with the very features of the tests.
+# The crash tests run the real binaries, so these are built first, with the same features as the tests.
 step "build"
 cargo build --workspace --bins --locked
 cargo test --workspace --locked --no-run
@@ -26,7 +26,7 @@ infra/quality.sh
 step "arbitrary bytes for every pure reader, 5 s each"
 infra/fuzz.sh --seconds 5
 
-# `--workspace --test e2e`, not `-p tests`: another set of packages would be another set of features, compiled anew.
+# `--workspace --test e2e`, not `-p tests`: another set of packages has other features, so cargo would compile again.
 if [[ -n ${KAFKA_BROKERS:-} ]]; then
     step "end to end on the Kafka at $KAFKA_BROKERS"
 else
@@ -34,7 +34,7 @@ else
     KAFKA_BROKERS=$("$kafka" start "$ours" | sed 's/^KAFKA_BROKERS=//')
     echo "Apache Kafka answers at $KAFKA_BROKERS"
 fi
-# Here outages last the 30 s that are promised; on the embedded broker above, 8 s.
+# Outages last the promised 30 s here, and 8 s on the embedded broker above.
 THALWEG_LONG_TESTS=1 KAFKA_BROKERS=$KAFKA_BROKERS cargo test --workspace --locked --test e2e
 
 step "24 faults drawn by seeds, on a Kafka and a Redis of their own"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What `just up`, `just down` and `just run` do: servers to develop against, native or by compose.
+# Implements `just up`, `just down` and `just run`: servers for development, native or by compose.
 set -euo pipefail
 
 # shellcheck source=infra/servers.sh
@@ -11,12 +11,12 @@ composed="$state_root/compose"
 
 compose() { docker compose -f infra/compose.yaml "$@"; }
 
-# Points the services at the caller's servers, else at those that `up` started.
+# Points the services at the caller's servers, or at those that `up` started.
 point() {
     [[ -n ${KAFKA_BROKERS:-} ]] || eval "$("$kafka" status up || true)"
     [[ -n ${REDIS_URL:-} ]] || eval "$("$redis" status up || true)"
     if [[ -z ${KAFKA_BROKERS:-} || -z ${REDIS_URL:-} ]]; then
-        fail "no Kafka or no Redis runs: start both with 'just up', or set KAFKA_BROKERS and REDIS_URL to yours."
+        fail "Kafka or Redis is not running: start both with 'just up', or set KAFKA_BROKERS and REDIS_URL to your servers."
     fi
     export KAFKA_BROKERS REDIS_URL
     export THALWEG__KAFKA__BROKERS="$KAFKA_BROKERS" THALWEG__REDIS__URL="$REDIS_URL"
@@ -38,8 +38,8 @@ up_compose() {
     mkdir -p "$state_root"
     touch "$composed"
     compose up --build --detach --wait ||
-        fail "compose could not bring everything up: 'docker compose -f infra/compose.yaml logs' says why; 'just down' clears it away."
-    say "everything runs: events go to 127.0.0.1:9092, slates are in 127.0.0.1:6379, plots are at 127.0.0.1:3000; 'just down' stops it."
+        fail "compose could not start everything: 'docker compose -f infra/compose.yaml logs' says why; 'just down' removes it."
+    say "everything runs: Kafka is at 127.0.0.1:9092, Redis at 127.0.0.1:6379, Grafana at 127.0.0.1:3000; 'just down' stops it."
 }
 
 case "${1:-} ${2:-}" in

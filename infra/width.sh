@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Names the lines over 120 characters that rustfmt leaves alone: comments, and Markdown outside of code, tables and
+# Lists lines over 120 characters that rustfmt does not check: comments, and Markdown outside of code, tables and
 # links.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export LC_ALL=C.UTF-8 # characters, not bytes
 
 comments() { git ls-files -z '*.rs' | xargs -0 grep -nHE '^ *//([/!]? *[^ |/!]|$)'; }
-# awk tells what is code in Markdown; not every awk counts characters, so grep does.
+# awk finds the code in Markdown; not every awk counts characters, so grep counts them.
 prose() { git ls-files -z '*.md' | xargs -0 awk '
     FNR == 1 { code = 0 }
     /^ *```/ { code = !code; next }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One real Apache Kafka node: from its jars, or from the official image where Docker answers and Java is missing.
+# Runs one real Apache Kafka node: from its jars, or from the official image if Java is missing and Docker answers.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -11,16 +11,17 @@ usage() {
 usage: infra/kafka/kafka.sh start|stop|status|wipe|fetch [NAME]
 
   start   starts the node, waits until it answers, and prints KAFKA_BROKERS=127.0.0.1:PORT
-  stop    stops it; its topics stay
-  status  prints KAFKA_BROKERS=… and exits 0 when it runs, exits 1 when it does not
-  wipe    stops it and removes its topics
-  fetch   only fetches the jars
+  stop    stops the node and keeps its topics
+  status  prints KAFKA_BROKERS=… and exits with 0 if the node runs; otherwise exits with 1
+  wipe    stops the node and removes its topics
+  fetch   fetches the jars and starts nothing
 
 NAME tells several nodes apart (default: up). KAFKA_PORT asks for a port (default: 9092, or a free one).
 KAFKA_HEAP sets the heap (default: 512m).
 
-A cluster: KAFKA_COPIES=3 starts a first node that wants every record on three; each of KAFKA_JOINS=FIRST KAFKA_NODE=2
-and KAFKA_NODE=3, with a NAME of its own, starts a broker that joins it (a controller has only the first).
+To start a cluster of three, start the first node with KAFKA_COPIES=3, which replicates every record three times. Then
+start two more, each with a NAME of its own, with KAFKA_JOINS=FIRST and KAFKA_NODE=2 or 3 (only the first node is a
+controller).
 
 example: eval "$(infra/kafka/kafka.sh start)" && echo "$KAFKA_BROKERS"
 TEXT
@@ -76,8 +77,8 @@ alive() {
 }
 ended() { if in_docker; then [[ -z $(docker ps -q --filter "name=^$container\$") ]]; else gone "$pidfile"; fi; }
 port() { sed -n 's/^advertised.listeners=.*:\([0-9]*\)$/\1/p' "$settings" 2>/dev/null; }
-# Counted, for `grep -q` leaves the pipe at its first match: with a long log that ends the other side, and pipefail
-# would take a node that answers for one that does not.
+# `grep -c`, because `grep -q` closes the pipe at its first match: with a long log that ends the writer, and with
+# pipefail a node that answers would look like one that does not.
 log_has_started() {
     local lines
     lines=$(if in_docker; then docker logs "$container" 2>&1; else cat "$state/server.log"; fi |
@@ -105,7 +106,8 @@ start_java() {
     "$java" -Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$classpath" kafka.tools.StorageTool \
         format --ignore-formatted --cluster-id "$cluster" --config "$settings" >"$state/format.log" 2>&1 ||
         fail "Kafka could not prepare its folder (see $state/format.log): free some disk space, or 'infra/kafka/kafka.sh wipe $name' and start again."
-    # One compiler only: the second one takes half of two cores for the first minutes, which is as long as a demo or a test lives.
+    # One JIT compiler only: the second one takes half of two cores for the first minutes, as long as a demo or a test
+    # runs.
     nohup "$java" -Xms128m "-Xmx${KAFKA_HEAP:-512m}" -XX:TieredStopAtLevel=1 \
         -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 \
         -XX:+ExplicitGCInvokesConcurrent -XX:+PerfDisableSharedMem -Djava.awt.headless=true \
@@ -136,7 +138,7 @@ start() {
         controller=$(controller_of "$KAFKA_JOINS")
         [[ -n $controller ]] || fail "KAFKA_JOINS names '$KAFKA_JOINS', which was not started: 'infra/kafka/kafka.sh start $KAFKA_JOINS' first."
     else
-        # The port of before, where others joined it there.
+        # The previous port, because others joined the controller there.
         local former
         former=$(controller_of "$name")
         controller=$(pick_port "" "${former:-$((broker + 1))}" KAFKA_PORT)

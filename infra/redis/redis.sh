@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One real redis-server that keeps nothing on disk: the log is the truth, Redis is refilled from it (I1).
+# Runs one real redis-server that keeps nothing on disk: the log is the truth, and Redis is refilled from it (I1).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -11,8 +11,8 @@ usage() {
 usage: infra/redis/redis.sh start|stop|status [NAME]
 
   start   starts the server, waits until it answers, and prints REDIS_URL=redis://127.0.0.1:PORT/0
-  stop    stops it; what it held is gone
-  status  prints REDIS_URL=… and exits 0 when it runs, exits 1 when it does not
+  stop    stops the server; its data is lost
+  status  prints REDIS_URL=… and exits with 0 if the server runs; otherwise exits with 1
 
 NAME tells several servers apart (default: up). REDIS_PORT asks for a port (default: 6379, or a free one).
 

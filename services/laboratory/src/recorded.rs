@@ -17,31 +17,31 @@ use crate::output;
 /// A recorded log and how to read it.
 #[derive(Args, Debug, Clone)]
 pub struct LogArgs {
-    /// Which column is what: user=…,item=…[,time=…,session=…,type=…,value=…][,title=…,category=…,brand=…,price=…].
-    /// Without a column for the time, rows are taken in the file's order, a second apart. With one of the last four the
-    /// log carries a catalog: an item's record is what the rows say about it first. A dotted category, such as
-    /// electronics.audio, is of every level above it, too.
+    /// Names the columns: user=…,item=…[,time=…,session=…,type=…,value=…][,title=…,category=…,brand=…,price=…]. Without
+    /// a time column, rows keep the order of the file, one second apart. With one of the last four, the log carries a
+    /// catalog: an item's record holds the first value of each field in its rows. An item of a dotted category, such as
+    /// electronics.audio, also belongs to every level above it.
     #[arg(long, value_name = "SPEC")]
     pub columns: Option<Columns>,
-    /// The first line is a row: --columns names columns by number, from 1.
+    /// Read the first line as a row: --columns then names columns by number, from 1.
     #[arg(long)]
     pub no_header: bool,
-    /// What separates columns, where the header does not tell it: `;`, `::`, tab, space (one or several) and so on.
+    /// The column separator, if the header does not show it: `;`, `::`, tab, space (one or several) and so on.
     #[arg(long, value_name = "TEXT")]
     pub delimiter: Option<Delimiter>,
-    /// A word that stands for nothing, beside NULL, \N, NaN, None, NA, undefined and their like; may be given several
-    /// times. With an empty one (--null '') only those that are given do.
+    /// Another word for a missing value, besides NULL, \N, NaN, None, NA, undefined and the like; may be given several
+    /// times. With an empty word (--null '') only the given words count.
     #[arg(long = "null", value_name = "WORD")]
     pub nulls: Vec<String>,
-    /// How times are written, as strptime has it, where they are in no known form: '%d.%m.%Y %H:%M'.
+    /// The format of times, as for strptime, if they have no known form: '%d.%m.%Y %H:%M'.
     #[arg(long, value_name = "FORMAT")]
     pub time_format: Option<TimeFormat>,
-    /// What a row is when no column says it: view, cart, purchase, like, dislike or impression. Here and in a column,
-    /// public logs' own words are known, too: click, pv, page_view, product_view, detail; add_to_cart, basket; buy,
-    /// order, transaction, conversion; fav, favorite, favourite, wishlist; show, shown.
+    /// The event type of rows when no column gives it: view, cart, purchase, like, dislike or impression. Here and in a
+    /// column, the words of public logs are known, too: click, pv, page_view, product_view, detail; add_to_cart,
+    /// basket; buy, order, transaction, conversion; fav, favorite, favourite, wishlist; show, shown.
     #[arg(long = "type", value_name = "TYPE", default_value = "view", value_parser = crate::log::event_type)]
     pub default_type: EventType,
-    /// Take the first N events in time order.
+    /// Take only the first N events in order of time.
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
 }

@@ -45,10 +45,10 @@ pub(crate) struct Place {
     /// Redis, redis://host:port/db.
     #[arg(long, global = true, env = "REDIS_URL", value_name = "URL", hide_env_values = true, help_heading = SERVERS)]
     pub(crate) redis: Option<String>,
-    /// Stands before every topic's name.
+    /// Prefix of every topic's name.
     #[arg(long, global = true, value_name = "PREFIX", help_heading = SERVERS)]
     pub(crate) topic_prefix: Option<String>,
-    /// Stands before every Redis key.
+    /// Prefix of every Redis key.
     #[arg(long, global = true, value_name = "PREFIX", help_heading = SERVERS)]
     pub(crate) key_prefix: Option<String>,
 }
@@ -66,7 +66,7 @@ impl Place {
         Ok(Config::load(self.config.as_deref(), &given)?)
     }
 
-    /// Refuses options that `command` would not heed; what the environment says is meant for other commands.
+    /// Refuses options that `command` would not use; the environment is meant for other commands, too.
     fn refuse(&self, command: &str, options: &[&str], instead: &str) -> Result<(), Error> {
         let given = [
             ("--config", self.config.is_some()),
@@ -74,7 +74,7 @@ impl Place {
             ("--key-prefix", self.key_prefix.is_some()),
         ];
         match given.into_iter().find(|(option, given)| *given && options.contains(option)) {
-            Some((option, _)) => Err(Error::Other(format!("`thalweg {command}` does not heed {option}: {instead}"))),
+            Some((option, _)) => Err(Error::Other(format!("`thalweg {command}` does not use {option}: {instead}"))),
             None => Ok(()),
         }
     }
@@ -82,36 +82,36 @@ impl Place {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Runs the whole loop here: broker, ingest, trainer, scorer and traffic, and reports what came of it.
+    /// Runs the whole loop on this machine (broker, ingest, trainer, scorer and traffic) and reports the results.
     #[command(after_help = "Example: thalweg demo --log clicks.csv.gz \
         --columns user=session_id,item=article_id,time=timestamp --rate 1000 --report r.json")]
     Demo(demo::Args),
-    /// Sends a recorded log to the topic `events` of a running Thalweg; what it says about items only if asked to.
+    /// Sends a recorded log to the topic `events` of a running Thalweg, and its catalog only on request.
     #[command(after_help = "Example: thalweg replay clicks.csv.gz \
         --columns user=session_id,item=article_id,time=timestamp --speed 60x")]
     Replay(commands::replay::Args),
-    /// Tests and trains on a recorded log without Kafka: what would the recommendations have been worth?
+    /// Tests and trains on a recorded log without Kafka: how good would the recommendations have been?
     #[command(after_help = "Example: thalweg evaluate prequential clicks.csv.gz \
         --columns user=session_id,item=article_id,time=timestamp --json")]
     Evaluate {
         #[command(subcommand)]
         how: commands::evaluate::How,
     },
-    /// Searches the learner's settings on a recorded log, and writes a config.toml for the trainer if it surely gains.
+    /// Searches the learner's settings on a recorded log, and writes a config.toml for the trainer.
     #[command(
         long_about = "Searches the learner's settings on a recorded log, and writes a config.toml for the trainer.\n\n\
-            Successive halving: settings drawn around the starting ones are tested and trained on a short prefix of the \
-            log, the best third of them on one three times as long, and the best third of these on the first two thirds \
-            of the log. What is maximised is HR@20 + MRR@20 of choices by users who acted before, after the first 20 % \
-            of the prefix. The last third of the log is seen by no trial: the winner and the starting settings run over \
-            the whole log and are compared there. Only if the 95 % interval of the gain lies above zero are the winner's \
-            settings written; else the starting ones are, and the file says so. The same seed and --trials give the \
-            same outcome.",
+            The search is by successive halving. All trials, with settings drawn around the starting ones, are tested \
+            and trained on a short prefix of the log. The best third of them runs on a prefix three times as long, and \
+            the best third of those on the first two thirds of the log. Trials are ranked by HR@20 + MRR@20 of choices \
+            by users who acted before, after the first 20 % of the prefix. No trial sees the last third of the log: \
+            the winner and the starting settings run over the whole log and are compared there. The winner's settings \
+            are written only if the 95 % interval of the gain lies above zero; otherwise the starting ones are \
+            written, and the file says so. The same seed and --trials give the same outcome.",
         after_help = "Example: thalweg tune clicks.csv.gz \
             --columns user=session_id,item=article_id,time=timestamp --time 10m --output tuned.toml"
     )]
     Tune(tune::Args),
-    /// Creates or checks the topics.
+    /// Creates, checks or extends the topics.
     #[command(after_help = "Example: thalweg topics apply --partitions 8")]
     Topics {
         #[command(subcommand)]
@@ -140,7 +140,7 @@ enum Command {
     },
 }
 
-/// What is still at work at the end may take so long.
+/// How long background work may still take at the end.
 const LAST_CALLS: Duration = Duration::from_secs(2);
 
 /// Parses, runs, and turns an error into one line and an exit code.

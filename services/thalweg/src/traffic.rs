@@ -29,15 +29,15 @@ pub(crate) enum Pace {
 /// The options that say how fast.
 #[derive(clap::Args, Debug, Clone, Copy)]
 pub(crate) struct PaceArgs {
-    /// Events per second, or max: as fast as Kafka takes them. Without --rate and --speed, `replay` takes max and
+    /// Events per second, or max: as fast as Kafka accepts them. Without --rate and --speed, `replay` uses max and
     /// `demo` 500.
     #[arg(long, value_name = "N", value_parser = rate, conflicts_with = "speed")]
     rate: Option<Pace>,
-    /// A multiple of recorded time, such as 60x.
+    /// A multiple of recorded speed, such as 60x.
     #[arg(long, value_name = "SPEED", value_parser = speed)]
     speed: Option<Pace>,
-    /// Send a user's event only when the list of the one before lies in Redis: quality then does not depend on how fast
-    /// the machine is. With --rate or --speed, not faster than that.
+    /// Send a user's event only when the list for their previous event is in Redis, so that quality does not depend on
+    /// the speed of the machine. --rate or --speed limits the pace.
     #[arg(long)]
     pub(crate) closed_loop: bool,
 }

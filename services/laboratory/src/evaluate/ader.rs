@@ -24,16 +24,16 @@ use next_items::Learned;
 /// The options of `thalweg evaluate ader`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// A folder with period_0.txt, period_1.txt, …: one `session item` a line.
+    /// A folder with period_0.txt, period_1.txt, …, with one `session item` on each line.
     folder: PathBuf,
-    /// Passes before the next block is predicted: the first over the block itself, each further one at most as many
-    /// examples of the replay buffer, for the encoder alone.
+    /// Passes before the next block is predicted. The first is over the block itself; each further one trains only the
+    /// encoder, on at most as many examples of the replay buffer.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     passes: u16,
     /// Predict only the first N blocks.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     blocks: Option<u16>,
-    /// How the scorer that is tested holds vectors, as its `scorer.table`: f32, f16, int8.
+    /// How the tested scorer holds item vectors, like `scorer.table`: f32, f16 or int8.
     #[arg(long, default_value = "f32", value_name = "ENCODING", value_parser = encoding)]
     table: RowEncoding,
     #[command(flatten)]

@@ -3,11 +3,12 @@
 /// The moment at which a record reaches the learner. The variants' texts are what `--help` says.
 #[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Listing {
-    /// After the micro-batch in which the item occurs first: nothing is known of what was never chosen.
+    /// After the micro-batch with the item's first event: nothing is known of an item that was never chosen.
     // Any earlier would be a leak: an item would be listed just because it is about to be chosen.
     #[default]
     AsMet,
-    /// All before the first event, as in a shop that lists before it sells: what was never chosen can be recommended.
+    /// Before the first event, as in a shop that lists its items before it sells them: items never chosen can be
+    /// recommended.
     FromStart,
 }
 

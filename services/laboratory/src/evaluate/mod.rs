@@ -31,10 +31,11 @@ pub struct Common {
     /// Settings of the learner: a TOML file with a section [model], such as the trainer's config.toml.
     #[arg(long, value_name = "FILE")]
     pub settings: Option<PathBuf>,
-    /// Seeds initial weights and negative sampling; the same seed gives the same figures [default: the settings'].
+    /// Seed of initial weights and negative sampling; the same seed gives the same figures [default: from the
+    /// settings].
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Interactions learned from at once; the trainer takes what has arrived, up to 256.
+    /// Interactions in a micro-batch; the trainer itself takes all that have arrived, up to 256.
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub micro_batch: u16,
     /// Print JSON.
@@ -45,10 +46,10 @@ pub struct Common {
 /// What becomes of an evaluation's figures.
 #[derive(clap::Args, Debug, Clone)]
 pub(crate) struct Verdict {
-    /// End with an error when a figure of the product is below this many per cent; may be given several times. The
-    /// figures of `prequential` are those after the first 20 % of the stream: hr_10, hr_20, first_time_hr_20,
-    /// mrr_10, mrr_20, ndcg_20, recall_20, precision_20, f1_20, coverage_20, new_share_20. Those of `ader` are means
-    /// over the blocks: recall_10, recall_20, mrr_10, mrr_20.
+    /// End with an error if a figure of Thalweg is below this many per cent; may be given several times. The figures of
+    /// `prequential` are those after the first 20 % of the stream: hr_10, hr_20, first_time_hr_20, mrr_10, mrr_20,
+    /// ndcg_20, recall_20, precision_20, f1_20, coverage_20, new_share_20. Those of `ader` are means over the blocks:
+    /// recall_10, recall_20, mrr_10, mrr_20.
     #[arg(long = "floor", value_name = "FIGURE=PERCENT")]
     pub(crate) floors: Vec<floor::Floor>,
     /// Write a page with plots.

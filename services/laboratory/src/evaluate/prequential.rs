@@ -35,12 +35,11 @@ pub struct Args {
     file: PathBuf,
     #[command(flatten)]
     log: LogArgs,
-    /// Baselines to compare with, separated by commas; `thalweg` for none. isgd and gru take most of the time.
+    /// Baselines to compare with, separated by commas; `thalweg` runs none. isgd and gru take most of the time.
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = METHODS,
         default_value = BASELINES.as_str())]
     methods: Vec<String>,
-    /// When the learner gets to know what the log says about an item, if --columns names its title, category, brand or
-    /// price.
+    /// When the learner sees the log's description of an item, if --columns names a title, category, brand or price.
     #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
     catalog: Listing,
     #[command(flatten)]

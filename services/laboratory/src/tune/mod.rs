@@ -50,17 +50,17 @@ pub struct Args {
     file: PathBuf,
     #[command(flatten)]
     log: LogArgs,
-    /// How long search and comparison may take together; what is running when it is over goes on to its end [default:
-    /// 15m; none when --trials is given].
+    /// How long search and comparison may take together; a run in progress at that time is finished [default: 15m; no
+    /// limit with --trials].
     #[arg(long, value_name = "TIME", value_parser = time)]
     time: Option<Duration>,
-    /// Try so many settings, the starting ones among them, instead of as many as the time allows.
+    /// Try this many settings, including the starting ones, instead of as many as the time allows.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(budget::FEWEST as i64..=budget::MOST as i64))]
     trials: Option<u16>,
-    /// The trainer's config.toml with what was found.
+    /// The file to write: a config.toml for the trainer with the settings found.
     #[arg(long, value_name = "FILE", default_value = "tuned.toml")]
     output: PathBuf,
-    /// Replace the file when it is there.
+    /// Overwrite the file if it exists.
     #[arg(long)]
     force: bool,
     #[command(flatten)]

@@ -18,11 +18,11 @@ use crate::error::Error;
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum What {
-    /// Lists the versions on the topic from the newest snapshot but one on, oldest first, and those that are refused.
-    /// HR@20 is of the choices tested since the trainer started, the newest `model.quality_window` of them.
+    /// Lists the versions on the topic since the second-newest snapshot, oldest first, and the refused ones. HR@20
+    /// covers the newest `model.quality_window` choices tested since the trainer started.
     #[command(after_help = "Example: thalweg checkpoints list --all --json")]
     List {
-        /// Read the whole topic, for older versions that are kept on it.
+        /// Read the whole topic, including older versions that are still on it.
         #[arg(long)]
         all: bool,
         /// Print JSON.
@@ -38,7 +38,7 @@ pub(crate) enum What {
         #[arg(long)]
         json: bool,
     },
-    /// Writes one version, whole, as a safetensors file; deltas are added up.
+    /// Writes one complete version as a safetensors file, with its deltas applied.
     #[command(after_help = "Example: thalweg checkpoints export latest model.safetensors")]
     Export {
         /// A version such as 000003-00000120, or `latest`.

@@ -20,37 +20,37 @@ const BATCH: usize = 1_000;
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum What {
-    /// Shows refused events and what of catalog records was not taken, oldest first.
+    /// Lists refused events and refused catalog records, oldest first.
     #[command(after_help = "Example: thalweg dead-letters list --reason in_future --all")]
     List(Args),
-    /// Sends refused events to `events` again, as they were, to the partition that they came from.
+    /// Sends refused events to `events` again, unchanged, each to the partition that it came from.
     ///
-    /// One that was too large to be kept whole is left where it is, and said: take it from `events` itself. So are
-    /// letters about the catalog: their records lie on `items` still and are read again at each start, and a record
-    /// that was sent again would take the place of one that was mended since. Write the item again.
+    /// The command skips and reports events that were too large to be kept whole: take them from `events` itself. It
+    /// also skips dead letters about the catalog: their records are still on `items` and are read at each start, and an
+    /// old record would replace a corrected one. Write the item again instead.
     ///
-    /// Nothing remembers what was sent again: the output ends with the --from to give next time. Ingest drops a repeat
-    /// only by its `event_id`; an event without one is applied once more each time it is sent.
+    /// Thalweg does not record which events were sent again, so the output ends with the --from for the next call.
+    /// Ingest recognises a repeat only by its `event_id`; an event without one is applied each time it is sent.
     #[command(after_help = "Example: thalweg dead-letters replay --reason in_future --from 0:1500 --all")]
     Replay(Args),
 }
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Only those refused for this reason.
+    /// Only records refused for this reason.
     #[arg(long, value_name = "REASON", value_parser = reasons())]
     reason: Option<Reason>,
-    /// Begin at this offset of `dead-letters`; several are separated by commas. A partition that is not named begins
-    /// with its oldest record.
+    /// Begin at these offsets of `dead-letters`, separated by commas. A partition that is not named begins with its
+    /// oldest record.
     #[arg(long, value_name = "PARTITION:OFFSET", value_delimiter = ',')]
     from: Vec<Position>,
-    /// At most so many.
+    /// At most this many records.
     #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
-    /// All that there are.
+    /// All records.
     #[arg(long, conflicts_with = "limit")]
     all: bool,
-    /// Print JSON: `list` a line for each, `replay` a document.
+    /// Print JSON: `list` prints a line for each record, `replay` one document.
     #[arg(long)]
     json: bool,
 }

@@ -17,11 +17,12 @@ use crate::traffic;
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum What {
-    /// Writes the items of a file to `items`, each as a whole record; what is there of other items stays.
+    /// Writes the items of a file to `items`, each as a whole record; other items stay as they are.
     ///
-    /// CSV (or with tabs, semicolons, pipes), JSON lines or an array, or a feed in XML (RSS, Atom); plain, .gz or .zst.
-    /// Names are ours (item_id, title, categories, brand, price, available, published_at) or Google Merchant's (id,
-    /// price "79.00 EUR", availability, product_type "A > B"). Of an id that is there twice the last counts.
+    /// The file may be CSV (also with tabs, semicolons or pipes), JSON lines, a JSON array, or a feed in XML (RSS,
+    /// Atom); plain, .gz or .zst. Field names are Thalweg's (item_id, title, categories, brand, price, available,
+    /// published_at) or Google Merchant's (id, price "79.00 EUR", availability, product_type "A > B"). If an id occurs
+    /// twice, the last one counts.
     #[command(after_help = "Example: thalweg items import products.xml --dry-run")]
     Import(Args),
 }
@@ -30,7 +31,7 @@ pub(crate) enum What {
 pub(crate) struct Args {
     /// CSV, JSON or XML.
     file: PathBuf,
-    /// Say what would be written, and write nothing.
+    /// Show what would be written, and write nothing.
     #[arg(long)]
     dry_run: bool,
     /// Print JSON.

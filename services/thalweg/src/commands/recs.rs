@@ -17,7 +17,8 @@ use crate::error::Error;
 pub(crate) struct Args {
     /// The user's id.
     user: String,
-    /// Print the value as JSON: the user's, or that of `hot`, whose `source` is empty and of which stderr says so.
+    /// Print the list as JSON: the user's list, or `hot` if there is none; `hot` has an empty `source`, and stderr says
+    /// so.
     #[arg(long)]
     json: bool,
     /// Rank again by the version that made the list, and show the features that moved each item most. Reads the topics

@@ -25,8 +25,8 @@ pub(crate) struct Args {
     log: LogArgs,
     #[command(flatten)]
     pace: PaceArgs,
-    /// Write what the log says about its items (title, category, brand and price in --columns) to `items`, too. A
-    /// record there replaces the whole of an item's record before.
+    /// Also write the log's descriptions of items (title, category, brand and price in --columns) to `items`. Each
+    /// record replaces the item's previous record completely.
     #[arg(long)]
     with_catalog: bool,
     /// Print JSON.

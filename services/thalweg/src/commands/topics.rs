@@ -14,24 +14,24 @@ use crate::error::Error;
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum What {
-    /// Creates the topics that are missing; alters nothing.
+    /// Creates missing topics; changes no existing one.
     #[command(after_help = "Example: thalweg topics apply --partitions 8")]
     Apply(Args),
-    /// Gives `interactions` and `events` more partitions, in the order that loses nothing.
+    /// Adds partitions to `interactions` and `events`, in the order that loses nothing.
     #[command(after_help = "Example: thalweg topics partitions 8\n\n\
         Some users' events then go to another partition.")]
     Partitions(Growth),
-    /// Compares the topics with what they should be; exit code 1 when one differs.
+    /// Compares the topics with what they should be; exits with code 1 if one differs.
     #[command(after_help = "Example: thalweg topics check --partitions 8 --json")]
     Check(Args),
 }
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Partitions of `events` and `interactions`: at most so many ingests and scorers share the work.
+    /// Partitions of `events` and `interactions`: the largest number of ingest or scorer instances that share the work.
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     partitions: i32,
-    /// Copies of each record, each on a broker of its own [default: topics.replication_factor, which is as many as
+    /// Replicas of each record, each on a broker of its own [default: topics.replication_factor, which is as many as
     /// there are brokers, up to 3].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     replication_factor: Option<u16>,
@@ -42,7 +42,7 @@ pub(crate) struct Args {
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Growth {
-    /// How many partitions both topics shall have.
+    /// The number of partitions that both topics will have.
     #[arg(value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     partitions: u16,
     /// Print JSON.

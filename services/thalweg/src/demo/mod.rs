@@ -49,19 +49,19 @@ pub(crate) struct Args {
     how: LogArgs,
     #[command(flatten)]
     pace: PaceArgs,
-    /// How long the synthetic shop is open, without --limit.
+    /// How many seconds the synthetic shop sends traffic, without --limit.
     #[arg(long, default_value_t = 60, value_name = "N", conflicts_with = "log", value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
-    /// Seeds the synthetic shop.
+    /// Seed of the synthetic shop.
     #[arg(long, default_value_t = 7, conflicts_with = "log")]
     seed: u64,
     /// Partitions of `events` and `interactions`.
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     partitions: i32,
-    /// Write the report as JSON here, and as a page with plots beside it (.html).
+    /// Write the report as JSON to this file, and as a page with plots next to it (.html).
     #[arg(long, value_name = "FILE", value_parser = report_file)]
     report: Option<PathBuf>,
-    /// What the services log: error, warn, info, debug.
+    /// Log level of the services: error, warn, info or debug.
     #[arg(long, default_value = "warn", value_name = "LEVEL")]
     log_level: String,
 }
