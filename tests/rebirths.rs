@@ -170,6 +170,21 @@ async fn partitions_added_under_running_services_are_read_and_no_event_vanishes(
     trainer.assert_alive();
 }
 
+/// Whether no list names an item whose id begins so.
+async fn none_names(world: &World, beginning: &str) -> Result<(), String> {
+    let mut named = Vec::new();
+    for pattern in ["recs:*", "hot*", "new*", "similar:*"] {
+        let pattern = format!("{}{pattern}", world.redis.key_prefix);
+        for key in world.client().keys(&pattern, 10_000).await.map_err(|error| error.to_string())? {
+            let slate = world.slate(&key).await?;
+            if slate.items.iter().any(|entry| entry.id.starts_with(beginning)) {
+                named.push(key);
+            }
+        }
+    }
+    if named.is_empty() { Ok(()) } else { Err(format!("{named:?}")) }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn items_made_again_with_fewer_records_and_what_is_not_there_any_more_is_shown_by_nobody() {
     let world = World::new().await;
@@ -186,17 +201,43 @@ async fn items_made_again_with_fewer_records_and_what_is_not_there_any_more_is_s
     let _other = world.start(Name::Scorer, &[]).await;
     eventually("no list names what the new log does not list", SOON, async || {
         sent.extend(world.send(&traffic.take(20)).await);
-        let mut named = Vec::new();
-        for pattern in ["recs:*", "hot*", "new*", "similar:*"] {
-            let pattern = format!("{}{pattern}", world.redis.key_prefix);
-            for key in world.client().keys(&pattern, 10_000).await.map_err(|error| error.to_string())? {
-                let slate = world.slate(&key).await?;
-                named.extend(slate.items.iter().filter(|entry| entry.id.starts_with("i0")).map(|_| key.clone()));
-            }
-        }
-        if named.is_empty() { Ok(()) } else { Err(format!("{named:?}")) }
+        none_names(&world, "i0").await
     })
     .await;
     trainer.assert_alive();
     scorer.assert_alive();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scorer_that_takes_over_deletes_lists_of_categories_that_went_while_nobody_led() {
+    let world = World::new().await;
+    world.list(&Traffic::catalog()).await;
+    let [_ingest, _trainer, mut scorer] = world.start_all().await;
+    let sent = world.send(&Traffic::new(58, world.ctx.now()).with_users(15).take(600)).await;
+    scorer.ready().await;
+    served_once(&world, &sent).await;
+    let of_one_category: Vec<_> =
+        Traffic::catalog().into_iter().filter(|item| item.item_id.starts_with("i0")).collect();
+    let category = of_one_category[0].categories[0].clone();
+    let keys = [world.keys.hot(Some(&category)), world.keys.new_items(Some(&category))];
+    let lie = async || {
+        let lie = world.client().get_many(&keys).await.map_err(|error| error.to_string())?;
+        Ok::<_, String>(lie.iter().filter(|value| matches!(value, Ok(Some(_)))).count())
+    };
+    eventually("the category has its lists", SOON, async || match lie().await? {
+        2 => Ok(()),
+        few => Err(format!("{few} of 2")),
+    })
+    .await;
+    assert!(scorer.terminate().await.success(), "a clean shutdown");
+    for item in of_one_category {
+        world.list(&[schemas::Item { available: false, ..item }]).await;
+    }
+    assert_eq!(lie().await, Ok(2), "nobody deletes them meanwhile");
+    let _scorer = world.start(Name::Scorer, &[]).await;
+    eventually("they are gone", SOON, async || match lie().await? {
+        0 => none_names(&world, "i0").await,
+        some => Err(format!("{some} of 2")),
+    })
+    .await;
 }

@@ -24,21 +24,12 @@ impl Keys {
         format!("{}user:{{{user}}}", self.prefix)
     }
 
-    /// A glob pattern that matches every [`user`](Self::user) key.
+    /// A glob pattern that matches every [`user`](Self::user), [`similar`](Self::similar), [`hot`](Self::hot) and
+    /// [`new`](Self::new_items) key, and neither [`recs`](Self::recs) nor [`applied`](Self::applied).
     #[must_use]
-    pub fn users(&self) -> String {
-        self.all("user")
-    }
-
-    /// A glob pattern that matches every [`similar`](Self::similar) key.
-    #[must_use]
-    pub fn similars(&self) -> String {
-        self.all("similar")
-    }
-
-    fn all(&self, list: &str) -> String {
+    pub fn swept(&self) -> String {
         let prefix: String = self.prefix.chars().flat_map(escaped).collect();
-        format!("{prefix}{list}:{{*}}")
+        format!("{prefix}[ushn]*")
     }
 
     /// The user of a [`user`](Self::user) key; `None` for another key.
@@ -51,6 +42,14 @@ impl Keys {
     #[must_use]
     pub fn name_of_similar<'a>(&self, key: &'a str) -> Option<&'a str> {
         self.name(key, "similar:{")
+    }
+
+    /// Whether it is a [`hot`](Self::hot) or a [`new`](Self::new_items) key, of a category or of all.
+    #[must_use]
+    pub fn is_top(&self, key: &str) -> bool {
+        let name = key.strip_prefix(&self.prefix);
+        name.is_some_and(|name| matches!(name, "hot" | "new"))
+            || ["hot:{", "new:{"].iter().any(|list| self.name(key, list).is_some())
     }
 
     fn name<'a>(&self, key: &'a str, list: &str) -> Option<&'a str> {
@@ -112,7 +111,18 @@ mod tests {
         }
         assert_eq!(keys.name_of_user(&keys.recs("u42")), None);
         assert_eq!(keys.name_of_user(&Keys::default().user("u42")), None);
-        assert_eq!(Keys::new("a*").users(), r"a\*user:{*}");
+        assert_eq!(Keys::new("a*").swept(), r"a\*[ushn]*");
+    }
+
+    #[test]
+    fn hot_and_new_of_a_category_and_of_all_are_tops() {
+        let keys = Keys::new("shop:");
+        for key in [keys.hot(None), keys.hot(Some("a:b")), keys.new_items(None), keys.new_items(Some("shoes"))] {
+            assert!(keys.is_top(&key), "{key}");
+        }
+        for key in ["hot", "shop:hotter", "shop:new:shoes", "shop:recs:{hot}", "shop:user:{new}"] {
+            assert!(!keys.is_top(key), "{key}");
+        }
     }
 
     #[test]

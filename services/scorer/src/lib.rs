@@ -114,7 +114,7 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
                 return Ok(());
             }
             outcome => {
-                if !outcome? {
+                if outcome? {
                     sources.fell_back();
                     inputs.sweep();
                 }
@@ -130,7 +130,7 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
     progress.finish().await
 }
 
-/// One micro-batch, from the log to Redis and back to the group; false where Redis is not what it was.
+/// One micro-batch, from the log to Redis and back to the group; whether Redis is not what it was.
 async fn turn(progress: &mut Progress, slates: &mut Slates, mut batch: Batch) -> Result<bool, Error> {
     progress.rebalance(&mut batch).await?;
     let known = match slates.step(&batch.records, &mut progress.marks).await? {
@@ -140,9 +140,9 @@ async fn turn(progress: &mut Progress, slates: &mut Slates, mut batch: Batch) ->
         }
         Step::Again => false,
     };
-    if !known {
-        slates.clear(); // what we hold is of a Redis that is no more
-        progress.go_back().await?;
+    if known {
+        return Ok(false);
     }
-    Ok(known)
+    slates.clear(); // what we hold may be of a Redis that is no more
+    progress.go_back().await
 }

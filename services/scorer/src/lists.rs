@@ -167,6 +167,9 @@ impl Lists {
             self.tops.forget();
             return Ok(());
         }
+        if self.sources.slot.load().model.version().is_some() {
+            self.tops.adopt(std::mem::take(&mut lock(&self.sources.tops)));
+        }
         self.count_hidden().await?;
         if !self.tops.are_due(&self.sources, Instant::now()) {
             return Ok(());

@@ -165,19 +165,22 @@ impl Marks {
         Ok(back)
     }
 
-    /// Redis is not what we thought: where each of our partitions goes on, which is its mark or where we stood.
+    /// A batch is read again: where each of our partitions goes on, which is its mark or where we stood, and whether
+    /// Redis has other marks than those that we know, so that it is not what it was.
     ///
     /// # Errors
     /// Redis is away and the service drains.
-    pub(crate) async fn go_back(&mut self) -> Result<Positions, Error> {
+    pub(crate) async fn go_back(&mut self) -> Result<(Positions, bool), Error> {
         let partitions = self.partitions();
         let read = self.read(&partitions).await?;
+        let mut fell_back = false;
         for (held, (lies, mark)) in self.held.values_mut().zip(read) {
             if held.lies != lies {
                 held.go_back(lies, mark);
+                fell_back = true;
             }
         }
-        Ok(self.held.iter().map(|(partition, held)| (*partition, held.next)).collect())
+        Ok((self.held.iter().map(|(partition, held)| (*partition, held.next)).collect(), fell_back))
     }
 
     /// Where partitions really go on: what they should go on with may be deleted, or of another life of the topic, of

@@ -67,17 +67,18 @@ impl Progress {
         Ok(())
     }
 
-    /// Redis is not what we thought: our partitions are read again from where it stands.
+    /// A batch is read again: our partitions go on from where Redis stands. Whether it has other marks than those that
+    /// we know.
     ///
     /// # Errors
     /// The service drains before Redis and Kafka have answered.
-    pub(crate) async fn go_back(&mut self) -> Result<(), Error> {
+    pub(crate) async fn go_back(&mut self) -> Result<bool, Error> {
         self.commits.clear();
-        let back = self.marks.go_back().await?;
+        let (back, fell_back) = self.marks.go_back().await?;
         self.seek(&back, &Positions::new()).await?;
         // Before anything is applied: where there is no mark, nothing shows that Redis forgets once more.
         self.marks.advance(&Positions::new()).await?;
-        Ok(())
+        Ok(fell_back)
     }
 
     /// The records of a batch were acknowledged.
@@ -134,7 +135,7 @@ impl Progress {
     /// From the offsets `counted` on the consumer has counted what is gone.
     async fn seek(&mut self, back: &Positions, counted: &Positions) -> Result<(), Error> {
         let went = self.input.seek(back).await?;
-        warn!(wanted = ?back, ?went, "Redis has not what was applied: reading interactions again; what profiles hold counts once");
+        warn!(wanted = ?back, ?went, "reading interactions again from where Redis has applied them; what profiles hold counts once");
         counter!(WENT_BACK).increment(1);
         for (partition, next) in &went {
             let gone = counted.get(partition).map_or(*next, |counted| *next.min(counted));

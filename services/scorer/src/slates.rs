@@ -75,15 +75,21 @@ pub(crate) enum Step {
     Again,
 }
 
-/// Users, each once, with what they did; nothing for a slate made anew without an interaction.
-type Acting = Vec<(Arc<str>, Vec<Positioned>)>;
+/// A user of a micro-batch.
+#[derive(Debug)]
+struct Acting {
+    name: Arc<str>,
+    /// What they did; nothing where only a slate is to be made anew.
+    interactions: Vec<Positioned>,
+    /// The slate is to be made anew, whatever the interactions come to.
+    renewed: bool,
+}
 
 /// A user of a micro-batch, on the way from the log to Redis.
 #[derive(Debug)]
 struct Work {
-    name: Arc<str>,
+    acting: Acting,
     user: User,
-    interactions: Vec<Positioned>,
     /// When the applied interactions had arrived; empty for a slate made anew without one.
     arrived: Vec<i64>,
     /// Everything was applied once before Redis forgot it: a slate comes later, at the rate of those made anew.
@@ -175,9 +181,9 @@ impl Slates {
         }
         let partitions: BTreeSet<i32> = records.iter().map(|record| record.partition).collect();
         let mut acting = self.gather(records).await?;
-        let renewed: Vec<Arc<str>> = acting.iter().filter(|(_, its)| its.is_empty()).map(|(u, _)| u.clone()).collect();
+        let renewed: Vec<Arc<str>> = acting.iter().filter(|user| user.renewed).map(|user| user.name.clone()).collect();
         for _ in 0..ROUNDS {
-            let names: Vec<Arc<str>> = acting.iter().map(|(name, _)| Arc::clone(name)).collect();
+            let names: Vec<Arc<str>> = acting.iter().map(|user| Arc::clone(&user.name)).collect();
             // A user may have acted through each of our partitions, and is held from here on.
             let ours = marks.partitions();
             let taken = self.users.take(&names, marks.keys(ours.iter().copied())).await?;
@@ -204,14 +210,14 @@ impl Slates {
         Ok(self.again(renewed))
     }
 
-    /// The batch is to be read again, and who was only to get a new slate is no part of it.
+    /// The batch is to be read again, and nothing in it says who was to get a new slate.
     fn again(&mut self, renewed: Vec<Arc<str>>) -> Step {
         self.renewals.extend(renewed);
         Step::Again
     }
 
     /// Who acted, and whose slate is to be made anew.
-    async fn gather(&mut self, records: &[Record]) -> Result<Acting, Error> {
+    async fn gather(&mut self, records: &[Record]) -> Result<Vec<Acting>, Error> {
         let mut events = None;
         let sorted = loop {
             match batch::sort(records, &mut self.horizon, events.as_ref()) {
@@ -226,10 +232,11 @@ impl Slates {
             counter!(names::UNREADABLE, "from" => "interactions").increment(sorted.unreadable);
             warn!(records = sorted.unreadable, "skipped what is no interaction: somebody else writes to the topic");
         }
-        let mut acting = sorted.users;
-        let names: HashSet<Arc<str>> = acting.iter().map(|(name, _)| Arc::clone(name)).collect();
-        let renewed = self.renewals.take(self.settings.max_batch, Instant::now());
-        acting.extend(renewed.into_iter().filter(|name| !names.contains(name)).map(|name| (name, Vec::new())));
+        let in_line = self.renewals.take(self.settings.max_batch, Instant::now());
+        let mut in_line: HashSet<Arc<str>> = in_line.into_iter().collect();
+        let user = |(name, interactions)| Acting { renewed: in_line.remove(&name), name, interactions };
+        let mut acting: Vec<Acting> = sorted.users.into_iter().map(user).collect();
+        acting.extend(in_line.into_iter().map(|name| Acting { name, interactions: Vec::new(), renewed: true }));
         gauge!(names::RENEWALS).set(self.renewals.len() as f64);
         Ok(acting)
     }
@@ -249,10 +256,11 @@ impl Slates {
     }
 
     /// Applies the users' interactions, and leaves out who needs no new slate.
-    fn hydrate(&mut self, acting: Acting, taken: Taken, marks: &mut Marks) -> Vec<Work> {
+    fn hydrate(&mut self, acting: Vec<Acting>, taken: Taken, marks: &mut Marks) -> Vec<Work> {
         let mut works = Vec::with_capacity(acting.len());
         let mut dropped = 0;
-        for ((name, interactions), user) in acting.into_iter().zip(taken.users) {
+        for (acting, user) in acting.into_iter().zip(taken.users) {
+            let Acting { name, interactions, renewed } = &acting;
             let mut user = match user {
                 Found::User(user) => user,
                 Found::Foreign => continue,
@@ -261,26 +269,22 @@ impl Slates {
                     continue;
                 }
             };
-            let (arrived, split) = self.apply(&mut user, &interactions);
-            let renewed = interactions.is_empty();
-            if renewed && !self.sources.share.load().holds(user.stored.source.partition) {
+            let (arrived, split) = self.apply(&mut user, interactions);
+            if interactions.is_empty() && !self.sources.share.load().holds(user.stored.source.partition) {
                 continue; // another's by now, or gone while it waited
             }
             // A repeat may be of a time when there was nothing to show.
             let unserved = user.stored.profile.slate.is_empty();
             let keeps = !unserved && self.leaves(&user.stored.profile.slate);
-            if renewed && keeps {
-                self.users.put(name, user);
-                continue;
-            }
-            if renewed || unserved || !arrived.is_empty() {
+            let due = (*renewed && !keeps) || unserved || !arrived.is_empty();
+            if due {
                 let is_past = |it: &Positioned| marks.is_past(it.partition, it.offset);
                 // I7: nobody waits for a slate where the line is full.
                 let past = !renewed && interactions.iter().all(is_past) && self.renewals.len() < self.settings.users;
-                works.push(Work { name, user, interactions, arrived, past, keeps, split });
+                works.push(Work { acting, user, arrived, past, keeps, split });
             } else {
                 dropped += interactions.len();
-                self.users.put(name, user);
+                self.users.put(Arc::clone(name), user);
             }
         }
         counter!(names::REPLAYED).increment(dropped as u64);
@@ -331,7 +335,7 @@ impl Slates {
             let seen = profile::seen(profile, self.settings.history);
             // As in training: an impression is no moment of asking.
             let ts = seen.last().map_or(profile.last_ts, |seen| seen.ts);
-            (key_of(&work.name), seen, ts)
+            (key_of(&work.acting.name), seen, ts)
         };
         let views: Vec<(u64, Vec<Seen>, i64)> = works.iter().filter(|work| work.is_shown()).map(view).collect();
         let (sources, k, ranking) = (Arc::clone(&self.sources), self.settings.slate_items, self.ranking.clone());

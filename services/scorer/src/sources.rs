@@ -1,5 +1,6 @@
 //! What slates and lists are made from: the live version, the catalog, and what is told about both.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -38,6 +39,9 @@ pub(crate) struct Sources {
     pub(crate) early: Mutex<Early>,
     pub(crate) share: ArcSwap<Share>,
     pub(crate) foreign: Foreign,
+    /// Keys of `hot` and `new` lists that lie in Redis, whoever wrote them: who leads deletes those of categories that
+    /// are no more.
+    pub(crate) tops: Mutex<BTreeSet<String>>,
     /// Counts the times that Redis was not what it had been: what we wrote since it was that may be gone, or back.
     pub(crate) fallbacks: AtomicU64,
 }
@@ -62,6 +66,7 @@ impl Sources {
             early: Mutex::default(),
             share: ArcSwap::default(),
             foreign: Foreign::default(),
+            tops: Mutex::default(),
             fallbacks: AtomicU64::new(0),
         });
 

@@ -7,7 +7,7 @@
 //! nobody answered for them, and where Redis fell back to what it once was. Then, too, somebody may have ended who had
 //! written profiles anew after Redis forgot them, and still had their slates to make
 //! ([`SlateQueue`](crate::slate_queue::SlateQueue)). The `similar` lists of items that must not be shown go in the same
-//! way.
+//! way, and who leads hears which `hot` and `new` lists lie there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,15 +19,17 @@ use schemas::{Keys, key_of};
 use tokio::sync::{Notify, mpsc};
 use tracing::debug;
 
-use crate::Sources;
 use crate::error::Error;
 use crate::metrics::SWEPT;
 use crate::profile::{self, MOST_BYTES};
+use crate::{Sources, lock};
 
 /// The readiness condition of the sweep's own questions.
 const REDIS: &str = "redis-sweep";
 /// Keys looked at together.
 const PAGE: usize = 500;
+/// `hot` and `new` lists told to who leads; the next sweep finds more.
+const TOPS: usize = 10_000;
 
 /// Goes through the profiles of our partitions when asked to.
 #[derive(Debug)]
@@ -61,23 +63,26 @@ impl Sweep {
 
     async fn sweep(&self) -> Result<(), Error> {
         let (mut looked, mut stale) = (0, 0);
-        let mut pages = Pages::of(self.keys.users());
+        let mut pages = Pages::of(self.keys.swept());
         while let Some(keys) = self.next(&mut pages).await? {
-            let values = self.ctx.retry(REDIS, || self.redis.heads(&keys, 1 + MOST_BYTES)).await?;
-            let users: Vec<Arc<str>> =
-                keys.iter().zip(values).filter_map(|(key, value)| self.wants_a_slate(key, value)).collect();
-            counter!(SWEPT).increment(keys.len() as u64);
-            (looked, stale) = (looked + keys.len(), stale + users.len());
-            if !users.is_empty() && self.found.send(users).await.is_err() {
+            let is_user = |key: &String| self.keys.name_of_user(key).is_some();
+            let (users, lists): (Vec<String>, Vec<String>) = keys.into_iter().partition(is_user);
+            let values = self.ctx.retry(REDIS, || self.redis.heads(&users, 1 + MOST_BYTES)).await?;
+            let found: Vec<Arc<str>> =
+                users.iter().zip(values).filter_map(|(key, value)| self.wants_a_slate(key, value)).collect();
+            counter!(SWEPT).increment(users.len() as u64);
+            (looked, stale) = (looked + users.len(), stale + found.len());
+            if !found.is_empty() && self.found.send(found).await.is_err() {
                 return Ok(()); // the loop has ended
             }
-        }
-        let mut pages = Pages::of(self.keys.similars());
-        while let Some(mut keys) = self.next(&mut pages).await? {
-            keys.retain(|key| self.is_hidden(key));
-            if !keys.is_empty() {
-                self.ctx.retry(REDIS, || self.redis.delete(&keys)).await?;
+            let (tops, mut similar): (Vec<_>, Vec<_>) = lists.into_iter().partition(|key| self.keys.is_top(key));
+            similar.retain(|key| self.is_hidden(key));
+            if !similar.is_empty() {
+                self.ctx.retry(REDIS, || self.redis.delete(&similar)).await?;
             }
+            let mut lying = lock(&self.sources.tops);
+            let room = TOPS.saturating_sub(lying.len());
+            lying.extend(tops.into_iter().take(room));
         }
         debug!(looked, stale, "looked for delisted items and missing slates in our partitions");
         Ok(())

@@ -60,6 +60,15 @@ impl Tops {
         !self.keys.is_empty()
     }
 
+    /// Takes over lists that lie in Redis. Those that we do not keep were written by who led before, or by us, before
+    /// Redis fell back: the next writing, which is due at once, says whether they go.
+    pub(super) fn adopt(&mut self, lying: BTreeSet<String>) {
+        if !lying.is_subset(&self.keys) {
+            self.written = None;
+            self.keys.extend(lying);
+        }
+    }
+
     /// Takes note of a writing; returns the keys of lists that are no more.
     pub(super) fn wrote(&mut self, made: &Made, now: Instant) -> Vec<String> {
         self.written = made.version.map(|version| (version, made.edition, now));

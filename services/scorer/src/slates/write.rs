@@ -23,7 +23,7 @@ impl Slates {
         mut works: Vec<Work>,
         (model, lists): Ranked,
         marks: &[Renewal],
-    ) -> Result<(Acting, Vec<Answer<i64>>), Error> {
+    ) -> Result<(Vec<Acting>, Vec<Answer<i64>>), Error> {
         let (now, mut lists) = (self.ctx.now(), lists.into_iter());
         let mut calls = Vec::with_capacity(works.len() + marks.len());
         let (mut trimmed, mut slates) = (0, Vec::with_capacity(works.len()));
@@ -37,7 +37,7 @@ impl Slates {
             trimmed += u64::from(fitted.trimmed);
             slates.push(slate.is_some());
             let read = std::mem::replace(&mut user.lies, StoredProfile::header(&fitted.profile).into());
-            calls.push(self.call(&work.name, user, &read, fitted));
+            calls.push(self.call(&work.acting.name, user, &read, fitted));
         }
         calls.extend(marks.iter().map(|renewal| renewal.call.clone()));
         let mut answers = self.ctx.retry("redis", || self.redis.eval_many(&self.script, calls.clone())).await?;
@@ -67,28 +67,28 @@ impl Slates {
 
     /// Redis has answered: what it took is readable from now on. Who was written by somebody else since is returned, to
     /// be read again: that instance may have applied the same, or what came through another partition.
-    fn settle(&mut self, works: Vec<Work>, answers: &[Answer<i64>], slates: &[bool]) -> Acting {
+    fn settle(&mut self, works: Vec<Work>, answers: &[Answer<i64>], slates: &[bool]) -> Vec<Acting> {
         let now = self.ctx.now();
         let (mut written, mut renewed, mut applied, mut dropped, mut split) = (0, 0, 0, 0, 0);
-        let (mut refused, mut later) = (Acting::new(), Vec::new());
+        let (mut refused, mut later) = (Vec::new(), Vec::new());
         for ((work, answer), slate) in works.into_iter().zip(answers).zip(slates) {
             let taken = match answer {
                 Ok(script::REFUSED) => {
-                    debug!(user = &*work.name, "another instance has written this user since it was read");
-                    refused.push((work.name, work.interactions));
+                    debug!(user = &*work.acting.name, "another instance has written this user since it was read");
+                    refused.push(work.acting);
                     continue; // forgotten: read again
                 }
                 Ok(taken) => *taken,
                 Err(wrong) => {
-                    self.sources.foreign.found(self.keys.user(&work.name), wrong);
+                    self.sources.foreign.found(self.keys.user(&work.acting.name), wrong);
                     continue;
                 }
             };
             applied += work.arrived.len();
-            dropped += work.interactions.len() - work.arrived.len();
+            dropped += work.acting.interactions.len() - work.arrived.len();
             split += u64::from(work.split);
             if taken == script::WITHOUT_SLATE {
-                self.sources.foreign.found(self.keys.recs(&work.name), "it holds no string");
+                self.sources.foreign.found(self.keys.recs(&work.acting.name), "it holds no string");
             } else if *slate {
                 written += 1;
                 renewed += u64::from(work.arrived.is_empty());
@@ -97,9 +97,9 @@ impl Slates {
                     self.freshness.record(Duration::from_millis(age));
                 }
             } else if work.past {
-                later.push(Arc::clone(&work.name));
+                later.push(Arc::clone(&work.acting.name));
             }
-            self.users.put(work.name, work.user.shown_anew());
+            self.users.put(work.acting.name, work.user.shown_anew());
         }
         self.renewals.extend(later);
         self.found_split(split);
