@@ -47,14 +47,14 @@ async fn torment(
 #[tokio::test(flavor = "multi_thread")]
 async fn ingest_killed_between_produce_and_commit_applies_once() {
     let world = World::new().await;
-    let events = Traffic::new(3, world.ctx.now()).take(4_000);
+    let mut traffic = Traffic::new(3, world.ctx.now());
     // It commits so rarely that every kill falls between produce and commit.
     let (rarely, default): (&[_], &[_]) = (&[("ingest.commit_every", "1m")], &[]);
     let ingest = world.start(Name::Ingest, rarely).await;
     let worked = (Name::Ingest, "ingest_interactions_total", Some("ingest_replayed_total"));
     let lives = [rarely, rarely, default];
-    let (sent, _ingest) =
-        tokio::join!(world.flow(&events, 200), torment(&world, ingest, worked, &lives, Duration::from_millis(300), 31));
+    let torment = torment(&world, ingest, worked, &lives, Duration::from_millis(300), 31);
+    let (sent, _ingest) = world.flow_until(&mut traffic, 200, torment).await;
     ingested_once(&world, &sent).await;
 
     let _trainer = world.start(Name::Trainer, &[]).await;
@@ -65,7 +65,7 @@ async fn ingest_killed_between_produce_and_commit_applies_once() {
 async fn an_ingest_killed_at_any_moment_loses_nothing_and_applies_nothing_twice() {
     const BAD: usize = 100;
     let world = World::new().await;
-    let events = Traffic::new(6, world.ctx.now()).take(4_000);
+    let mut traffic = Traffic::new(6, world.ctx.now());
     let ingest = world.start(Name::Ingest, &[]).await;
     let worked = (Name::Ingest, "ingest_interactions_total", None);
     let lives: [&[_]; 4] = [&[]; 4];
@@ -77,11 +77,9 @@ async fn an_ingest_killed_at_any_moment_loses_nothing_and_applies_nothing_twice(
             tokio::time::sleep(Duration::from_millis(120)).await;
         }
     };
-    let (sent, (), _ingest) = tokio::join!(
-        world.flow(&events, 250),
-        misbehave,
-        torment(&world, ingest, worked, &lives, Duration::from_millis(1_500), 61)
-    );
+    let torment = torment(&world, ingest, worked, &lives, Duration::from_millis(1_500), 61);
+    let harm = async { tokio::join!(misbehave, torment) };
+    let (sent, ((), _ingest)) = world.flow_until(&mut traffic, 250, harm).await;
     ingested_once(&world, &sent).await;
 
     // At least once for what is refused: a kill between the dead letter and its commit may write it again.
@@ -96,16 +94,14 @@ async fn an_ingest_killed_at_any_moment_loses_nothing_and_applies_nothing_twice(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trainer_killed_at_any_moment_loses_nothing_and_its_offsets_and_weights_agree() {
     let world = World::new().await;
-    let events = Traffic::new(4, world.ctx.now()).take(4_000);
+    let mut traffic = Traffic::new(4, world.ctx.now());
     let _ingest = world.start(Name::Ingest, &[]).await;
     // Versions so often that a kill is likely to tear one.
     let busy: &[_] = &[("trainer.publish_every", "200ms"), ("trainer.snapshot_every", "600ms")];
     let trainer = world.start(Name::Trainer, busy).await;
     let (worked, lives) = ((Name::Trainer, "trainer_interactions_total", None), [busy; 5]);
-    let (sent, mut trainer) = tokio::join!(
-        world.flow(&events, 250),
-        torment(&world, trainer, worked, &lives, Duration::from_millis(1_500), 41)
-    );
+    let torment = torment(&world, trainer, worked, &lives, Duration::from_millis(1_500), 41);
+    let (sent, mut trainer) = world.flow_until(&mut traffic, 250, torment).await;
     ingested_once(&world, &sent).await;
     let last = learned_once(&world, &sent).await;
     trainer.assert_alive();
@@ -124,16 +120,14 @@ async fn a_trainer_killed_at_any_moment_loses_nothing_and_its_offsets_and_weight
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scorer_killed_at_any_moment_loses_nothing_and_applies_nothing_twice() {
     let world = World::new().await;
-    let events = Traffic::new(5, world.ctx.now()).take(5_000);
+    let mut traffic = Traffic::new(5, world.ctx.now());
     let _ingest = world.start(Name::Ingest, &[]).await;
     let _trainer = world.start(Name::Trainer, &[]).await;
     let (rarely, default): (&[_], &[_]) = (&[("scorer.commit_every", "1m")], &[]);
     let scorer = world.start(Name::Scorer, rarely).await;
     let worked = (Name::Scorer, "scorer_slates_total", None);
     let lives = [default, rarely, default];
-    let (sent, _scorer) = tokio::join!(
-        world.flow(&events, 250),
-        torment(&world, scorer, worked, &lives, Duration::from_millis(1_000), 51)
-    );
+    let torment = torment(&world, scorer, worked, &lives, Duration::from_millis(1_000), 51);
+    let (sent, _scorer) = world.flow_until(&mut traffic, 250, torment).await;
     served_once(&world, &sent).await;
 }

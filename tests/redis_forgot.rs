@@ -65,6 +65,30 @@ async fn restored_from_an_older_snapshot_and_no_history_has_a_hole() {
     scorer.assert_alive();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_still_to_be_made_when_a_scorer_ends_are_made_by_the_next_one() {
+    let world = World::on(Servers { own_redis: true, ..Servers::default() }).await;
+    let mut traffic = Traffic::new(45, world.ctx.now()).with_users(20);
+    let [_ingest, _trainer] = [world.start(Name::Ingest, &[]).await, world.start(Name::Trainer, &[]).await];
+    let mut scorer = world.start(Name::Scorer, &[("scorer.renew_per_second", "1")]).await;
+    let mut sent = world.send(&traffic.take(300)).await;
+    scorer.ready().await;
+    served_once(&world, &sent).await;
+    world.client().command(&["SAVE"]).await.expect("it is saved");
+    sent.extend(world.send(&traffic.take(300)).await);
+    served_once(&world, &sent).await;
+    world.server().kill();
+    assert!(world.server().come_back(), "Redis starts with what it saved");
+    eventually("profiles are complete again and lists wait", SOON, async || {
+        let waiting = scorer.metric("scorer_renewals_entries").await?;
+        if waiting >= 10.0 { Ok(()) } else { Err(format!("{waiting} wait")) }
+    })
+    .await;
+    assert!(scorer.terminate().await.success(), "a clean shutdown");
+    let _next = world.start(Name::Scorer, &[]).await;
+    served_once(&world, &sent).await;
+}
+
 /// What a replica has that did not get the last writes.
 pub(crate) const SAVE: &str = "for _, key in ipairs(redis.call('KEYS', '*')) do
   if string.sub(key, 1, 6) ~= 'saved/' then redis.call('COPY', key, 'saved/' .. key, 'REPLACE') end

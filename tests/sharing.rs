@@ -103,7 +103,9 @@ async fn an_old_owner_cannot_overwrite_a_newer_slate() {
     let _trainer = world.start(Name::Trainer, &[]).await;
     // Two groups: each believes that it owns every partition, as an owner does that was cut off and does not know yet.
     let group = format!("{}old-owner", world.kafka.topic_prefix);
-    let old = world.start(Name::Scorer, &[("scorer.group", &group), ("scorer.max_batch", "2")]).await;
+    // Its session outlasts the standstill, or it would forget its users when it wakes.
+    let patient = ("kafka.properties.session.timeout.ms", "60000");
+    let old = world.start(Name::Scorer, &[("scorer.group", &group), ("scorer.max_batch", "2"), patient]).await;
     let _new = world.start(Name::Scorer, &[]).await;
     let mut sent = world.send(&traffic.take(200)).await;
     served_once(&world, &sent).await;

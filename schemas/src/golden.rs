@@ -77,6 +77,7 @@ fn a_profile_keeps_its_encoding() {
             last_ts: 1_700_000_000_123,
             slate: vec!["i4".into()],
             elsewhere: Vec::new(),
+            owed: false,
         },
     };
     holds("profile.bin", &stored.encode());

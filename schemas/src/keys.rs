@@ -44,6 +44,16 @@ impl Keys {
         self.name(key, "similar:{")
     }
 
+    /// Whether a key that matches [`swept`](Self::swept) is spelt as one of ours, in whatever bytes its name is.
+    #[must_use]
+    pub fn is_swept(&self, key: &[u8]) -> bool {
+        let named = |name: &[u8]| {
+            ["user:{", "similar:{", "hot:{", "new:{"].iter().any(|list| name.starts_with(list.as_bytes()))
+        };
+        let name = key.strip_prefix(self.prefix.as_bytes());
+        name.is_some_and(|name| matches!(name, b"hot" | b"new") || (named(name) && name.ends_with(b"}")))
+    }
+
     /// Whether it is a [`hot`](Self::hot) or a [`new`](Self::new_items) key, of a category or of all.
     #[must_use]
     pub fn is_top(&self, key: &str) -> bool {
@@ -120,6 +130,9 @@ mod tests {
         for key in [keys.hot(None), keys.hot(Some("a:b")), keys.new_items(None), keys.new_items(Some("shoes"))] {
             assert!(keys.is_top(&key), "{key}");
         }
+        assert!(
+            keys.is_swept(b"shop:user:{\xff}") && keys.is_swept(b"shop:hot") && !keys.is_swept(b"shop:session\xff")
+        );
         for key in ["hot", "shop:hotter", "shop:new:shoes", "shop:recs:{hot}", "shop:user:{new}"] {
             assert!(!keys.is_top(key), "{key}");
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -22,6 +23,7 @@ use crate::outgoing;
 use crate::own_broker::OwnBroker;
 use crate::redis_server::RedisServer;
 use crate::sent::Sent;
+use crate::traffic::Traffic;
 use crate::service::{Service, read};
 
 /// Partitions of `events` and `interactions`.
@@ -238,6 +240,24 @@ impl World {
             sent.extend(self.send(events).await);
         }
         sent
+    }
+
+    /// Writes events at a steady pace until something is done.
+    pub async fn flow_until<T>(
+        &self,
+        traffic: &mut Traffic,
+        per_second: usize,
+        done: impl Future<Output = T>,
+    ) -> (Vec<Sent>, T) {
+        let (mut ticks, mut sent) = (tokio::time::interval(TICK), Vec::new());
+        let mut done = pin!(done);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut done => return (sent, done),
+                _ = ticks.tick() => sent.extend(self.send(&traffic.take((per_second / 20).max(1))).await),
+            }
+        }
     }
 
     /// Writes catalog records.

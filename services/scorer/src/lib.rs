@@ -132,7 +132,7 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
 
 /// One micro-batch, from the log to Redis and back to the group; whether Redis is not what it was.
 async fn turn(progress: &mut Progress, slates: &mut Slates, mut batch: Batch) -> Result<bool, Error> {
-    progress.rebalance(&mut batch).await?;
+    let behind = progress.rebalance(&mut batch).await?;
     let known = match slates.step(&batch.records, &mut progress.marks).await? {
         Step::Done => {
             progress.acknowledge(batch.end());
@@ -141,8 +141,8 @@ async fn turn(progress: &mut Progress, slates: &mut Slates, mut batch: Batch) ->
         Step::Again => false,
     };
     if known {
-        return Ok(false);
+        return Ok(behind);
     }
     slates.clear(); // what we hold may be of a Redis that is no more
-    progress.go_back().await
+    Ok(progress.go_back().await? || behind)
 }

@@ -163,8 +163,7 @@ impl Lists {
     }
 
     async fn write_tops(&mut self) -> Result<(), Error> {
-        if !self.sources.share.load().leads() {
-            self.tops.forget();
+        if !self.leads() {
             return Ok(());
         }
         if self.sources.slot.load().model.version().is_some() {
@@ -177,6 +176,9 @@ impl Lists {
         let (sources, settings, keys, now) =
             (Arc::clone(&self.sources), self.settings.clone(), self.keys.clone(), self.ctx.now());
         let made = self.worker.run(move || tops::make(&sources, &settings, &keys, now)).await?;
+        if !self.leads() {
+            return Ok(()); // another does by now, and may have written newer ones
+        }
         self.set(&made.entries).await?;
         let gone = self.tops.wrote(&made, Instant::now());
         if !gone.is_empty() {
@@ -189,6 +191,15 @@ impl Lists {
         gauge!(CATEGORIES_LEFT_OUT).set(made.left_out as f64);
         counter!(UNUSABLE_SCORES).increment(made.unusable);
         Ok(())
+    }
+
+    /// Whether the global lists are ours; those of before are forgotten where they are not.
+    fn leads(&mut self) -> bool {
+        let leads = self.sources.share.load().leads();
+        if !leads {
+            self.tops.forget();
+        }
+        leads
     }
 
     /// Tells how much of what the version knows the catalog keeps out of the lists.

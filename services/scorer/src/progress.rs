@@ -44,17 +44,18 @@ impl Progress {
     }
 
     /// Partitions changed hands: ours go on where both Redis and the group say that everything before was applied.
+    /// Whether Redis is behind the group, and so not what it was.
     ///
     /// # Errors
     /// The service drains before Redis and Kafka have said so.
-    pub(crate) async fn rebalance(&mut self, batch: &mut Batch) -> Result<(), Error> {
+    pub(crate) async fn rebalance(&mut self, batch: &mut Batch) -> Result<bool, Error> {
         counter!(MISSED).increment(batch.missed);
         self.marks.follow(self.input.life());
         self.marks.forget(&batch.revoked);
         self.marks.begin_anew(&batch.reborn);
         self.commits.forget(batch.revoked.iter().chain(&batch.reborn));
         if batch.assigned.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let back = self.marks.take_over(&batch.assigned, |partition| self.input.committed(partition)).await?;
         if !back.is_empty() {
@@ -64,7 +65,7 @@ impl Progress {
         }
         // From here on a flush is noticed; whoever wrote a mark meanwhile is met at the next telling.
         self.marks.advance(&Positions::new()).await?;
-        Ok(())
+        Ok(!back.is_empty())
     }
 
     /// A batch is read again: our partitions go on from where Redis stands. Whether it has other marks than those that

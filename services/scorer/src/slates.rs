@@ -32,6 +32,9 @@ const FOUND: usize = 10_000;
 /// How often a batch is tried whose users others write at the same time; then all of it is read again.
 const ROUNDS: usize = 8;
 
+/// Lists made anew in one turn of the loop, at most: while nobody acts it turns once a second.
+const RENEWED: usize = 4_096;
+
 /// Besides the item of an interaction, so many chosen before it have another `similar` list: the strongest new pairs.
 const PAIRED: usize = 2;
 
@@ -232,7 +235,7 @@ impl Slates {
             counter!(names::UNREADABLE, "from" => "interactions").increment(sorted.unreadable);
             warn!(records = sorted.unreadable, "skipped what is no interaction: somebody else writes to the topic");
         }
-        let in_line = self.renewals.take(self.settings.max_batch, Instant::now());
+        let in_line = self.renewals.take(RENEWED, Instant::now());
         let mut in_line: HashSet<Arc<str>> = in_line.into_iter().collect();
         let user = |(name, interactions)| Acting { renewed: in_line.remove(&name), name, interactions };
         let mut acting: Vec<Acting> = sorted.users.into_iter().map(user).collect();

@@ -6,7 +6,7 @@
 //! mostly not ours): after each delisting, whenever partitions become ours, for an item may have been delisted while
 //! nobody answered for them, and where Redis fell back to what it once was. Then, too, somebody may have ended who had
 //! written profiles anew after Redis forgot them, and still had their slates to make
-//! ([`SlateQueue`](crate::slate_queue::SlateQueue)). The `similar` lists of items that must not be shown go in the same
+//! ([`SlateQueue`](crate::slate_queue::SlateQueue)), which their profiles say. The `similar` lists of items that must not be shown go in the same
 //! way, and who leads hears which `hot` and `new` lists lie there.
 
 use std::sync::Arc;
@@ -15,7 +15,8 @@ use std::time::Duration;
 use metrics::counter;
 use runtime::Context;
 use runtime::redis::{Answer, Redis};
-use schemas::{Keys, key_of};
+use schemas::proto::Profile;
+use schemas::{Keys, Slate, key_of};
 use tokio::sync::{Notify, mpsc};
 use tracing::debug;
 
@@ -26,6 +27,8 @@ use crate::{Sources, lock};
 
 /// The readiness condition of the sweep's own questions.
 const REDIS: &str = "redis-sweep";
+/// The longest list of ours, as long as ids have not their greatest length in all places.
+const MOST_LIST_BYTES: usize = 1 << 20;
 /// Keys looked at together.
 const PAGE: usize = 500;
 /// `hot` and `new` lists told to who leads; the next sweep finds more.
@@ -41,7 +44,7 @@ pub(crate) struct Sweep {
     pub(crate) per_second: u32,
     /// Asked for; asking again while one is under way makes another follow.
     pub(crate) wanted: Arc<Notify>,
-    /// Users whose slate shows what is delisted, or who have none. Who is late holds up the sweep.
+    /// Users whose slate shows what is delisted, or who have a better one to get. Who is late holds up the sweep.
     pub(crate) found: mpsc::Sender<Vec<Arc<str>>>,
     pub(crate) ctx: Context,
 }
@@ -75,11 +78,17 @@ impl Sweep {
             if !found.is_empty() && self.found.send(found).await.is_err() {
                 return Ok(()); // the loop has ended
             }
-            let (tops, mut similar): (Vec<_>, Vec<_>) = lists.into_iter().partition(|key| self.keys.is_top(key));
-            similar.retain(|key| self.is_hidden(key));
+            let (tops, similar): (Vec<_>, Vec<_>) = lists.into_iter().partition(|key| self.keys.is_top(key));
+            let similar: Vec<_> = similar.into_iter().filter(|key| self.is_hidden(key)).collect();
+            let similar = self.ours(similar).await?;
             if !similar.is_empty() {
                 self.ctx.retry(REDIS, || self.redis.delete(&similar)).await?;
             }
+            if !self.sources.share.load().leads() {
+                lock(&self.sources.tops).clear();
+                continue;
+            }
+            let tops = self.ours(tops).await?;
             let mut lying = lock(&self.sources.tops);
             let room = TOPS.saturating_sub(lying.len());
             lying.extend(tops.into_iter().take(room));
@@ -102,14 +111,31 @@ impl Sweep {
         Ok(Some(self.readable(found)))
     }
 
-    /// Keys of ours are text.
+    /// Keys that are spelt as ours are; those are text.
     fn readable(&self, keys: Vec<Vec<u8>>) -> Vec<String> {
         let text = |key| {
             String::from_utf8(key)
                 .map_err(|odd| self.sources.foreign.found(odd.as_bytes(), "its name is no UTF-8"))
                 .ok()
         };
-        keys.into_iter().filter_map(text).collect()
+        keys.into_iter().filter(|key| self.keys.is_swept(key)).filter_map(text).collect()
+    }
+
+    /// Which of these keys hold lists as we write them: nothing else is ever deleted.
+    async fn ours(&self, keys: Vec<String>) -> Result<Vec<String>, Error> {
+        if keys.is_empty() {
+            return Ok(keys);
+        }
+        let values = self.ctx.retry(REDIS, || self.redis.heads(&keys, MOST_LIST_BYTES)).await?;
+        let mut ours = Vec::with_capacity(keys.len());
+        for (key, value) in keys.into_iter().zip(values) {
+            match value.map_err(|wrong| wrong.to_string()).map(|value| Slate::decode(&value)) {
+                Ok(Ok(_)) => ours.push(key),
+                Ok(Err(odd)) => self.sources.foreign.found(&key, odd),
+                Err(wrong) => self.sources.foreign.found(&key, wrong),
+            }
+        }
+        Ok(ours)
     }
 
     /// Whether it is the `similar` list of an item that must not be shown. Whoever sees it may delete it: nobody writes
@@ -123,7 +149,7 @@ impl Sweep {
         let value = value.map_err(|wrong| self.sources.foreign.found(key, wrong)).ok()?;
         let stored = profile::read(&value, 0).ok()?; // counted when its user acts
         let (live, catalog) = (self.sources.slot.load(), self.sources.catalog.load());
-        let stale = is_stale(&stored.profile.slate, live.serves(), |id| live.model.shows(&catalog, key_of(id)));
+        let stale = is_stale(&stored.profile, live.serves(), |id| live.model.shows(&catalog, key_of(id)));
         let ours = self.sources.share.load().holds(stored.source.partition);
         (stale && ours).then(|| self.keys.name_of_user(key).map(Arc::from)).flatten()
     }
@@ -144,9 +170,10 @@ impl Pages {
     }
 }
 
-/// Whether a slate shows what must not be shown, or is missing although one can be made.
-fn is_stale(slate: &[String], serves: bool, shows: impl Fn(&str) -> bool) -> bool {
-    if slate.is_empty() { serves } else { slate.iter().any(|id| !shows(id)) }
+/// Whether a slate shows what must not be shown, or a better one can be made than lies there.
+fn is_stale(profile: &Profile, serves: bool, shows: impl Fn(&str) -> bool) -> bool {
+    let Profile { slate, owed, .. } = profile;
+    (serves && (*owed || slate.is_empty())) || slate.iter().any(|id| !shows(id))
 }
 
 /// How long a page that `found` so many keys is to take: Redis looked at a page of keys, whatever it found there.
@@ -156,12 +183,17 @@ fn pause(found: usize, per_second: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use crate::profile::unknown;
+
     use super::*;
 
     #[test]
     fn a_slate_is_made_anew_that_shows_what_is_delisted_or_that_its_maker_did_not_live_to_make() {
         let listed = |id: &str| id != "gone";
-        let slate = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+        let slate =
+            |ids: &[&str]| Profile { slate: ids.iter().map(|id| (*id).to_owned()).collect(), ..unknown().profile };
+        let owed = Profile { owed: true, ..slate(&["a", "b"]) };
+        assert!(is_stale(&owed, true, listed) && !is_stale(&owed, false, listed));
         assert!(is_stale(&slate(&["a", "gone"]), true, listed));
         assert!(!is_stale(&slate(&["a", "b"]), true, listed));
         assert!(is_stale(&slate(&[]), true, listed));

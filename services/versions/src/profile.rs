@@ -34,7 +34,7 @@ pub fn read(value: &[u8], history: usize) -> Result<StoredProfile, ProfileError>
     let mut stored = StoredProfile::decode(value)?;
     let is_id = |id: &str| !id.is_empty() && id.len() <= MAX_ID_BYTES;
     let is_time = |ts: &i64| (0..=LATEST_TS).contains(ts);
-    let Profile { recent, counts, first_ts, last_ts, slate, elsewhere } = &mut stored.profile;
+    let Profile { recent, counts, first_ts, last_ts, slate, elsewhere, owed: _ } = &mut stored.profile;
     recent.retain(|seen| is_id(&seen.item_id) && is_time(&seen.ts));
     recent.drain(..recent.len().saturating_sub(history));
     slate.retain(|id| is_id(id));
@@ -78,9 +78,10 @@ mod tests {
             last_ts: i64::MAX,
             slate: vec![String::new(); 10_000],
             elsewhere: vec![at(1, 7); 1_000],
+            owed: true,
         };
         forged.profile.recent.extend([seen("a", i64::MAX), seen("b", 7), seen(&"x".repeat(257), 8), seen("c", 9)]);
-        let Profile { recent, counts, first_ts, last_ts, slate, elsewhere } =
+        let Profile { recent, counts, first_ts, last_ts, slate, elsewhere, .. } =
             read(&forged.encode(), 16).expect("it is read").profile;
         let ids: Vec<&str> = recent.iter().map(|seen| seen.item_id.as_str()).collect();
         assert_eq!((ids, slate.len(), recent.capacity()), (vec!["b", "c"], 0, 2));

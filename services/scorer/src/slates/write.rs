@@ -33,6 +33,11 @@ impl Slates {
             let items = items.filter(|items| !items.is_empty() || !work.user.stored.profile.slate.is_empty());
             let mut slate = items.map(|items| self.slate(&work.user, model.clone(), items, now));
             let user = &mut work.user;
+            if let Some(slate) = &slate {
+                user.stored.profile.owed = slate.model == Slate::NO_MODEL;
+            } else if work.past {
+                user.stored.profile.owed = true; // who goes on after us finds it
+            }
             let fitted = fit(&mut user.stored, slate.as_mut(), self.settings.encoding, self.settings.max_user_bytes);
             trimmed += u64::from(fitted.trimmed);
             slates.push(slate.is_some());
