@@ -80,6 +80,8 @@ async fn phones_an_hour_ahead_or_behind_and_senders_whose_records_are_days_off_l
         ("record-behind", "i33", 0, -72 * HOUR),
         ("both-ahead", "i34", 72 * HOUR, 72 * HOUR),
         ("both-behind", "i35", -72 * HOUR, -72 * HOUR),
+        ("record-in-seconds", "i36", 0, now / 1_000 - now),
+        ("record-of-1970", "i37", 0, 1 - now),
     ];
     let (mut events, mut records) = (Vec::new(), Vec::new());
     for n in 0..8 {

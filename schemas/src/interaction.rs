@@ -92,14 +92,8 @@ impl Interaction {
         }
         let latest = if written.at > 0 { written.at.saturating_add(MOST_AHEAD_MS) } else { LATEST_TS }.min(LATEST_TS);
         interaction.arrived_at = match interaction.arrived_at {
-            at if written.by_broker && written.at > 0 => {
-                if at > 0 {
-                    at.min(written.at)
-                } else {
-                    written.at
-                }
-            }
-            at if (OLDEST_TS..=latest).contains(&at) => at,
+            at if written.by_broker && at >= OLDEST_TS && written.at > 0 => at.min(written.at),
+            at if !written.by_broker && (OLDEST_TS..=latest).contains(&at) => at,
             _ => written.at.clamp(0, LATEST_TS), // 0 is none
         };
         let ts = interaction.effective_ts();
@@ -133,6 +127,15 @@ mod tests {
 
     fn read(interaction: &Interaction, written: Written) -> Result<Interaction, Malformed> {
         Interaction::read(Some(&interaction.encode_to_vec()), written).map(|(interaction, _)| interaction)
+    }
+
+    #[test]
+    fn a_record_time_in_seconds_or_of_the_first_days_of_clocks_is_no_time_of_arrival() {
+        for arrived_at in [1, NOW / 1_000, OLDEST_TS - 1] {
+            for written in [BY_BROKER, BY_WRITER] {
+                assert_eq!(read(&view(NOW, arrived_at), written).map(|read| read.effective_ts()), Ok(NOW));
+            }
+        }
     }
 
     #[test]

@@ -23,8 +23,8 @@ use crate::outgoing;
 use crate::own_broker::OwnBroker;
 use crate::redis_server::RedisServer;
 use crate::sent::Sent;
-use crate::traffic::Traffic;
 use crate::service::{Service, read};
+use crate::traffic::Traffic;
 
 /// Partitions of `events` and `interactions`.
 pub const PARTITIONS: i32 = 4;

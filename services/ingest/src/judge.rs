@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use runtime::kafka::{Outgoing, Record};
+use schemas::event::OLDEST_TS;
 use schemas::{DeadLetter, Interaction, Message, Reason, dead_letter};
 
 use crate::life::mark;
@@ -110,10 +111,10 @@ impl Judge {
 }
 
 /// When an event arrived, by a clock that no sender has a say in: the broker's, or ours where the topic keeps the
-/// sender's time. One without a time arrives when it is read.
+/// sender's time. One without a time that can be arrives when it is read.
 fn arrival(record: &Record, now: i64) -> i64 {
     match record.timestamp {
-        at if at < 0 => now,
+        at if at < OLDEST_TS => now,
         at if record.by_broker => at,
         at => at.min(now),
     }

@@ -200,6 +200,18 @@ impl Learner {
         self.log = log;
     }
 
+    /// Takes note of places on `interactions` that hold none, so that no version seems to lack what there is nothing to
+    /// learn of.
+    pub fn pass_over(&mut self, places: &[(i32, i64)]) {
+        for (partition, offset) in places {
+            let through = self.through.entry(*partition).or_insert(Through::NOTHING);
+            let (next, begins_anew) = (offset.saturating_add(1), through.log != self.log && self.log != 0);
+            if begins_anew || next > through.next {
+                (through.next, through.log) = (next, self.log);
+            }
+        }
+    }
+
     /// From now on trains encoder and ranker on this share of the examples, drawn by chance, to keep up under overload.
     /// Every interaction is still tested, counted, paired and remembered.
     pub fn train_on(&mut self, share: f64) {

@@ -9,8 +9,8 @@ use metrics::gauge;
 use runtime::Context;
 use runtime::kafka::{Positions, Stream};
 use schemas::checkpoint::Through;
-use versions::Slot;
 
+use crate::Sources;
 use crate::error::Error;
 use crate::metrics::MODEL_AGE;
 
@@ -52,7 +52,12 @@ fn lacks(through: &BTreeMap<i32, Through>, applied: &Positions) -> i64 {
 }
 
 /// Shows the live version's age, and turns `model` red when it is too old, until drained.
-pub(crate) async fn watch(slot: Arc<Slot>, stream: Arc<Stream>, most: Duration, ctx: Context) -> Result<(), Error> {
+pub(crate) async fn watch(
+    sources: Arc<Sources>,
+    stream: Arc<Stream>,
+    most: Duration,
+    ctx: Context,
+) -> Result<(), Error> {
     let mut judge = Age { most, lacking: None };
     gauge!(MODEL_AGE).set(f64::NAN);
     loop {
@@ -60,11 +65,11 @@ pub(crate) async fn watch(slot: Arc<Slot>, stream: Arc<Stream>, most: Duration, 
             () = ctx.drained() => return Ok(()),
             () = tokio::time::sleep(EVERY) => {}
         }
-        let live = slot.load();
+        let live = sources.slot.load();
         let Some(manifest) = live.model.manifest() else { continue }; // `model` is red already
         let ms = u64::try_from(ctx.now().saturating_sub(manifest.made_at)).unwrap_or(0); // clocks of two machines may differ
         gauge!(MODEL_AGE).set(Duration::from_millis(ms).as_secs_f64());
-        let (lacks, now) = (lacks(&manifest.through, &stream.applied()), Instant::now());
+        let (lacks, now) = (lacks(&sources.trained(&manifest.through), &stream.applied()), Instant::now());
         ctx.set("model", judge.state(now.saturating_duration_since(live.since), lacks, now));
     }
 }

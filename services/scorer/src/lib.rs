@@ -85,7 +85,7 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
     let caught_up = Some((settings.ready_lag, settings.max_behind));
     let gauges = Some([metrics::LAG, metrics::LAG_SECONDS]);
     watch.follow(&stream, Expected { topic: "interactions", caught_up, gauges });
-    let age = age::watch(Arc::clone(&sources.slot), Arc::clone(&stream), settings.max_model_age, ctx.clone());
+    let age = age::watch(Arc::clone(&sources), Arc::clone(&stream), settings.max_model_age, ctx.clone());
     ctx.spawn("version-age", age);
 
     let mut inputs = Inputs::start(delistings, &sources, (&redis, &keys), &settings, &ctx);
@@ -104,6 +104,9 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
             slates.forget(&batch.revoked);
             sources.share_anew(partitions, progress.input.partitions());
             inputs.sweep();
+        }
+        if !batch.reborn.is_empty() {
+            lock(&sources.known).begin_anew(&batch.reborn);
         }
         inputs.hand_over(&mut slates);
         let (worked, served) = (!batch.records.is_empty(), slates.is_serving());

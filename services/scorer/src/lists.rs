@@ -225,11 +225,11 @@ impl Lists {
         while budget.is_left() && !self.ctx.draining() {
             let live = self.sources.slot.load();
             let Some(manifest) = live.model.manifest() else { return Ok(()) };
-            let share = self.sources.share.load_full();
+            let (share, trained) = (self.sources.share.load_full(), self.sources.trained(&manifest.through));
             let (now, turn) = (self.ctx.now(), self.turn_of_lists());
             let (due, more, delistings) = {
                 let mut known = lock(&self.sources.known);
-                (known.due(CHUNK, &manifest.through, &share, turn), known.has_due(turn), known.delistings())
+                (known.due(CHUNK, &trained, &share, turn), known.has_due(turn), known.delistings())
             };
             if due.is_empty() {
                 if more {

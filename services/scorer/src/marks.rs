@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use runtime::Context;
@@ -139,6 +140,7 @@ impl Marks {
     /// Which life of `interactions` is read; 0: not known.
     pub(crate) fn follow(&mut self, life: u32) {
         self.life = life;
+        self.sources.life.store(life, Ordering::Relaxed);
     }
 
     /// Looks at the marks of partitions that became ours and would go on at `committed`; where those have to go back

@@ -22,16 +22,21 @@ end
 if not is_ours(KEYS[1]) then
   return redis.error_reply('WRONGTYPE a profile cannot be kept where somebody keeps something else')
 end
+local function life(key, most)
+  local left = redis.call('PTTL', key)
+  return (ARGV[7] and left > 0 and left < tonumber(most)) and left or tonumber(most)
+end
 local lies = redis.call('GETRANGE', KEYS[1], 0, ARGV[4] - 1)
 if lies ~= ARGV[1] and lies ~= string.sub(ARGV[2], 1, ARGV[4]) then
   return 0
 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+local most = life(KEYS[1], ARGV[6] or ARGV[3])
+redis.call('SET', KEYS[1], ARGV[2], 'PX', life(KEYS[1], ARGV[3]))
 if KEYS[2] and #ARGV[5] > 0 then
   if not is_ours(KEYS[2]) then
     return 2
   end
-  redis.call('SET', KEYS[2], ARGV[5], 'PX', ARGV[6])
+  redis.call('SET', KEYS[2], ARGV[5], 'PX', life(KEYS[2], most))
 end
 return 1
 ";
@@ -49,9 +54,20 @@ pub(crate) fn write() -> Script {
     Script::new(WRITE)
 }
 
-/// The call that writes what was fitted for `user`, over the profile with the header `read`; empty: over none.
-pub(crate) fn call(keys: &Keys, user: &str, read: &[u8], fitted: Fitted, ttl: (Duration, Duration)) -> Call {
-    let arguments = vec![read.to_vec(), fitted.profile, ms(ttl.0), decimal(HEADER_BYTES), fitted.slate, ms(ttl.1)];
+/// The call that writes what was fitted for `user`, over the profile with the header `read`; empty: over none. A user
+/// who did nothing gets no longer life by it: who never comes back expires, however often a list is made anew.
+pub(crate) fn call(
+    keys: &Keys,
+    user: &str,
+    read: &[u8],
+    fitted: Fitted,
+    ttl: (Duration, Duration),
+    did_nothing: bool,
+) -> Call {
+    let mut arguments = vec![read.to_vec(), fitted.profile, ms(ttl.0), decimal(HEADER_BYTES), fitted.slate, ms(ttl.1)];
+    if did_nothing {
+        arguments.push(b"1".to_vec());
+    }
     (vec![keys.user(user), keys.recs(user)], arguments)
 }
 

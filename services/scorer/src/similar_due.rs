@@ -210,6 +210,18 @@ impl SimilarDue {
         self.turns = self.items.iter().map(|(key, item)| (item.turn, *key)).collect();
     }
 
+    /// These partitions are read from the beginning of another log: what was acted on before is due at once, for no
+    /// version will tell of it by an offset.
+    pub(crate) fn begin_anew(&mut self, partitions: &[i32]) {
+        let touches: Vec<_> = partitions.iter().filter_map(|partition| self.touches.remove(partition)).collect();
+        for (_, key) in touches.into_iter().flatten() {
+            if let Some(item) = self.items.get_mut(&key) {
+                item.touched = None;
+            }
+            self.turn(key, AT_ONCE);
+        }
+    }
+
     /// At most `most` items whose lists are to be written, with a version trained `through` there.
     ///
     /// An item acted on by our users is ours whoever owns it, for its owner does not hear of it; the rest is ours by

@@ -300,8 +300,7 @@ impl Slates {
         if self.serving || !self.sources.slot.leaves_lists() {
             return false;
         }
-        let (live, catalog) = (self.sources.slot.load(), self.sources.catalog.load());
-        slate.iter().all(|id| live.model.shows(&catalog, key_of(id)))
+        !slate.iter().any(|id| self.sources.hides(key_of(id)))
     }
 
     /// Applies what is new to a user (I2); when each of it had arrived, and whether it came through another partition.

@@ -1,7 +1,7 @@
 //! What slates and lists are made from: the live version, the catalog, and what is told about both.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
@@ -9,6 +9,7 @@ use model::Model;
 use runtime::Context;
 use runtime::config::Kafka;
 use runtime::kafka::{Expected, From, Reader, Watch};
+use schemas::checkpoint::Through;
 use schemas::{Topic, Topics};
 use tokio::sync::{mpsc, oneshot};
 use tracing::info;
@@ -42,6 +43,8 @@ pub(crate) struct Sources {
     /// Keys of `hot` and `new` lists that lie in Redis, whoever wrote them: who leads deletes those of categories that
     /// are no more.
     pub(crate) tops: Mutex<BTreeSet<String>>,
+    /// Which life of `interactions` is read; 0: not known.
+    pub(crate) life: AtomicU32,
     /// Counts the times that Redis was not what it had been: what we wrote since it was that may be gone, or back.
     pub(crate) fallbacks: AtomicU64,
 }
@@ -67,6 +70,7 @@ impl Sources {
             share: ArcSwap::default(),
             foreign: Foreign::default(),
             tops: Mutex::default(),
+            life: AtomicU32::new(0),
             fallbacks: AtomicU64::new(0),
         });
 
@@ -98,8 +102,37 @@ impl Sources {
         lock(&self.known).forget_writings();
     }
 
+    /// Whether what lies in Redis must not show the item. While no version is usable nobody knows whether the shop shows
+    /// only what the catalog lists: what is not delisted stays.
+    pub(crate) fn hides(&self, key: u64) -> bool {
+        let (live, catalog) = (self.slot.load(), self.catalog.load());
+        if live.model.version().is_some() { !live.model.shows(&catalog, key) } else { catalog.is_delisted(key) }
+    }
+
+    /// How far a version was trained on the life of `interactions` that is read: of another life, on nothing of it.
+    pub(crate) fn trained(&self, through: &BTreeMap<i32, Through>) -> BTreeMap<i32, Through> {
+        of_life(through, self.life.load(Ordering::Relaxed))
+    }
+
     /// Redis holds what it once held: every list in it may be of then, and show what was delisted since.
     pub(crate) fn fell_back(&self) {
         self.fallbacks.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What is of this life of the topic, as far as both are known.
+fn of_life(through: &BTreeMap<i32, Through>, life: u32) -> BTreeMap<i32, Through> {
+    let is_ours = |through: &Through| life == 0 || through.log == 0 || through.log == life;
+    through.iter().filter(|(_, through)| is_ours(through)).map(|(p, through)| (*p, *through)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_of_another_life_of_interactions_was_trained_on_nothing_of_this_one() {
+        let through = BTreeMap::from([(0, Through { next: 1_000_000, log: 7, ..Through::NOTHING })]);
+        assert_eq!([0, 7, 8].map(|life| of_life(&through, life).len()), [1, 1, 0]);
     }
 }

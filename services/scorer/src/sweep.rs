@@ -141,15 +141,14 @@ impl Sweep {
     /// Whether it is the `similar` list of an item that must not be shown. Whoever sees it may delete it: nobody writes
     /// it.
     fn is_hidden(&self, key: &str) -> bool {
-        let (live, catalog) = (self.sources.slot.load(), self.sources.catalog.load());
-        self.keys.name_of_similar(key).is_some_and(|id| !live.model.shows(&catalog, key_of(id)))
+        self.keys.name_of_similar(key).is_some_and(|id| self.sources.hides(key_of(id)))
     }
 
     fn wants_a_slate(&self, key: &str, value: Answer<Vec<u8>>) -> Option<Arc<str>> {
         let value = value.map_err(|wrong| self.sources.foreign.found(key, wrong)).ok()?;
         let stored = profile::read(&value, 0).ok()?; // counted when its user acts
-        let (live, catalog) = (self.sources.slot.load(), self.sources.catalog.load());
-        let stale = is_stale(&stored.profile, live.serves(), |id| live.model.shows(&catalog, key_of(id)));
+        let serves = self.sources.slot.load().serves();
+        let stale = is_stale(&stored.profile, serves, |id| self.sources.hides(key_of(id)));
         let ours = self.sources.share.load().holds(stored.source.partition);
         (stale && ours).then(|| self.keys.name_of_user(key).map(Arc::from)).flatten()
     }
@@ -171,9 +170,9 @@ impl Pages {
 }
 
 /// Whether a slate shows what must not be shown, or a better one can be made than lies there.
-fn is_stale(profile: &Profile, serves: bool, shows: impl Fn(&str) -> bool) -> bool {
+fn is_stale(profile: &Profile, serves: bool, hides: impl Fn(&str) -> bool) -> bool {
     let Profile { slate, owed, .. } = profile;
-    (serves && (*owed || slate.is_empty())) || slate.iter().any(|id| !shows(id))
+    (serves && (*owed || slate.is_empty())) || slate.iter().any(|id| hides(id))
 }
 
 /// How long a page that `found` so many keys is to take: Redis looked at a page of keys, whatever it found there.
@@ -189,15 +188,15 @@ mod tests {
 
     #[test]
     fn a_slate_is_made_anew_that_shows_what_is_delisted_or_that_its_maker_did_not_live_to_make() {
-        let listed = |id: &str| id != "gone";
+        let hidden = |id: &str| id == "gone";
         let slate =
             |ids: &[&str]| Profile { slate: ids.iter().map(|id| (*id).to_owned()).collect(), ..unknown().profile };
         let owed = Profile { owed: true, ..slate(&["a", "b"]) };
-        assert!(is_stale(&owed, true, listed) && !is_stale(&owed, false, listed));
-        assert!(is_stale(&slate(&["a", "gone"]), true, listed));
-        assert!(!is_stale(&slate(&["a", "b"]), true, listed));
-        assert!(is_stale(&slate(&[]), true, listed));
-        assert!(!is_stale(&slate(&[]), false, listed), "there is nothing to make it from yet");
+        assert!(is_stale(&owed, true, hidden) && !is_stale(&owed, false, hidden));
+        assert!(is_stale(&slate(&["a", "gone"]), true, hidden));
+        assert!(!is_stale(&slate(&["a", "b"]), true, hidden));
+        assert!(is_stale(&slate(&[]), true, hidden));
+        assert!(!is_stale(&slate(&[]), false, hidden), "there is nothing to make it from yet");
     }
 
     #[test]

@@ -25,6 +25,7 @@ enum Work {
     Catalog(Vec<Listing>),
     CatalogIsWhole,
     Follow(u32),
+    PassOver(Vec<(i32, i64)>),
     Remember(Vec<Interaction>),
     Observe(Vec<Positioned>),
     Freeze(PayloadKind, oneshot::Sender<Result<Frozen, model::Error>>),
@@ -91,6 +92,11 @@ impl Learning {
         self.hand_over(Work::Follow(log)).await
     }
 
+    /// Takes note of places that hold no interaction.
+    pub(crate) async fn pass_over(&self, places: Vec<(i32, i64)>) -> Result<(), Error> {
+        self.hand_over(Work::PassOver(places)).await
+    }
+
     /// Rebuilds histories.
     pub(crate) async fn remember(&self, interactions: Vec<Interaction>) -> Result<(), Error> {
         self.hand_over(Work::Remember(interactions)).await
@@ -130,9 +136,12 @@ fn attend(
     while let Some(work) = queue.blocking_recv() {
         let _busy = match &work {
             Work::Observe(_) => pulse.work("a step"),
-            Work::Catalog(_) | Work::CatalogIsWhole | Work::Follow(_) | Work::Remember(_) | Work::Freeze(..) => {
-                pulse.long_work("what it was handed")
-            }
+            Work::Catalog(_)
+            | Work::CatalogIsWhole
+            | Work::Follow(_)
+            | Work::PassOver(_)
+            | Work::Remember(_)
+            | Work::Freeze(..) => pulse.long_work("what it was handed"),
         };
         match work {
             Work::Catalog(listings) => {
@@ -142,6 +151,7 @@ fn attend(
             }
             Work::CatalogIsWhole => learner.catalog_is_whole(),
             Work::Follow(log) => learner.follow(log),
+            Work::PassOver(places) => learner.pass_over(&places),
             Work::Remember(interactions) => {
                 interactions.iter().for_each(|interaction| learner.remember(interaction));
                 counter!(REMEMBERED).increment(interactions.len() as u64);

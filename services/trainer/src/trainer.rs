@@ -246,6 +246,11 @@ impl Trainer {
             self.schedule.changed();
             self.unpublished.changed(Instant::now());
         }
+        if !sorted.undecodable.is_empty() {
+            self.learning.pass_over(sorted.undecodable).await?;
+            self.schedule.changed();
+            self.unpublished.changed(Instant::now());
+        }
         Ok(())
     }
 

@@ -211,6 +211,21 @@ fn under_overload_a_sample_is_trained_on_and_everything_is_counted() {
 }
 
 #[test]
+fn what_is_no_interaction_is_passed_over_and_no_version_seems_to_lack_it() {
+    let mut learner = Learner::new(settings()).expect("flex opens");
+    learner.follow(7);
+    learner.pass_over(&[(0, 4), (0, 9), (1, 0)]);
+    let next = |learner: &Learner| learner.through().iter().map(|(p, through)| (*p, through.next)).collect::<Vec<_>>();
+    assert_eq!(next(&learner), [(0, 10), (1, 1)]);
+    learner.pass_over(&[(0, 6)]);
+    assert_eq!(next(&learner), [(0, 10), (1, 1)], "what was read before");
+    learner.follow(8);
+    learner.pass_over(&[(0, 2)]);
+    assert_eq!(next(&learner), [(0, 3), (1, 1)], "the log was made again");
+    assert_eq!(learner.interactions(), 0);
+}
+
+#[test]
 fn experience_replay_trains_the_encoder_and_not_the_ranker() {
     let mut learner = Learner::new(settings()).expect("flex opens");
     learn(&mut learner, &stream(500));

@@ -29,7 +29,7 @@ impl Server {
         let profile = stored.encode();
         let fitted = Fitted { profile: profile.clone(), slate: slate.into(), trimmed: false };
         let minute = Duration::from_secs(60);
-        let call = call(&Keys::default(), "u1", StoredProfile::header(read), fitted, (2 * minute, minute));
+        let call = call(&Keys::default(), "u1", StoredProfile::header(read), fitted, (2 * minute, minute), false);
         let answers = self.redis.eval_many(&write(), vec![call]).await.expect("the script runs");
         (answers == [Ok(1)]).then_some(profile)
     }
@@ -42,6 +42,28 @@ impl Server {
             StoredProfile::decode(values[0].as_ref().expect("a string").as_ref().expect("is there")).expect("decodes");
         (stored.source, values[1].clone().expect("a string").map(|slate| String::from_utf8(slate).expect("is text")))
     }
+}
+
+#[tokio::test]
+async fn a_list_made_anew_for_who_did_nothing_gives_neither_profile_nor_list_a_longer_life() {
+    let Some(server) = Server::start().await else { return };
+    let (keys, hour) = (Keys::default(), Duration::from_secs(3_600));
+    let write_for = async |read: &[u8], slate: &str, ttl, did_nothing| {
+        let fitted = Fitted { profile: unknown().encode(), slate: slate.into(), trimmed: false };
+        let call = call(&keys, "u1", StoredProfile::header(read), fitted, ttl, did_nothing);
+        server.redis.eval_many(&write(), vec![call]).await.expect("the script runs");
+        let [user, recs] = [server.redis.ttl(&keys.user("u1")).await, server.redis.ttl(&keys.recs("u1")).await];
+        [user, recs].map(|ttl| ttl.expect("Redis answers").expect("does not stay for ever"))
+    };
+    let read = unknown().encode();
+    write_for(b"", "one", (hour / 60, hour / 120), false).await;
+    let [user, recs] = write_for(&read, "two", (2 * hour, hour), true).await;
+    assert!(user <= hour / 60 && recs <= hour / 120, "{user:?} {recs:?}");
+    server.redis.delete(&[keys.recs("u1")]).await.expect("deleted");
+    let [user, recs] = write_for(&read, "three", (2 * hour, hour), true).await;
+    assert!(user <= hour / 60 && recs <= hour / 60, "a list lives no longer than its profile: {user:?} {recs:?}");
+    let [user, recs] = write_for(&read, "four", (2 * hour, hour), false).await;
+    assert!(user > hour && recs > hour / 2, "who acts stays: {user:?} {recs:?}");
 }
 
 #[tokio::test]
@@ -94,7 +116,7 @@ async fn a_key_of_another_type_is_left_alone_and_the_other_is_written() {
     let minute = Duration::from_secs(60);
     let fitted = || Fitted { profile: unknown().encode(), slate: b"slate".to_vec(), trimmed: false };
     let write_now = async || {
-        let call = call(&keys, "u1", b"", fitted(), (minute, minute));
+        let call = call(&keys, "u1", b"", fitted(), (minute, minute), false);
         server.redis.eval_many(&write(), vec![call]).await.expect("the script runs").remove(0)
     };
     assert_eq!(write_now().await, Ok(WITHOUT_SLATE));

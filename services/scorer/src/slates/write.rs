@@ -32,7 +32,7 @@ impl Slates {
             // An empty list takes the place of one whose items are all gone, not of nothing.
             let items = items.filter(|items| !items.is_empty() || !work.user.stored.profile.slate.is_empty());
             let mut slate = items.map(|items| self.slate(&work.user, model.clone(), items, now));
-            let user = &mut work.user;
+            let (user, did_nothing) = (&mut work.user, work.arrived.is_empty());
             if let Some(slate) = &slate {
                 user.stored.profile.owed = slate.model == Slate::NO_MODEL;
             } else if work.past {
@@ -42,7 +42,7 @@ impl Slates {
             trimmed += u64::from(fitted.trimmed);
             slates.push(slate.is_some());
             let read = std::mem::replace(&mut user.lies, StoredProfile::header(&fitted.profile).into());
-            calls.push(self.call(&work.acting.name, user, &read, fitted));
+            calls.push(self.call(&work.acting.name, user, &read, fitted, did_nothing));
         }
         calls.extend(marks.iter().map(|renewal| renewal.call.clone()));
         let mut answers = self.ctx.retry("redis", || self.redis.eval_many(&self.script, calls.clone())).await?;
@@ -51,11 +51,11 @@ impl Slates {
         Ok((self.settle(works, &answers, &slates), marks))
     }
 
-    fn call(&self, name: &str, user: &User, read: &[u8], fitted: Fitted) -> script::Call {
+    fn call(&self, name: &str, user: &User, read: &[u8], fitted: Fitted, did_nothing: bool) -> script::Call {
         let first = profile::is_first(&user.stored.profile);
         let longest = if first { self.settings.first_ttl } else { Duration::MAX };
         let ttl = (self.settings.user_ttl.min(longest), self.settings.recs_ttl.min(longest));
-        script::call(&self.keys, name, read, fitted, ttl)
+        script::call(&self.keys, name, read, fitted, ttl, did_nothing)
     }
 
     fn slate(&self, user: &User, model: String, items: Vec<Entry>, now: i64) -> Slate {

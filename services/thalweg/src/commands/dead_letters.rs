@@ -6,7 +6,7 @@ use clap::Subcommand;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use laboratory::output;
 use runtime::Context;
-use runtime::kafka::{From, Outgoing, Producer, Reader, Record};
+use runtime::kafka::{From, Outgoing, Producer, Reader, Record, admin};
 use schemas::dead_letter::headers;
 use schemas::{Reason, Topic};
 use serde_json::json;
@@ -115,6 +115,7 @@ async fn replay(args: &Args, config: &Config) -> Result<(), Error> {
     let ctx = Context::new("thalweg");
     let producer = Producer::connect(&config.kafka, &ctx)?;
     let events = config.topic(Topic::Events);
+    let partitions = admin::check_partitions(&config.kafka, &[&events]).await?;
     let mut selection = args.selection();
     let (mut sent, mut unmarked, mut cut, mut of_items) = (0_u64, 0_u64, 0_u64, 0_u64);
     let outcome = read(config, &mut selection, async |mut letters| {
@@ -126,7 +127,7 @@ async fn replay(args: &Args, config: &Config) -> Result<(), Error> {
         let count = letters.len() as u64;
         cut += taken - count;
         let without_id = letters.iter().filter(|letter| !has_event_id(letter)).count() as u64;
-        producer.send_all(&events, letters.into_iter().map(again)).await?;
+        producer.send_all(&events, letters.into_iter().map(|letter| again(letter, partitions))).await?;
         sent += count;
         unmarked += without_id;
         Ok(())
@@ -166,10 +167,12 @@ async fn replay(args: &Args, config: &Config) -> Result<(), Error> {
 }
 
 /// A letter as the event that it was. An application may choose partitions otherwise than by the key, and the order of
-/// a user's events is that of one partition: it goes where it came from.
-fn again(letter: Record) -> Outgoing {
+/// a user's events is that of one partition: it goes where it came from, or by its key where `events` was made again
+/// with fewer partitions.
+fn again(letter: Record, partitions: usize) -> Outgoing {
+    let partition = text(letter.header(headers::PARTITION)).parse::<i32>().ok();
     Outgoing {
-        partition: text(letter.header(headers::PARTITION)).parse().ok(),
+        partition: partition.filter(|partition| usize::try_from(*partition).is_ok_and(|n| n < partitions)),
         key: letter.key,
         value: letter.value,
         timestamp: None,
@@ -186,6 +189,27 @@ fn cut_from(letter: &Record) -> Option<u64> {
 fn has_event_id(letter: &Record) -> bool {
     let event = serde_json::from_slice::<serde_json::Value>(letter.value.as_deref().unwrap_or_default());
     event.is_ok_and(|event| event["event_id"].as_str().is_some_and(|id| !id.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_goes_where_it_came_from_and_by_its_key_where_that_partition_is_no_more() {
+        for (said, partition) in [("3", Some(3)), ("4", None), ("99", None), ("-1", None), ("", None)] {
+            let letter = Record {
+                partition: 0,
+                offset: 0,
+                timestamp: 0,
+                by_broker: false,
+                key: "u1".into(),
+                value: None,
+                headers: vec![(headers::PARTITION.to_owned(), said.to_owned().into())],
+            };
+            assert_eq!(again(letter, 4).partition, partition, "{said}");
+        }
+    }
 }
 
 /// Reads the topic to its end and hands over what the selection takes, batch by batch.

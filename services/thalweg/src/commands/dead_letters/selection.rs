@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::str::FromStr;
 
 use runtime::kafka::{Next, Positions, Record};
@@ -42,8 +43,9 @@ pub(super) struct Selection {
     limit: u64,
     /// Where the letters that were not taken begin.
     pub(super) next: Positions,
-    /// Topics and places of what was refused: a letter that was written twice (I2) is one.
-    seen: HashSet<(String, i64, i64)>,
+    /// Topics, places and hashes of what was refused: a letter that was written twice (I2) is one. One with the same
+    /// place and other bytes is of a topic that was made again, or forged.
+    seen: HashSet<(String, i64, i64, u64)>,
     /// Letters meant, taken or not.
     pub(super) total: u64,
     pub(super) taken: u64,
@@ -60,7 +62,7 @@ impl Selection {
         let number = |name| text(letter.header(name)).parse::<i64>().ok();
         let topic = || text(letter.header(headers::TOPIC));
         let place = number(headers::PARTITION).zip(number(headers::OFFSET));
-        let source = place.map(|(partition, offset)| (topic(), partition, offset));
+        let source = place.map(|(partition, offset)| (topic(), partition, offset, hash(letter)));
         let is_first = source.is_none_or(|source| self.seen.insert(source));
         let is_before = self.next.get(&letter.partition).is_some_and(|next| next.is_past(letter.offset));
         let is_meant = self.reason.is_none_or(|reason| text(letter.header(headers::REASON)) == reason.as_str());
@@ -82,6 +84,12 @@ impl Selection {
             self.next.iter().map(|(partition, next)| Position { partition: *partition, offset: next.0 }.to_string());
         places.collect::<Vec<_>>().join(",")
     }
+}
+
+fn hash(letter: &Record) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&letter.key, &letter.value).hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -137,6 +145,14 @@ mod tests {
         assert_eq!(taken(&mut Selection::new(None, &[], 9), &letters), [0, 1]);
         let after_the_first = Position { partition: 0, offset: 1 };
         assert_eq!(taken(&mut Selection::new(None, &[after_the_first], 9), &letters), [1]);
+    }
+
+    #[test]
+    fn a_letter_of_a_topic_that_was_made_again_is_no_copy_of_one_with_the_same_place() {
+        let before = letter(0, 0, 7, Reason::Empty);
+        let after = Record { value: Some("another".into()), ..letter(0, 1, 7, Reason::NotJson) };
+        let copy = Record { offset: 2, ..letter(0, 0, 7, Reason::Empty) };
+        assert_eq!(taken(&mut Selection::new(None, &[], 9), &[before, after, copy]), [0, 1]);
     }
 
     #[test]
