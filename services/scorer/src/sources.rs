@@ -102,8 +102,8 @@ impl Sources {
         lock(&self.known).forget_writings();
     }
 
-    /// Whether what lies in Redis must not show the item. While no version is usable nobody knows whether the shop shows
-    /// only what the catalog lists: what is not delisted stays.
+    /// Whether what lies in Redis must not show the item. While no version is usable nobody knows whether the shop
+    /// shows only what the catalog lists: what is not delisted stays.
     pub(crate) fn hides(&self, key: u64) -> bool {
         let (live, catalog) = (self.slot.load(), self.catalog.load());
         if live.model.version().is_some() { !live.model.shows(&catalog, key) } else { catalog.is_delisted(key) }

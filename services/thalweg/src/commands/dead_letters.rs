@@ -191,27 +191,6 @@ fn has_event_id(letter: &Record) -> bool {
     event.is_ok_and(|event| event["event_id"].as_str().is_some_and(|id| !id.is_empty()))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_letter_goes_where_it_came_from_and_by_its_key_where_that_partition_is_no_more() {
-        for (said, partition) in [("3", Some(3)), ("4", None), ("99", None), ("-1", None), ("", None)] {
-            let letter = Record {
-                partition: 0,
-                offset: 0,
-                timestamp: 0,
-                by_broker: false,
-                key: "u1".into(),
-                value: None,
-                headers: vec![(headers::PARTITION.to_owned(), said.to_owned().into())],
-            };
-            assert_eq!(again(letter, 4).partition, partition, "{said}");
-        }
-    }
-}
-
 /// Reads the topic to its end and hands over what the selection takes, batch by batch.
 async fn read(
     config: &Config,
@@ -242,4 +221,25 @@ async fn read(
 /// Bytes as people read them; empty for what is not there.
 fn text(bytes: Option<&impl AsRef<[u8]>>) -> String {
     String::from_utf8_lossy(bytes.map_or(&[], AsRef::as_ref)).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_goes_where_it_came_from_and_by_its_key_where_that_partition_is_no_more() {
+        for (said, partition) in [("3", Some(3)), ("4", None), ("99", None), ("-1", None), ("", None)] {
+            let letter = Record {
+                partition: 0,
+                offset: 0,
+                timestamp: 0,
+                by_broker: false,
+                key: "u1".into(),
+                value: None,
+                headers: vec![(headers::PARTITION.to_owned(), said.to_owned().into())],
+            };
+            assert_eq!(again(letter, 4).partition, partition, "{said}");
+        }
+    }
 }
