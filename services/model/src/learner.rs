@@ -205,7 +205,8 @@ impl Learner {
     pub fn pass_over(&mut self, places: &[(i32, i64)]) {
         for (partition, offset) in places {
             let through = self.through.entry(*partition).or_insert(Through::NOTHING);
-            let (next, begins_anew) = (offset.saturating_add(1), through.log != self.log && self.log != 0);
+            let (next, known) = (offset.saturating_add(1), through.log != 0 && self.log != 0);
+            let begins_anew = known && through.log != self.log;
             if begins_anew || next > through.next {
                 (through.next, through.log) = (next, self.log);
             }

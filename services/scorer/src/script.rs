@@ -23,8 +23,9 @@ if not is_ours(KEYS[1]) then
   return redis.error_reply('WRONGTYPE a profile cannot be kept where somebody keeps something else')
 end
 local function life(key, most)
+  if not ARGV[7] then return most end
   local left = redis.call('PTTL', key)
-  return (ARGV[7] and left > 0 and left < tonumber(most)) and left or tonumber(most)
+  return (left > 0 and left < tonumber(most)) and left or most
 end
 local lies = redis.call('GETRANGE', KEYS[1], 0, ARGV[4] - 1)
 if lies ~= ARGV[1] and lies ~= string.sub(ARGV[2], 1, ARGV[4]) then
@@ -36,7 +37,10 @@ if KEYS[2] and #ARGV[5] > 0 then
   if not is_ours(KEYS[2]) then
     return 2
   end
-  redis.call('SET', KEYS[2], ARGV[5], 'PX', life(KEYS[2], most))
+  if ARGV[7] ~= 'owed' then
+    most = life(KEYS[2], most)
+  end
+  redis.call('SET', KEYS[2], ARGV[5], 'PX', most)
 end
 return 1
 ";
@@ -54,19 +58,32 @@ pub(crate) fn write() -> Script {
     Script::new(WRITE)
 }
 
-/// The call that writes what was fitted for `user`, over the profile with the header `read`; empty: over none. A user
-/// who did nothing gets no longer life by it: who never comes back expires, however often a list is made anew.
+/// Why a list is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The user acted.
+    Acted,
+    /// The user acted before, and gets the list only now: it lives as long as one, within the life of the profile.
+    Owed,
+    /// What it showed may be shown no more. Neither key lives longer by it: who never comes back expires, however often
+    /// a list is made anew.
+    Renewed,
+}
+
+/// The call that writes what was fitted for `user`, over the profile with the header `read`; empty: over none.
 pub(crate) fn call(
     keys: &Keys,
     user: &str,
     read: &[u8],
     fitted: Fitted,
     ttl: (Duration, Duration),
-    did_nothing: bool,
+    cause: Cause,
 ) -> Call {
     let mut arguments = vec![read.to_vec(), fitted.profile, ms(ttl.0), decimal(HEADER_BYTES), fitted.slate, ms(ttl.1)];
-    if did_nothing {
-        arguments.push(b"1".to_vec());
+    match cause {
+        Cause::Acted => {}
+        Cause::Owed => arguments.push(b"owed".to_vec()),
+        Cause::Renewed => arguments.push(b"renewed".to_vec()),
     }
     (vec![keys.user(user), keys.recs(user)], arguments)
 }

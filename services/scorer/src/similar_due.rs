@@ -24,6 +24,9 @@ const NEWCOMER: Rank = (0, i64::MAX);
 /// The turn of a list that shows what was delisted: before all others.
 const AT_ONCE: i64 = i64::MIN;
 
+/// The offset of what was acted on before its log was made again.
+const BEFORE: i64 = -1;
+
 /// Turns of lists that waited already when all were forgotten once more lie below it.
 const WAITED: i64 = -(1 << 60);
 
@@ -210,15 +213,17 @@ impl SimilarDue {
         self.turns = self.items.iter().map(|(key, item)| (item.turn, *key)).collect();
     }
 
-    /// These partitions are read from the beginning of another log: what was acted on before is due at once, for no
-    /// version will tell of it by an offset.
+    /// These partitions are read from the beginning of another log: what was acted on before is due with the first
+    /// version that tells of that log.
     pub(crate) fn begin_anew(&mut self, partitions: &[i32]) {
-        let touches: Vec<_> = partitions.iter().filter_map(|partition| self.touches.remove(partition)).collect();
-        for (_, key) in touches.into_iter().flatten() {
-            if let Some(item) = self.items.get_mut(&key) {
-                item.touched = None;
+        for partition in partitions {
+            let Some(touches) = self.touches.get_mut(partition) else { continue };
+            *touches = touches.iter().map(|(_, key)| (BEFORE, *key)).collect();
+            for (_, key) in touches.iter() {
+                if let Some(item) = self.items.get_mut(key) {
+                    item.touched = Some((*partition, BEFORE));
+                }
             }
-            self.turn(key, AT_ONCE);
         }
     }
 

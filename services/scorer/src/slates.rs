@@ -235,7 +235,9 @@ impl Slates {
             counter!(names::UNREADABLE, "from" => "interactions").increment(sorted.unreadable);
             warn!(records = sorted.unreadable, "skipped what is no interaction: somebody else writes to the topic");
         }
-        let in_line = self.renewals.take(RENEWED, Instant::now());
+        // Who acted does not wait for many others.
+        let most = if records.is_empty() { RENEWED } else { self.settings.max_batch };
+        let in_line = self.renewals.take(most, Instant::now());
         let mut in_line: HashSet<Arc<str>> = in_line.into_iter().collect();
         let user = |(name, interactions)| Acting { renewed: in_line.remove(&name), name, interactions };
         let mut acting: Vec<Acting> = sorted.users.into_iter().map(user).collect();

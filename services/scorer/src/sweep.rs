@@ -131,7 +131,8 @@ impl Sweep {
         let mut ours = Vec::with_capacity(keys.len());
         for (key, value) in keys.into_iter().zip(values) {
             match value.map_err(|wrong| wrong.to_string()).map(|value| Slate::decode(&value)) {
-                Ok(Ok(_)) => ours.push(key),
+                Ok(Ok(slate)) if slate.v > 0 => ours.push(key),
+                Ok(Ok(_)) => self.sources.foreign.found(&key, "it is no list"),
                 Ok(Err(odd)) => self.sources.foreign.found(&key, odd),
                 Err(wrong) => self.sources.foreign.found(&key, wrong),
             }

@@ -53,6 +53,8 @@ pub(crate) struct Sorted {
     pub(crate) train: Vec<Positioned>,
     /// Where records lie that are no interaction, or none that ingest wrote.
     pub(crate) undecodable: Vec<(i32, i64)>,
+    /// Those of them that the version does not know of yet.
+    pub(crate) passed_over: Vec<(i32, i64)>,
     /// How many records were told apart: behind them is one whose source is to be held against where `events` ends.
     pub(crate) records: usize,
 }
@@ -91,7 +93,12 @@ impl Sorter {
             let read = decode(record).map(|(read, place)| (read, place, self.horizon.sight(partition, place, events)));
             match read {
                 Some((_, _, Sight::Ask)) => return sorted,
-                None | Some((_, _, Sight::Beyond)) => sorted.undecodable.push((partition, offset)),
+                None | Some((_, _, Sight::Beyond)) => {
+                    sorted.undecodable.push((partition, offset));
+                    if stands.is_none() {
+                        sorted.passed_over.push((partition, offset));
+                    }
+                }
                 Some((interaction, place, Sight::Within)) => {
                     // I2: the log may hold an interaction twice; the history it went into held it once.
                     let last = self.last.entry(partition).or_insert(Position::START);

@@ -246,8 +246,8 @@ impl Trainer {
             self.schedule.changed();
             self.unpublished.changed(Instant::now());
         }
-        if !sorted.undecodable.is_empty() {
-            self.learning.pass_over(sorted.undecodable).await?;
+        if !sorted.passed_over.is_empty() {
+            self.learning.pass_over(sorted.passed_over).await?;
             self.schedule.changed();
             self.unpublished.changed(Instant::now());
         }

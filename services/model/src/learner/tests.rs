@@ -213,7 +213,10 @@ fn under_overload_a_sample_is_trained_on_and_everything_is_counted() {
 #[test]
 fn what_is_no_interaction_is_passed_over_and_no_version_seems_to_lack_it() {
     let mut learner = Learner::new(settings()).expect("flex opens");
+    learner.pass_over(&[(0, 2)]);
     learner.follow(7);
+    learner.pass_over(&[(0, 1)]);
+    assert_eq!(learner.through()[&0].next, 3, "that it was not known which life it is moves nothing back");
     learner.pass_over(&[(0, 4), (0, 9), (1, 0)]);
     let next = |learner: &Learner| learner.through().iter().map(|(p, through)| (*p, through.next)).collect::<Vec<_>>();
     assert_eq!(next(&learner), [(0, 10), (1, 1)]);

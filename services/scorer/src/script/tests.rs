@@ -29,7 +29,8 @@ impl Server {
         let profile = stored.encode();
         let fitted = Fitted { profile: profile.clone(), slate: slate.into(), trimmed: false };
         let minute = Duration::from_secs(60);
-        let call = call(&Keys::default(), "u1", StoredProfile::header(read), fitted, (2 * minute, minute), false);
+        let call =
+            call(&Keys::default(), "u1", StoredProfile::header(read), fitted, (2 * minute, minute), Cause::Acted);
         let answers = self.redis.eval_many(&write(), vec![call]).await.expect("the script runs");
         (answers == [Ok(1)]).then_some(profile)
     }
@@ -48,22 +49,27 @@ impl Server {
 async fn a_list_made_anew_for_who_did_nothing_gives_neither_profile_nor_list_a_longer_life() {
     let Some(server) = Server::start().await else { return };
     let (keys, hour) = (Keys::default(), Duration::from_secs(3_600));
-    let write_for = async |read: &[u8], slate: &str, ttl, did_nothing| {
+    let write_for = async |read: &[u8], slate: &str, ttl, cause| {
         let fitted = Fitted { profile: unknown().encode(), slate: slate.into(), trimmed: false };
-        let call = call(&keys, "u1", StoredProfile::header(read), fitted, ttl, did_nothing);
+        let call = call(&keys, "u1", StoredProfile::header(read), fitted, ttl, cause);
         server.redis.eval_many(&write(), vec![call]).await.expect("the script runs");
         let [user, recs] = [server.redis.ttl(&keys.user("u1")).await, server.redis.ttl(&keys.recs("u1")).await];
         [user, recs].map(|ttl| ttl.expect("Redis answers").expect("does not stay for ever"))
     };
     let read = unknown().encode();
-    write_for(b"", "one", (hour / 60, hour / 120), false).await;
-    let [user, recs] = write_for(&read, "two", (2 * hour, hour), true).await;
+    write_for(b"", "one", (hour / 60, hour / 120), Cause::Acted).await;
+    let [user, recs] = write_for(&read, "two", (2 * hour, hour), Cause::Renewed).await;
     assert!(user <= hour / 60 && recs <= hour / 120, "{user:?} {recs:?}");
     server.redis.delete(&[keys.recs("u1")]).await.expect("deleted");
-    let [user, recs] = write_for(&read, "three", (2 * hour, hour), true).await;
+    let [user, recs] = write_for(&read, "three", (2 * hour, hour), Cause::Renewed).await;
     assert!(user <= hour / 60 && recs <= hour / 60, "a list lives no longer than its profile: {user:?} {recs:?}");
-    let [user, recs] = write_for(&read, "four", (2 * hour, hour), false).await;
+    let [user, recs] = write_for(&read, "four", (2 * hour, hour), Cause::Acted).await;
     assert!(user > hour && recs > hour / 2, "who acts stays: {user:?} {recs:?}");
+    // Who acted, and was written without a list over a list that has not long to live, gets a whole one later.
+    write_for(&read, "five", (2 * hour, hour / 60), Cause::Acted).await;
+    write_for(&read, "", (2 * hour, hour), Cause::Acted).await;
+    let [user, recs] = write_for(&read, "six", (3 * hour, hour), Cause::Owed).await;
+    assert!(user <= 2 * hour && recs > hour / 2, "{user:?} {recs:?}");
 }
 
 #[tokio::test]
@@ -116,7 +122,7 @@ async fn a_key_of_another_type_is_left_alone_and_the_other_is_written() {
     let minute = Duration::from_secs(60);
     let fitted = || Fitted { profile: unknown().encode(), slate: b"slate".to_vec(), trimmed: false };
     let write_now = async || {
-        let call = call(&keys, "u1", b"", fitted(), (minute, minute), false);
+        let call = call(&keys, "u1", b"", fitted(), (minute, minute), Cause::Acted);
         server.redis.eval_many(&write(), vec![call]).await.expect("the script runs").remove(0)
     };
     assert_eq!(write_now().await, Ok(WITHOUT_SLATE));

@@ -265,13 +265,16 @@ fn items_that_come_and_go_while_no_version_is_live_take_no_more_memory_than_the_
 }
 
 #[test]
-fn what_was_acted_on_before_its_log_was_made_again_is_due_at_once_and_what_comes_after_by_its_offset() {
+fn what_was_acted_on_before_its_log_was_made_again_is_due_with_the_first_version_of_that_log_whoever_owns_it() {
     let mut known = known();
     known.touch("a", 0, 1_000_000);
     assert_eq!(due(&mut known, 0, 0), ["a"], "new");
     assert_eq!(due(&mut known, 50, HOUR / 2), Vec::<String>::new(), "no version tells of it");
     known.begin_anew(&[0]);
-    assert_eq!(due(&mut known, 0, HOUR / 2), ["a"]);
+    let anothers = Share::new(1, []);
+    let none = BTreeMap::new();
+    assert!(known.due(10, &none, &anothers, HOUR / 2).is_empty(), "no version of the new log yet");
+    assert_eq!(known.due(10, &through(1), &anothers, HOUR / 2).len(), 1);
     known.touch("a", 0, 5);
     assert_eq!(due(&mut known, 5, HOUR / 2), Vec::<String>::new());
     assert_eq!(due(&mut known, 6, HOUR / 2), ["a"]);

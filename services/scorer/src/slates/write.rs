@@ -12,6 +12,7 @@ use super::{Acting, Ranked, Slates, Work};
 use crate::error::Error;
 use crate::fit::{Fitted, fit};
 use crate::marks::Renewal;
+use crate::script::Cause;
 use crate::users::User;
 use crate::{metrics as names, profile, script};
 
@@ -32,17 +33,22 @@ impl Slates {
             // An empty list takes the place of one whose items are all gone, not of nothing.
             let items = items.filter(|items| !items.is_empty() || !work.user.stored.profile.slate.is_empty());
             let mut slate = items.map(|items| self.slate(&work.user, model.clone(), items, now));
-            let (user, did_nothing) = (&mut work.user, work.arrived.is_empty());
+            let user = &mut work.user;
+            let cause = match () {
+                () if !work.arrived.is_empty() => Cause::Acted,
+                () if user.stored.profile.owed => Cause::Owed,
+                () => Cause::Renewed,
+            };
             if let Some(slate) = &slate {
                 user.stored.profile.owed = slate.model == Slate::NO_MODEL;
-            } else if work.past {
+            } else if work.past || work.keeps {
                 user.stored.profile.owed = true; // who goes on after us finds it
             }
             let fitted = fit(&mut user.stored, slate.as_mut(), self.settings.encoding, self.settings.max_user_bytes);
             trimmed += u64::from(fitted.trimmed);
             slates.push(slate.is_some());
             let read = std::mem::replace(&mut user.lies, StoredProfile::header(&fitted.profile).into());
-            calls.push(self.call(&work.acting.name, user, &read, fitted, did_nothing));
+            calls.push(self.call(&work.acting.name, user, &read, fitted, cause));
         }
         calls.extend(marks.iter().map(|renewal| renewal.call.clone()));
         let mut answers = self.ctx.retry("redis", || self.redis.eval_many(&self.script, calls.clone())).await?;
@@ -51,11 +57,11 @@ impl Slates {
         Ok((self.settle(works, &answers, &slates), marks))
     }
 
-    fn call(&self, name: &str, user: &User, read: &[u8], fitted: Fitted, did_nothing: bool) -> script::Call {
+    fn call(&self, name: &str, user: &User, read: &[u8], fitted: Fitted, cause: Cause) -> script::Call {
         let first = profile::is_first(&user.stored.profile);
         let longest = if first { self.settings.first_ttl } else { Duration::MAX };
         let ttl = (self.settings.user_ttl.min(longest), self.settings.recs_ttl.min(longest));
-        script::call(&self.keys, name, read, fitted, ttl, did_nothing)
+        script::call(&self.keys, name, read, fitted, ttl, cause)
     }
 
     fn slate(&self, user: &User, model: String, items: Vec<Entry>, now: i64) -> Slate {
