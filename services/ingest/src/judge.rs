@@ -72,11 +72,14 @@ impl Judge {
                 continue;
             }
             progress.advance(record.partition, record.offset);
+            let arrived_at = arrival(record, now);
+            // A sender's time numbers no life: that of a recorded log lies before every life that there was.
+            let at = if record.by_broker { arrived_at } else { now };
             let origin = Origin {
                 partition: record.partition,
                 offset: record.offset,
-                incarnation: progress.incarnation(record.partition),
-                arrived_at: arrival(record, now),
+                incarnation: progress.incarnation(record.partition, at),
+                arrived_at,
             };
             // Our clock may be behind: what was possible when it was written is not in the future.
             match self.validator.judge(record.value.as_deref(), origin, now.max(record.timestamp)) {

@@ -2,7 +2,8 @@
 //!
 //! Offsets alone name no event: a topic that is deleted and made again counts them from 0, and one that lost its end
 //! gives some of them out twice. Each life has an incarnation, a later one a larger. A life is the same when Kafka's id
-//! of the topic is (KIP-516), and the events lie where `interactions` says that they came from.
+//! of the topic is (KIP-516), and the events lie where `interactions` says that they came from. The first event of a
+//! life gives it its number: our own clock may be wrong, and that of another instance would give another number.
 
 use std::collections::BTreeMap;
 
@@ -29,11 +30,35 @@ pub(crate) struct Log {
     pub(crate) high: Next,
 }
 
+/// The life that events are judged in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// It has its incarnation.
+    Known(u64),
+    /// It begins with the next event, comes behind the incarnation `after`, and has this id.
+    New { after: u64, id: u32 },
+}
+
+impl Life {
+    /// Its incarnation, which it gets from its first event if it has none; that arrived `at`, milliseconds since 1970.
+    pub(crate) fn incarnation(&mut self, at: i64) -> u64 {
+        let number = match *self {
+            Self::Known(number) => number,
+            Self::New { after, id } => {
+                let seconds = u32::try_from(at / 1_000).unwrap_or(u32::MAX);
+                incarnation(if after == 0 { seconds } else { seconds.max(began_at(after).saturating_add(1)) }, id)
+            }
+        };
+        *self = Self::Known(number);
+        number
+    }
+}
+
 /// Where work goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Course {
     /// The life that events are judged in.
-    pub(crate) incarnation: u64,
+    pub(crate) life: Life,
     /// What of it needs no more work.
     pub(crate) through: Done,
     /// A new life begins, and this is to be read first; `None`: go on where the group is.
@@ -77,14 +102,12 @@ impl Written {
         there.iter().any(|(offset, mark)| marks.get(offset).is_some_and(|written| written != mark))
     }
 
-    /// Decides, from the events that are `there` now; `now` in milliseconds since 1970.
-    pub(crate) fn course(&self, log: &Log, there: &Marks, now: i64) -> Course {
+    /// Decides, from the events that are `there` now.
+    pub(crate) fn course(&self, log: &Log, there: &Marks) -> Course {
         let newest = self.lives.last_key_value().map_or(0, |(incarnation, _)| *incarnation);
-        let seconds = u32::try_from(now / 1_000).unwrap_or(u32::MAX);
         let begin = |from: Option<Next>| {
-            let began = if newest == 0 { seconds } else { seconds.max(began_at(newest).saturating_add(1)) };
             let through = from.map_or(Done::NOTHING, Next::done);
-            Course { incarnation: incarnation(began, log.life), through, from }
+            Course { life: Life::New { after: newest, id: log.life }, through, from }
         };
         if self.lives.is_empty() {
             return begin(None);
@@ -95,7 +118,7 @@ impl Written {
         let through = if last.next() <= log.low { Some(last) } else { agreed(marks, log, there) };
         let known = log.life == 0 || life_of(latest) == log.life;
         if through == Some(last) && latest == newest && known {
-            return Course { incarnation: latest, through: last, from: None };
+            return Course { life: Life::Known(latest), through: last, from: None };
         }
         begin(Some(through.map_or(log.low, |through| through.next().max(log.low))))
     }
@@ -138,20 +161,19 @@ mod tests {
         let there = Marks::from([(9, 90)]);
         assert!(!written.differs(&log(7, 50), &there));
         assert_eq!(
-            written.course(&log(7, 50), &there, NOW),
-            Course { incarnation: OURS, through: Done(9), from: None }
+            written.course(&log(7, 50), &there),
+            Course { life: Life::Known(OURS), through: Done(9), from: None }
         );
     }
 
     #[test]
     fn a_topic_made_again_begins_a_life_and_is_read_from_its_beginning_however_long_it_has_grown() {
         let written = written(&[(OURS, &[(9, 90)])]);
-        let course = written.course(&log(8, 5_000), &Marks::new(), NOW);
+        let course = written.course(&log(8, 5_000), &Marks::new());
         assert_eq!(
             course,
-            Course { incarnation: incarnation(1_700_000_000, 8), through: Done::NOTHING, from: Some(Next(0)) }
+            Course { life: Life::New { after: OURS, id: 8 }, through: Done::NOTHING, from: Some(Next(0)) }
         );
-        assert!(course.incarnation > OURS);
     }
 
     #[test]
@@ -160,45 +182,48 @@ mod tests {
         let there = Marks::from([(9, 91)]);
         assert!(written.differs(&log(0, 50), &there));
         assert_eq!(written.to_check(&log(0, 50), true), Some((Next(3), Next(10))));
-        assert_eq!(written.course(&log(0, 50), &[(3, 31), (9, 91)].into(), NOW).from, Some(Next(0)));
+        assert_eq!(written.course(&log(0, 50), &[(3, 31), (9, 91)].into()).from, Some(Next(0)));
     }
 
     #[test]
     fn a_log_that_lost_its_end_begins_a_life_where_it_was_cut() {
         let written = written(&[(OURS, &[(3, 30), (7, 70), (9, 90)])]);
         assert_eq!(written.to_check(&log(7, 8), false), Some((Next(3), Next(8))), "all that is still there");
-        let cut = written.course(&log(7, 8), &[(3, 30), (7, 70)].into(), NOW);
+        let mut cut = written.course(&log(7, 8), &[(3, 30), (7, 70)].into());
         assert_eq!((cut.through, cut.from), (Done(7), Some(Next(8))));
-        let grown = written.course(&log(7, 50), &[(3, 30), (7, 71), (9, 91)].into(), NOW);
+        assert!(cut.life.incarnation(NOW) > OURS);
+        let grown = written.course(&log(7, 50), &[(3, 30), (7, 71), (9, 91)].into());
         assert_eq!((grown.through, grown.from), (Done(3), Some(Next(4))), "others were written where the end was");
-        assert!(grown.incarnation > OURS);
     }
 
     #[test]
     fn an_offset_from_nowhere_on_interactions_skips_no_event() {
         let written = written(&[(OURS, &[(9, 90), (1 << 40, 1)])]);
-        assert_eq!(written.course(&log(7, 50), &[(9, 90)].into(), NOW).from, Some(Next(10)));
+        assert_eq!(written.course(&log(7, 50), &[(9, 90)].into()).from, Some(Next(10)));
     }
 
     #[test]
     fn interactions_of_before_there_were_lives_are_gone_on_from() {
         let written = written(&[(0, &[(9, 90)])]);
-        let course = written.course(&log(7, 50), &[(9, 90)].into(), NOW);
-        assert_eq!(
-            course,
-            Course { incarnation: incarnation(1_700_000_000, 7), through: Done(9), from: Some(Next(10)) }
-        );
+        let course = written.course(&log(7, 50), &[(9, 90)].into());
+        assert_eq!(course, Course { life: Life::New { after: 0, id: 7 }, through: Done(9), from: Some(Next(10)) });
+    }
+
+    #[test]
+    fn the_first_event_of_a_life_gives_it_its_number_and_no_later_one_another() {
+        let mut life = Life::New { after: OURS, id: 8 };
+        assert_eq!(life.incarnation(NOW), incarnation(1_700_000_000, 8));
+        assert_eq!(life.incarnation(NOW + 5_000), incarnation(1_700_000_000, 8));
     }
 
     #[test]
     fn a_clock_set_back_still_gives_a_later_life() {
-        let written = written(&[(OURS, &[(9, 90)])]);
-        assert!(written.course(&log(8, 5), &Marks::new(), 1_000).incarnation > OURS);
+        assert!(Life::New { after: OURS, id: 8 }.incarnation(1_000) > OURS);
     }
 
     #[test]
     fn an_empty_topic_interactions_begins_a_life_where_the_group_is() {
-        assert_eq!(Written::default().course(&log(7, 50), &Marks::new(), NOW).from, None);
+        assert_eq!(Written::default().course(&log(7, 50), &Marks::new()).from, None);
     }
 
     #[test]
@@ -207,8 +232,8 @@ mod tests {
         let aged = Log { life: 7, low: Next(20), high: Next(50) };
         assert_eq!(written.to_check(&aged, false), None);
         assert_eq!(
-            written.course(&aged, &Marks::new(), NOW),
-            Course { incarnation: OURS, through: Done(9), from: None }
+            written.course(&aged, &Marks::new()),
+            Course { life: Life::Known(OURS), through: Done(9), from: None }
         );
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use runtime::kafka::Done;
 use schemas::{Interaction, Position};
 
+use crate::life::Life;
 use crate::window::Window;
 
 /// The partitions this instance owns.
@@ -20,7 +21,7 @@ pub struct Progress {
 #[derive(Debug)]
 struct Partition {
     /// The life of `events` that is worked on.
-    incarnation: u64,
+    life: Life,
     /// What of it needs no more work.
     done: Done,
     window: Window,
@@ -28,7 +29,7 @@ struct Partition {
 
 impl Partition {
     fn new(window: usize) -> Self {
-        Self { incarnation: 0, done: Done::NOTHING, window: Window::new(window) }
+        Self { life: Life::Known(0), done: Done::NOTHING, window: Window::new(window) }
     }
 }
 
@@ -59,10 +60,10 @@ impl Progress {
     /// Takes note of an interaction that lies in partition `partition` of `interactions`.
     pub fn remember(&mut self, partition: i32, written: &Interaction) {
         let Some(state) = self.partitions.get_mut(&partition) else { return };
-        if let Some(source) = written.source.as_ref().filter(|source| source.partition == partition) {
-            let done = Position { incarnation: state.incarnation, offset: state.done.0 };
-            let done = done.max(source.position());
-            (state.incarnation, state.done) = (done.incarnation, Done(done.offset));
+        let source = written.source.as_ref().filter(|source| source.partition == partition);
+        if let (Life::Known(incarnation), Some(source)) = (state.life, source) {
+            let done = Position { incarnation, offset: state.done.0 }.max(source.position());
+            (state.life, state.done) = (Life::Known(done.incarnation), Done(done.offset));
         }
         if !written.event_id.is_empty() {
             state.window.insert(&written.user_id, &written.event_id);
@@ -70,16 +71,15 @@ impl Progress {
     }
 
     /// Goes on in this life of `events`, behind what is done of it.
-    pub fn go_on(&mut self, partition: i32, incarnation: u64, done: Done) {
+    pub(crate) fn go_on(&mut self, partition: i32, life: Life, done: Done) {
         if let Some(state) = self.partitions.get_mut(&partition) {
-            (state.incarnation, state.done) = (incarnation, done);
+            (state.life, state.done) = (life, done);
         }
     }
 
-    /// The life of `events` that is worked on.
-    #[must_use]
-    pub fn incarnation(&self, partition: i32) -> u64 {
-        self.partitions.get(&partition).map_or(0, |state| state.incarnation)
+    /// The life of `events` that is worked on. A new one is numbered by the time `at` of its first event.
+    pub fn incarnation(&mut self, partition: i32, at: i64) -> u64 {
+        self.partitions.get_mut(&partition).map_or(0, |state| state.life.incarnation(at))
     }
 
     /// Whether the event at `offset` was judged before: in this run, or before a restart and had its effect.
@@ -166,8 +166,8 @@ mod tests {
     fn a_new_life_of_events_begins_before_its_first_event() {
         let mut progress = owning(&[3]);
         progress.remember(3, &interaction(900, "a"));
-        progress.go_on(3, 7, Done::NOTHING);
-        assert!(!progress.is_done(3, 0) && progress.incarnation(3) == 7);
+        progress.go_on(3, Life::Known(7), Done::NOTHING);
+        assert!(!progress.is_done(3, 0) && progress.incarnation(3, 0) == 7);
         assert!(!progress.is_first(3, &interaction(0, "a")), "an event id is known over all lives");
         progress.advance(3, 0);
         assert!(progress.is_done(3, 0) && !progress.is_done(3, 1));

@@ -70,8 +70,8 @@ pub(crate) async fn restore(
     for partition in partitions {
         let (written, there) = (written.get(partition).unwrap_or(&nothing), there.get(partition).unwrap_or(&none));
         let log = log(&span, *partition);
-        let course = written.course(&log, there, ctx.now());
-        progress.go_on(*partition, course.incarnation, course.through);
+        let course = written.course(&log, there);
+        progress.go_on(*partition, course.life, course.through);
         if let Some(from) = course.from {
             counter!(LIVES).increment(1);
             warn!(
@@ -79,7 +79,7 @@ pub(crate) async fn restore(
                 partition,
                 %from,
                 end = %log.high,
-                incarnation = course.incarnation,
+                life = ?course.life,
                 "a new life of the topic begins: it was deleted and made again, lost records, or is read by this release \
                  for the first time"
             );

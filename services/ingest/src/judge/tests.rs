@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use runtime::kafka::Done;
+
 use super::*;
 use crate::config::Limits;
+use crate::life::Life;
 use schemas::dead_letter::headers;
 
 const NOW: i64 = 1_700_000_000_000;
@@ -160,6 +163,24 @@ fn a_clock_an_hour_ahead_on_ingests_machine_makes_no_event_later_than_the_broker
             let interaction = Interaction::decode(value).expect("decodes");
             assert_eq!((interaction.arrived_at, interaction.effective_ts()), (NOW, ts.min(NOW)));
         }
+    }
+}
+
+#[test]
+fn a_life_is_numbered_by_when_the_broker_took_its_first_event_whatever_ingests_clock_says() {
+    let numbered = |now, by_broker| {
+        let mut progress = owning();
+        progress.go_on(2, Life::New { after: 0, id: 8 }, Done::NOTHING);
+        let records = [record(0, "u1", "no event"), record(5_000, "u1", view(""))];
+        let verdict = judge().judge(&records.map(|record| Record { by_broker, ..record }), &mut progress, now);
+        let value = verdict.interactions.first().expect("is accepted").value.clone().expect("has a value");
+        Interaction::decode(value).expect("decodes").source.expect("has a source").incarnation
+    };
+    let of = |at: i64| schemas::position::incarnation(u32::try_from(at / 1_000).expect("is in this century"), 8);
+    let days = 3 * 86_400_000;
+    for now in [NOW - days, NOW, NOW + days] {
+        assert_eq!(numbered(now, true), of(NOW), "two instances give the same number, which readers believe");
+        assert_eq!(numbered(now, false), of(now), "a sender's time is no time of a life");
     }
 }
 

@@ -1,13 +1,13 @@
 //! Product feeds: RSS and Atom with Google's names, or any XML whose `item`, `entry` or `product` elements hold fields.
 
-use std::io::BufRead;
+use std::io::{self, BufRead, Read};
 
 use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesStart, Event};
 use serde_json::Value;
 
-use super::{Row, Take, plain_name};
+use super::{ROW_BYTES, Row, Take, plain_name, too_long};
 
 /// Elements that are items.
 const ITEMS: [&[u8]; 3] = [b"item", b"entry", b"product"];
@@ -19,6 +19,7 @@ const MAX_TEXT: usize = 64 * 1024;
 /// An item under way: its fields, and the one that is open.
 #[derive(Default)]
 struct Open {
+    tag: Vec<u8>,
     row: Row,
     /// Elements below the item that are open.
     depth: usize,
@@ -28,16 +29,32 @@ struct Open {
 
 /// Reads every item.
 pub(super) fn read(text: Box<dyn BufRead>, take: Take<'_>) -> Result<(), String> {
-    let mut reader = Reader::from_reader(text);
+    let mut reader = Reader::from_reader(text.take(ROW_BYTES));
     let (mut buffer, mut open, mut items) = (Vec::new(), None::<Open>, 0_u64);
     loop {
         buffer.clear();
+        if open.is_none() {
+            reader.get_mut().set_limit(ROW_BYTES);
+        }
         let event = reader.read_event_into(&mut buffer);
+        if reader.get_ref().limit() == 0 {
+            let mut text = reader.into_inner().into_inner();
+            if let Some(item) = open.take() {
+                items += 1;
+                take(Err(too_long(format!("item {items}"))));
+                pass(&mut text, &item.tag).map_err(|error| error.to_string())?;
+            }
+            reader = Reader::from_reader(text.take(ROW_BYTES));
+            reader.config_mut().allow_unmatched_ends = true; // of what was open
+            continue;
+        }
         let event = event.map_err(|error| format!("its XML breaks behind item {items}: {error}"))?;
         match (event, &mut open) {
             (Event::Eof, None) => break,
             (Event::Eof, Some(_)) => return Err(format!("it breaks off in item {}", items + 1)),
-            (Event::Start(start), None) if ITEMS.contains(&start.local_name().as_ref()) => open = Some(Open::default()),
+            (Event::Start(start), None) if ITEMS.contains(&start.local_name().as_ref()) => {
+                open = Some(Open { tag: start.name().as_ref().to_vec(), ..Open::default() });
+            }
             (Event::Start(start), Some(item)) => item.start(&start),
             (Event::Empty(empty), Some(item)) => {
                 item.start(&empty);
@@ -66,6 +83,20 @@ pub(super) fn read(text: Box<dyn BufRead>, take: Take<'_>) -> Result<(), String>
         return Err("it holds no item: no element is called item, entry or product".to_owned());
     }
     Ok(())
+}
+
+/// Passes over the rest of an item, up to its end tag: in the middle of it no markup can be told from text.
+fn pass(text: &mut impl BufRead, tag: &[u8]) -> io::Result<()> {
+    let end = [b"</", tag].concat();
+    let mut found = 0;
+    for byte in text.by_ref().bytes() {
+        let byte = byte?;
+        found = if byte == end[found] { found + 1 } else { usize::from(byte == b'<') };
+        if found == end.len() {
+            break;
+        }
+    }
+    text.skip_until(b'>').map(drop)
 }
 
 impl Open {

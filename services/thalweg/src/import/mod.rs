@@ -9,6 +9,7 @@ mod feed;
 mod json;
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::Path;
@@ -25,6 +26,10 @@ type Take<'t> = &'t mut dyn FnMut(Result<Row, String>);
 
 /// So much of a file is looked at to tell its format.
 const LOOKED_AT: u64 = 64 * 1024;
+
+/// I7: a row is no longer, as in a recorded log; Kafka takes no larger record by default either. A longer one is left
+/// out.
+const ROW_BYTES: u64 = 1 << 20;
 
 /// What a file holds.
 #[derive(Debug, Default)]
@@ -111,6 +116,11 @@ fn head(mut text: Box<dyn BufRead>) -> Result<(Vec<u8>, Box<dyn BufRead>), Strin
         head = rest.to_vec();
     }
     Ok((head.clone(), Box::new(BufReader::new(Cursor::new(head).chain(text)))))
+}
+
+/// Why a row is left out that is longer than a row may be.
+fn too_long(place: impl Display) -> String {
+    format!("a row longer than 1 MiB: {place}")
 }
 
 /// A name as it is looked for: `g:Product Type` is `product_type`.

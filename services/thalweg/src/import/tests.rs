@@ -89,6 +89,34 @@ fn what_is_left_out_is_counted_with_an_example() {
 }
 
 #[test]
+fn a_row_longer_than_1_mib_is_named_and_left_out_and_those_around_it_are_read() {
+    let long = "a, \"b\" <i>c</i>\n".repeat(70_000);
+    let table = format!("id,title\n1,Hat\n2,\"{}\"\n3,Boot\n4\n", long.replace('"', "\"\""));
+    let object = |id: u32, title: &str| serde_json::json!({"id": id, "title": title}).to_string();
+    let objects = [object(1, "Hat"), object(2, &long), object(3, "Boot")];
+    let entry = |id: u32, title: &str| format!("<item><id>{id}</id><title>{title}</title></item>");
+    let feed = |long: &str| format!("<rss>{}{}{}</rss>", entry(1, "Hat"), entry(2, long), entry(3, "Boot"));
+    let (tags, many) = (format!("<![CDATA[{long}]]>"), "</title><tag>x</tag><title>".repeat(50_000));
+    let lines = &import(table.as_bytes()).left_out["a row with another number of fields than the header"].1;
+    assert_eq!(lines, "line 70005, 1 of 2", "lines of what is left out count");
+    for (text, place) in [
+        (table, "line 3"),
+        (format!("id,title\n1,Hat\n2,{}\n3,Boot\n", "x".repeat(2 << 20)), "line 3"),
+        (objects.join("\n"), "row 2"),
+        (format!("[{}]", objects.join(",\n")), "row 2"),
+        (feed(&"x".repeat(2 << 20)), "item 2"),
+        (feed(&tags), "item 2"),
+        (feed(&many), "item 2"),
+    ] {
+        let import = import(text.as_bytes());
+        let ids: Vec<&str> = import.items.iter().map(|item| &*item.item_id).collect();
+        assert_eq!((ids.len(), ids.first(), ids.last()), (2, Some(&"1"), Some(&"3")), "{text:.40}");
+        assert_eq!(import.left_out["a row longer than 1 MiB"], (1, place.to_owned()));
+    }
+    assert!(refused(format!("id,{}\n1,Hat\n", "x".repeat(2 << 20)).as_bytes()).contains("its header"));
+}
+
+#[test]
 fn whatever_bytes_a_file_has_it_is_read_or_refused() {
     let bytes = b"<>{}[]\"',:&;\n\\/ idtem=1\xff\x00";
     let mut state = 7_u64;
