@@ -307,3 +307,37 @@ async fn the_operators_command_reads_from_the_newest_snapshot_but_one_and_all_of
     assert!(world.operate(&["checkpoints", "show", &all[0].to_string()]).await.contains("items.row"));
     assert!(world.try_operate(&["checkpoints", "show", "000099-00000001"]).await.is_err());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_a_stranger_wrote_in_the_trainers_epoch_is_followed_by_a_snapshot_of_the_trainers_at_once() {
+    let world = World::new().await;
+    let mut traffic = Traffic::new(14, world.ctx.now());
+    let [_ingest, mut trainer, mut scorer] = world.start_all().await;
+    let mut sent = world.flow(&traffic.take(300), 300).await;
+    let last = learned_once(&world, &sent).await.version;
+    let forged = VersionId { sequence: 900_000, ..last };
+    let live = async || {
+        let version = world.model().await?.remove("version").unwrap_or_default();
+        version.parse::<VersionId>()
+    };
+    world.write(Topic::Checkpoints, Snapshot::newest(&world).await.renamed(forged).records()).await;
+    eventually("it is sound, so it goes live", SOON, async || match live().await {
+        Ok(version) if version == forged => Ok(()),
+        other => {
+            // Unless the trainer was faster.
+            let found = trainer.metric("trainer_foreign_versions_total").await?;
+            if found > 0.0 { Ok(()) } else { Err(format!("{other:?}")) }
+        }
+    })
+    .await;
+    eventually("the trainer's own is live again", SOON, async || {
+        let (version, found) = (live().await?, trainer.metric("trainer_foreign_versions_total").await?);
+        (found > 0.0 && version != forged).then_some(()).ok_or_else(|| format!("{version}, {found} found"))
+    })
+    .await;
+    sent.extend(world.flow(&traffic.take(100), 100).await);
+    let next = learned_once(&world, &sent).await.version;
+    assert!(next > last, "{next}");
+    served_once(&world, &sent).await;
+    [&mut trainer, &mut scorer].into_iter().for_each(Service::assert_alive);
+}

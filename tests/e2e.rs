@@ -21,6 +21,7 @@ mod redis_flush;
 mod redis_forgot;
 mod redis_trouble;
 mod refusals;
+mod releases;
 mod retention;
 mod sharing;
 mod slates;

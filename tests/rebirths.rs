@@ -7,7 +7,7 @@ use runtime::kafka::Outgoing;
 use schemas::{EventType, Interaction, Kind, Message, Source, Topic};
 use tests::{
     Name, PARTITIONS, SOON, Sent, Tail, Traffic, World, click, eventually, ingested_once, interactions,
-    latest_manifest, learned_once, served_once,
+    latest_manifest, learned_once, none_names, served_once,
 };
 
 /// Waits until the newest version was trained on so many events, and on each once.
@@ -170,21 +170,6 @@ async fn partitions_added_under_running_services_are_read_and_no_event_vanishes(
     trainer.assert_alive();
 }
 
-/// Whether no list names an item whose id begins so.
-async fn none_names(world: &World, beginning: &str) -> Result<(), String> {
-    let mut named = Vec::new();
-    for pattern in ["recs:*", "hot*", "new*", "similar:*"] {
-        let pattern = format!("{}{pattern}", world.redis.key_prefix);
-        for key in world.client().keys(&pattern, 10_000).await.map_err(|error| error.to_string())? {
-            let slate = world.slate(&key).await?;
-            if slate.items.iter().any(|entry| entry.id.starts_with(beginning)) {
-                named.push(key);
-            }
-        }
-    }
-    if named.is_empty() { Ok(()) } else { Err(format!("{named:?}")) }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn items_made_again_with_fewer_records_and_what_is_not_there_any_more_is_shown_by_nobody() {
     let world = World::new().await;
@@ -201,7 +186,7 @@ async fn items_made_again_with_fewer_records_and_what_is_not_there_any_more_is_s
     let _other = world.start(Name::Scorer, &[]).await;
     eventually("no list names what the new log does not list", SOON, async || {
         sent.extend(world.send(&traffic.take(20)).await);
-        none_names(&world, "i0").await
+        none_names(&world, |id| id.starts_with("i0")).await
     })
     .await;
     trainer.assert_alive();
@@ -236,7 +221,7 @@ async fn a_scorer_that_takes_over_deletes_lists_of_categories_that_went_while_no
     assert_eq!(lie().await, Ok(2), "nobody deletes them meanwhile");
     let _scorer = world.start(Name::Scorer, &[]).await;
     eventually("they are gone", SOON, async || match lie().await? {
-        0 => none_names(&world, "i0").await,
+        0 => none_names(&world, |id| id.starts_with("i0")).await,
         some => Err(format!("{some} of 2")),
     })
     .await;

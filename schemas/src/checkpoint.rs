@@ -12,6 +12,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::control::Place;
 use crate::position::Position;
 
 pub use read::{
@@ -198,6 +199,12 @@ pub struct Manifest {
     /// The release that wrote it ([`crate::RELEASE`]); empty before releases said so.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub release: String,
+    /// The newest version that was good when this one was made, and where it begins; `None` while none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub good: Option<Place>,
+    /// The gate's evidence that the learner had become worse; an alarm is raised at `trainer.gate.threshold`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub evidence: f64,
 }
 
 impl Manifest {

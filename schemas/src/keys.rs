@@ -1,5 +1,18 @@
 //! The Redis keys. The braces are part of a key: a cluster keeps what is about one user together.
 
+/// What lies under a key that matches [`Keys::swept`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind<'k> {
+    /// The feature cache of this user.
+    User(&'k str),
+    /// What goes with this item.
+    Similar(&'k str),
+    /// A `hot` or a `new` list, of a category or of all.
+    Top,
+    /// None of ours, though it is spelt so: its name is no UTF-8.
+    Odd,
+}
+
 /// Spells Redis keys under one prefix.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keys {
@@ -32,38 +45,21 @@ impl Keys {
         format!("{prefix}[ushn]*")
     }
 
-    /// The user of a [`user`](Self::user) key; `None` for another key.
+    /// What lies under a key; `None` if it is none that is [`swept`](Self::swept).
     #[must_use]
-    pub fn name_of_user<'a>(&self, key: &'a str) -> Option<&'a str> {
-        self.name(key, "user:{")
-    }
-
-    /// The item of a [`similar`](Self::similar) key; `None` for another key.
-    #[must_use]
-    pub fn name_of_similar<'a>(&self, key: &'a str) -> Option<&'a str> {
-        self.name(key, "similar:{")
-    }
-
-    /// Whether a key that matches [`swept`](Self::swept) is spelt as one of ours, in whatever bytes its name is.
-    #[must_use]
-    pub fn is_swept(&self, key: &[u8]) -> bool {
-        let named = |name: &[u8]| {
-            ["user:{", "similar:{", "hot:{", "new:{"].iter().any(|list| name.starts_with(list.as_bytes()))
+    pub fn kind<'k>(&self, key: &'k [u8]) -> Option<Kind<'k>> {
+        let key = key.strip_prefix(self.prefix.as_bytes())?;
+        if matches!(key, b"hot" | b"new") {
+            return Some(Kind::Top);
+        }
+        let named = |list: &str, kind: fn(&'k str) -> Kind<'k>| {
+            let name = key.strip_prefix(list.as_bytes())?.strip_suffix(b"}")?;
+            Some(std::str::from_utf8(name).map_or(Kind::Odd, kind))
         };
-        let name = key.strip_prefix(self.prefix.as_bytes());
-        name.is_some_and(|name| matches!(name, b"hot" | b"new") || (named(name) && name.ends_with(b"}")))
-    }
-
-    /// Whether it is a [`hot`](Self::hot) or a [`new`](Self::new_items) key, of a category or of all.
-    #[must_use]
-    pub fn is_top(&self, key: &str) -> bool {
-        let name = key.strip_prefix(&self.prefix);
-        name.is_some_and(|name| matches!(name, "hot" | "new"))
-            || ["hot:{", "new:{"].iter().any(|list| self.name(key, list).is_some())
-    }
-
-    fn name<'a>(&self, key: &'a str, list: &str) -> Option<&'a str> {
-        key.strip_prefix(&self.prefix)?.strip_prefix(list)?.strip_suffix('}')
+        named("user:{", Kind::User)
+            .or_else(|| named("similar:{", Kind::Similar))
+            .or_else(|| named("hot:{", |_| Kind::Top))
+            .or_else(|| named("new:{", |_| Kind::Top))
     }
 
     /// `similar:{item}`: what goes with an item.
@@ -114,28 +110,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_users_key_gives_the_user_back_and_no_other_key_does() {
+    fn a_key_says_what_lies_under_it_and_gives_its_name_back() {
         let keys = Keys::new("shop:");
-        for user in ["u42", "a{b}c", "ü"] {
-            assert_eq!(keys.name_of_user(&keys.user(user)), Some(user));
+        for name in ["u42", "a{b}c", "ü", ""] {
+            assert_eq!(keys.kind(keys.user(name).as_bytes()), Some(Kind::User(name)));
+            assert_eq!(keys.kind(keys.similar(name).as_bytes()), Some(Kind::Similar(name)));
         }
-        assert_eq!(keys.name_of_user(&keys.recs("u42")), None);
-        assert_eq!(keys.name_of_user(&Keys::default().user("u42")), None);
-        assert_eq!(Keys::new("a*").swept(), r"a\*[ushn]*");
+        for key in [keys.hot(None), keys.hot(Some("a:b")), keys.new_items(None), keys.new_items(Some("shoes"))] {
+            assert_eq!(keys.kind(key.as_bytes()), Some(Kind::Top), "{key}");
+        }
+        for key in ["hot", "shop:hotter", "shop:new:shoes", "shop:recs:{hot}", "shop:session", "shop:user:{u42"] {
+            assert_eq!(keys.kind(key.as_bytes()), None, "{key}");
+        }
+        assert_eq!(keys.kind(b"shop:user:{\xff}"), Some(Kind::Odd));
+        assert_eq!(keys.kind(b"shop:session\xff"), None);
+        assert_eq!(Keys::default().kind(keys.user("u42").as_bytes()), None);
     }
 
     #[test]
-    fn hot_and_new_of_a_category_and_of_all_are_tops() {
-        let keys = Keys::new("shop:");
-        for key in [keys.hot(None), keys.hot(Some("a:b")), keys.new_items(None), keys.new_items(Some("shoes"))] {
-            assert!(keys.is_top(&key), "{key}");
-        }
-        assert!(
-            keys.is_swept(b"shop:user:{\xff}") && keys.is_swept(b"shop:hot") && !keys.is_swept(b"shop:session\xff")
-        );
-        for key in ["hot", "shop:hotter", "shop:new:shoes", "shop:recs:{hot}", "shop:user:{new}"] {
-            assert!(!keys.is_top(key), "{key}");
-        }
+    fn a_pattern_takes_the_prefix_as_it_stands() {
+        assert_eq!(Keys::new("a*").swept(), r"a\*[ushn]*");
     }
 
     #[test]

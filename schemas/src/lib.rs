@@ -4,7 +4,9 @@
 //! to other people's programs; `golden/` holds the bytes they rely on.
 #![forbid(unsafe_code)]
 
+pub mod audit;
 pub mod checkpoint;
+pub mod control;
 pub mod dead_letter;
 pub mod event;
 #[cfg(test)]
@@ -27,6 +29,7 @@ pub mod proto {
 }
 
 pub use checkpoint::{Manifest, VersionId};
+pub use control::{Release, Releases};
 pub use dead_letter::{DeadLetter, Reason};
 pub use event::{Event, EventType, Timestamp};
 pub use horizon::{Horizon, Sight};

@@ -98,7 +98,8 @@ impl Topic {
             Self::Control => &[("cleanup.policy", "compact")],
             Self::Checkpoints => &[
                 ("cleanup.policy", "compact,delete"),
-                ("retention.ms", "604800000"),
+                // Two weeks: the oldest snapshot that is kept to go back to is up to ten and a half days old.
+                ("retention.ms", "1209600000"),
                 ("max.message.bytes", "1048588"), // Kafka's default: a stock broker takes our messages
                 ("min.compaction.lag.ms", "60000"),
                 // Kafka compacts no active segment, and its own are 1 GB or a week: what was deleted would stay for

@@ -24,6 +24,8 @@ pub fn manifest() -> Manifest {
         quality: [].into(),
         quality_overall: [].into(),
         release: String::new(),
+        good: None,
+        evidence: 0.0,
     }
 }
 

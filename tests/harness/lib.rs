@@ -13,6 +13,7 @@ mod binaries;
 mod children;
 mod groups;
 mod http;
+mod lists;
 mod oracle;
 mod outgoing;
 mod own_broker;
@@ -27,6 +28,7 @@ mod world;
 
 pub use binaries::{Name, binary};
 pub use groups::{Group, Member};
+pub use lists::{naming, none_names};
 pub use oracle::{Findings, Oracle};
 pub use own_broker::{Hung, OwnBroker};
 pub use redis_server::RedisServer;

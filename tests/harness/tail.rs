@@ -1,5 +1,7 @@
 //! Reads topics back: everything that is on them now, and again when there is more.
 
+use std::time::Duration;
+
 use runtime::kafka::{From, Reader, Record};
 use schemas::checkpoint::{Part, parse_key};
 use schemas::{Interaction, Manifest, Message, Topic};
@@ -30,7 +32,16 @@ impl Tail {
     /// # Panics
     /// When Kafka does not answer.
     pub async fn read(&mut self) -> &[Record] {
-        let end = self.reader.end().await.expect("the topic has an end");
+        // A broker that is only starting may not know its partitions yet.
+        let mut asked = self.reader.end().await;
+        for _ in 0..60 {
+            if asked.is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            asked = self.reader.end().await;
+        }
+        let end = asked.expect("the topic has an end");
         while let Some(batch) = self.reader.replay(&end, BATCH).await.expect("the topic is readable") {
             self.records.extend(batch.records);
         }

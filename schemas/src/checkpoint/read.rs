@@ -186,6 +186,8 @@ impl Manifest {
                 "names a quality that cannot be",
             ),
             (!self.release.is_empty() && !is_name(&self.release), "names a release that cannot be"),
+            (self.good.is_some_and(|good| !good.can_be()), "names a good version that cannot be"),
+            (!(self.evidence >= 0.0 && self.evidence.is_finite()), "names evidence that is no number"),
         ];
         rules.into_iter().find(|(broken, _)| *broken).map(|(_, problem)| problem)
     }

@@ -72,6 +72,10 @@ pub struct Learner {
     steps: u64,
     started: bool,
     training_share: f64,
+    /// What the learner is held against, and of how many tests it takes one.
+    anchor: Option<(Model, u64)>,
+    /// Tests since there is one.
+    tests: u64,
     changed: Changed,
     /// The dense weights as the versions have them.
     published: (Arrays, Arrays),
@@ -131,6 +135,8 @@ impl Learner {
             steps,
             started,
             training_share: 1.0,
+            anchor: None,
+            tests: 0,
             changed: Changed::default(),
             published: trainable.arrays(),
             knowledge,
@@ -217,6 +223,12 @@ impl Learner {
     /// Every interaction is still tested, counted, paired and remembered.
     pub fn train_on(&mut self, share: f64) {
         self.training_share = share.clamp(0.0, 1.0);
+    }
+
+    /// From now on holds the learner against a version that does not change: every so many tests one is ranked by it,
+    /// too. The learner copies each block of items that the version shares before it writes to it.
+    pub fn set_anchor(&mut self, model: Model, every: u64) {
+        self.anchor = Some((model, every.max(1)));
     }
 
     /// Tests and then trains on a micro-batch, in order.

@@ -9,6 +9,7 @@ use metrics::gauge;
 use runtime::Context;
 use runtime::kafka::{Positions, Stream};
 use schemas::checkpoint::Through;
+use versions::Decided;
 
 use crate::Sources;
 use crate::error::Error;
@@ -69,7 +70,12 @@ pub(crate) async fn watch(
         let Some(manifest) = live.model.manifest() else { continue }; // `model` is red already
         let ms = u64::try_from(ctx.now().saturating_sub(manifest.made_at)).unwrap_or(0); // clocks of two machines may differ
         gauge!(MODEL_AGE).set(Duration::from_millis(ms).as_secs_f64());
-        let (lacks, now) = (lacks(&sources.trained(&manifest.through), &stream.applied()), Instant::now());
+        if live.decided.as_ref().is_some_and(Decided::stays) {
+            ctx.set("model", Ok(())); // somebody wants it to be old
+            continue;
+        }
+        let trained = sources.trained(&manifest.through).map(|(partition, through)| (*partition, *through)).collect();
+        let (lacks, now) = (lacks(&trained, &stream.applied()), Instant::now());
         ctx.set("model", judge.state(now.saturating_duration_since(live.since), lacks, now));
     }
 }

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use runtime::Context;
 use runtime::config::Kafka;
-use runtime::kafka::Watch;
+use runtime::kafka::{KafkaError, Watch};
 use tokio::sync::oneshot;
-pub(crate) use versions::Log;
-use versions::{Follower, Names, Slot};
+use versions::{Control, Follower, Log, Names, Slot};
 
 use crate::metrics::{LOAD, MODEL_FRESHNESS, VERSIONS_REFUSED, VERSIONS_SWAPPED};
 
@@ -19,14 +18,20 @@ const NAMES: Names = Names {
     freshness: MODEL_FRESHNESS,
 };
 
+/// Opens both logs that say what is live; `None` when asked to drain meanwhile.
+pub(crate) async fn open(kafka: &Kafka, ctx: &Context) -> Result<Option<(Log, Control)>, KafkaError> {
+    let Some(control) = Control::open(kafka, VERSIONS_REFUSED, ctx).await? else { return Ok(None) };
+    Ok(Some((Log::open(kafka, ctx).await?, control)))
+}
+
 /// Makes versions live until drained; `loaded` is told once everything that was there at the start is live or refused.
 pub(crate) async fn follow(
-    log: Log,
+    (log, control): (Log, Control),
     kafka: Kafka,
     slot: Arc<Slot>,
     loaded: oneshot::Sender<()>,
     watch: Watch,
     ctx: Context,
 ) -> Result<(), versions::Error> {
-    Follower::new(slot, NAMES, ctx).follow(log, kafka, watch, loaded).await
+    Follower::new(slot, NAMES, kafka, ctx).follow(log, control, watch, loaded).await
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use metrics::{counter, gauge};
 use runtime::Context;
 use runtime::redis::Redis;
-use schemas::{Keys, VersionId};
+use schemas::Keys;
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 use versions::Worker;
@@ -42,10 +42,10 @@ pub(crate) struct Lists {
     ctx: Context,
     tops: Tops,
     started: Instant,
-    /// Version under `model`, and when it was written.
-    announced: Option<(VersionId, Instant)>,
-    /// A key that we wrote and that lives long: if it is gone, so is everything.
-    witness: Option<String>,
+    /// When the version under `model` went live, and when it was written.
+    announced: Option<(i64, Instant)>,
+    /// An item whose list we wrote, and that lives long: if it is gone, so is everything.
+    witness: Option<Arc<str>>,
     /// Everything is to be written again.
     filling: bool,
     /// Of [`Sources`], as it was when all lists were written last.
@@ -127,14 +127,17 @@ impl Lists {
         self.write_tops().await
     }
 
-    async fn was_flushed(&self) -> Result<bool, Error> {
-        let model = self.announced.map(|_| self.keys.model());
-        for key in [model, self.witness.clone()].into_iter().flatten() {
-            if !self.holds(&key).await? {
-                return Ok(true);
-            }
+    async fn was_flushed(&mut self) -> Result<bool, Error> {
+        if self.announced.is_some() && !self.holds(&self.keys.model()).await? {
+            return Ok(true);
         }
-        Ok(false)
+        let Some(item) = self.witness.clone() else { return Ok(false) };
+        if self.holds(&self.keys.similar(&item)).await? {
+            return Ok(false);
+        }
+        self.witness = None;
+        // Whoever sweeps deletes the list of an item that must not be shown: that it is gone says nothing of the rest.
+        Ok(!self.sources.shop().hides(&item))
     }
 
     async fn holds(&self, key: &str) -> Result<bool, Error> {
@@ -150,15 +153,15 @@ impl Lists {
         let live = self.sources.slot.load();
         let Some(manifest) = live.model.manifest() else { return Ok(()) };
         let known = self.announced.filter(|(_, at)| at.elapsed() < self.settings.list_ttl / 4);
-        if known.is_some_and(|(version, _)| version == manifest.version) {
+        if known.is_some_and(|(swapped_at, _)| swapped_at == live.swapped_at) {
             return Ok(());
         }
         let (key, ttl) = (self.keys.model(), self.settings.list_ttl);
-        let fields = summary::fields(manifest, live.swapped_at);
+        let fields = summary::fields(manifest, live.swapped_at, live.decided.as_ref());
         if let Err(wrong) = self.ctx.retry(REDIS, || self.redis.hset(&key, fields.clone(), ttl)).await? {
             self.sources.foreign.found(&key, wrong);
         }
-        self.announced = Some((manifest.version, Instant::now()));
+        self.announced = Some((live.swapped_at, Instant::now()));
         Ok(())
     }
 
@@ -229,7 +232,7 @@ impl Lists {
             let (now, turn) = (self.ctx.now(), self.turn_of_lists());
             let (due, more, delistings) = {
                 let mut known = lock(&self.sources.known);
-                (known.due(CHUNK, &trained, &share, turn), known.has_due(turn), known.delistings())
+                (known.due(CHUNK, trained, &share, turn), known.has_due(turn), known.delistings())
             };
             if due.is_empty() {
                 if more {
@@ -249,8 +252,8 @@ impl Lists {
             self.set(&made.entries).await?;
             counter!(LISTS, "list" => "similar").increment(made.entries.len() as u64);
             counter!(UNUSABLE_SCORES).increment(made.unusable);
-            if let Some((key, _, _)) = made.entries.last() {
-                self.witness = Some(key.clone());
+            if let Some((item, _)) = made.shows.iter().rfind(|(_, shows)| !shows.is_empty()) {
+                self.witness = Some(Arc::clone(item));
             }
             {
                 let mut known = lock(&self.sources.known);
@@ -260,11 +263,11 @@ impl Lists {
                 gauge!(SIMILAR).set(known.len() as f64);
             }
             // Nothing to show is no reason to leave what was shown before.
-            self.delete_similar(made.empty.iter()).await?;
+            self.delete_similar(&made.empty).await?;
             budget.spend(took);
         }
         let gone = lock(&self.sources.known).take_gone();
-        self.delete_similar(gone.iter()).await?;
+        self.delete_similar(&gone).await?;
         Ok(())
     }
 
@@ -284,12 +287,12 @@ impl Lists {
         Ok(())
     }
 
-    async fn delete_similar(&mut self, items: impl Iterator<Item = &Arc<str>>) -> Result<(), Error> {
-        let keys: Vec<String> = items.map(|id| self.keys.similar(id)).collect();
-        if keys.is_empty() {
+    async fn delete_similar(&mut self, items: &[Arc<str>]) -> Result<(), Error> {
+        if items.is_empty() {
             return Ok(());
         }
-        self.witness.take_if(|witness| keys.contains(witness));
+        let keys: Vec<String> = items.iter().map(|id| self.keys.similar(id)).collect();
+        self.witness.take_if(|witness| items.contains(witness));
         self.ctx.retry(REDIS, || self.redis.delete(&keys)).await?;
         Ok(())
     }

@@ -231,15 +231,15 @@ impl SimilarDue {
     ///
     /// An item acted on by our users is ours whoever owns it, for its owner does not hear of it; the rest is ours by
     /// `share`. Where there are more than `most`, both kinds get half: a rush on some items starves no others.
-    pub(crate) fn due(
+    pub(crate) fn due<'t>(
         &mut self,
         most: usize,
-        through: &BTreeMap<i32, Through>,
+        through: impl IntoIterator<Item = (&'t i32, &'t Through)> + Clone,
         share: &Share,
         now: i64,
     ) -> Vec<Arc<str>> {
         let mut due = Vec::new();
-        self.take_touched(most.div_ceil(2), through, now, &mut due);
+        self.take_touched(most.div_ceil(2), through.clone(), now, &mut due);
         self.take_old(most, share, now, &mut due);
         self.take_touched(most, through, now, &mut due);
         due
@@ -255,7 +255,13 @@ impl SimilarDue {
     }
 
     /// Until `due` has `most`: items acted on, if the version knows of it.
-    fn take_touched(&mut self, most: usize, through: &BTreeMap<i32, Through>, now: i64, due: &mut Vec<Arc<str>>) {
+    fn take_touched<'t>(
+        &mut self,
+        most: usize,
+        through: impl IntoIterator<Item = (&'t i32, &'t Through)>,
+        now: i64,
+        due: &mut Vec<Arc<str>>,
+    ) {
         for (partition, through) in through {
             while due.len() < most
                 && let Some(touches) = self.touches.get_mut(partition)

@@ -302,7 +302,8 @@ impl Slates {
         if self.serving || !self.sources.slot.leaves_lists() {
             return false;
         }
-        !slate.iter().any(|id| self.sources.hides(key_of(id)))
+        let shop = self.sources.shop();
+        !slate.iter().any(|id| shop.hides(id))
     }
 
     /// Applies what is new to a user (I2); when each of it had arrived, and whether it came through another partition.

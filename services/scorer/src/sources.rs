@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
-use model::Model;
+use model::{Catalog, Model};
 use runtime::Context;
 use runtime::config::Kafka;
 use runtime::kafka::{Expected, From, Reader, Watch};
 use schemas::checkpoint::Through;
-use schemas::{Topic, Topics};
+use schemas::{Topic, Topics, key_of};
 use tokio::sync::{mpsc, oneshot};
 use tracing::info;
-use versions::Slot;
+use versions::{Live, Slot};
 
 use crate::catalog::{self, News, SharedCatalog};
 use crate::checkpoints;
@@ -75,8 +75,9 @@ impl Sources {
         });
 
         let (versions_loaded, versions) = oneshot::channel();
-        let (log, slot) = (checkpoints::Log::open(kafka, ctx).await?, Arc::clone(&sources.slot));
-        let follow = checkpoints::follow(log, kafka.clone(), slot, versions_loaded, watch.clone(), ctx.clone());
+        let Some(logs) = checkpoints::open(kafka, ctx).await? else { return Ok(None) };
+        let slot = Arc::clone(&sources.slot);
+        let follow = checkpoints::follow(logs, kafka.clone(), slot, versions_loaded, watch.clone(), ctx.clone());
         ctx.spawn("checkpoints", follow);
 
         let (catalog_loaded, items_read) = oneshot::channel();
@@ -102,15 +103,16 @@ impl Sources {
         lock(&self.known).forget_writings();
     }
 
-    /// Whether what lies in Redis must not show the item. While no version is usable nobody knows whether the shop
-    /// shows only what the catalog lists: what is not delisted stays.
-    pub(crate) fn hides(&self, key: u64) -> bool {
-        let (live, catalog) = (self.slot.load(), self.catalog.load());
-        if live.model.version().is_some() { !live.model.shows(&catalog, key) } else { catalog.is_delisted(key) }
+    /// The shop as it is now.
+    pub(crate) fn shop(&self) -> Shop {
+        Shop { live: self.slot.load(), catalog: self.catalog.load() }
     }
 
     /// How far a version was trained on the life of `interactions` that is read: of another life, on nothing of it.
-    pub(crate) fn trained(&self, through: &BTreeMap<i32, Through>) -> BTreeMap<i32, Through> {
+    pub(crate) fn trained<'t>(
+        &self,
+        through: &'t BTreeMap<i32, Through>,
+    ) -> impl Iterator<Item = (&'t i32, &'t Through)> + Clone + use<'t> {
         of_life(through, self.life.load(Ordering::Relaxed))
     }
 
@@ -120,10 +122,30 @@ impl Sources {
     }
 }
 
+/// The shop by one version and one edition of the catalog. Whoever keeps it holds up the catalog's writer.
+#[derive(Debug)]
+pub(crate) struct Shop {
+    live: Arc<Live>,
+    catalog: Arc<Catalog>,
+}
+
+impl Shop {
+    /// Whether lists can be made.
+    pub(crate) fn serves(&self) -> bool {
+        self.live.serves()
+    }
+
+    /// Whether what lies in Redis must not show the item. While no version is usable nobody knows whether the shop
+    /// shows only what the catalog lists: what is not delisted stays.
+    pub(crate) fn hides(&self, item: &str) -> bool {
+        let (model, key) = (&self.live.model, key_of(item));
+        if model.version().is_some() { !model.shows(&self.catalog, key) } else { self.catalog.is_delisted(key) }
+    }
+}
+
 /// What is of this life of the topic, as far as both are known.
-fn of_life(through: &BTreeMap<i32, Through>, life: u32) -> BTreeMap<i32, Through> {
-    let is_ours = |through: &Through| life == 0 || through.log == 0 || through.log == life;
-    through.iter().filter(|(_, through)| is_ours(through)).map(|(p, through)| (*p, *through)).collect()
+fn of_life(through: &BTreeMap<i32, Through>, life: u32) -> impl Iterator<Item = (&i32, &Through)> + Clone {
+    through.iter().filter(move |(_, through)| life == 0 || through.log == 0 || through.log == life)
 }
 
 #[cfg(test)]
@@ -133,6 +155,6 @@ mod tests {
     #[test]
     fn a_version_of_another_life_of_interactions_was_trained_on_nothing_of_this_one() {
         let through = BTreeMap::from([(0, Through { next: 1_000_000, log: 7, ..Through::NOTHING })]);
-        assert_eq!([0, 7, 8].map(|life| of_life(&through, life).len()), [1, 1, 0]);
+        assert_eq!([0, 7, 8].map(|life| of_life(&through, life).count()), [1, 1, 0]);
     }
 }

@@ -2,6 +2,7 @@
 
 use schemas::Manifest;
 use serde_json::json;
+use versions::Decided;
 
 /// Its fields; times in milliseconds since 1970.
 ///
@@ -11,9 +12,15 @@ use serde_json::json;
 /// | `through` | JSON: by partition of `interactions`, `next` offset to train on and `source` offset applied last |
 /// | `interactions` | how many were ever trained on |
 /// | `event_ts` | event time of the newest of them |
+/// | `state`, `pinned_by` | `live`, or by a decision `pin`, `hold`, `rollback`; who decided, else empty |
+/// | `anchor`, `evidence` | the newest good version when it was made, else empty; the gate's evidence that the learner had become worse |
 /// | `published_at`, `swapped_at` | when the trainer made the version, and when a scorer made it live |
 /// | `quality`, `quality_overall` | JSON: prequential `hr20`, `mrr20`, `tested`, `first_time_hr20`, `first_time_tested` by method, over the sliding window and since the trainer started |
-pub(crate) fn fields(manifest: &Manifest, swapped_at: i64) -> Vec<(String, String)> {
+pub(crate) fn fields(manifest: &Manifest, swapped_at: i64, decided: Option<&Decided>) -> Vec<(String, String)> {
+    let (state, by) = match decided {
+        Some(decided) => (decided.action.to_string(), decided.by.clone()),
+        None => ("live".to_owned(), String::new()),
+    };
     let parent = manifest.parent.map(|parent| parent.to_string()).unwrap_or_default();
     [
         ("version", manifest.version.to_string()),
@@ -22,6 +29,10 @@ pub(crate) fn fields(manifest: &Manifest, swapped_at: i64) -> Vec<(String, Strin
         ("through", json!(manifest.through).to_string()),
         ("interactions", manifest.interactions.to_string()),
         ("event_ts", manifest.event_ts.to_string()),
+        ("state", state),
+        ("pinned_by", by),
+        ("anchor", manifest.good.map(|good| good.version.to_string()).unwrap_or_default()),
+        ("evidence", manifest.evidence.to_string()),
         ("published_at", manifest.made_at.to_string()),
         ("swapped_at", swapped_at.to_string()),
         ("quality", json!(manifest.quality).to_string()),
@@ -44,16 +55,22 @@ mod tests {
             "chunks": 1, "bytes": 1, "checksum": "", "through": {"0": {"next": 5, "source": 9}},
             "interactions": 5, "event_ts": 3, "made_at": 4,
             "quality": {"model": {"hr20": 0.5, "mrr20": 0.25, "tested": 4}},
+            "good": {"version": "000001-00000003", "begins": 7}, "evidence": 2.5,
         }))
         .expect("a manifest");
-        let fields: BTreeMap<String, String> = fields(&manifest, 6).into_iter().collect();
+        let fields: BTreeMap<String, String> = fields(&manifest, 6, None).into_iter().collect();
+        assert_eq!((fields["state"].as_str(), fields["pinned_by"].as_str()), ("live", ""));
         assert_eq!(fields["version"], "000001-00000007");
         assert_eq!((fields["kind"].as_str(), fields["parent"].as_str()), ("delta", "000001-00000006"));
         assert_eq!(fields["through"], r#"{"0":{"next":5,"source":9}}"#);
+        assert_eq!((fields["anchor"].as_str(), fields["evidence"].as_str()), ("000001-00000003", "2.5"));
         assert_eq!((fields["published_at"].as_str(), fields["swapped_at"].as_str()), ("4", "6"));
         assert_eq!(
             fields["quality"],
             r#"{"model":{"first_time_hr20":0.0,"first_time_tested":0,"hr20":0.5,"mrr20":0.25,"tested":4}}"#
         );
+        let decided = Decided { action: schemas::control::Action::Pin, by: "ann".to_owned() };
+        let fields: BTreeMap<String, String> = super::fields(&manifest, 6, Some(&decided)).into_iter().collect();
+        assert_eq!((fields["state"].as_str(), fields["pinned_by"].as_str()), ("pin", "ann"));
     }
 }

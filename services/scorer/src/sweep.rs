@@ -16,8 +16,9 @@ use std::time::Duration;
 use metrics::counter;
 use runtime::Context;
 use runtime::redis::{Answer, Redis};
+use schemas::Slate;
+use schemas::keys::{Keys, Kind};
 use schemas::proto::Profile;
-use schemas::{Keys, Slate, key_of};
 use tokio::sync::{Notify, mpsc};
 use tracing::debug;
 
@@ -68,20 +69,16 @@ impl Sweep {
     async fn sweep(&self) -> Result<(), Error> {
         let (mut looked, mut stale) = (0, 0);
         let mut pages = Pages::of(self.keys.swept());
-        while let Some(keys) = self.next(&mut pages).await? {
-            let is_user = |key: &String| self.keys.name_of_user(key).is_some();
-            let (users, lists): (Vec<String>, Vec<String>) = keys.into_iter().partition(is_user);
+        while let Some(page) = self.next(&mut pages).await? {
+            let users: Vec<String> = page.users.iter().map(|user| self.keys.user(user)).collect();
             let values = self.ctx.retry(REDIS, || self.redis.heads(&users, 1 + MOST_BYTES)).await?;
-            let found: Vec<Arc<str>> =
-                users.iter().zip(values).filter_map(|(key, value)| self.wants_a_slate(key, value)).collect();
+            let found = self.in_need(&page.users, values);
             counter!(SWEPT).increment(users.len() as u64);
             (looked, stale) = (looked + users.len(), stale + found.len());
             if !found.is_empty() && self.found.send(found).await.is_err() {
                 return Ok(()); // the loop has ended
             }
-            let (tops, similar): (Vec<_>, Vec<_>) = lists.into_iter().partition(|key| self.keys.is_top(key));
-            let similar: Vec<_> = similar.into_iter().filter(|key| self.is_hidden(key)).collect();
-            let similar = self.ours(similar).await?;
+            let similar = self.ours(self.hidden(&page.similar)).await?;
             if !similar.is_empty() {
                 self.ctx.retry(REDIS, || self.redis.delete(&similar)).await?;
             }
@@ -89,7 +86,7 @@ impl Sweep {
                 lock(&self.sources.tops).clear();
                 continue;
             }
-            let tops = self.ours(tops).await?;
+            let tops = self.ours(page.tops).await?;
             let mut lying = lock(&self.sources.tops);
             let room = TOPS.saturating_sub(lying.len());
             lying.extend(tops.into_iter().take(room));
@@ -99,7 +96,7 @@ impl Sweep {
     }
 
     /// The next page of keys, at the bounded rate; `None` behind the last, and once the service drains.
-    async fn next(&self, pages: &mut Pages) -> Result<Option<Vec<String>>, Error> {
+    async fn next(&self, pages: &mut Pages) -> Result<Option<Page>, Error> {
         let Some(cursor) = pages.cursor else { return Ok(None) };
         tokio::select! {
             () = tokio::time::sleep(std::mem::take(&mut pages.pause)) => {}
@@ -109,17 +106,22 @@ impl Sweep {
         let (next, found) = self.ctx.retry(REDIS, page).await?;
         pages.cursor = (next != 0).then_some(next);
         pages.pause = pause(found.len(), self.per_second);
-        Ok(Some(self.readable(found)))
+        Ok(Some(self.sorted(found)))
     }
 
-    /// Keys that are spelt as ours are; those are text.
-    fn readable(&self, keys: Vec<Vec<u8>>) -> Vec<String> {
-        let text = |key| {
-            String::from_utf8(key)
-                .map_err(|odd| self.sources.foreign.found(odd.as_bytes(), "its name is no UTF-8"))
-                .ok()
-        };
-        keys.into_iter().filter(|key| self.keys.is_swept(key)).filter_map(text).collect()
+    /// Keys that are spelt as ours are, by what lies under them.
+    fn sorted(&self, keys: Vec<Vec<u8>>) -> Page {
+        let mut page = Page::default();
+        for key in keys {
+            match self.keys.kind(&key) {
+                Some(Kind::User(user)) => page.users.push(user.into()),
+                Some(Kind::Similar(item)) => page.similar.push(item.to_owned()),
+                Some(Kind::Top) => page.tops.push(String::from_utf8_lossy(&key).into_owned()),
+                Some(Kind::Odd) => self.sources.foreign.found(&key, "its name is no UTF-8"),
+                None => {}
+            }
+        }
+        page
     }
 
     /// Which of these keys hold lists as we write them: nothing else is ever deleted.
@@ -140,20 +142,40 @@ impl Sweep {
         Ok(ours)
     }
 
-    /// Whether it is the `similar` list of an item that must not be shown. Whoever sees it may delete it: nobody writes
-    /// it.
-    fn is_hidden(&self, key: &str) -> bool {
-        self.keys.name_of_similar(key).is_some_and(|id| self.sources.hides(key_of(id)))
+    /// The keys of the `similar` lists of those of these items that must not be shown. Whoever sees one may delete it:
+    /// nobody writes it.
+    fn hidden(&self, items: &[String]) -> Vec<String> {
+        let shop = self.sources.shop();
+        items.iter().filter(|item| shop.hides(item)).map(|item| self.keys.similar(item)).collect()
     }
 
-    fn wants_a_slate(&self, key: &str, value: Answer<Vec<u8>>) -> Option<Arc<str>> {
-        let value = value.map_err(|wrong| self.sources.foreign.found(key, wrong)).ok()?;
-        let stored = profile::read(&value, 0).ok()?; // counted when its user acts
-        let serves = self.sources.slot.load().serves();
-        let stale = is_stale(&stored.profile, serves, |id| self.sources.hides(key_of(id)));
-        let ours = self.sources.share.load().holds(stored.source.partition);
-        (stale && ours).then(|| self.keys.name_of_user(key).map(Arc::from)).flatten()
+    /// Those of our users, by their profiles, who are to get a new slate.
+    fn in_need(&self, users: &[Arc<str>], profiles: Vec<Answer<Vec<u8>>>) -> Vec<Arc<str>> {
+        let (shop, share) = (self.sources.shop(), self.sources.share.load());
+        let is_in_need = |user: &str, profile: Answer<Vec<u8>>| {
+            let profile = profile.map_err(|wrong| self.sources.foreign.found(self.keys.user(user), wrong)).ok();
+            let stored = profile.and_then(|profile| profile::read(&profile, 0).ok()); // counted when its user acts
+            stored.is_some_and(|stored| {
+                share.holds(stored.source.partition) && is_stale(&stored.profile, shop.serves(), |id| shop.hides(id))
+            })
+        };
+        users
+            .iter()
+            .zip(profiles)
+            .filter_map(|(user, profile)| is_in_need(user, profile).then(|| user.clone()))
+            .collect()
     }
+}
+
+/// Keys that were found together.
+#[derive(Debug, Default)]
+struct Page {
+    /// Users with a profile.
+    users: Vec<Arc<str>>,
+    /// Items with a `similar` list.
+    similar: Vec<String>,
+    /// Keys of `hot` and `new` lists.
+    tops: Vec<String>,
 }
 
 /// Where a scan stands.

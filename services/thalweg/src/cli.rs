@@ -129,6 +129,18 @@ enum Command {
         #[command(subcommand)]
         what: commands::checkpoints::What,
     },
+    /// Decides which version is served: pin, roll back, hold; and shows who decided what.
+    #[command(after_help = "Example: thalweg release rollback 000003-00000120 --reason \"bad feed since noon\"")]
+    Release {
+        #[command(subcommand)]
+        what: commands::release::What,
+    },
+    /// Shows what was done to releases and by whom, and checks that the record of it is whole.
+    #[command(after_help = "Example: thalweg audit verify")]
+    Audit {
+        #[command(subcommand)]
+        what: commands::audit::What,
+    },
     /// Shows a user's recommendations and why each item is there.
     #[command(after_help = "Example: thalweg recs u42 --json")]
     Recs(commands::recs::Args),
@@ -208,6 +220,8 @@ async fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Topics { what } => return commands::topics::run(what, &config).await,
         Command::Items { what } => commands::items::run(what, &config).await?,
         Command::Checkpoints { what } => commands::checkpoints::run(what, &config).await?,
+        Command::Release { what } => return commands::release::run(what, &config).await,
+        Command::Audit { what } => return commands::audit::run(what, &config).await,
         Command::Recs(args) => return commands::recs::run(args, &config).await,
         Command::DeadLetters { what } => commands::dead_letters::run(what, &config).await?,
         Command::Demo(_) | Command::Evaluate { .. } | Command::Tune(_) => {} // answered above

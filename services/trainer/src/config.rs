@@ -6,6 +6,9 @@ use runtime::Validate;
 use runtime::config::{Frame, Kafka};
 use serde::Deserialize;
 
+use crate::gate;
+use crate::retention::{Age, Retention};
+
 /// Everything the trainer can be told.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
@@ -41,6 +44,12 @@ pub struct Trainer {
     pub snapshot_after_deltas: f64,
     /// Snapshots that stay on the topic, with their deltas.
     pub keep_snapshots: usize,
+    /// Older snapshots that stay.
+    pub retention: Retention,
+    /// The quality gate.
+    pub gate: gate::Settings,
+    /// What becomes of interactions that only versions knew which were rolled back.
+    pub on_rollback: OnRollback,
     /// Begin with nothing where no version can be gone on from.
     pub anew: bool,
     /// Interactions per partition read again at the start to rebuild histories.
@@ -53,6 +62,16 @@ pub struct Trainer {
     /// How long what was learned may wait to be published.
     #[serde(with = "humantime_serde")]
     pub max_model_age: Duration,
+}
+
+/// What becomes of interactions between the version gone back to and the one gone back from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnRollback {
+    /// They are tested, counted and remembered; encoder and ranker are not trained on them.
+    Skip,
+    /// They are learned as if they were new.
+    Relearn,
 }
 
 impl AsRef<Frame> for Config {
@@ -79,6 +98,17 @@ impl Validate for Config {
             (trainer.snapshot_every > seconds(86_400), "trainer.snapshot_every: at most 1day"),
             (trainer.snapshot_after_deltas.max(0.0) < 1.0, "trainer.snapshot_after_deltas: at least 1.0"),
             (trainer.keep_snapshots == 0, "trainer.keep_snapshots: at least 1"),
+            (
+                !trainer.retention.ages.iter().all(|Age(age)| (seconds(60)..=seconds(7 * 86_400)).contains(age)),
+                "trainer.retention.ages: each between 1m and 7days",
+            ),
+            (!(0.0..=0.5).contains(&trainer.gate.tolerance), "trainer.gate.tolerance: between 0 and 0.5"),
+            (
+                !(1e3..=1e100).contains(&trainer.gate.threshold),
+                "trainer.gate.threshold: at least 1000; 1e9 is a false alarm in no fewer tests than that",
+            ),
+            (trainer.gate.sample == 0, "trainer.gate.sample: at least 1, which tests the anchor each time"),
+            (trainer.gate.good_after_tests < 100, "trainer.gate.good_after_tests: at least 100"),
             (trainer.ready_lag < 0, "trainer.ready_lag: 0 or more"),
             (
                 !trainer.max_model_age.is_zero() && trainer.max_model_age < 2 * trainer.publish_every,

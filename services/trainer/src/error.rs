@@ -72,6 +72,17 @@ pub enum Error {
         /// Why it cannot be used.
         reason: String,
     },
+    /// The version that operator or gate went back to cannot be gone on from.
+    #[error(
+        "{topic} was rolled back to {to}, which is not on it or cannot be read: `thalweg release rollback` lists what there \
+         is to go back to"
+    )]
+    GoneBackTo {
+        /// Name of the topic `checkpoints`.
+        topic: String,
+        /// The version.
+        to: VersionId,
+    },
     /// Somebody wrote claims up to the last epoch.
     #[error(
         "no epoch is left to claim on {topic}: stop trainer and scorers, delete the topic, and create it with `thalweg topics apply`"

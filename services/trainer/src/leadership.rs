@@ -1,5 +1,6 @@
 //! One trainer at a time: reads `checkpoints`, claims an epoch, and notices when another claims a higher one (I9).
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
@@ -7,7 +8,9 @@ use metrics::{counter, gauge};
 use model::Model;
 use runtime::Context;
 use runtime::kafka::{Bookmark, Outgoing, Producer, Reader, Record};
-use schemas::checkpoint::{Claim, EPOCH_REACH, Part, VersionId, key, parse_key};
+use schemas::Releases;
+use schemas::checkpoint::{Claim, EPOCH_REACH, Part, Through, VersionId, key, parse_key};
+use schemas::control::Back;
 use tracing::{debug, info, warn};
 use versions::Log;
 
@@ -50,19 +53,37 @@ pub(crate) struct Leadership {
     pub(crate) trainer: String,
     /// Leaves them behind our claim.
     pub(crate) bookmarks: Bookmarks,
+    /// Where the versions stood that were rolled back.
+    pub(crate) rolled_back: BTreeMap<i32, Through>,
+    /// Where the topic began for us; what lies before, nobody looked at. 0: nothing.
+    pub(crate) start: i64,
 }
 
 impl Candidate {
-    /// Reads `checkpoints` to its end, from the newest snapshot but one on; `None` when asked to drain meanwhile.
-    pub(crate) async fn read(config: &Config, ctx: &Context) -> Result<Option<Self>, Error> {
+    /// Reads `checkpoints` to its end, from the newest snapshot but one on, or whole if operator or gate went back;
+    /// `None` when asked to drain meanwhile.
+    pub(crate) async fn read(config: &Config, releases: &Releases, ctx: &Context) -> Result<Option<Self>, Error> {
         let log = Log::open(&config.kafka, ctx).await?;
-        let Some(mut candidate) = Self::read_from(log, config, ctx).await? else { return Ok(None) };
+        let Some(mut candidate) = Self::read_from(log, None, config, ctx).await? else { return Ok(None) };
         if !candidate.log.is_whole() && candidate.model().manifest().is_none() {
             let topic = candidate.log.topic();
             warn!(topic, "nothing is usable from the newest snapshots on; reading from the beginning");
             let log = Log::open_whole(&config.kafka, ctx).await?;
-            let Some(whole) = Self::read_from(log, config, ctx).await? else { return Ok(None) };
+            let Some(whole) = Self::read_from(log, None, config, ctx).await? else { return Ok(None) };
             candidate = whole;
+        }
+        let newest = candidate.model().version();
+        if let Some((back, release)) = releases.back()
+            && newest.is_some_and(|newest| back.covers(newest))
+        {
+            let to = back.to.version;
+            warn!(%to, by = release.by, reason = release.reason, "rolled back: going on from an older version");
+            let log = Log::open_whole(&config.kafka, ctx).await?;
+            let Some(whole) = Self::read_from(log, Some(back), config, ctx).await? else { return Ok(None) };
+            candidate = whole;
+            if candidate.model().version() != Some(to) {
+                return Err(Error::GoneBackTo { topic: candidate.log.topic().to_owned(), to });
+            }
         }
         let topic = candidate.log.topic().to_owned();
         if let Some(newest) = candidate.restorer.unusable() {
@@ -85,12 +106,13 @@ impl Candidate {
     }
 
     /// Reads `checkpoints` to its end, from where it was opened.
-    async fn read_from(log: Log, config: &Config, ctx: &Context) -> Result<Option<Self>, Error> {
+    async fn read_from(log: Log, back: Option<Back>, config: &Config, ctx: &Context) -> Result<Option<Self>, Error> {
         let Some(end) = log.reader.wait_for_end().await? else { return Ok(None) };
         if end.len() != 1 {
             return Err(Error::Partitions { topic: log.topic().to_owned(), partitions: end.len() });
         }
         let restorer = Restorer::new(Model::empty(&config.model.device)?, log.walk());
+        let restorer = back.into_iter().fold(restorer, Restorer::back);
         let (refused, told) = (String::new(), Told::default());
         let candidate = Self { restorer, log, anew: false, refused, told };
         candidate.read_until(|log| log.is_at(&end), ctx).await
@@ -108,12 +130,14 @@ impl Candidate {
         Ok(())
     }
 
-    /// Claims an epoch above every other; `None` when asked to drain meanwhile.
+    /// Claims an epoch above every other, and above those that went back with `back`; `None` when asked to drain
+    /// meanwhile.
     ///
     /// Until our claim is on the log, the trainer before us may still publish: its versions are taken in. From our
     /// claim on, they are ignored by everyone.
     pub(crate) async fn claim(
         mut self,
+        back: Option<Back>,
         config: &Config,
         producer: &Producer,
         ctx: &Context,
@@ -122,7 +146,7 @@ impl Candidate {
         let trainer = format!("{}-{}-{:016x}", ctx.name(), std::process::id(), RandomState::new().hash_one(ctx.now()));
         loop {
             let topic = self.log.topic();
-            let Some(epoch) = self.restorer.next_epoch() else {
+            let Some(epoch) = self.restorer.next_epoch(back) else {
                 return Err(Error::Epochs { topic: topic.to_owned() });
             };
             let claim = Claim { epoch, trainer: trainer.clone(), claimed_at: ctx.now(), anew: self.anew };
@@ -140,8 +164,10 @@ impl Candidate {
                     .snapshot()
                     .map(|(offset, claim)| bookmarks::note(claim).map(|note| Bookmark { offset: *offset, note }));
                 let bookmarks = Bookmarks::new(&config.kafka, &claim, newest.transpose()?, ctx)?;
+                let (rolled_back, start) = (self.restorer.rolled_back().clone(), self.log.start());
                 let (model, ledger) = self.restorer.into_parts();
-                return Ok(Some(Leadership { epoch, model, ledger, log: self.log.reader, trainer, bookmarks }));
+                let log = self.log.reader;
+                return Ok(Some(Leadership { epoch, model, ledger, log, trainer, bookmarks, rolled_back, start }));
             }
             warn!(epoch, winner = ?self.restorer.leadership(), "another trainer claimed first; claiming a higher epoch");
         }

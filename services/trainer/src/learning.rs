@@ -7,19 +7,20 @@ use metrics::counter;
 use model::{Frozen, Learner, Model, Positioned, Settings};
 use runtime::{Context, Latency, Pulse, Thread};
 use schemas::Interaction;
-use schemas::checkpoint::PayloadKind;
+use schemas::checkpoint::{PayloadKind, VersionId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::catalog::Listing;
 use crate::error::Error;
+use crate::gate::{Alarm, Gate, Reference, Standing};
 use crate::load_shedding::LoadShedding;
-use crate::metrics::{REMEMBERED, STEP, observed, show};
+use crate::metrics::{REMEMBERED, STEP, observed, show, show_evidence};
 
 /// Work that waits for the learner: one batch is under way, one is ready, one is being read (I7).
 const QUEUE: usize = 2;
 
-/// The answer to an order to freeze.
-pub(crate) type Freezing = oneshot::Receiver<Result<Frozen, model::Error>>;
+/// The answer to an order to freeze, with where the gate stood then.
+pub(crate) type Freezing = oneshot::Receiver<Result<(Frozen, Standing), model::Error>>;
 
 enum Work {
     Catalog(Vec<Listing>),
@@ -27,8 +28,8 @@ enum Work {
     Follow(u32),
     PassOver(Vec<(i32, i64)>),
     Remember(Vec<Interaction>),
-    Observe(Vec<Positioned>),
-    Freeze(PayloadKind, oneshot::Sender<Result<Frozen, model::Error>>),
+    Observe(Vec<Positioned>, bool),
+    Freeze(PayloadKind, VersionId, oneshot::Sender<Result<(Frozen, Standing), model::Error>>),
 }
 
 /// The learner, as the async side sees it. Work is done in the order in which it is handed over.
@@ -46,13 +47,15 @@ impl Learning {
         Ok(trial.join().await??)
     }
 
-    /// Continues where `model` stands.
+    /// Continues where `model` stands, judged by `gate`, whose alarms come out beside.
     pub(crate) async fn start(
         settings: Settings,
         model: Model,
         mut shedding: LoadShedding,
+        mut gate: Gate,
         ctx: &Context,
-    ) -> Result<Self, Error> {
+    ) -> Result<(Self, mpsc::Receiver<Alarm>), Error> {
+        let (raise, alarms) = mpsc::channel(1);
         let (queue, work) = mpsc::channel(QUEUE);
         let (started, starting) = oneshot::channel();
         let step = ctx.latency(STEP);
@@ -60,13 +63,17 @@ impl Learning {
             let learner = {
                 let _busy = pulse.long_work("restore");
                 let learner = Learner::restore(settings, &model);
-                drop(model); // or the learner would copy every block of it before it writes
-                learner
+                // An anchor costs the learner a copy of each block before it first writes to it.
+                let anchor = Some(model).filter(|model| gate.sample() > 0 && model.knowledge().items() > 0);
+                learner.map(|mut learner| {
+                    anchor.into_iter().for_each(|anchor| learner.set_anchor(anchor, gate.sample()));
+                    learner
+                })
             };
             match learner {
                 Ok(learner) => {
                     let _ = started.send(Ok(())); // fails only when the service is ending already
-                    attend(learner, work, &mut shedding, &step, &pulse);
+                    attend(learner, work, &mut shedding, (&mut gate, &raise), &step, &pulse);
                 }
                 Err(error) => {
                     let _ = started.send(Err(error));
@@ -74,7 +81,7 @@ impl Learning {
             }
         });
         starting.await.map_err(|_| Error::LearnerGone)??;
-        Ok(Self { queue, thread })
+        Ok((Self { queue, thread }, alarms))
     }
 
     /// Takes records of the catalog in.
@@ -102,15 +109,15 @@ impl Learning {
         self.hand_over(Work::Remember(interactions)).await
     }
 
-    /// Tests, then trains on a micro-batch.
-    pub(crate) async fn observe(&self, batch: Vec<Positioned>) -> Result<(), Error> {
-        self.hand_over(Work::Observe(batch)).await
+    /// Tests, then trains on a micro-batch; without `train` it is tested, counted and remembered.
+    pub(crate) async fn observe(&self, batch: Vec<Positioned>, train: bool) -> Result<(), Error> {
+        self.hand_over(Work::Observe(batch, train)).await
     }
 
-    /// Freezes what is known once everything handed over before is done.
-    pub(crate) async fn freeze(&self, kind: PayloadKind) -> Result<Freezing, Error> {
+    /// Freezes what is known once everything handed over before is done, as the version of this name.
+    pub(crate) async fn freeze(&self, kind: PayloadKind, version: VersionId) -> Result<Freezing, Error> {
         let (reply, freezing) = oneshot::channel();
-        self.hand_over(Work::Freeze(kind, reply)).await?;
+        self.hand_over(Work::Freeze(kind, version, reply)).await?;
         Ok(freezing)
     }
 
@@ -130,12 +137,13 @@ fn attend(
     mut learner: Learner,
     mut queue: mpsc::Receiver<Work>,
     shedding: &mut LoadShedding,
+    (gate, raise): (&mut Gate, &mpsc::Sender<Alarm>),
     step: &Latency,
     pulse: &Pulse,
 ) {
     while let Some(work) = queue.blocking_recv() {
         let _busy = match &work {
-            Work::Observe(_) => pulse.work("a step"),
+            Work::Observe(..) => pulse.work("a step"),
             Work::Catalog(_)
             | Work::CatalogIsWhole
             | Work::Follow(_)
@@ -156,18 +164,40 @@ fn attend(
                 interactions.iter().for_each(|interaction| learner.remember(interaction));
                 counter!(REMEMBERED).increment(interactions.len() as u64);
             }
-            Work::Observe(batch) => {
-                learner.train_on(shedding.share(batch.len()));
+            Work::Observe(batch, train) => {
+                learner.train_on(if train { shedding.share(batch.len()) } else { 0.0 });
                 let began = Instant::now();
-                let outcome = learner.observe(&batch);
+                let outcome = learner.observe_with(&batch, |tested| gate.test(&tested));
                 step.record(began.elapsed());
                 observed(&outcome);
+                judge(&mut learner, gate, raise);
             }
-            Work::Freeze(kind, reply) => {
+            Work::Freeze(kind, version, reply) => {
                 show(learner.sizes(), &learner.quality().recent());
-                let _ = reply.send(learner.freeze(kind)); // fails only when the service is ending
+                show_evidence(gate.evidence());
+                let frozen = learner.freeze(kind);
+                if frozen.as_ref().is_ok_and(|frozen| frozen.kind() == PayloadKind::Snapshot) {
+                    gate.made(version, || Model::of(learner.knowledge()), Instant::now());
+                }
+                let _ = reply.send(frozen.map(|frozen| (frozen, gate.standing()))); // fails only when the service is ending
             }
         }
+    }
+}
+
+/// Raises an alarm if the learner has become worse; else the next anchor may have become good.
+fn judge(learner: &mut Learner, gate: &mut Gate, raise: &mpsc::Sender<Alarm>) {
+    if let Some(alarm) = gate.alarm() {
+        let _ = raise.try_send(alarm); // one waits already
+    }
+    let recent = learner.quality().recent();
+    let ahead = |simple: Reference| {
+        let of = |method: &str| recent.get(method).map_or((0.0, 0.0), |quality| (quality.hr20, quality.mrr20));
+        let (simple, model) = (of(simple.name()), of("model"));
+        (simple.0 - model.0, simple.1 - model.1)
+    };
+    if let Some(anchor) = gate.settle(Instant::now(), ahead) {
+        learner.set_anchor(anchor, gate.sample());
     }
 }
 

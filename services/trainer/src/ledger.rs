@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::checkpoint::{Part, PayloadKind, VersionId, key};
 
+use crate::retention::Retention;
+
 /// The records of every version, as far as they were not deleted since. Claims are left to the topic's retention.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
@@ -14,8 +16,8 @@ pub(crate) struct Ledger {
 struct Records {
     chunks: BTreeSet<u32>,
     manifest: bool,
-    /// A whole snapshot, which a reader can start from.
-    snapshot: bool,
+    /// A whole snapshot, which a reader can start from, and when it was made.
+    snapshot: Option<i64>,
     /// It was read, or is of a superseded trainer. What has a manifest and could not be read is never deleted: another
     /// program may have written it, and be started again.
     known: bool,
@@ -25,6 +27,19 @@ impl Records {
     fn may_go(&self) -> bool {
         self.known || !self.manifest
     }
+}
+
+/// What stays on the topic.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keep<'a> {
+    /// So many of the newest snapshots, and all behind the oldest of them.
+    pub(crate) newest: usize,
+    /// Older snapshots.
+    pub(crate) retention: &'a Retention,
+    /// Versions that operator or gate named, each with what it builds on.
+    pub(crate) wanted: &'a [VersionId],
+    /// Milliseconds since 1970.
+    pub(crate) now: i64,
 }
 
 impl Ledger {
@@ -46,13 +61,20 @@ impl Ledger {
         }
     }
 
-    /// Takes note that a version is whole and usable.
-    pub(crate) fn whole(&mut self, version: VersionId, kind: PayloadKind, chunks: u32) {
+    /// Takes note that a version is whole and usable; `made_at` in milliseconds since 1970.
+    pub(crate) fn whole(&mut self, version: VersionId, kind: PayloadKind, chunks: u32, made_at: i64) {
         let records = self.versions.entry(version).or_default();
         records.manifest = true;
         records.chunks.extend(0..chunks);
-        records.snapshot = kind == PayloadKind::Snapshot;
+        records.snapshot = (kind == PayloadKind::Snapshot).then_some(made_at);
         records.known = true;
+    }
+
+    /// Takes over what is known of versions older than all of these: of what lies before the place where a reader
+    /// began.
+    pub(crate) fn adopt(&mut self, older: Self) {
+        let Some(oldest) = self.versions.first_key_value().map(|(version, _)| *version) else { return };
+        self.versions.extend(older.versions.into_iter().filter(|(version, _)| *version < oldest));
     }
 
     /// Takes note that nobody will ever use a version: its trainer was superseded.
@@ -68,21 +90,31 @@ impl Ledger {
         versions.filter(|(_, records)| records.manifest).map(|(version, _)| *version).next()
     }
 
-    /// Forgets what is older than the newest `keep` snapshots and gives the keys to delete: of each version first the
-    /// manifest, so that no reader sees one whose chunks are gone. Chunks that old without a manifest go as well; what
-    /// has one and could not be read stays.
-    pub(crate) fn retire(&mut self, keep: usize) -> Vec<String> {
+    /// Forgets what need not be kept and gives the keys to delete: of each version first the manifest, so that no
+    /// reader sees one whose chunks are gone. Chunks that old without a manifest go as well; what has one and could not
+    /// be read stays.
+    pub(crate) fn retire(&mut self, keep: &Keep<'_>) -> Vec<String> {
         let mut retired = std::mem::take(&mut self.versions);
-        if let Some(n) = keep.checked_sub(1) {
-            let mut snapshots = retired.iter().rev().filter(|(_, records)| records.snapshot);
-            let Some(oldest) = snapshots.nth(n).map(|(version, _)| *version) else {
+        let snapshots = |versions: &BTreeMap<VersionId, Records>| {
+            versions.iter().filter_map(|(version, records)| Some((*version, records.snapshot?))).collect::<Vec<_>>()
+        };
+        if let Some(n) = keep.newest.checked_sub(1) {
+            let Some((oldest, _)) = snapshots(&retired).into_iter().rev().nth(n) else {
                 self.versions = retired;
                 return Vec::new();
             };
             self.versions = retired.split_off(&oldest);
         }
-        let unread = retired.extract_if(.., |_, records| !records.may_go()).collect::<Vec<_>>();
-        self.versions.extend(unread);
+        let snapshots = snapshots(&retired);
+        let kept = keep.retention.keeps(&snapshots, keep.now);
+        let chains = keep.wanted.iter().filter_map(|wanted| {
+            let begins = snapshots.iter().rev().find(|(snapshot, _)| snapshot <= wanted)?.0;
+            Some(begins..=*wanted)
+        });
+        let chains: Vec<_> = chains.collect();
+        let stays = |version: &VersionId| kept.contains(version) || chains.iter().any(|chain| chain.contains(version));
+        let staying = retired.extract_if(.., |version, records| !records.may_go() || stays(version));
+        self.versions.extend(staying.collect::<Vec<_>>());
         let keys = |(version, records): (VersionId, Records)| {
             let manifest = records.manifest.then(|| key(version, Part::Manifest));
             manifest.into_iter().chain(records.chunks.into_iter().map(move |n| key(version, Part::Chunk(n))))
@@ -94,8 +126,16 @@ impl Ledger {
 #[cfg(test)]
 mod arbitrary;
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::retention::Age;
+
+    pub(crate) fn newest(newest: usize) -> Keep<'static> {
+        static NONE: Retention = Retention { ages: Vec::new() };
+        Keep { newest, retention: &NONE, wanted: &[], now: 0 }
+    }
 
     fn id(epoch: u32, sequence: u32) -> VersionId {
         VersionId { epoch, sequence }
@@ -103,7 +143,7 @@ mod tests {
 
     fn ledger(versions: &[(VersionId, PayloadKind)]) -> Ledger {
         let mut ledger = Ledger::default();
-        versions.iter().for_each(|(version, kind)| ledger.whole(*version, *kind, 1));
+        versions.iter().for_each(|(version, kind)| ledger.whole(*version, *kind, 1, 0));
         ledger
     }
 
@@ -119,16 +159,40 @@ mod tests {
         ]);
         let keys =
             ["000001-00000001/manifest", "000001-00000001/0000", "000001-00000002/manifest", "000001-00000002/0000"];
-        assert_eq!(ledger.retire(2), keys);
-        assert!(ledger.retire(2).is_empty(), "they went already");
+        assert_eq!(ledger.retire(&newest(2)), keys);
+        assert!(ledger.retire(&newest(2)).is_empty(), "they went already");
+    }
+
+    #[test]
+    fn what_somebody_wants_stays_with_all_it_builds_on_and_so_do_older_snapshots() {
+        use PayloadKind::{Delta, Snapshot};
+        let made = [Snapshot, Delta, Delta, Snapshot, Delta, Snapshot, Snapshot];
+        let mut ledger = Ledger::default();
+        for (n, kind) in (1..).zip(made) {
+            ledger.whole(id(1, n), kind, 1, i64::from(n) * 60_000);
+        }
+        let retention = Retention { ages: vec![Age(Duration::from_secs(240))] };
+        let keep = Keep { newest: 1, retention: &retention, wanted: &[id(1, 2)], now: 7 * 60_000 };
+        let gone = ledger.retire(&keep);
+        let manifests: Vec<&String> = gone.iter().filter(|key| key.ends_with("manifest")).collect();
+        assert_eq!(manifests, ["000001-00000003/manifest", "000001-00000005/manifest"], "deltas that nobody wants");
+        let keep = Keep { wanted: &[], now: 70 * 60_000, ..keep };
+        assert_eq!(ledger.retire(&keep).len(), 2 * 4, "they are too old, and wanted no more");
+    }
+
+    #[test]
+    fn what_lies_before_the_place_where_a_reader_began_is_known_later() {
+        let mut late = ledger(&[(id(2, 1), PayloadKind::Snapshot), (id(2, 2), PayloadKind::Snapshot)]);
+        late.adopt(ledger(&[(id(1, 1), PayloadKind::Snapshot), (id(2, 2), PayloadKind::Delta)]));
+        assert_eq!(late.retire(&newest(1)).len(), 4, "1-1 and 2-1, and 2-2 is as it was known before");
     }
 
     #[test]
     fn nothing_goes_before_there_are_enough_snapshots() {
         let mut ledger = ledger(&[(id(1, 1), PayloadKind::Snapshot), (id(1, 2), PayloadKind::Delta)]);
-        assert!(ledger.retire(2).is_empty());
-        assert!(ledger.retire(1).is_empty());
-        assert_eq!(ledger.retire(0).len(), 4);
+        assert!(ledger.retire(&newest(2)).is_empty());
+        assert!(ledger.retire(&newest(1)).is_empty());
+        assert_eq!(ledger.retire(&newest(0)).len(), 4);
     }
 
     #[test]
@@ -136,14 +200,14 @@ mod tests {
         let mut ledger = ledger(&[(id(2, 1), PayloadKind::Snapshot)]);
         ledger.note(id(1, 7), Part::Chunk(0), false);
         ledger.note(id(1, 7), Part::Chunk(1), false);
-        assert_eq!(ledger.retire(1), ["000001-00000007/0000", "000001-00000007/0001"]);
+        assert_eq!(ledger.retire(&newest(1)), ["000001-00000007/0000", "000001-00000007/0001"]);
     }
 
     #[test]
     fn what_was_deleted_is_not_deleted_again() {
         let mut ledger = ledger(&[(id(1, 1), PayloadKind::Snapshot), (id(2, 1), PayloadKind::Snapshot)]);
         ledger.note(id(1, 1), Part::Manifest, true);
-        assert_eq!(ledger.retire(1), ["000001-00000001/0000"], "a trainer was killed while it deleted");
+        assert_eq!(ledger.retire(&newest(1)), ["000001-00000001/0000"], "a trainer was killed while it deleted");
     }
 
     #[test]
@@ -156,11 +220,11 @@ mod tests {
         ledger.superseded(id(1, 3));
         assert_eq!(ledger.newest(1), Some(id(1, 3)));
         assert_eq!(ledger.newest(0), None, "nobody claimed it");
-        (1..4).for_each(|n| ledger.whole(id(2, n), PayloadKind::Snapshot, 1));
-        let gone = ledger.retire(2);
+        (1..4).for_each(|n| ledger.whole(id(2, n), PayloadKind::Snapshot, 1, 0));
+        let gone = ledger.retire(&newest(2));
         assert!(!gone.iter().any(|key| key.starts_with("000001-00000002")), "{gone:?}");
         assert!(gone.iter().any(|key| key.starts_with("000001-00000003")), "a superseded trainer's goes: {gone:?}");
-        assert!(ledger.retire(0).iter().all(|key| !key.starts_with("000001")));
+        assert!(ledger.retire(&newest(0)).iter().all(|key| !key.starts_with("000001")));
     }
 
     #[test]
@@ -168,6 +232,6 @@ mod tests {
         let mut ledger = ledger(&[(id(1, 1), PayloadKind::Snapshot), (id(1, 9), PayloadKind::Delta)]);
         ledger.note(id(1, 5), Part::Chunk(0), false);
         ledger.note(id(1, 5), Part::Manifest, false);
-        assert!(ledger.retire(1).is_empty());
+        assert!(ledger.retire(&newest(1)).is_empty());
     }
 }

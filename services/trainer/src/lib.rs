@@ -13,6 +13,8 @@ mod bookmarks;
 mod catalog;
 pub mod config;
 pub mod error;
+mod foreign;
+pub mod gate;
 mod histories;
 mod intake;
 mod leadership;
@@ -22,17 +24,21 @@ mod load_shedding;
 pub mod metrics;
 mod publisher;
 mod restore;
+pub mod retention;
 mod schedule;
+mod survey;
 #[cfg(test)]
 mod testing;
 mod trainer;
 mod unpublished;
 
 use runtime::Context;
+use runtime::kafka::Watch;
 use tracing::info;
 
 pub use config::Config;
 pub use error::Error;
+use trainer::{End, Trainer};
 
 /// The embedded `config.toml`, and behind it the model's `settings.toml`.
 pub const DEFAULTS: &str = concat!(include_str!("../config.toml"), include_str!("../../model/settings.toml"));
@@ -49,11 +55,20 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
 }
 
 async fn serve(config: &Config, ctx: &Context) -> Result<(), Error> {
-    match trainer::Trainer::start(config, ctx).await? {
-        Some(trainer) => trainer.run().await,
-        None => {
+    let watch = Watch::start(&config.kafka, ctx)?;
+    let mut rollbacks = Vec::new();
+    loop {
+        let Some(trainer) = Trainer::start(config, rollbacks, &watch, ctx).await? else {
             info!("asked to end before training began");
-            Ok(())
+            return Ok(());
+        };
+        match trainer.run().await? {
+            End::Drained => return Ok(()),
+            // Weights and offsets agree in versions alone, so the way back to one is a start.
+            End::RolledBack(so_far) => {
+                rollbacks = so_far;
+                ctx.set("model", Err("going back to an older version".to_owned()));
+            }
         }
     }
 }

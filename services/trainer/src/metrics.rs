@@ -17,6 +17,14 @@ pub const TRAINED: &str = "trainer_trained_total";
 pub const LEFT_OUT: &str = "trainer_left_out_total";
 /// Micro-batches whose loss was not finite: they trained nothing.
 pub const UNUSABLE: &str = "trainer_unusable_batches_total";
+/// Versions of our epoch that somebody else wrote.
+pub const FOREIGN: &str = "trainer_foreign_versions_total";
+/// Evidence that the learner has become worse, by `reference`.
+pub const GATE_EVIDENCE: &str = "trainer_gate_evidence";
+/// Alarms of the gate, by `reference`.
+pub const GATE_ALARMS: &str = "trainer_gate_alarms_total";
+/// Times that training went back to an older version.
+pub const ROLLED_BACK: &str = "trainer_rolled_back_total";
 /// Interactions read again at the start to rebuild histories.
 pub const REMEMBERED: &str = "trainer_remembered_total";
 /// Records on `interactions` that are no interaction.
@@ -70,6 +78,8 @@ pub(crate) fn describe() {
         (TRAINED, "Interactions tested and trained on."),
         (LEFT_OUT, "Interactions tested, but left out of training under overload."),
         (UNUSABLE, "Micro-batches whose loss was not finite: they trained nothing."),
+        (FOREIGN, "Times that versions of the trainer's epoch were found that it did not write."),
+        (ROLLED_BACK, "Times that training went back to an older version."),
         (REMEMBERED, "Interactions read again at the start to rebuild histories."),
         (UNREADABLE, "Records on interactions that are no interaction."),
         (MISSED, "Interactions that retention deleted before they were trained on."),
@@ -94,6 +104,11 @@ pub(crate) fn describe() {
         counter!(VERSIONS_PUBLISHED, "kind" => name(kind)).increment(0);
         counter!(CHECKPOINT_BYTES, "kind" => name(kind)).increment(0);
     }
+    describe_counter!(GATE_ALARMS, "Alarms of the gate, by reference.");
+    for reference in crate::gate::Reference::ALL {
+        counter!(GATE_ALARMS, "reference" => reference.name()).increment(0);
+    }
+    describe_gauge!(GATE_EVIDENCE, "Evidence that the learner has become worse, by reference.");
     describe_gauge!(LOSS, "The encoder's loss on the last micro-batch.");
     describe_gauge!(LAG, "Messages of interactions not yet handed to the learner.");
     describe_gauge!(LAG_SECONDS, "Seconds since the oldest of them was written.");
@@ -127,6 +142,13 @@ pub(crate) fn show((items, users, pairs): (usize, usize, usize), quality: &BTree
         gauge!(HR20, "method" => method.clone()).set(quality.hr20);
         gauge!(MRR20, "method" => method.clone()).set(quality.mrr20);
         gauge!(FIRST_TIME_HR20, "method" => method.clone()).set(quality.first_time_hr20);
+    }
+}
+
+/// Shows the gate's evidence that the learner has become worse than each reference.
+pub(crate) fn show_evidence(evidence: impl Iterator<Item = (&'static str, f64)>) {
+    for (reference, evidence) in evidence {
+        gauge!(GATE_EVIDENCE, "reference" => reference).set(evidence);
     }
 }
 

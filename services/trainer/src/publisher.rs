@@ -1,6 +1,7 @@
 //! Writes a version: chunks, then the manifest that makes it exist (I4), then the deletion of what is too old.
 #![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -8,7 +9,8 @@ use metrics::counter;
 use model::{Frozen, Payload, pack};
 use runtime::Context;
 use runtime::kafka::{Outgoing, Producer};
-use schemas::checkpoint::{CHUNK_CHECKSUM, MAX_PAYLOAD_BYTES, Manifest};
+use schemas::checkpoint::{CHUNK_CHECKSUM, MAX_PAYLOAD_BYTES, Manifest, VersionId};
+use schemas::control::Place;
 use versions::{Record, manifest_record, split};
 
 use crate::error::Error;
@@ -25,6 +27,28 @@ pub(crate) struct Publisher {
     pub(crate) topic: String,
     /// Clock and threads.
     pub(crate) ctx: Context,
+}
+
+/// Where snapshots begin on the topic.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Places(BTreeMap<VersionId, i64>);
+
+/// So many snapshots are known; the oldest go. One is good within the next few, or never.
+const MOST_PLACES: usize = 64;
+
+impl Places {
+    /// Takes note of a snapshot.
+    pub(crate) fn note(&mut self, version: VersionId, begins: Option<i64>) {
+        self.0.extend(begins.map(|at| (version, at)));
+        while self.0.len() > MOST_PLACES {
+            self.0.pop_first();
+        }
+    }
+
+    /// Where a version is read again.
+    pub(crate) fn of(&self, version: VersionId) -> Place {
+        Place { version, begins: self.0.get(&version).copied() }
+    }
 }
 
 /// A version that exists.
@@ -44,11 +68,22 @@ impl Publisher {
     /// Encodes, cuts and writes a version, and deletes the records named in `retire`.
     ///
     /// Killed before the manifest is acknowledged, it leaves chunks that are no version; the next epoch deletes them.
-    pub(crate) async fn publish(self, order: Order, frozen: Freezing, retire: Vec<String>) -> Result<Published, Error> {
+    /// `known` says where versions begin that may be good.
+    pub(crate) async fn publish(
+        self,
+        order: Order,
+        frozen: Freezing,
+        known: Places,
+        retire: Vec<String>,
+    ) -> Result<Published, Error> {
         let began = Instant::now();
-        let frozen = frozen.await.map_err(|_| Error::LearnerGone)??;
+        let (frozen, standing) = frozen.await.map_err(|_| Error::LearnerGone)??;
         let now = self.ctx.now();
-        let encoding = self.ctx.spawn_background("encode", move || encode(&order, &frozen, now));
+        let encoding = self.ctx.spawn_background("encode", move || {
+            let (chunks, manifest) = encode(&order, &frozen, now)?;
+            let good = standing.good.map(|version| known.of(version));
+            Ok::<_, Error>((chunks, Manifest { good, evidence: standing.evidence, ..manifest }))
+        });
         let (chunks, manifest) = encoding.join().await??;
         let written = self.producer.send_all(&self.topic, chunks.into_iter().map(outgoing)).await?;
         let first = written.iter().map(|(_, offset)| *offset).min().unwrap_or(0);

@@ -5,9 +5,12 @@
 //! had learned since is in no version, and is read and learned again. `manifest.interactions` is the number of distinct
 //! interactions before `manifest.through`, whatever happened; the crash tests count them.
 
+use std::collections::BTreeMap;
+
 use model::{Model, Payload, unpack};
 use runtime::kafka::Record;
-use schemas::checkpoint::{Claim, Manifest, PayloadKind, VersionId, parse_key};
+use schemas::checkpoint::{Claim, Manifest, PayloadKind, Through, VersionId, parse_key};
+use schemas::control::Back;
 use versions::{Held, Step, Version, Walk};
 
 use crate::ledger::Ledger;
@@ -35,13 +38,30 @@ pub(crate) struct Restorer {
     /// Deltas behind the newest snapshot.
     held: Held,
     refusals: Vec<Refusal>,
+    /// No model is made of any version.
+    only_looks: bool,
+    /// Versions that were rolled back are not gone on from.
+    back: Option<Back>,
+    /// Where the newest of them stood.
+    rolled_back: BTreeMap<i32, Through>,
 }
 
 impl Restorer {
     /// Begins where the walk does.
     pub(crate) fn new(model: Model, walk: Walk) -> Self {
         let (ledger, held) = (Ledger::default(), Held::default());
-        Self { walk, model, ledger, snapshot: None, held, refusals: Vec::new() }
+        let (refusals, rolled_back) = (Vec::new(), BTreeMap::new());
+        Self { walk, model, ledger, snapshot: None, held, refusals, only_looks: false, back: None, rolled_back }
+    }
+
+    /// Makes no model, and only looks at what is there.
+    pub(crate) fn only_looking(self) -> Self {
+        Self { only_looks: true, ..self }
+    }
+
+    /// Passes over what was rolled back.
+    pub(crate) fn back(self, back: Back) -> Self {
+        Self { back: Some(back), ..self }
     }
 
     /// Takes records in the order of the log. Applying a snapshot takes time: call it off the async threads. Of a long
@@ -72,6 +92,14 @@ impl Restorer {
     }
 
     fn whole(&mut self, version: Version) {
+        if self.only_looks {
+            return self.look_at(&version);
+        }
+        if self.back.is_some_and(|back| back.covers(version.manifest.version)) {
+            self.look_at(&version);
+            self.rolled_back = version.manifest.through;
+            return;
+        }
         if version.manifest.kind == PayloadKind::Delta {
             for due in self.held.push(version) {
                 self.apply(&due);
@@ -91,12 +119,15 @@ impl Restorer {
 
     /// Deltas before a snapshot are only looked at: what could not be read is never deleted.
     fn pass_over_held(&mut self) {
-        for Version { manifest, payload, .. } in self.held.take() {
-            let read = unpack(&payload).and_then(|payload| Payload::open(&payload)?.verify(&manifest));
-            match read {
-                Ok(()) => self.ledger.whole(manifest.version, manifest.kind, manifest.chunks),
-                Err(error) => self.refuse(&manifest, &error),
-            }
+        for version in self.held.take() {
+            self.look_at(&version);
+        }
+    }
+
+    fn look_at(&mut self, Version { manifest, payload, .. }: &Version) {
+        match unpack(payload).and_then(|payload| Payload::open(&payload)?.verify(manifest)) {
+            Ok(()) => self.ledger.whole(manifest.version, manifest.kind, manifest.chunks, manifest.made_at),
+            Err(error) => self.refuse(manifest, &error),
         }
     }
 
@@ -113,7 +144,7 @@ impl Restorer {
                 if manifest.kind == PayloadKind::Snapshot {
                     self.snapshot = first.and_then(|at| Some((at, self.walk.claim()?.clone())));
                 }
-                self.ledger.whole(manifest.version, manifest.kind, manifest.chunks);
+                self.ledger.whole(manifest.version, manifest.kind, manifest.chunks, manifest.made_at);
                 true
             }
             Err(error) => {
@@ -128,14 +159,22 @@ impl Restorer {
         &self.model
     }
 
+    /// Where the newest version stood that was rolled back.
+    pub(crate) fn rolled_back(&self) -> &BTreeMap<i32, Through> {
+        &self.rolled_back
+    }
+
     /// What was refused since this was asked last.
     pub(crate) fn refusals(&mut self) -> Vec<Refusal> {
         std::mem::take(&mut self.refusals)
     }
 
-    /// An epoch above every other on the topic that everyone else will take; `None` where none is left.
-    pub(crate) fn next_epoch(&self) -> Option<u32> {
-        self.walk.next_epoch()
+    /// An epoch above every other on the topic that everyone else will take, and that was not rolled back before it
+    /// began; `None` where none is left.
+    pub(crate) fn next_epoch(&self, back: Option<Back>) -> Option<u32> {
+        let next = self.walk.next_epoch()?;
+        let reached = back.filter(|back| back.covers(VersionId { epoch: next, sequence: 1 }));
+        Some(reached.map_or(next, |back| back.epoch.saturating_add(1)).min(self.walk.reach()))
     }
 
     /// The newest version on the topic, where there are some and none is usable. What is of an epoch that no trainer
@@ -169,6 +208,7 @@ impl Restorer {
 #[cfg(test)]
 mod tests {
     use schemas::checkpoint::{EPOCH_REACH, LAST, Part, PayloadKind, key};
+    use schemas::control::Place;
 
     use super::*;
     use crate::testing;
@@ -189,7 +229,7 @@ mod tests {
         let manifest = restorer.model().manifest().expect("a version is there");
         assert_eq!(manifest.version, VersionId { epoch: 4, sequence: 2 });
         assert_eq!((manifest.interactions, manifest.through[&0].next), (5, 5), "offsets and weights agree");
-        assert_eq!(restorer.next_epoch(), Some(5));
+        assert_eq!(restorer.next_epoch(None), Some(5));
     }
 
     #[test]
@@ -208,7 +248,7 @@ mod tests {
         let empty = Model::empty("flex").expect("opens");
         let short = Restorer::new(empty, Walk::behind(claim)).take(&log.records[from..]).settle();
         assert_eq!(short.model().version(), whole.model().version());
-        assert_eq!((short.next_epoch(), short.leadership()), (Some(5), (4, Some("test"))));
+        assert_eq!((short.next_epoch(None), short.leadership()), (Some(5), (4, Some("test"))));
     }
 
     #[test]
@@ -224,9 +264,36 @@ mod tests {
         assert_eq!(restorer.model().version(), Some(version(3)), "the last delta waits");
         let (model, mut ledger) = restorer.settle().into_parts();
         assert_eq!(model.version(), Some(version(4)));
-        let retired = ledger.retire(1);
+        let retired = ledger.retire(&crate::ledger::tests::newest(1));
         assert!(retired.contains(&key(version(2), Part::Manifest)), "{retired:?}");
         assert!(!retired.contains(&key(version(3), Part::Manifest)), "{retired:?}");
+    }
+
+    #[test]
+    fn after_a_rollback_it_goes_on_from_the_version_gone_back_to_and_knows_where_the_others_stood() {
+        let mut log = testing::Log::default();
+        log.claim(4);
+        for (kind, n) in [(PayloadKind::Snapshot, 3), (PayloadKind::Delta, 2), (PayloadKind::Snapshot, 5)] {
+            log.publish(kind, n);
+        }
+        let id = |sequence| VersionId { epoch: 4, sequence };
+        let back = |to| Back { to: Place { version: to, begins: None }, epoch: 4, at: 0 };
+        let restored = |to, records: &[Record]| {
+            let restorer = Restorer::new(Model::empty("flex").expect("opens"), Walk::default()).back(back(to));
+            restorer.take(records).settle()
+        };
+        for (to, interactions) in [(id(1), 3), (id(2), 5)] {
+            let restorer = restored(to, &log.records);
+            let manifest = restorer.model().manifest().expect("a version is there");
+            assert_eq!((manifest.version, manifest.interactions), (to, interactions));
+            assert_eq!((restorer.rolled_back()[&0].next, restorer.next_epoch(None)), (10, Some(5)));
+            let reaching_further = Some(Back { epoch: 5, ..back(to) });
+            assert_eq!(restorer.next_epoch(reaching_further), Some(6), "what nobody would serve is not claimed");
+        }
+        // What went on from there is not rolled back.
+        log.claim(5);
+        log.publish(PayloadKind::Snapshot, 1);
+        assert_eq!(restored(id(1), &log.records).model().version(), Some(VersionId { epoch: 5, sequence: 1 }));
     }
 
     #[test]
@@ -261,8 +328,8 @@ mod tests {
     fn the_next_epoch_is_above_every_record_even_when_the_claim_was_deleted() {
         let mut record = testing::claim(9, "gone");
         record.key = key(VersionId { epoch: 9, sequence: 3 }, Part::Chunk(0)).into();
-        assert_eq!(restored(&[record]).next_epoch(), Some(10));
-        assert_eq!(restored(&[]).next_epoch(), Some(1));
+        assert_eq!(restored(&[record]).next_epoch(None), Some(10));
+        assert_eq!(restored(&[]).next_epoch(None), Some(1));
     }
 
     #[test]
@@ -277,11 +344,11 @@ mod tests {
             log.records.push(record);
         }
         let restorer = restored(&log.records);
-        assert_eq!(restorer.next_epoch(), Some(5));
+        assert_eq!(restorer.next_epoch(None), Some(5));
         assert_eq!(restorer.leadership(), (4, Some("test")));
         // As far as a claim reaches it counts, and the next one is still within reach of everyone.
         log.records.push(testing::claim(4 + EPOCH_REACH, "stranger"));
-        assert_eq!(restored(&log.records).next_epoch(), Some(5 + EPOCH_REACH));
+        assert_eq!(restored(&log.records).next_epoch(None), Some(5 + EPOCH_REACH));
     }
 
     #[test]

@@ -58,6 +58,11 @@ impl Schedule {
         }
     }
 
+    /// The next version is a snapshot, and due at once.
+    pub(crate) fn hurry(&mut self) {
+        self.ordered = None;
+    }
+
     /// Takes note that the model is no longer as published.
     pub(crate) fn changed(&mut self) {
         self.changed = true;
@@ -149,6 +154,15 @@ mod tests {
         assert_eq!((order.kind, order.version.sequence), (PayloadKind::Delta, 2));
         assert_eq!(order.parent, Some(VersionId { epoch: 3, sequence: 1 }));
         assert_eq!(schedule.due(start + SECOND * 2), None, "nothing changed since");
+    }
+
+    #[test]
+    fn in_a_hurry_a_snapshot_comes_at_once_and_goes_on_counting() {
+        let (mut schedule, start) = (schedule(), Instant::now());
+        schedule.due(start);
+        schedule.hurry();
+        let order = schedule.due(start).expect("is due");
+        assert_eq!((order.kind, order.version.sequence), (PayloadKind::Snapshot, 2));
     }
 
     #[test]

@@ -1,45 +1,60 @@
 //! The loop: interactions and catalog to the learner, versions from it to the log.
 #![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
+mod log;
+mod rollback;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use metrics::{counter, gauge};
-use model::Model;
+use metrics::counter;
+use model::{Model, Positioned};
 use runtime::Context;
 use runtime::kafka::admin;
-use runtime::kafka::{Attendance, Expected, KafkaError, Next, Positions, Producer, Reader, Record, Watch};
-use schemas::checkpoint::{Claim, LAST, PayloadKind, Through};
+use runtime::kafka::{Attendance, Expected, Producer, Reader, Watch};
+use schemas::checkpoint::Through;
+use schemas::control::{Back, Place};
 use schemas::{Topic, Topics};
-use tokio::task::{JoinError, JoinSet};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
+use versions::Control;
+use versions::audit::Chain;
 
 use crate::bookmarks::Bookmarks;
 use crate::catalog::{Catalog, News};
-use crate::config::{self, Config};
+use crate::config::{self, Config, OnRollback};
 use crate::error::Error;
+use crate::foreign::Foreign;
+use crate::gate::{Alarm, Gate};
 use crate::histories::{Sorted, Sorter};
 use crate::intake::{Handful, Intake};
-use crate::leadership::{Candidate, Footing, Leadership, Own, superseded, written};
+use crate::leadership::{Candidate, Footing, Leadership, Own};
 use crate::learning::Learning;
 use crate::ledger::Ledger;
 use crate::load_shedding::LoadShedding;
-use crate::metrics::{CLAIMED_AGAIN, EPOCH, LAG, LAG_SECONDS, PUBLISH, UNREADABLE};
-use crate::publisher::{Published, Publisher};
-use crate::schedule::{Order, Schedule};
+use crate::metrics::{LAG, LAG_SECONDS, UNREADABLE, VERSIONS_REFUSED};
+use crate::publisher::{Places, Published, Publisher};
+use crate::schedule::Schedule;
+use crate::survey;
 use crate::unpublished::Unpublished;
 
 /// How late a version may be noticed to be due.
 const TICK: Duration = Duration::from_millis(20);
 /// Idle readers are asked again this often.
 const IDLE: Duration = Duration::from_secs(1);
-/// How often it is looked whether our versions are still on the topic: two questions to the broker.
-const FOOTING: Duration = Duration::from_secs(2);
-/// How long they may hold up training.
-const QUESTION: Duration = Duration::from_secs(2);
 /// Records of `checkpoints` per poll; most are our own.
 const WATCHED: usize = 1_000;
+
+/// Why a trainer ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It was asked to.
+    Drained,
+    /// Operator or gate went back to an older version than ours; when the gate did so far.
+    RolledBack(Vec<Instant>),
+}
 
 /// The trainer of one epoch.
 pub(crate) struct Trainer {
@@ -68,8 +83,24 @@ pub(crate) struct Trainer {
     learning: Learning,
     schedule: Schedule,
     ledger: Ledger,
+    foreign: Foreign,
     bookmarks: Bookmarks,
-    keep_snapshots: usize,
+    control: Control,
+    /// The rollback that we went on from.
+    back: Option<Back>,
+    /// The newest good version, and where snapshots begin that may become good.
+    good: Option<Place>,
+    places: Places,
+    /// From the gate.
+    alarms: mpsc::Receiver<Alarm>,
+    /// What the gate decided, for the audit.
+    chain: Chain,
+    /// When it went back.
+    rollbacks: Vec<Instant>,
+    /// Where the versions stood that it rolled back, by partition: what lies before is not trained on.
+    skip: BTreeMap<i32, Through>,
+    /// What lay on `checkpoints` before the place where we began to read.
+    survey: JoinSet<Result<Option<Ledger>, Error>>,
     publisher: Publisher,
     /// At most one; training goes on meanwhile.
     publications: JoinSet<Result<Published, Error>>,
@@ -79,11 +110,19 @@ pub(crate) struct Trainer {
 
 impl Trainer {
     /// Restores, claims an epoch and reads the catalog; `None` when asked to drain meanwhile.
-    pub(crate) async fn start(config: &Config, ctx: &Context) -> Result<Option<Self>, Error> {
+    /// `rollbacks`: when the gate went back, so far.
+    pub(crate) async fn start(
+        config: &Config,
+        rollbacks: Vec<Instant>,
+        watch: &Watch,
+        ctx: &Context,
+    ) -> Result<Option<Self>, Error> {
         let topics = Topics::new(&config.kafka.topic_prefix);
         let [events, interactions] = [Topic::Events, Topic::Interactions].map(|topic| topics.name(topic));
         admin::check_partitions(&config.kafka, &[&events, &interactions]).await?;
-        let Some(mut candidate) = Candidate::read(config, ctx).await? else { return Ok(None) };
+        let Some(control) = Control::open(&config.kafka, VERSIONS_REFUSED, ctx).await? else { return Ok(None) };
+        let back = control.releases().back().map(|(back, _)| back);
+        let Some(mut candidate) = Candidate::read(config, control.releases(), ctx).await? else { return Ok(None) };
         // All that can be refused comes before the claim: a trainer that cannot go on must not end one that can.
         if let Err(error) = Learning::check(&config.model, candidate.model(), ctx).await {
             let unfit = matches!(error, Error::Model(model::Error::Shape(_) | model::Error::Optimizer(_)));
@@ -97,15 +136,24 @@ impl Trainer {
         let mut catalog = Catalog::open(config, ctx).await?;
         let producer = Producer::connect(&config.kafka, ctx)?;
 
-        let Some(leadership) = candidate.claim(config, &producer, ctx).await? else { return Ok(None) };
-        let Leadership { epoch, model, ledger, log, trainer, bookmarks } = leadership;
+        let Some(leadership) = candidate.claim(back, config, &producer, ctx).await? else { return Ok(None) };
+        let Leadership { epoch, model, ledger, log, trainer, bookmarks, rolled_back, start } = leadership;
+        let mut survey = JoinSet::new();
+        if start > 0 {
+            survey.spawn(survey::before(start, config.clone(), ctx.clone()));
+        }
+        let skip = if config.trainer.on_rollback == OnRollback::Skip { rolled_back } else { BTreeMap::new() };
         let learning_the_past = model.manifest().is_none();
         if learning_the_past {
             ctx.set("model", Err("learning what was there at the start; the first version comes behind it".to_owned()));
         }
         let sorter = Sorter::new(through(&model));
         let shedding = LoadShedding::new(config.trainer.max_batch, config.trainer.train_at_least);
-        let learning = Learning::start(config.model.clone(), model, shedding, ctx).await?;
+        // A version that was gone back to is good by that.
+        let returned = back.map(|back| back.to).filter(|to| model.version() == Some(to.version));
+        let good = returned.or_else(|| model.manifest()?.good);
+        let gate = Gate::new(config.trainer.gate.clone(), good.map(|good| good.version));
+        let (learning, alarms) = Learning::start(config.model.clone(), model, shedding, gate, ctx).await?;
         learning.follow(intake.life()).await?;
         // Only now: who may not begin is not seen either. The trainer before us leaves as it reads our claim. Should
         // its last commit come after our first, tools show what it had learned until our next version, and letters
@@ -116,12 +164,13 @@ impl Trainer {
             return Ok(None);
         }
         let topic = Topics::new(&config.kafka.topic_prefix).name(Topic::Checkpoints);
-        let watch = Watch::start(&config.kafka, ctx)?;
+        control.watched(watch);
         let caught_up = Some((config.trainer.ready_lag, config.trainer.max_behind));
         let gauges = Some([LAG, LAG_SECONDS]);
         watch.follow(intake.stream(), Expected { topic: "interactions", caught_up, gauges });
         watch.follow(catalog.stream(), Expected { topic: "items", caught_up: None, gauges: None });
         Ok(Some(Self {
+            chain: Chain::new(trainer.clone()),
             own: Own { epoch, trainer, at: None },
             footing: (Footing::default(), Instant::now()),
             learning_the_past,
@@ -138,8 +187,16 @@ impl Trainer {
             learning,
             schedule: Schedule::new(&config.trainer, epoch),
             ledger,
+            foreign: Foreign::default(),
             bookmarks,
-            keep_snapshots: config.trainer.keep_snapshots,
+            control,
+            back,
+            good,
+            places: Places::default(),
+            alarms,
+            rollbacks,
+            skip,
+            survey,
             publisher: Publisher { producer, topic, ctx: ctx.clone() },
             publications: JoinSet::new(),
             unpublished: Unpublished::new(config.trainer.max_model_age),
@@ -147,8 +204,8 @@ impl Trainer {
         }))
     }
 
-    /// Trains and publishes until drained or superseded.
-    pub(crate) async fn run(mut self) -> Result<(), Error> {
+    /// Trains and publishes until drained, superseded or rolled back.
+    pub(crate) async fn run(mut self) -> Result<End, Error> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -167,6 +224,17 @@ impl Trainer {
                     None => break,
                 },
                 Some(outcome) = self.publications.join_next() => self.finish(outcome).await?,
+                changed = self.control.changed() => match changed? {
+                    true if self.is_rolled_back() => return self.step_back().await,
+                    true => self.hear(),
+                    false => break,
+                },
+                Some(alarm) = self.alarms.recv() => self.answer(alarm).await?,
+                Some(older) = self.survey.join_next() => {
+                    if let Some(older) = older.map_err(Error::Publication)?? {
+                        self.ledger.adopt(older);
+                    }
+                }
                 _ = tick.tick() => {
                     if self.publications.is_empty()
                         && self.may_publish()
@@ -179,7 +247,8 @@ impl Trainer {
                 }
             }
         }
-        self.drain().await
+        self.drain().await?;
+        Ok(End::Drained)
     }
 
     /// Finishes the batch in hand, publishes the last version and commits it.
@@ -204,6 +273,7 @@ impl Trainer {
 
     async fn learn(&mut self, Handful { reborn, records }: Handful) -> Result<(), Error> {
         if !reborn.is_empty() {
+            self.skip.retain(|partition, _| !reborn.contains(partition));
             self.sorter.begin_anew(&reborn);
         }
         // Told with a rebirth, and where the broker had not said so far which life of the topic this is.
@@ -242,7 +312,14 @@ impl Trainer {
             self.learning.remember(sorted.remember).await?;
         }
         if !sorted.train.is_empty() {
-            self.learning.observe(sorted.train).await?;
+            let skip = &self.skip;
+            let skipped = |new: &Positioned| skip.get(&new.partition).is_some_and(|stood| new.offset < stood.next);
+            let (skipped, train): (Vec<_>, Vec<_>) = sorted.train.into_iter().partition(skipped);
+            for (batch, train) in [(skipped, false), (train, true)] {
+                if !batch.is_empty() {
+                    self.learning.observe(batch, train).await?;
+                }
+            }
             self.schedule.changed();
             self.unpublished.changed(Instant::now());
         }
@@ -274,108 +351,6 @@ impl Trainer {
             info!("learned what was there at the start");
         }
         !self.learning_the_past
-    }
-
-    /// I9: an old trainer that sees a higher claim ends.
-    async fn obey(&mut self, records: &[Record]) -> Result<(), Error> {
-        let mut made_again = false;
-        for record in records {
-            made_again |= self.footing.0.read(record.offset);
-        }
-        if let Some(claim) = superseded(&self.own, records) {
-            return Err(Error::Superseded { own: self.own.epoch, claim });
-        }
-        if made_again { self.claim_again().await } else { Ok(()) }
-    }
-
-    /// Whether our snapshot is still there: a scorer that starts has nothing else.
-    async fn look_down(&mut self) -> Result<(), Error> {
-        if self.footing.1.elapsed() < FOOTING {
-            return Ok(());
-        }
-        self.footing.1 = Instant::now();
-        let log = &self.log;
-        let ask = async { Ok::<_, KafkaError>((log.beginning().await?, log.end().await?)) };
-        let Ok(Ok((beginning, end))) = tokio::time::timeout(QUESTION, ask).await else { return Ok(()) };
-        let of = |positions: &Positions| positions.get(&0).map(|next| next.0);
-        match (of(&beginning), of(&end)) {
-            (Some(beginning), Some(end)) if self.footing.0.is_lost(beginning, end) => self.claim_again().await,
-            _ => Ok(()),
-        }
-    }
-
-    /// `checkpoints` was emptied or made again: what is learned is still here, so a whole version of it goes there at
-    /// once, under a claim of its own, for the one before is gone as well.
-    async fn claim_again(&mut self) -> Result<(), Error> {
-        let epoch = self.own.epoch.saturating_add(1);
-        if epoch > LAST {
-            return Err(Error::Epochs { topic: self.publisher.topic.clone() });
-        }
-        warn!(
-            topic = self.publisher.topic,
-            epoch, "the topic lost our versions: it was emptied or made again; publishing all under a new claim"
-        );
-        counter!(CLAIMED_AGAIN).increment(1);
-        let claim = Claim {
-            epoch,
-            trainer: self.own.trainer.clone(),
-            claimed_at: self.ctx.now(),
-            anew: self.learning_the_past,
-        };
-        self.bookmarks.claimed(&claim)?;
-        let written = self.publisher.producer.send_all(&self.publisher.topic, [written(&claim)?]).await?;
-        self.own = Own { epoch, trainer: claim.trainer, at: written.first().map(|(_, offset)| *offset) };
-        gauge!(EPOCH).set(f64::from(epoch));
-        self.schedule = Schedule::new(&self.config, epoch);
-        self.schedule.changed();
-        (self.ledger, self.footing.0) = (Ledger::default(), Footing::default());
-        self.ctx.set("model", Err("no version of this epoch is published yet".to_owned()));
-        Ok(())
-    }
-
-    async fn publish(&mut self, order: Order) -> Result<(), Error> {
-        // The snapshot ordered here will be the newest of those that are kept.
-        let retire = match order.kind {
-            PayloadKind::Snapshot => self.ledger.retire(self.keep_snapshots - 1),
-            PayloadKind::Delta => Vec::new(),
-        };
-        let frozen = self.learning.freeze(order.kind).await?;
-        self.unpublished.ordered(Instant::now());
-        self.publications.spawn(self.publisher.clone().publish(order, frozen, retire));
-        Ok(())
-    }
-
-    /// I3: offsets are committed after the version that holds them is acknowledged.
-    async fn finish(&mut self, outcome: Result<Result<Published, Error>, JoinError>) -> Result<(), Error> {
-        let Published { manifest, took, deleted, first } = outcome.map_err(Error::Publication)??;
-        let (version, kind, bytes) = (manifest.version, manifest.kind, manifest.bytes);
-        if version.epoch != self.own.epoch {
-            return Ok(()); // it was under way when we claimed again
-        }
-        if kind == PayloadKind::Snapshot {
-            self.footing.0.published(first);
-            self.bookmarks.published(first).await;
-        }
-        self.ledger.whole(version, kind, manifest.chunks);
-        self.schedule.published(kind, bytes);
-        self.ctx.latency(PUBLISH).record(took);
-        crate::metrics::published(kind, bytes);
-        match kind {
-            PayloadKind::Snapshot => info!(%version, bytes, deleted, ?took, "published a snapshot"),
-            PayloadKind::Delta => debug!(%version, bytes, ?took, "published a delta"),
-        }
-        let stands = manifest.through.iter().map(|(partition, through)| (*partition, Next(through.next))).collect();
-        self.attendance.commit(self.intake.stream().topic(), &stands);
-        self.unpublished.published();
-        self.ctx.set("model", Ok(()));
-        Ok(())
-    }
-
-    /// What is learned and not published for too long turns `model` red.
-    fn look(&self) {
-        if let Some(reason) = self.unpublished.too_long(Instant::now()) {
-            self.ctx.set("model", Err(reason));
-        }
     }
 }
 

@@ -15,6 +15,7 @@ pub const MAX_PENDING: usize = 16;
 
 /// What a record on `checkpoints` led to.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // there is one at a time, and its reader takes it apart at once
 pub enum Outcome {
     /// Nothing yet: a chunk was kept, or the record was deleted since.
     Nothing,

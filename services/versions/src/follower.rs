@@ -2,8 +2,10 @@
 //!
 //! Two versions are told apart. The *tip* is the end of the chain: the newest version that a model could be made of, on
 //! which the next delta builds. *Live* is what the [`Slot`] holds and slates are made by. The tip moves with every
-//! version; whether live follows is decided in one place ([`Follower::follow_tip`]).
+//! version; whether live follows, or stays on what operator or gate decided, is one place ([`live`]).
 #![allow(clippy::disallowed_methods, reason = "waits and measures")]
+
+mod live;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,11 +15,12 @@ use model::{Error as Unfit, Model};
 use runtime::config::Kafka;
 use runtime::kafka::{Expected, Followed, Reader, Record, Watch};
 use runtime::{Context, Latency};
-use schemas::VersionId;
 use schemas::checkpoint::PayloadKind;
+use schemas::{Releases, VersionId};
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
+use crate::control::Control;
 use crate::error::Error;
 use crate::held::Held;
 use crate::log::Log;
@@ -30,14 +33,12 @@ use crate::worker::Worker;
 const BATCH: usize = 16;
 /// Longest wait for a record.
 const WAIT: Duration = Duration::from_millis(200);
-/// How often a swap is told: one a second is no news.
-const ANNOUNCE_EVERY: Duration = Duration::from_secs(60);
 /// How often it is asked whether the topic was emptied, and how long an answer may take.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 const QUESTION: Duration = Duration::from_secs(2);
 
-/// Why a version did not go live, as the counter of refusals has it.
-pub const REFUSALS: [&str; 4] = ["torn", "payload", "parent", "epoch"];
+/// What was refused, as the counter of refusals has it: why a version did not go live, or a record of `control`.
+pub const REFUSALS: [&str; 5] = ["torn", "payload", "parent", "epoch", "control"];
 
 /// What a service calls the thread, and what it counts and measures.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +60,13 @@ pub struct Follower {
     walk: Walk,
     /// The end of the chain: the next delta builds on it.
     tip: Model,
+    /// What operator and gate decided.
+    releases: Releases,
+    /// What a version is put together on that is read again.
+    empty: Model,
+    /// The version that is wanted and was not on the topic, and when it was looked for.
+    missing: Option<(VersionId, Instant)>,
+    kafka: Kafka,
     /// What is live.
     slot: Arc<Slot>,
     /// What was live before, on its way to be freed on the thread that makes the next version: by then no reader has
@@ -85,10 +93,15 @@ pub struct Follower {
 impl Follower {
     /// Makes versions live in `slot`, which holds none yet.
     #[must_use]
-    pub fn new(slot: Arc<Slot>, names: Names, ctx: Context) -> Self {
+    pub fn new(slot: Arc<Slot>, names: Names, kafka: Kafka, ctx: Context) -> Self {
+        let empty = slot.load().model.clone();
         Self {
             walk: Walk::default(),
-            tip: slot.load().model.clone(),
+            tip: empty.clone(),
+            releases: Releases::default(),
+            empty,
+            missing: None,
+            kafka,
             slot,
             before: None,
             held: Some(Held::default()),
@@ -114,10 +127,12 @@ impl Follower {
     pub async fn follow(
         mut self,
         mut log: Log,
-        kafka: Kafka,
+        mut control: Control,
         watch: Watch,
         loaded: oneshot::Sender<()>,
     ) -> Result<(), Error> {
+        control.watched(&watch);
+        self.releases = control.releases().clone();
         let watched = |log: &Log| {
             let expected = Expected { topic: "checkpoints", caught_up: None, gauges: None };
             watch.follow(log.reader.stream(), expected);
@@ -125,7 +140,19 @@ impl Follower {
         watched(&log);
         self.walk = log.walk();
         let mut loaded = Some(loaded);
-        while let Some(Followed { batch, caught_up }) = log.reader.follow(BATCH, WAIT).await? {
+        loop {
+            // Either can be dropped while it waits and loses nothing.
+            let followed = tokio::select! {
+                followed = log.reader.follow(BATCH, WAIT) => followed?,
+                changed = control.changed() => {
+                    if !changed? {
+                        break;
+                    }
+                    self.releases = control.releases().clone();
+                    continue; // to the next read, at most 200 ms away, which has live follow
+                }
+            };
+            let Some(Followed { batch, caught_up }) = followed else { break };
             for record in batch.records {
                 self.take(&record, &log.reader).await?;
             }
@@ -133,12 +160,16 @@ impl Follower {
                 if !self.catch_up().await? && !log.is_whole() {
                     let topic = log.topic();
                     warn!(topic, "nothing is usable from the newest snapshots on; reading from the beginning");
-                    log = Log::open_whole(&kafka, &self.ctx).await?;
+                    log = Log::open_whole(&self.kafka, &self.ctx).await?;
                     watched(&log);
-                    self = Self::new(Arc::clone(&self.slot), self.names, self.ctx.clone());
+                    let releases = self.releases;
+                    self = Self::new(self.slot, self.names, self.kafka, self.ctx);
+                    self.releases = releases;
                     continue;
                 }
                 loaded.take().map(|loaded| loaded.send(()));
+            } else if self.held.is_none() {
+                self.follow_tip().await?; // a pin may have expired, or a word come
             }
         }
         Ok(())
@@ -187,8 +218,7 @@ impl Follower {
 
     async fn whole(&mut self, version: Version) -> Result<(), Error> {
         let Some(held) = &mut self.held else {
-            if self.apply(version).await? {
-                self.follow_tip();
+            if self.apply(version).await? && self.follow_tip().await? {
                 self.measure();
             }
             return Ok(());
@@ -219,9 +249,11 @@ impl Follower {
             self.apply_all(held.take()).await?;
         }
         let some = self.tip.version().is_some();
+        self.follow_tip().await?;
         if some {
-            self.follow_tip();
-        } else if let Some(refused) = &self.refused {
+            return Ok(true);
+        }
+        if let Some(refused) = &self.refused {
             self.slot.leave_lists();
             let advice = "lists stay as they are until one is";
             warn!(refused, advice, "versions are there and none is usable");
@@ -229,7 +261,7 @@ impl Follower {
         } else {
             info!("no version is usable yet");
         }
-        Ok(some)
+        Ok(false)
     }
 
     /// Takes note of what a trainer wrote and this release cannot use. What is of an epoch that nobody claimed is a
@@ -281,30 +313,6 @@ impl Follower {
         }
     }
 
-    /// The tip moved, and live follows at once. Whatever is to hold it back, or to put another version in its place,
-    /// does so here: the chain goes on without it.
-    fn follow_tip(&mut self) {
-        self.go_live(self.tip.clone());
-    }
-
-    /// Swaps a version in.
-    fn go_live(&mut self, model: Model) {
-        let Some(manifest) = model.manifest() else { return };
-        let now = self.ctx.now();
-        let (version, age_ms) = (manifest.version, now.saturating_sub(manifest.made_at));
-        let interactions = manifest.interactions;
-        // Each second one: what an operator wants to see is that they come, and each that a scorer could start from.
-        if manifest.kind == PayloadKind::Snapshot || self.announced.is_none_or(|at| at.elapsed() >= ANNOUNCE_EVERY) {
-            info!(%version, interactions, age_ms, "swapped checkpoint");
-            self.announced = Some(Instant::now());
-        } else {
-            debug!(%version, interactions, age_ms, "swapped checkpoint");
-        }
-        self.before = Some(self.slot.swap(model, now));
-        self.ctx.set("model", Ok(()));
-        counter!(self.names.swapped).increment(1);
-    }
-
     /// How old the interactions are that the live version is the first to know; not for what was published before we
     /// came.
     fn measure(&self) {
@@ -333,11 +341,15 @@ mod tests {
     const NAMES: Names =
         Names { thread: "versions", swapped: "swapped", refused: "refused", load: "load", freshness: "freshness" };
 
+    fn kafka() -> Kafka {
+        Kafka { brokers: "127.0.0.1:1".into(), topic_prefix: String::new(), properties: Default::default() }
+    }
+
     #[tokio::test]
     async fn what_does_not_fit_moves_neither_the_tip_nor_what_is_live() {
         let versions = versions();
         let slot = Arc::new(Slot::new(Model::serving("flex", RowEncoding::F32).expect("opens")));
-        let mut follower = Follower::new(Arc::clone(&slot), NAMES, Context::new("test"));
+        let mut follower = Follower::new(Arc::clone(&slot), NAMES, kafka(), Context::new("test"));
         for version in &versions[..2] {
             follower.whole(version.clone()).await.expect("is taken");
         }
@@ -355,7 +367,7 @@ mod tests {
         let delta = versions[1].payload.len().max(versions[2].payload.len());
         for (most, waiting) in [(256 << 20, 4), (3 * delta / 2, 0), (0, 0)] {
             let slot = Arc::new(Slot::new(Model::serving("flex", RowEncoding::F32).expect("opens")));
-            let mut follower = Follower::new(Arc::clone(&slot), NAMES, Context::new("test"));
+            let mut follower = Follower::new(Arc::clone(&slot), NAMES, kafka(), Context::new("test"));
             follower.held = Some(Held::at_most(most));
             for version in versions.clone() {
                 follower.whole(version).await.expect("is taken");

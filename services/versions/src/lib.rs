@@ -2,15 +2,20 @@
 //!
 //! A [`Log`] is opened where a reader begins; a [`Walk`] goes through its records and says what each led to. The
 //! trainer goes on from the newest [`Version`], the scorer's [`Follower`] makes versions live in a [`Slot`], and
-//! `thalweg checkpoints` lists them. Deltas that a later snapshot may make needless are [`Held`] meanwhile.
+//! `thalweg checkpoints` lists them. [`Control`] follows what operator and gate want served, and [`fetch`] reads a
+//! version again that is not the newest. Deltas that a later snapshot may make needless are [`Held`] meanwhile.
 //!
 //! What else a list is made from is here as well, for no other library sees contract, frame and model at once: what may
 //! be shown ([`catalog`]) and who asks ([`profile`]).
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests wait and measure"))]
 
 mod assembler;
+pub mod audit;
 pub mod catalog;
+mod control;
+mod decision;
 pub mod error;
+mod fetch;
 mod follower;
 mod held;
 mod log;
@@ -24,11 +29,14 @@ mod walk;
 mod worker;
 
 pub use assembler::{Assembler, MAX_PENDING, Outcome};
+pub use control::Control;
+pub use decision::decide;
 pub use error::Error;
+pub use fetch::fetch;
 pub use follower::{Follower, Names, REFUSALS};
 pub use held::Held;
 pub use log::Log;
 pub use records::{Record, manifest_record, split};
-pub use slot::{Live, Slot};
+pub use slot::{Decided, Live, Slot};
 pub use walk::{Step, Version, Walk};
 pub use worker::Worker;

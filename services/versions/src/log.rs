@@ -45,6 +45,18 @@ impl Log {
         Ok(Self { reader: Reader::open(kafka, &topic, From::Beginning, ctx).await?, topic, behind: None })
     }
 
+    /// Opens the log where a version of this epoch begins.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub async fn open_at(kafka: &Kafka, at: i64, epoch: u32, ctx: &Context) -> Result<Self, KafkaError> {
+        let topic = Topics::new(&kafka.topic_prefix).name(Topic::Checkpoints);
+        let from = From::At(Positions::from([(0, Next(at))]));
+        // Who claimed it is not asked: versions of lower epochs are not what is looked for.
+        let claim = Claim { epoch, trainer: String::new(), claimed_at: 0, anew: false };
+        Ok(Self { reader: Reader::open(kafka, &topic, from, ctx).await?, topic, behind: Some((at, claim)) })
+    }
+
     /// Whether it was opened with its oldest record, so that nothing lies before.
     #[must_use]
     pub fn is_whole(&self) -> bool {

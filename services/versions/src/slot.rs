@@ -8,6 +8,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use model::Model;
 use schemas::Slate;
+use schemas::control::{Action, Release};
 use tokio::sync::watch;
 
 /// A version and when it went live.
@@ -19,6 +20,31 @@ pub struct Live {
     pub swapped_at: i64,
     /// The same by a clock that nobody sets.
     pub since: Instant,
+    /// By whose decision it is live; `None`: as the newest.
+    pub decided: Option<Decided>,
+}
+
+/// Why a version is live that need not be the newest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// What was decided.
+    pub action: Action,
+    /// Who decided.
+    pub by: String,
+}
+
+impl Decided {
+    /// As a record on `control` has it.
+    #[must_use]
+    pub fn by(release: &Release) -> Self {
+        Self { action: release.action, by: release.by.clone() }
+    }
+
+    /// Whether the version is meant to stay; after a rollback a newer one is to come.
+    #[must_use]
+    pub fn stays(&self) -> bool {
+        matches!(self.action, Action::Pin | Action::Hold)
+    }
 }
 
 impl Live {
@@ -48,7 +74,8 @@ impl Slot {
     /// Starts with a version that knows nothing.
     #[must_use]
     pub fn new(empty: Model) -> Self {
-        let live = ArcSwap::from_pointee(Live { model: empty, swapped_at: 0, since: Instant::now() });
+        let live = Live { model: empty, swapped_at: 0, since: Instant::now(), decided: None };
+        let live = ArcSwap::from_pointee(live);
         Self { live, swaps: watch::Sender::new(0), leaves_lists: AtomicBool::new(false) }
     }
 
@@ -70,8 +97,8 @@ impl Slot {
     }
 
     /// Makes `model` live, `now` in milliseconds since 1970, and returns what was: its last owner pays for freeing it.
-    pub fn swap(&self, model: Model, now: i64) -> Arc<Live> {
-        let before = self.live.swap(Arc::new(Live { model, swapped_at: now, since: Instant::now() }));
+    pub fn swap(&self, model: Model, decided: Option<Decided>, now: i64) -> Arc<Live> {
+        let before = self.live.swap(Arc::new(Live { model, swapped_at: now, since: Instant::now(), decided }));
         self.leaves_lists.store(false, Ordering::Relaxed);
         self.swaps.send_modify(|count| *count += 1);
         before

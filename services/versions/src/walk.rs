@@ -130,6 +130,12 @@ impl Walk {
         self.assembler.claim()
     }
 
+    /// The highest epoch that a claim may name.
+    #[must_use]
+    pub fn reach(&self) -> u32 {
+        self.assembler.reach()
+    }
+
     /// An epoch above every other on the log that everyone else will take; `None` where none is left.
     #[must_use]
     pub fn next_epoch(&self) -> Option<u32> {

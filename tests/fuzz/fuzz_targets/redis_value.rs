@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use schemas::keys::Kind;
 use schemas::{Keys, Slate, StoredProfile};
 
 fuzz_target!(|bytes: &[u8]| {
@@ -9,10 +10,10 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(StoredProfile::decode(&profile.encode()).expect("it was written just now"), profile);
     }
     let _ = Slate::decode(bytes);
-    if let Ok(key) = std::str::from_utf8(bytes) {
-        let keys = Keys::new("shop:");
-        if let Some(user) = keys.name_of_user(key) {
-            assert_eq!(keys.user(user), key);
-        }
+    let keys = Keys::new("shop:");
+    match keys.kind(bytes) {
+        Some(Kind::User(user)) => assert_eq!(keys.user(user).as_bytes(), bytes),
+        Some(Kind::Similar(item)) => assert_eq!(keys.similar(item).as_bytes(), bytes),
+        _ => {}
     }
 });

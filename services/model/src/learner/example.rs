@@ -73,6 +73,13 @@ pub struct Tested<'a> {
     pub slate: &'a [(u64, &'static str)],
     /// The rank of what was chosen among all candidates; a tie counts against it.
     pub rank: Rank,
+    /// The rank by the version that the learner is held against ([`Learner::set_anchor`](super::Learner::set_anchor));
+    /// `None` where it was not asked.
+    pub anchor: Option<Rank>,
+    /// The rank by co-visitation alone.
+    pub covisitation: Rank,
+    /// The rank by popularity alone.
+    pub popularity: Rank,
 }
 
 /// How many candidates of a tested interaction are shown.

@@ -46,18 +46,52 @@ impl Learner {
             example.chosen_then = self.recent.count(example.key);
         }
         let scores = self.knowledge.score(&lists);
+        let anchor = self.by_anchor(examples);
         for (n, example) in examples.iter().enumerate() {
-            let (list, scores, before) = (&lists[n], &scores[n], &before[n]);
+            let (list, scores, before, anchor) = (&lists[n], &scores[n], &before[n], anchor[n]);
+            let (covisitation, popularity) = (before.pairs, before.popularity);
             let rank = order::rank(list, scores, example.key, TESTED_SLATE);
             let repeat = example.history.iter().any(|seen| seen.key == example.key && seen.kind.is_positive());
-            self.quality.record(rank, before.popularity, before.pairs, repeat);
+            self.quality.record(rank, popularity, covisitation, repeat);
             let best = order::compose(list, scores, TESTED_SLATE);
             let slate: Vec<_> = best.iter().map(|n| (list[*n].key, list[*n].source())).collect();
             let Example { user_id, history, key, kind, ts, asked_at, .. } = example;
             let (key, kind, ts, asked_at, item) = (*key, *kind, *ts, *asked_at, before.item);
-            witness(Tested { user_id, history, key, kind, ts, asked_at, item, slate: &slate, rank });
+            let slate = &slate;
+            witness(Tested {
+                user_id,
+                history,
+                key,
+                kind,
+                ts,
+                asked_at,
+                item,
+                slate,
+                rank,
+                anchor,
+                covisitation,
+                popularity,
+            });
         }
         lists.into_iter().zip(scores).collect()
+    }
+
+    /// The ranks by the anchor, of those examples that it takes.
+    fn by_anchor(&mut self, examples: &[Example]) -> Vec<Option<Rank>> {
+        let mut ranks = vec![None; examples.len()];
+        let Some((model, every)) = &self.anchor else { return ranks };
+        // Whether a test is taken does not depend on what comes of it.
+        let counted = (self.tests..).zip(0..examples.len());
+        let sample: Vec<usize> = counted.filter(|(test, _)| test % every == 0).map(|(_, n)| n).collect();
+        self.tests = self.tests.wrapping_add(examples.len() as u64);
+        let views: Vec<UserView<'_>> = sample.iter().map(|n| examples[*n].view()).collect();
+        if views.is_empty() {
+            return ranks;
+        }
+        for (n, (list, scores)) in sample.iter().zip(model.rank(&views, &self.catalog)) {
+            ranks[*n] = Some(order::rank(&list, &scores, examples[*n].key, TESTED_SLATE));
+        }
+        ranks
     }
 
     /// Counts a choice and pairs it with what came before.

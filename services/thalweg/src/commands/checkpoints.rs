@@ -66,16 +66,16 @@ pub(crate) async fn run(what: What, config: &Config) -> Result<(), Error> {
 }
 
 /// What there was on the way through the topic.
-struct Walked {
+pub(super) struct Walked {
     /// The versions that were deleted since: Kafka keeps their records until it compacts the topic.
-    deleted: BTreeSet<VersionId>,
+    pub(super) deleted: BTreeSet<VersionId>,
     /// Whether it went through from the beginning.
-    whole: bool,
+    pub(super) whole: bool,
 }
 
 /// Goes through the topic, whole or from the newest snapshot but one on, if its place is known: trainers and scorers
 /// begin there, too. `each` is told every step and says whether to go on.
-async fn go_through(
+pub(super) async fn go_through(
     config: &Config,
     whole: bool,
     mut each: impl FnMut(Step) -> Result<bool, Error>,
@@ -259,6 +259,6 @@ async fn export(config: &Config, asked: &str, file: &Path, json: bool) -> Result
     Ok(())
 }
 
-fn missing(asked: &str) -> Error {
+pub(super) fn missing(asked: &str) -> Error {
     Error::Other(format!("version {asked} is not on the topic; `thalweg checkpoints list --all` shows those that are"))
 }

@@ -1,9 +1,11 @@
 //! One file per command.
 
+pub(crate) mod audit;
 pub(crate) mod checkpoints;
 pub(crate) mod dead_letters;
 pub(crate) mod evaluate;
 pub(crate) mod items;
 pub(crate) mod recs;
+pub(crate) mod release;
 pub(crate) mod replay;
 pub(crate) mod topics;

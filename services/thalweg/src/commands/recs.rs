@@ -1,6 +1,6 @@
 //! `thalweg recs`: a user's slate as services read it, and why each item is there.
 
-mod explain;
+pub(super) mod explain;
 
 use std::process::ExitCode;
 

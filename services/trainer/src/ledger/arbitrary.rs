@@ -91,7 +91,7 @@ proptest! {
                     }
                 }
                 Step::Whole { version, kind, chunks } => {
-                    ledger.whole(version, kind, chunks);
+                    ledger.whole(version, kind, chunks, 0);
                     log.put(version, Part::Manifest);
                     (0..chunks).for_each(|n| log.put(version, Part::Chunk(n)));
                     log.known.insert(version);
@@ -109,7 +109,7 @@ proptest! {
                 Step::Retire { keep } => {
                     let mut wanted = log.old(keep);
                     let mut begun = BTreeSet::new();
-                    for gone in ledger.retire(keep) {
+                    for gone in ledger.retire(&super::tests::newest(keep)) {
                         let version = log.version_of(&gone);
                         prop_assert!(version.is_some(), "{} is not there", gone);
                         let Some(version) = version else { continue };

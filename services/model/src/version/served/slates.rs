@@ -51,7 +51,7 @@ impl Model {
     }
 
     /// The candidates of each user with their scores.
-    pub(super) fn rank(&self, users: &[UserView<'_>], catalog: &Catalog) -> Vec<(Vec<Candidate>, Vec<f32>)> {
+    pub(crate) fn rank(&self, users: &[UserView<'_>], catalog: &Catalog) -> Vec<(Vec<Candidate>, Vec<f32>)> {
         let knowledge = &self.knowledge;
         let batch = Batch::new(knowledge, users);
         let mut lists = Vec::with_capacity(users.len());

@@ -55,7 +55,11 @@ pub(super) async fn run(
 }
 
 /// What the user did last, oldest first, and the moment of asking, as a scorer has them.
-async fn history(user: &str, redis: &Redis, config: &Config) -> Result<(Vec<Seen>, i64), Error> {
+pub(in crate::commands) async fn history(
+    user: &str,
+    redis: &Redis,
+    config: &Config,
+) -> Result<(Vec<Seen>, i64), Error> {
     let key = config.keys().user(user);
     let value = redis.get_many(std::slice::from_ref(&key)).await?.pop();
     let unreadable = |why: String| Error::Other(format!("{}: {why}", shown::plain(&key)));
@@ -86,7 +90,7 @@ async fn assembled(config: &Config, version: VersionId) -> Result<Model, Error> 
 }
 
 /// What the topic `items` says.
-async fn catalog(config: &Config) -> Result<Catalog, Error> {
+pub(in crate::commands) async fn catalog(config: &Config) -> Result<Catalog, Error> {
     let ctx = Context::new("thalweg");
     let mut reader = Reader::open(&config.kafka, &config.topic(Topic::Items), From::Beginning, &ctx).await?;
     let end = reader.end().await?;

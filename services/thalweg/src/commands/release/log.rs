@@ -1,0 +1,76 @@
+//! The versions on `checkpoints`, as far as somebody may decide on them.
+
+use std::collections::BTreeMap;
+
+use schemas::checkpoint::PayloadKind;
+use schemas::control::Place;
+use schemas::{Manifest, VersionId};
+use versions::{Step, Version};
+
+use crate::commands::checkpoints::go_through;
+use crate::config::Config;
+use crate::error::Error;
+
+/// Every whole version that is still there, with the offset at which its snapshot begins.
+#[derive(Debug, Default)]
+pub(super) struct Versions {
+    versions: BTreeMap<VersionId, (Manifest, Option<i64>)>,
+    /// In the order of the log, for a lower epoch never comes behind a higher one.
+    epoch: u32,
+}
+
+/// Reads the topic, whole or from the newest snapshot but one on.
+pub(super) async fn read(config: &Config, whole: bool) -> Result<Versions, Error> {
+    let mut versions = Versions::default();
+    for whole in [whole, true] {
+        versions = Versions::default();
+        let walked = go_through(config, whole, |step| {
+            match step {
+                Step::Whole(Version { manifest, first, .. }) => versions.take(manifest, first),
+                Step::Claimed(claim) => versions.epoch = versions.epoch.max(claim.epoch),
+                Step::Kept | Step::Deleted(..) | Step::Refused { .. } | Step::Stale(_) => {}
+            }
+            Ok(true)
+        })
+        .await?;
+        versions.versions.retain(|version, _| !walked.deleted.contains(version));
+        if walked.whole || !versions.versions.is_empty() {
+            break;
+        }
+    }
+    Ok(versions)
+}
+
+impl Versions {
+    fn take(&mut self, manifest: Manifest, first: Option<i64>) {
+        self.epoch = self.epoch.max(manifest.version.epoch);
+        let begins = match manifest.kind {
+            PayloadKind::Snapshot => first,
+            PayloadKind::Delta => manifest.parent.and_then(|parent| self.versions.get(&parent)?.1),
+        };
+        self.versions.insert(manifest.version, (manifest, begins));
+    }
+
+    pub(super) fn newest(&self) -> Option<&Manifest> {
+        self.versions.last_key_value().map(|(_, (manifest, _))| manifest)
+    }
+
+    pub(super) fn snapshots(&self) -> impl Iterator<Item = &Manifest> {
+        self.versions.values().map(|(manifest, _)| manifest).filter(|m| m.kind == PayloadKind::Snapshot)
+    }
+
+    /// Where a version is read again; `None` if it, or what it builds on, is not there.
+    pub(super) fn place(&self, version: VersionId) -> Option<Place> {
+        let (manifest, begins) = self.versions.get(&version)?;
+        let mut at = manifest;
+        while at.kind == PayloadKind::Delta {
+            at = &self.versions.get(&at.parent?)?.0;
+        }
+        Some(Place { version, begins: *begins })
+    }
+
+    /// The highest epoch that was claimed.
+    pub(super) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+}

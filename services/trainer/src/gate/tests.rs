@@ -1,0 +1,117 @@
+use schemas::Kind;
+
+use super::*;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn settings() -> Settings {
+    let config = runtime::config::load::<crate::Config>(crate::DEFAULTS, None, &[], false).expect("loads");
+    config.trainer.gate
+}
+
+fn id(sequence: u32) -> VersionId {
+    VersionId { epoch: 1, sequence }
+}
+
+fn model() -> Model {
+    Model::empty("flex").expect("opens")
+}
+
+/// Tests `times` times: the ranks of learner, anchor, co-visitation and popularity.
+fn test(gate: &mut Gate, times: usize, ranks: [Option<usize>; 4]) {
+    let [rank, anchor, covisitation, popularity] = ranks;
+    let tested = Tested {
+        user_id: "u",
+        key: 1,
+        kind: Kind::View,
+        ts: 0,
+        asked_at: 0,
+        history: &[],
+        item: None,
+        slate: &[],
+        rank,
+        anchor: Some(anchor),
+        covisitation,
+        popularity,
+    };
+    (0..times).for_each(|_| gate.test(&tested));
+}
+
+#[test]
+fn a_snapshot_is_good_after_enough_tests_or_enough_time_and_never_untested() {
+    let (settings, start) = (settings(), Instant::now());
+    assert_eq!((settings.good_after_tests, settings.good_after), (20_000, 10 * MINUTE));
+    let nothing = |_| (0.0, 0.0);
+    let mut gate = Gate::new(settings.clone(), None);
+    gate.made(id(1), model, start);
+    gate.made(id(2), model, start); // the first is looked at meanwhile
+    test(&mut gate, 19_999, [Some(0); 4]);
+    assert!(gate.settle(start, nothing).is_none());
+    test(&mut gate, 1, [Some(0); 4]);
+    assert!(gate.settle(start, nothing).is_some());
+    assert_eq!(gate.standing(), Standing { good: Some(id(1)), evidence: 0.0 });
+
+    gate.made(id(3), model, start);
+    assert!(gate.settle(start + 60 * MINUTE, nothing).is_none(), "nobody tested it");
+    test(&mut gate, 600, [Some(0); 4]);
+    assert!(gate.settle(start + 9 * MINUTE, nothing).is_none());
+    assert!(gate.settle(start + 10 * MINUTE, nothing).is_some());
+    assert_eq!(gate.standing().good, Some(id(3)));
+}
+
+#[test]
+fn a_learner_that_misses_what_its_anchor_hits_raises_an_alarm_and_its_snapshot_does_not_become_good() {
+    let (mut gate, start) = (Gate::new(settings(), Some(id(1))), Instant::now());
+    gate.made(id(2), model, start);
+    test(&mut gate, 1_000, [Some(3), Some(3), None, None]);
+    assert_eq!(gate.alarm(), None);
+    test(&mut gate, 100, [None, Some(3), None, None]);
+    let alarm = gate.alarm().expect("it is worse");
+    assert!(alarm.reference == Reference::Anchor && alarm.evidence >= 1e9, "{alarm:?}");
+    assert_eq!(gate.alarm(), None, "it is told once");
+    test(&mut gate, 30_000, [Some(3), Some(3), None, None]);
+    assert!(gate.settle(start + 60 * MINUTE, |_| (0.0, 0.0)).is_none());
+    assert_eq!(gate.standing().good, Some(id(1)));
+}
+
+#[test]
+fn simple_methods_raise_an_alarm_only_where_the_learner_falls_behind_further_than_it_was() {
+    let (mut gate, start) = (Gate::new(settings(), None), Instant::now());
+    test(&mut gate, 5_000, [None, None, Some(0), Some(0)]);
+    assert_eq!(gate.alarm(), None, "nothing is good yet: there is nothing to fall from");
+    gate.made(id(1), model, start);
+    test(&mut gate, 20_000, [Some(9); 4]);
+    let ahead = |reference| if reference == Reference::Covisitation { (1.0, 1.0) } else { (0.0, 0.0) };
+    assert!(gate.settle(start, ahead).is_some());
+    test(&mut gate, 5_000, [Some(9), Some(9), Some(0), Some(9)]);
+    assert_eq!(gate.alarm(), None, "co-visitation was as far ahead before");
+    test(&mut gate, 200, [None, None, None, Some(0)]);
+    assert_eq!(gate.alarm().map(|alarm| alarm.reference), Some(Reference::Popularity));
+}
+
+#[test]
+fn automatic_action_only_goes_back_never_over_a_person_and_three_times_an_hour() {
+    use Action::{Alarm, Hold, Off, Rollback};
+    let good = Some(id(7));
+    assert_eq!(conduct(Rollback, good, false, 0), Conduct::Back(id(7)));
+    assert_eq!(conduct(Rollback, good, false, 2), Conduct::Back(id(7)));
+    assert_eq!(conduct(Rollback, good, false, 3), Conduct::Hold(id(7)));
+    assert_eq!(conduct(Hold, good, false, 0), Conduct::Hold(id(7)));
+    for told in [
+        conduct(Rollback, good, true, 0),
+        conduct(Hold, good, true, 0),
+        conduct(Rollback, None, false, 0),
+        conduct(Alarm, good, false, 0),
+        conduct(Off, good, false, 0),
+    ] {
+        assert!(matches!(told, Conduct::Tell(_)), "{told:?}");
+    }
+}
+
+#[test]
+fn a_gate_that_is_off_tests_nothing_and_keeps_no_model() {
+    let mut gate = Gate::new(Settings { action: Action::Off, ..settings() }, None);
+    gate.made(id(1), || panic!("none is kept"), Instant::now());
+    test(&mut gate, 1_000, [None, Some(0), None, None]);
+    assert_eq!((gate.alarm(), gate.sample()), (None, 0));
+}

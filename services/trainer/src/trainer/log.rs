@@ -1,0 +1,155 @@
+//! Our versions on `checkpoints`: written, and still there, and nobody else's.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
+
+use std::time::{Duration, Instant};
+
+use metrics::{counter, gauge};
+use runtime::kafka::{KafkaError, Next, Positions, Record};
+use schemas::checkpoint::{Claim, LAST, Part, PayloadKind, parse_key};
+use tokio::task::JoinError;
+use tracing::{debug, info, warn};
+
+use super::Trainer;
+use crate::error::Error;
+use crate::foreign::Foreign;
+use crate::leadership::{Footing, Own, superseded, written};
+use crate::ledger::{Keep, Ledger};
+use crate::metrics::{CLAIMED_AGAIN, EPOCH, FOREIGN, PUBLISH};
+use crate::publisher::Published;
+use crate::schedule::{Order, Schedule};
+
+/// How often it is looked whether our versions are still on the topic: two questions to the broker.
+const FOOTING: Duration = Duration::from_secs(2);
+/// How long they may hold up training.
+const QUESTION: Duration = Duration::from_secs(2);
+
+impl Trainer {
+    /// I9: an old trainer that sees a higher claim ends.
+    pub(super) async fn obey(&mut self, records: &[Record]) -> Result<(), Error> {
+        let mut made_again = false;
+        let now = Instant::now();
+        for record in records {
+            made_again |= self.footing.0.read(record.offset);
+            match parse_key(&record.key) {
+                Ok((version, Part::Manifest)) if version.epoch == self.own.epoch && record.value.is_some() => {
+                    self.foreign.read(version, now);
+                }
+                _ => {}
+            }
+        }
+        if let Some(claim) = superseded(&self.own, records) {
+            return Err(Error::Superseded { own: self.own.epoch, claim });
+        }
+        if made_again { self.claim_again().await } else { Ok(()) }
+    }
+
+    /// Whether our snapshot is still there: a scorer that starts has nothing else.
+    pub(super) async fn look_down(&mut self) -> Result<(), Error> {
+        if self.footing.1.elapsed() < FOOTING {
+            return Ok(());
+        }
+        self.footing.1 = Instant::now();
+        let log = &self.log;
+        let ask = async { Ok::<_, KafkaError>((log.beginning().await?, log.end().await?)) };
+        let Ok(Ok((beginning, end))) = tokio::time::timeout(QUESTION, ask).await else { return Ok(()) };
+        let of = |positions: &Positions| positions.get(&0).map(|next| next.0);
+        match (of(&beginning), of(&end)) {
+            (Some(beginning), Some(end)) if self.footing.0.is_lost(beginning, end) => self.claim_again().await,
+            _ => Ok(()),
+        }
+    }
+
+    /// `checkpoints` was emptied or made again: what is learned is still here, so a whole version of it goes there at
+    /// once, under a claim of its own, for the one before is gone as well.
+    pub(super) async fn claim_again(&mut self) -> Result<(), Error> {
+        let epoch = self.own.epoch.saturating_add(1);
+        if epoch > LAST {
+            return Err(Error::Epochs { topic: self.publisher.topic.clone() });
+        }
+        warn!(
+            topic = self.publisher.topic,
+            epoch, "the topic lost our versions: it was emptied or made again; publishing all under a new claim"
+        );
+        counter!(CLAIMED_AGAIN).increment(1);
+        let claim = Claim {
+            epoch,
+            trainer: self.own.trainer.clone(),
+            claimed_at: self.ctx.now(),
+            anew: self.learning_the_past,
+        };
+        self.bookmarks.claimed(&claim)?;
+        let written = self.publisher.producer.send_all(&self.publisher.topic, [written(&claim)?]).await?;
+        self.own = Own { epoch, trainer: claim.trainer, at: written.first().map(|(_, offset)| *offset) };
+        gauge!(EPOCH).set(f64::from(epoch));
+        self.schedule = Schedule::new(&self.config, epoch);
+        self.schedule.changed();
+        (self.ledger, self.footing.0, self.foreign) = (Ledger::default(), Footing::default(), Foreign::default());
+        self.ctx.set("model", Err("no version of this epoch is published yet".to_owned()));
+        Ok(())
+    }
+
+    pub(super) async fn publish(&mut self, order: Order) -> Result<(), Error> {
+        let good = self.good.map(|good| good.version);
+        // The snapshot ordered here will be the newest of those that are kept.
+        let retire = match order.kind {
+            PayloadKind::Snapshot => self.ledger.retire(&Keep {
+                newest: self.config.keep_snapshots - 1,
+                retention: &self.config.retention,
+                wanted: &self.control.releases().named().into_iter().chain(good).collect::<Vec<_>>(),
+                now: self.ctx.now(),
+            }),
+            PayloadKind::Delta => Vec::new(),
+        };
+        let frozen = self.learning.freeze(order.kind, order.version).await?;
+        self.unpublished.ordered(Instant::now());
+        let mut known = self.places.clone();
+        self.good.iter().for_each(|good| known.note(good.version, good.begins));
+        self.publications.spawn(self.publisher.clone().publish(order, frozen, known, retire));
+        Ok(())
+    }
+
+    /// I3: offsets are committed after the version that holds them is acknowledged.
+    pub(super) async fn finish(&mut self, outcome: Result<Result<Published, Error>, JoinError>) -> Result<(), Error> {
+        let Published { manifest, took, deleted, first } = outcome.map_err(Error::Publication)??;
+        let (version, kind, bytes) = (manifest.version, manifest.kind, manifest.bytes);
+        if version.epoch != self.own.epoch {
+            return Ok(()); // it was under way when we claimed again
+        }
+        if kind == PayloadKind::Snapshot {
+            self.footing.0.published(first);
+            self.places.note(version, Some(first));
+            self.bookmarks.published(first).await;
+        }
+        self.foreign.wrote(version, Instant::now());
+        self.ledger.whole(version, kind, manifest.chunks, manifest.made_at);
+        self.schedule.published(kind, bytes);
+        self.ctx.latency(PUBLISH).record(took);
+        crate::metrics::published(kind, bytes);
+        match kind {
+            PayloadKind::Snapshot => info!(%version, bytes, deleted, ?took, "published a snapshot"),
+            PayloadKind::Delta => debug!(%version, bytes, ?took, "published a delta"),
+        }
+        let stands = manifest.through.iter().map(|(partition, through)| (*partition, Next(through.next))).collect();
+        self.attendance.commit(self.intake.stream().topic(), &stands);
+        self.unpublished.published();
+        self.ctx.set("model", Ok(()));
+        if self.good.map(|good| good.version) != manifest.good.map(|good| good.version) {
+            info!(good = ?manifest.good.map(|good| good.version.to_string()), "another version is good");
+        }
+        self.good = manifest.good;
+        Ok(())
+    }
+
+    /// Scorers may serve what somebody else wrote in our epoch: a snapshot of ours at once puts that right. What is
+    /// learned and not published for too long turns `model` red.
+    pub(super) fn look(&mut self) {
+        if let Some(version) = self.foreign.found(Instant::now()) {
+            counter!(FOREIGN).increment(1);
+            warn!(%version, "somebody else wrote a version of our epoch, or ours again: publishing a snapshot at once");
+            self.schedule.hurry();
+        }
+        if let Some(reason) = self.unpublished.too_long(Instant::now()) {
+            self.ctx.set("model", Err(reason));
+        }
+    }
+}

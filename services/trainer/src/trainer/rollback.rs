@@ -1,0 +1,78 @@
+//! Going back to an older version: because operator or gate said so, or because the gate is to say it.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use metrics::counter;
+use schemas::control::{Action, Back, GATE, Place};
+use schemas::{Release, Topics};
+use tracing::warn;
+use versions::decide;
+
+use super::{End, Trainer};
+use crate::error::Error;
+use crate::gate::{Alarm, Conduct, conduct};
+use crate::metrics::{GATE_ALARMS, ROLLED_BACK};
+
+/// The gate goes back only so often within this.
+const HOUR: Duration = Duration::from_secs(3_600);
+
+impl Trainer {
+    /// Whether operator or gate went back from a version of ours.
+    pub(super) fn is_rolled_back(&self) -> bool {
+        let back = self.control.releases().back().map(|(back, _)| back);
+        back != self.back && back.is_some_and(|back| back.epoch >= self.own.epoch)
+    }
+
+    /// A hold of the gate is red until somebody has looked.
+    pub(super) fn hear(&self) {
+        let pin = self.control.releases().pin(self.ctx.now());
+        let held = pin.filter(|(_, word)| Some(*word) == self.control.releases().gate());
+        let told = |(place, word): (Place, &Release)| {
+            format!("the gate holds {}: {}; see `thalweg release status`", place.version, word.reason)
+        };
+        self.ctx.set("gate", held.map_or(Ok(()), |held| Err(told(held))));
+    }
+
+    /// The learner has become worse: does what is to be done about it.
+    pub(super) async fn answer(&mut self, Alarm { reference, evidence, tests }: Alarm) -> Result<(), Error> {
+        let reference = reference.name();
+        counter!(GATE_ALARMS, "reference" => reference).increment(1);
+        let (now, at) = (Instant::now(), self.ctx.now());
+        self.rollbacks.retain(|at| now.duration_since(*at) < HOUR);
+        let held = self.control.releases().pin(at).is_some();
+        let good = self.good.map(|good| good.version);
+        let conduct = conduct(self.config.gate.action, good, held, self.rollbacks.len());
+        let reason = format!("worse than {reference}: evidence {evidence:.1e} after {tests} tests");
+        warn!(reason, ?conduct, "the gate raises an alarm");
+        let action = match conduct {
+            Conduct::Back(_) => Action::Rollback,
+            Conduct::Hold(_) => Action::Hold,
+            Conduct::Tell(_) => return Ok(()),
+        };
+        let Some(place) = self.good else { return Ok(()) };
+        let before = self.control.releases().gate().and_then(|word| word.back);
+        let back = if action == Action::Rollback { Some(Back::new(place, self.own.epoch, at)) } else { before };
+        let by = "gate".to_owned();
+        let word = Release { action, place: Some(place), back, by, reason, at, expires: None };
+        let evidence = BTreeMap::from([("evidence".to_owned(), evidence), ("tests".to_owned(), tests as f64)]);
+        let topics = Topics::new(&self.kafka.topic_prefix);
+        decide(&word, GATE, evidence, &mut self.chain, (&self.publisher.producer, &topics)).await?;
+        if action == Action::Rollback {
+            self.rollbacks.push(now); // we go back as everybody does: when we read it
+        }
+        Ok(())
+    }
+
+    /// Ends without another version: what is learned here is not gone on from.
+    pub(super) async fn step_back(mut self) -> Result<End, Error> {
+        counter!(ROLLED_BACK).increment(1);
+        while let Some(outcome) = self.publications.join_next().await {
+            self.finish(outcome).await?; // it is under way, and is rolled back with the others
+        }
+        self.attendance.settle().await;
+        self.learning.end().await?;
+        Ok(End::RolledBack(self.rollbacks))
+    }
+}

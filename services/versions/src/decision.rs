@@ -1,0 +1,42 @@
+//! Writes a decision on what is served: first to `audit`, then to `control`, so that nothing is decided that the audit
+//! lacks.
+
+use std::collections::BTreeMap;
+
+use runtime::kafka::{KafkaError, Outgoing, Producer};
+use schemas::{Release, Topic, Topics};
+
+use crate::audit::{Chain, Deed};
+
+/// Writes `word` under `key`, one of [`schemas::control::OPERATOR`] and [`schemas::control::GATE`]; `evidence` are the
+/// numbers that it was decided on.
+///
+/// # Errors
+/// Kafka refuses.
+pub async fn decide(
+    word: &Release,
+    key: &str,
+    evidence: BTreeMap<String, f64>,
+    chain: &mut Chain,
+    (producer, topics): (&Producer, &Topics),
+) -> Result<(), KafkaError> {
+    let deed = Deed {
+        actor: word.by.clone(),
+        action: word.action.to_string(),
+        subject: "release".to_owned(),
+        version: word.place.map(|place| place.version),
+        reason: word.reason.clone(),
+        evidence,
+    };
+    let record = |key: String, value: Vec<u8>| Outgoing {
+        partition: Some(0),
+        key: key.into(),
+        value: Some(value.into()),
+        ..Outgoing::default()
+    };
+    let (writer, entry) = chain.next(deed, word.at);
+    producer.send_all(&topics.name(Topic::Audit), [record(writer, entry)]).await?;
+    let value = serde_json::to_vec(word).expect("a decision has nothing that JSON has not");
+    producer.send_all(&topics.name(Topic::Control), [record(key.to_owned(), value)]).await?;
+    Ok(())
+}
