@@ -5,6 +5,7 @@
 mod checkpoint;
 mod error;
 mod freshness;
+mod gate;
 mod growth;
 mod ingest;
 mod limits;
@@ -38,7 +39,7 @@ pub struct Benchmark {
 }
 
 /// Every benchmark, in the order of the flow.
-pub const ALL: [Benchmark; 11] = [
+pub const ALL: [Benchmark; 12] = [
     Benchmark {
         name: "ingest",
         about: "events/s through ingest, beside librdkafka's own consumer on the same topic",
@@ -53,6 +54,11 @@ pub const ALL: [Benchmark; 11] = [
         name: "growth",
         about: "the time of a training step and the memory of an item as the catalog grows",
         run: growth::run,
+    },
+    Benchmark {
+        name: "gate",
+        about: "what the quality gate costs a step, how soon it finds a broken learner, how often it is wrong",
+        run: gate::run,
     },
     Benchmark { name: "checkpoint", about: "how long versions take to freeze, encode and apply", run: checkpoint::run },
     Benchmark { name: "log", about: "bytes a second of the log of versions, by what is in them", run: log::run },

@@ -98,7 +98,13 @@ async fn every_command_of_the_manual_runs_as_written() {
     let misplaced = ingest.metric("ingest_misplaced_total").await.expect("it answers");
     assert!(misplaced.abs() < f64::EPSILON, "every client places a user where the others do");
 
-    for page in ["operators.md", "operators/configure.md", "operators/deploy.md", "operators/troubleshoot.md"] {
+    for page in [
+        "operators.md",
+        "operators/configure.md",
+        "operators/deploy.md",
+        "operators/releases.md",
+        "operators/troubleshoot.md",
+    ] {
         run(page, &world).await;
     }
     for page in ["evaluate.md", "tune.md", "checkpoints.md"] {
@@ -115,6 +121,7 @@ fn no_page_of_the_manual_has_commands_that_are_not_run() {
         "operators.md",
         "operators/configure.md",
         "operators/deploy.md",
+        "operators/releases.md",
         "operators/troubleshoot.md",
         "data-scientists.md",
         "data-scientists/evaluate.md",

@@ -171,9 +171,10 @@ const GATE: &[(&str, &str)] = &[
     ("trainer.snapshot_every", "2s"),
     ("trainer.gate.sample", "1"),
     ("trainer.gate.threshold", "1e4"),
-    ("trainer.gate.good_after_tests", "300"),
+    ("trainer.gate.good_after_tests", "1500"),
 ];
-const BROKEN: [(&str, &str); 2] = [("model.row_learning_rate", "2.5"), ("model.dense_learning_rate", "0.5")];
+const BROKEN: [(&str, &str); 3] =
+    [("model.row_learning_rate", "10"), ("model.dense_learning_rate", "1"), ("model.ranker_learning_rate", "10")];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_learner_that_breaks_goes_back_to_the_newest_good_version_by_itself_and_holds_it_after_three_times() {
@@ -184,12 +185,12 @@ async fn a_learner_that_breaks_goes_back_to_the_newest_good_version_by_itself_an
     let mut traffic = Traffic::new(45, world.ctx.now());
     let mut sent = Vec::new();
     let good = loop {
-        sent.extend(world.flow(&traffic.take(300), 300).await);
+        sent.extend(world.flow(&traffic.take(500), 500).await);
         let newest = learned_once(&world, &sent).await;
         if let Some(good) = newest.good {
             break good.version;
         }
-        assert!(sent.len() < 6_000, "none became good");
+        assert!(sent.len() < 12_000, "none became good");
     };
     assert_eq!(trainer.terminate().await.code(), Some(0));
 
@@ -197,7 +198,7 @@ async fn a_learner_that_breaks_goes_back_to_the_newest_good_version_by_itself_an
     let mut trainer = world.start(Name::Trainer, &settings).await;
     let mut decisions = Vec::new();
     while decisions.last().is_none_or(|action| action != "hold") {
-        sent.extend(world.flow(&traffic.take(300), 300).await);
+        sent.extend(world.flow(&traffic.take(250), 500).await);
         learned_once(&world, &sent).await;
         let history = release(&world, &["history"]).await;
         let entries = history.as_array().cloned().unwrap_or_default();

@@ -37,6 +37,7 @@
 pub mod baselines;
 mod device;
 mod error;
+mod gate;
 mod keymap;
 mod knowledge;
 mod learner;
@@ -48,6 +49,7 @@ mod table;
 mod version;
 
 pub use error::Error;
+pub use gate::{Alarm, Gate, Reference, Rules, Standing};
 pub use knowledge::Knowledge;
 pub use learner::quality::{Figures, Prequential, SlidingPopularity};
 pub use learner::{Learner, Observed, Positioned, TESTED_SLATE, Tested};

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use metrics::counter;
-use model::{Frozen, Learner, Model, Positioned, Settings};
+use model::{Alarm, Frozen, Gate, Learner, Model, Positioned, Settings, Standing};
 use runtime::{Context, Latency, Pulse, Thread};
 use schemas::Interaction;
 use schemas::checkpoint::{PayloadKind, VersionId};
@@ -12,7 +12,6 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::catalog::Listing;
 use crate::error::Error;
-use crate::gate::{Alarm, Gate, Reference, Standing};
 use crate::load_shedding::LoadShedding;
 use crate::metrics::{REMEMBERED, STEP, observed, show, show_evidence};
 
@@ -190,13 +189,7 @@ fn judge(learner: &mut Learner, gate: &mut Gate, raise: &mpsc::Sender<Alarm>) {
     if let Some(alarm) = gate.alarm() {
         let _ = raise.try_send(alarm); // one waits already
     }
-    let recent = learner.quality().recent();
-    let ahead = |simple: Reference| {
-        let of = |method: &str| recent.get(method).map_or((0.0, 0.0), |quality| (quality.hr20, quality.mrr20));
-        let (simple, model) = (of(simple.name()), of("model"));
-        (simple.0 - model.0, simple.1 - model.1)
-    };
-    if let Some(anchor) = gate.settle(Instant::now(), ahead) {
+    if let Some(anchor) = gate.settle(Instant::now(), || learner.recent_quality()) {
         learner.set_anchor(anchor, gate.sample());
     }
 }

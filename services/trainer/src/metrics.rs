@@ -105,7 +105,7 @@ pub(crate) fn describe() {
         counter!(CHECKPOINT_BYTES, "kind" => name(kind)).increment(0);
     }
     describe_counter!(GATE_ALARMS, "Alarms of the gate, by reference.");
-    for reference in crate::gate::Reference::ALL {
+    for reference in model::Reference::ALL {
         counter!(GATE_ALARMS, "reference" => reference.name()).increment(0);
     }
     describe_gauge!(GATE_EVIDENCE, "Evidence that the learner has become worse, by reference.");

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use metrics::counter;
-use model::{Model, Positioned};
+use model::{Alarm, Gate, Model, Positioned};
 use runtime::Context;
 use runtime::kafka::admin;
 use runtime::kafka::{Attendance, Expected, Producer, Reader, Watch};
@@ -27,7 +27,6 @@ use crate::catalog::{Catalog, News};
 use crate::config::{self, Config, OnRollback};
 use crate::error::Error;
 use crate::foreign::Foreign;
-use crate::gate::{Alarm, Gate};
 use crate::histories::{Sorted, Sorter};
 use crate::intake::{Handful, Intake};
 use crate::leadership::{Candidate, Footing, Leadership, Own};
@@ -152,7 +151,7 @@ impl Trainer {
         // A version that was gone back to is good by that.
         let returned = back.map(|back| back.to).filter(|to| model.version() == Some(to.version));
         let good = returned.or_else(|| model.manifest()?.good);
-        let gate = Gate::new(config.trainer.gate.clone(), good.map(|good| good.version));
+        let gate = Gate::new(config.trainer.gate.rules(), good.map(|good| good.version));
         let (learning, alarms) = Learning::start(config.model.clone(), model, shedding, gate, ctx).await?;
         learning.follow(intake.life()).await?;
         // Only now: who may not begin is not seen either. The trainer before us leaves as it reads our claim. Should

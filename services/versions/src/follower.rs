@@ -278,7 +278,11 @@ impl Follower {
         let (tip, before) = (self.tip.clone(), self.before.take());
         let started = Instant::now();
         let version = manifest.version;
-        let may_be_empty = tip.knowledge().items() == 0 || self.walk.claim().is_some_and(|claim| claim.anew);
+        // What went on from a version that was gone back to knows what that one knew.
+        let back = self.releases.back().map(|(back, _)| back);
+        let rolled_back = tip.version().is_some_and(|tip| back.is_some_and(|back| back.covers(tip)));
+        let known = if rolled_back { self.slot.load().model.knowledge().items() } else { tip.knowledge().items() };
+        let may_be_empty = known == 0 || self.walk.claim().is_some_and(|claim| claim.anew);
         let made = self.worker.run(move || {
             drop(before);
             tip.apply(&manifest, &payload).and_then(|next| match next.knowledge().items() {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::breakdown::Parts;
 use super::cold_start::YoungItems;
 use super::figures::{Figures, Measured};
+use super::guard::Guarded;
 use super::interval::{self, Interval};
 use super::judge::Window;
 use super::listing::Listing;
@@ -38,6 +39,8 @@ pub(crate) struct Evaluation {
     pub(crate) young_items: YoungItems,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) catalog: Option<CatalogUsed>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) gate: Option<Guarded>,
 }
 
 /// What learning costs.
@@ -85,7 +88,7 @@ impl Evaluation {
     /// Of a run over `stream` that took `wall`.
     #[allow(clippy::cast_precision_loss)] // a count
     pub(crate) fn of(run: &Run, wall: Duration, stream: &Stream, listing: Listing, seed: u64) -> Self {
-        let Run { judged, interactions, records, busy } = run;
+        let Run { judged, interactions, records, busy, gate } = run;
         let lead = |(name, hr, mrr): (_, &interval::Paired, &interval::Paired)| {
             (name, Lead { hr_20: hr.percent(), mrr_20: mrr.percent() })
         };
@@ -107,6 +110,7 @@ impl Evaluation {
             differences: Differences { baselines: judged.differences().map(lead).collect(), method: interval::METHOD },
             breakdown: judged.breakdown.parts(),
             young_items: YoungItems::of(&judged.young()),
+            gate: gate.clone(),
             catalog: stream.has_catalog.then(|| CatalogUsed {
                 mode: listing,
                 records: *records,

@@ -7,6 +7,7 @@ pub(crate) mod cold_start;
 pub(crate) mod evaluation;
 pub(crate) mod figures;
 mod floor;
+mod guard;
 pub(crate) mod interval;
 mod items;
 pub(crate) mod judge;

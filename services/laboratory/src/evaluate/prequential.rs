@@ -11,6 +11,7 @@ use schemas::{Item, Kind, key_of};
 
 use super::evaluation::{CatalogUsed, Evaluation, Lead};
 use super::figures::FIGURES;
+use super::guard::{Guard, Guarded};
 use super::interval;
 use super::judge::{Happened, Judge, Judged, MicroBatch, Shown, split};
 use super::listing::Listing;
@@ -42,6 +43,9 @@ pub struct Args {
     /// When the learner sees the log's description of an item, if --columns names a title, category, brand or price.
     #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
     catalog: Listing,
+    /// Hold the learner against the trainer's quality gate, with its defaults, and count the alarms.
+    #[arg(long)]
+    gate: bool,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -64,6 +68,8 @@ pub(crate) struct Course<'a> {
     /// Records in the catalog before the first event; others come with the entries and are taken in after the
     /// micro-batch in which they are met.
     pub(crate) listed: &'a [Item],
+    /// Whether the gate looks on.
+    pub(crate) gate: bool,
 }
 
 /// The names of a run's figures, which floors may be set for.
@@ -82,6 +88,8 @@ pub(crate) struct Run {
     pub(crate) records: u64,
     /// What the product took for testing and training.
     pub(crate) busy: Duration,
+    /// What the gate found, if it looked on.
+    pub(crate) gate: Option<Guarded>,
 }
 
 impl Run {
@@ -104,7 +112,7 @@ pub fn run(args: &Args, trainer: &TrainerConfig) -> Result<(), Error> {
     check_catalog(&stream, args.catalog)?;
     let bar = output::bar(stream.len() as u64, "learning");
     let (micro_batch, listed) = (args.common.micro_batch(), stream.listed(args.catalog));
-    let course = Course { methods: &args.methods, micro_batch, keep_from: None, listed: &listed };
+    let course = Course { methods: &args.methods, micro_batch, keep_from: None, listed: &listed, gate: args.gate };
     let run = go(stream.entries(args.catalog), settings, &course, |n| bar.inc(n))?;
     bar.finish_and_clear();
     weigh(run.tests(), &nothing_tested(run.interactions))?;
@@ -156,7 +164,7 @@ pub(crate) fn go(
     course: &Course<'_>,
     progress: impl Fn(u64),
 ) -> Result<Run, Error> {
-    let Course { methods, micro_batch, keep_from, listed } = *course;
+    let Course { methods, micro_batch, keep_from, listed, gate } = *course;
     let mut baselines = Vec::new();
     for name in baselines::NAMES.into_iter().filter(|name| methods.iter().any(|method| method == name)) {
         baselines.extend(baselines::baseline(name, &settings.device, settings.seed)?);
@@ -171,7 +179,8 @@ pub(crate) fn go(
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(BEHIND);
         let judging = scope.spawn(move || follow(judge, &receiver));
-        let mut product = Product { learner, copied: frozen.then(Catalog::default), records: 0, busy: Duration::ZERO };
+        let (copied, gate) = (frozen.then(Catalog::default), gate.then(Guard::new));
+        let mut product = Product { learner, copied, records: 0, busy: Duration::ZERO, gate };
         // A record that does not say when its item was published is as old as the stream.
         let opening = entries.peek().map_or(0, |first| first.event.ts.0);
         listed.iter().for_each(|item| product.list(item, opening));
@@ -199,7 +208,8 @@ pub(crate) fn go(
         let _ = sender.send(product.learn(batch, joins)); // fails only when the judge has stopped, and joining says why
         drop(sender);
         let judged = judging.join().map_err(|_| Error::Other("the baselines' thread panicked".to_owned()))??;
-        Ok(Run { judged, interactions: length, records: product.records, busy: product.busy })
+        let gate = product.gate.map(Guard::found);
+        Ok(Run { judged, interactions: length, records: product.records, busy: product.busy, gate })
     })
 }
 
@@ -216,6 +226,7 @@ struct Product {
     copied: Option<Catalog>,
     records: u64,
     busy: Duration,
+    gate: Option<Guard>,
 }
 
 impl Product {
@@ -246,8 +257,16 @@ impl Product {
             arrived.push(Positioned::in_stream(place(offset), event));
         }
         let started = Instant::now();
-        self.learner.observe_with(&arrived, |tested| batch.shown.push(shown(&tested)));
+        self.learner.observe_with(&arrived, |tested| {
+            batch.shown.push(shown(&tested));
+            if let Some(guard) = &mut self.gate {
+                guard.test(&tested);
+            }
+        });
         self.busy += started.elapsed();
+        if let Some(guard) = &mut self.gate {
+            guard.look(&mut self.learner);
+        }
         // Only now: before its first choice was tested, a record would tell that the item is about to be chosen.
         met.iter().for_each(|(record, ts)| self.list(record, *ts));
         batch
@@ -294,6 +313,16 @@ fn tell(evaluation: &Evaluation) {
     output::line("");
     if !differences.baselines.is_empty() {
         output::table(&leads(&differences.baselines));
+        output::line("");
+    }
+    if let Some(Guarded { tests, alarms, good, evidence }) = &evaluation.gate {
+        output::line(format!(
+            "The gate: {} alarms in {tests} tests, {good} snapshots were good, the largest evidence was {evidence:.1e}",
+            alarms.len()
+        ));
+        for alarm in alarms {
+            output::line(format!("  after {} tests: worse than {}", alarm.test, alarm.reference));
+        }
         output::line("");
     }
     output::table(&breakdown.table());

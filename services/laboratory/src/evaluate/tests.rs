@@ -44,7 +44,7 @@ fn run(events: Vec<Event>, methods: &[&str]) -> prequential::Run {
 fn listed(entries: impl ExactSizeIterator<Item = Entry>, methods: &[&str], listed: &[Item]) -> prequential::Run {
     let methods: Vec<String> = methods.iter().map(|name| (*name).to_owned()).collect();
     let keep_from = Some(entries.len() as u64 / 2);
-    let course = prequential::Course { methods: &methods, micro_batch: 32, keep_from, listed };
+    let course = prequential::Course { methods: &methods, micro_batch: 32, keep_from, listed, gate: false };
     prequential::go(entries, settings(), &course, |_| {}).expect("runs")
 }
 

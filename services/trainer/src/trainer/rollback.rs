@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use metrics::counter;
+use model::Alarm;
 use schemas::control::{Action, Back, GATE, Place};
 use schemas::{Release, Topics};
 use tracing::warn;
@@ -12,7 +13,7 @@ use versions::decide;
 
 use super::{End, Trainer};
 use crate::error::Error;
-use crate::gate::{Alarm, Conduct, conduct};
+use crate::gate::{Conduct, conduct};
 use crate::metrics::{GATE_ALARMS, ROLLED_BACK};
 
 /// The gate goes back only so often within this.
