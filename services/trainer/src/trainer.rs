@@ -207,6 +207,7 @@ impl Trainer {
     pub(crate) async fn run(mut self) -> Result<End, Error> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.hear(); // a hold may be in force since before
         loop {
             // Every branch can be dropped while it waits and loses nothing.
             tokio::select! {
