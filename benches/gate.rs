@@ -1,5 +1,5 @@
-//! The quality gate: what its anchor costs a step, how soon it finds a broken learner, and how often it is wrong, beside
-//! a test of a window at 5 %, read as often.
+//! The quality gate: what its anchor costs a step, how soon it finds a broken learner, and how often it is wrong,
+//! beside a test of a window at 5 %, read as often.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! What was done to releases, and by whom: records on the topic `audit`, which are never deleted.
 //!
-//! Each writer numbers its records from 1 and names in each the hash of the one before. So a record that is missing, out
-//! of order or changed shows, but for the last of a writer.
+//! Each writer numbers its records from 1 and names in each the hash of the one before. So a record that is missing,
+//! out of order or changed shows, but for the last of a writer.
 
 use std::collections::BTreeMap;
 

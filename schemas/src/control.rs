@@ -1,8 +1,8 @@
 //! What is to be served, as somebody decided it: records on the topic `control`.
 //!
-//! The topic is compacted and holds the last word of the operator and of the gate, each under a key of its own. The last
-//! record under a key stands by itself: it repeats what of the ones before is still in force. So all readers come to
-//! the same, whenever they begin.
+//! The topic is compacted and holds the last word of the operator and of the gate, each under a key of its own. The
+//! last record under a key stands by itself: it repeats what of the ones before is still in force. So all readers come
+//! to the same, whenever they begin.
 
 mod read;
 
@@ -71,8 +71,8 @@ pub struct Back {
 }
 
 impl Back {
-    /// A rollback that is decided at `at`, when `claimed` is the highest epoch claimed. It reaches one epoch further, for
-    /// a trainer may be starting that does not know of it.
+    /// A rollback that is decided at `at`, when `claimed` is the highest epoch claimed. It reaches one epoch further,
+    /// for a trainer may be starting that does not know of it.
     #[must_use]
     pub fn new(to: Place, claimed: u32, at: i64) -> Self {
         Self { to, epoch: claimed.saturating_add(1), at }

@@ -1,8 +1,9 @@
 //! The quality gate (I8): notices that the learner has become worse, and knows which version is good. Pure.
 //!
-//! Every test of the learner is held against three references: the *anchor*, an earlier version kept frozen; co-visitation;
-//! and popularity. A snapshot is *good* when enough was tested since it was made and nothing raised an alarm; then it is
-//! the next anchor, and the version to go back to. What is done about an alarm is the trainer's business.
+//! Every test of the learner is held against three references: the *anchor*, an earlier version kept frozen;
+//! co-visitation; and popularity. A snapshot is *good* when enough was tested since it was made and nothing raised an
+//! alarm; then it is the next anchor, and the version to go back to. What is done about an alarm is the trainer's
+//! business.
 
 mod detector;
 

@@ -26,7 +26,8 @@ pub(crate) enum What {
         #[arg(long)]
         json: bool,
     },
-    /// Checks each writer's chain of records; exits with code 1 if one is changed, missing or out of order, and names it.
+    /// Checks each writer's chain of records; exits with code 1 if one is changed, missing or out of order, and names
+    /// it.
     #[command(after_help = "Example: thalweg audit verify")]
     Verify {
         /// Print JSON.

@@ -21,8 +21,8 @@ const ANNOUNCE_EVERY: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 impl Follower {
-    /// Has live follow the tip, unless operator or gate decided otherwise: then that version is live, and the chain goes
-    /// on without it. Whether a newer version went live.
+    /// Has live follow the tip, unless operator or gate decided otherwise: then that version is live, and the chain
+    /// goes on without it. Whether a newer version went live.
     pub(super) async fn follow_tip(&mut self) -> Result<bool, Error> {
         let (live, tip) = (self.slot.load(), self.tip.version());
         let is_live = live.model.version();
@@ -58,8 +58,8 @@ impl Follower {
         Ok(false)
     }
 
-    /// A version is wanted that is not on the topic. Nobody is overruled: what is live stays, and where nothing is, lists
-    /// in Redis stay.
+    /// A version is wanted that is not on the topic. Nobody is overruled: what is live stays, and where nothing is,
+    /// lists in Redis stay.
     fn miss(&mut self, wanted: VersionId, decision: String, live: Option<VersionId>) {
         let serving = live.map_or_else(|| "lists stay as they are".to_owned(), |live| format!("{live} stays live"));
         let reason = format!("{decision}: the version is not on checkpoints; {serving}; see `thalweg release status`");
