@@ -37,6 +37,9 @@ pub(crate) enum Fault {
     RepeatedEvents,
     TransactionAborted,
     TransactionHanging,
+    VersionPinned,
+    VersionHeld,
+    RolledBack,
 }
 
 /// Whom a fault strikes: two that strike one target do not fall together.
@@ -48,6 +51,7 @@ pub(crate) enum Target {
     Broker,
     Redis,
     Records,
+    Release,
 }
 
 /// What a fault came to.
@@ -64,7 +68,7 @@ use Name::{Ingest, Scorer, Trainer};
 
 impl Fault {
     /// Every fault.
-    pub(crate) const ALL: [Self; 33] = [
+    pub(crate) const ALL: [Self; 36] = [
         F::KillService(Ingest),
         F::KillService(Trainer),
         F::KillService(Scorer),
@@ -98,6 +102,9 @@ impl Fault {
         F::RepeatedEvents,
         F::TransactionAborted,
         F::TransactionHanging,
+        F::VersionPinned,
+        F::VersionHeld,
+        F::RolledBack,
     ];
 
     /// As it is shown and chosen.
@@ -129,6 +136,9 @@ impl Fault {
             Self::RepeatedEvents => "repeated-events".to_owned(),
             Self::TransactionAborted => "transaction-aborted".to_owned(),
             Self::TransactionHanging => "transaction-hanging".to_owned(),
+            Self::VersionPinned => "version-pinned".to_owned(),
+            Self::VersionHeld => "version-held".to_owned(),
+            Self::RolledBack => "version-rolled-back".to_owned(),
         }
     }
 
@@ -161,6 +171,9 @@ impl Fault {
             Self::RepeatedEvents => "the application sends again what was acknowledged",
             Self::TransactionAborted => "events in a transaction that is aborted",
             Self::TransactionHanging => "events in a transaction that hangs, and is committed after all",
+            Self::VersionPinned => "an older version is pinned for a moment",
+            Self::VersionHeld => "the newest version is held for a moment",
+            Self::RolledBack => "an operator goes back to the newest snapshot but one",
         }
     }
 
@@ -195,6 +208,7 @@ impl Fault {
             | Self::RepeatedEvents
             | Self::TransactionAborted
             | Self::TransactionHanging => Target::Records,
+            Self::VersionPinned | Self::VersionHeld | Self::RolledBack => Target::Release,
         }
     }
 
@@ -212,6 +226,7 @@ impl Fault {
             Self::TransactionAborted | Self::TransactionHanging => {
                 harm::transaction(field, self == Self::TransactionHanging, chance, alone).await
             }
+            Self::VersionPinned | Self::VersionHeld | Self::RolledBack => harm::release(field, self, chance).await,
             _ if self.target() == Target::Redis => harm::redis(field, self, chance, alone).await,
             _ => harm::records(field, self, chance).await,
         }

@@ -212,3 +212,39 @@ pub(crate) async fn records(field: &Field, fault: Fault, chance: &mut ChaCha8Rng
     }
     Struck::default()
 }
+
+/// The operator's word. Kafka may be away meanwhile: then it is said again.
+pub(crate) async fn release(field: &Field, fault: Fault, chance: &mut ChaCha8Rng) -> Struck {
+    let say = async |words: &[&str]| {
+        let words = [&["release"], words].concat();
+        for _ in 0..30 {
+            if let Ok(said) = field.world.try_operate(&words).await {
+                return Some(said);
+            }
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+        None
+    };
+    let struck = |said: Option<String>| {
+        let wrong = said.map_or_else(|| vec!["the operator's word was not taken for a minute".to_owned()], |_| vec![]);
+        Struck { wrong, ..Struck::default() }
+    };
+    let reason = ["--reason", "a fault"];
+    if fault == Fault::VersionHeld {
+        say(&[&["hold"], &reason[..]].concat()).await;
+        tokio::time::sleep(moment(chance)).await;
+        return struck(say(&[&["resume"], &reason[..]].concat()).await);
+    }
+    let ladder = say(&["rollback", "--json"]).await.unwrap_or_default();
+    let ladder: Vec<serde_json::Value> = serde_json::from_str(&ladder).unwrap_or_default();
+    let versions: Vec<&str> = ladder.iter().filter_map(|manifest| manifest["version"].as_str()).collect();
+    let Some(version) = versions.iter().rev().nth(1).or(versions.last()) else { return Struck::default() };
+    if fault == Fault::RolledBack {
+        // It may have gone from the topic since, with newer ones in its place.
+        let _ = field.world.try_operate(&[&["release", "rollback", version], &reason[..]].concat()).await;
+        return Struck::default();
+    }
+    let _ = field.world.try_operate(&[&["release", "pin", version], &reason[..]].concat()).await;
+    tokio::time::sleep(moment(chance)).await;
+    struck(say(&[&["unpin"], &reason[..]].concat()).await)
+}

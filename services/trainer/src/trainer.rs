@@ -14,7 +14,7 @@ use runtime::kafka::admin;
 use runtime::kafka::{Attendance, Expected, Producer, Reader, Watch};
 use schemas::checkpoint::Through;
 use schemas::control::{Back, Place};
-use schemas::{Topic, Topics};
+use schemas::{Release, Topic, Topics};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -94,6 +94,8 @@ pub(crate) struct Trainer {
     alarms: mpsc::Receiver<Alarm>,
     /// What the gate decided, for the audit.
     chain: Chain,
+    /// Its last decision.
+    said: Option<Release>,
     /// When it went back.
     rollbacks: Vec<Instant>,
     /// Where the versions stood that it rolled back, by partition: what lies before is not trained on.
@@ -193,6 +195,7 @@ impl Trainer {
             good,
             places: Places::default(),
             alarms,
+            said: None,
             rollbacks,
             skip,
             survey,

@@ -42,7 +42,10 @@ impl Trainer {
         counter!(GATE_ALARMS, "reference" => reference).increment(1);
         let (now, at) = (Instant::now(), self.ctx.now());
         self.rollbacks.retain(|at| now.duration_since(*at) < HOUR);
-        let held = self.control.releases().pin(at).is_some();
+        let (releases, said) = (self.control.releases(), self.said.as_ref());
+        // What we said last is in force before we read it.
+        let unheard = said.is_some_and(|said| releases.gate() != Some(said));
+        let held = unheard || releases.pin(at).is_some();
         let good = self.good.map(|good| good.version);
         let conduct = conduct(self.config.gate.action, good, held, self.rollbacks.len());
         let reason = format!("worse than {reference}: evidence {evidence:.1e} after {tests} tests");
@@ -60,6 +63,7 @@ impl Trainer {
         let evidence = BTreeMap::from([("evidence".to_owned(), evidence), ("tests".to_owned(), tests as f64)]);
         let topics = Topics::new(&self.kafka.topic_prefix);
         decide(&word, GATE, evidence, &mut self.chain, (&self.publisher.producer, &topics)).await?;
+        self.said = Some(word);
         if action == Action::Rollback {
             self.rollbacks.push(now); // we go back as everybody does: when we read it
         }
