@@ -170,7 +170,7 @@ async fn after_a_rollback_training_goes_on_from_the_version_and_nothing_is_lost_
 const GATE: &[(&str, &str)] = &[
     ("trainer.snapshot_every", "2s"),
     ("trainer.gate.sample", "1"),
-    ("trainer.gate.threshold", "1e4"),
+    ("trainer.gate.threshold", "1e8"),
     ("trainer.gate.good_after_tests", "1500"),
 ];
 const BROKEN: [(&str, &str); 3] =

@@ -199,6 +199,10 @@ pub struct Manifest {
     /// The release that wrote it ([`crate::RELEASE`]); empty before releases said so.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub release: String,
+    /// What lies before these places is not trained on, by partition of `interactions`: versions that were rolled back
+    /// knew it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub untrained: BTreeMap<i32, Through>,
     /// The newest version that was good when this one was made, and where it begins; `None` while none is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub good: Option<Place>,

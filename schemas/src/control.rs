@@ -182,12 +182,21 @@ impl Releases {
         Some((gate.held(now)?, gate))
     }
 
-    /// The rollback that reaches the highest epoch; of two, the later one.
+    /// The rollback that reaches the highest epoch; of two, the one said later.
     #[must_use]
     pub fn back(&self) -> Option<(Back, &Release)> {
-        let both = [self.operator(), self.gate()].into_iter().flatten();
-        let both = both.filter_map(|release| Some((release.back?, release)));
-        both.max_by_key(|(back, _)| (back.epoch, back.at))
+        let both = [&self.operator, &self.gate].into_iter().flatten();
+        let both = both.filter_map(|(offset, release)| Some((release.back?, offset, release)));
+        both.max_by_key(|(back, offset, _)| (back.epoch, **offset)).map(|(back, _, release)| (back, release))
+    }
+
+    /// A rollback to `to` that is decided now, when `claimed` is the highest epoch claimed: it reaches further than any
+    /// before, also where a trainer has not yet answered that one.
+    #[must_use]
+    pub fn back_to(&self, to: Place, claimed: u32, at: i64) -> Back {
+        let before = self.back().map_or(0, |(back, _)| back.epoch);
+        let within = before <= claimed.saturating_add(EPOCH_REACH);
+        Back::new(to, if within { claimed.max(before) } else { claimed }, at)
     }
 
     /// Every version that is named: none of them may go from the topic.

@@ -107,6 +107,7 @@ fn a_manifest_and_a_claim_keep_their_encoding() {
         quality: quality.clone().into(),
         quality_overall: quality.into(),
         release: "0.1.0".into(),
+        untrained: [].into(),
         good: None,
         evidence: 0.0,
     };

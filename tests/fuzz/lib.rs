@@ -24,6 +24,7 @@ pub fn manifest() -> Manifest {
         quality: [].into(),
         quality_overall: [].into(),
         release: String::new(),
+        untrained: [].into(),
         good: None,
         evidence: 0.0,
     }

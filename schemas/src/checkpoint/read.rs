@@ -175,7 +175,10 @@ impl Manifest {
             (*chunks == 0 || *chunks > MAX_CHUNKS || u64::from(*chunks) > *bytes, "names no chunks or too many"),
             (u64::from(*chunks) * (CHUNK_BYTES as u64) < *bytes, "names fewer chunks than its payload fills"),
             (checksum.len() != 64 || !checksum.bytes().all(|b| b.is_ascii_hexdigit()), "has no checksum of a payload"),
-            (!through.iter().all(|(partition, through)| is_place(*partition, through)), "names offsets that cannot be"),
+            (
+                !through.iter().chain(&self.untrained).all(|(partition, through)| is_place(*partition, through)),
+                "names offsets that cannot be",
+            ),
             (self.interactions > MAX_OFFSET.unsigned_abs(), "counts more interactions than can be"),
             (!is_time(self.event_ts) || !is_time(self.made_at), "names a time that cannot be"),
             (self.arrivals.len() > MAX_ARRIVALS, "names more arrivals than can be"),

@@ -92,6 +92,15 @@ fn a_rollback_reaches_a_trainer_that_was_just_starting_and_none_that_nobody_coul
 }
 
 #[test]
+fn a_second_rollback_before_the_first_is_answered_reaches_further_than_that_one() {
+    let first = releases(&[(OPERATOR, &rollback(id(3, 10), 6, NOW))]);
+    let second = first.back_to(place(id(3, 2)), 5, NOW - 1_000);
+    assert_eq!(second.epoch, 7, "the trainer that answers the first claims 7, and has to answer this one, too");
+    let strangers = releases(&[(OPERATOR, &rollback(id(3, 10), 3_000_000, NOW))]);
+    assert_eq!(strangers.back_to(place(id(3, 2)), 5, NOW).epoch, 6);
+}
+
+#[test]
 fn a_rollback_stays_in_force_under_what_is_decided_later() {
     let first = rollback(id(3, 10), 4, NOW);
     let pin = Release { back: first.back, ..word(Action::Pin, Some(id(3, 2))) };

@@ -17,11 +17,12 @@ use crate::learner::Tested;
 use crate::version::served::Model;
 use detector::Detector;
 
-/// A version is not good by time alone: so much must have been tested.
-const LEAST_TESTS: u64 = 500;
+/// A version is not good by time alone: so much must have been tested. An anchor that takes one test in eight sees 500
+/// of these, enough to find a loss of 20 points.
+const LEAST_TESTS: u64 = 4_000;
 
 /// How much worse than a simple method the learner may become, beyond what it was when its anchor was made.
-const BESIDE_SIMPLE: f64 = 0.02;
+const BESIDE_SIMPLE: f64 = 0.05;
 
 /// When a version is good, and when the learner is worse.
 #[derive(Debug, Clone)]
@@ -80,6 +81,8 @@ pub struct Alarm {
 pub struct Standing {
     /// The newest good version.
     pub good: Option<VersionId>,
+    /// The snapshot that may become good next.
+    pub candidate: Option<VersionId>,
     /// The largest evidence against the learner.
     pub evidence: f64,
 }
@@ -158,7 +161,8 @@ impl Gate {
     pub fn alarm(&mut self) -> Option<Alarm> {
         let worst = self.detectors.iter().max_by(|a, b| a.evidence().total_cmp(&b.evidence()))?;
         let (reference, evidence, tests) = (worst.reference, worst.evidence(), worst.hits.tests());
-        if evidence < self.rules.threshold {
+        // Each of the detectors may be wrong, two for each reference.
+        if evidence < self.rules.threshold * 2.0 * self.detectors.len() as f64 {
             return None;
         }
         self.candidate = None; // it may be what is bad
@@ -185,6 +189,10 @@ impl Gate {
         if tests < self.rules.good_after_tests && !long {
             return None;
         }
+        // Half way to an alarm nothing is good: the anchor of before stays.
+        if self.standing().evidence > self.rules.threshold.sqrt() {
+            return None;
+        }
         let Candidate { version, model, .. } = self.candidate.take()?;
         self.good = Some(version);
         let recent = recent();
@@ -202,11 +210,17 @@ impl Gate {
         Some(model)
     }
 
+    /// No version is known to be good any more: all are gone.
+    pub fn forget(&mut self) {
+        (self.good, self.candidate) = (None, None);
+    }
+
     /// Where it stands.
     #[must_use]
     pub fn standing(&self) -> Standing {
         let evidence = self.detectors.iter().map(Beside::evidence).fold(0.0, f64::max);
-        Standing { good: self.good, evidence }
+        let candidate = self.candidate.as_ref().map(|candidate| candidate.version);
+        Standing { good: self.good, candidate, evidence }
     }
 
     /// The evidence beside each reference.

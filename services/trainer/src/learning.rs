@@ -24,6 +24,7 @@ pub(crate) type Freezing = oneshot::Receiver<Result<(Frozen, Standing), model::E
 enum Work {
     Catalog(Vec<Listing>),
     CatalogIsWhole,
+    ForgetGood,
     Follow(u32),
     PassOver(Vec<(i32, i64)>),
     Remember(Vec<Interaction>),
@@ -93,6 +94,11 @@ impl Learning {
         self.hand_over(Work::CatalogIsWhole).await
     }
 
+    /// No version is known to be good any more.
+    pub(crate) async fn forget_good(&self) -> Result<(), Error> {
+        self.hand_over(Work::ForgetGood).await
+    }
+
     /// From now on interactions come from this life of their topic.
     pub(crate) async fn follow(&self, log: u32) -> Result<(), Error> {
         self.hand_over(Work::Follow(log)).await
@@ -145,6 +151,7 @@ fn attend(
             Work::Observe(..) => pulse.work("a step"),
             Work::Catalog(_)
             | Work::CatalogIsWhole
+            | Work::ForgetGood
             | Work::Follow(_)
             | Work::PassOver(_)
             | Work::Remember(_)
@@ -157,6 +164,7 @@ fn attend(
                 }
             }
             Work::CatalogIsWhole => learner.catalog_is_whole(),
+            Work::ForgetGood => gate.forget(),
             Work::Follow(log) => learner.follow(log),
             Work::PassOver(places) => learner.pass_over(&places),
             Work::Remember(interactions) => {

@@ -9,7 +9,7 @@ use metrics::counter;
 use model::{Frozen, Payload, pack};
 use runtime::Context;
 use runtime::kafka::{Outgoing, Producer};
-use schemas::checkpoint::{CHUNK_CHECKSUM, MAX_PAYLOAD_BYTES, Manifest, VersionId};
+use schemas::checkpoint::{CHUNK_CHECKSUM, MAX_PAYLOAD_BYTES, Manifest, Through, VersionId};
 use schemas::control::Place;
 use versions::{Record, manifest_record, split};
 
@@ -58,40 +58,46 @@ pub(crate) struct Published {
     pub(crate) manifest: Manifest,
     /// From the order to the manifest acknowledged.
     pub(crate) took: Duration,
-    /// Records deleted behind it.
-    pub(crate) deleted: usize,
+    /// The snapshot that may become good next.
+    pub(crate) candidate: Option<VersionId>,
     /// Offset of its first chunk.
     pub(crate) first: i64,
 }
 
 impl Publisher {
-    /// Encodes, cuts and writes a version, and deletes the records named in `retire`.
+    /// Encodes, cuts and writes a version. `places` says where versions begin that may be good, and what lies before
+    /// `untrained` is not trained on.
     ///
     /// Killed before the manifest is acknowledged, it leaves chunks that are no version; the next epoch deletes them.
-    /// `known` says where versions begin that may be good.
     pub(crate) async fn publish(
         self,
         order: Order,
         frozen: Freezing,
-        known: Places,
-        retire: Vec<String>,
+        places: Places,
+        mut untrained: BTreeMap<i32, Through>,
     ) -> Result<Published, Error> {
         let began = Instant::now();
         let (frozen, standing) = frozen.await.map_err(|_| Error::LearnerGone)??;
         let now = self.ctx.now();
         let encoding = self.ctx.spawn_background("encode", move || {
             let (chunks, manifest) = encode(&order, &frozen, now)?;
-            let good = standing.good.map(|version| known.of(version));
-            Ok::<_, Error>((chunks, Manifest { good, evidence: standing.evidence, ..manifest }))
+            let good = standing.good.map(|version| places.of(version));
+            untrained.retain(|partition, place| {
+                manifest.through.get(partition).is_none_or(|through| through.next < place.next)
+            });
+            Ok::<_, Error>((chunks, Manifest { untrained, good, evidence: standing.evidence, ..manifest }))
         });
         let (chunks, manifest) = encoding.join().await??;
         let written = self.producer.send_all(&self.topic, chunks.into_iter().map(outgoing)).await?;
         let first = written.iter().map(|(_, offset)| *offset).min().unwrap_or(0);
         self.producer.send_all(&self.topic, [outgoing(manifest_record(&manifest))]).await?;
-        let took = began.elapsed();
-        let deleted = retire.len();
-        self.producer.send_all(&self.topic, retire.into_iter().map(at)).await?;
-        Ok(Published { manifest, took, deleted, first })
+        Ok(Published { manifest, took: began.elapsed(), first, candidate: standing.candidate })
+    }
+
+    /// Deletes records, in this order.
+    pub(crate) async fn retire(&self, keys: Vec<String>) -> Result<(), Error> {
+        self.producer.send_all(&self.topic, keys.into_iter().map(at)).await?;
+        Ok(())
     }
 }
 

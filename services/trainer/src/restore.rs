@@ -97,7 +97,8 @@ impl Restorer {
         }
         if self.back.is_some_and(|back| back.covers(version.manifest.version)) {
             self.look_at(&version);
-            self.rolled_back = version.manifest.through;
+            furthest(&mut self.rolled_back, &version.manifest.through);
+            furthest(&mut self.rolled_back, &version.manifest.untrained);
             return;
         }
         if version.manifest.kind == PayloadKind::Delta {
@@ -159,7 +160,7 @@ impl Restorer {
         &self.model
     }
 
-    /// Where the newest version stood that was rolled back.
+    /// Where versions stood that were rolled back: the furthest of them, by partition.
     pub(crate) fn rolled_back(&self) -> &BTreeMap<i32, Through> {
         &self.rolled_back
     }
@@ -173,7 +174,7 @@ impl Restorer {
     /// began; `None` where none is left.
     pub(crate) fn next_epoch(&self, back: Option<Back>) -> Option<u32> {
         let next = self.walk.next_epoch()?;
-        let reached = back.filter(|back| back.covers(VersionId { epoch: next, sequence: 1 }));
+        let reached = back.filter(|back| (next..self.walk.reach()).contains(&back.epoch));
         Some(reached.map_or(next, |back| back.epoch.saturating_add(1)).min(self.walk.reach()))
     }
 
@@ -202,6 +203,16 @@ impl Restorer {
     /// The newest whole version and what lies on the topic.
     pub(crate) fn into_parts(self) -> (Model, Ledger) {
         (self.model, self.ledger)
+    }
+}
+
+/// Moves each partition on to the later of two places. A place in another life of the log is the later one.
+pub(crate) fn furthest(places: &mut BTreeMap<i32, Through>, others: &BTreeMap<i32, Through>) {
+    for (partition, other) in others {
+        let place = places.entry(*partition).or_insert(*other);
+        if place.log != other.log || place.next < other.next {
+            *place = *other;
+        }
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) async fn before(start: i64, config: Config, ctx: Context) -> Result<O
     while let Some(batch) = log.reader.replay(&end, BATCH).await? {
         let records: Vec<_> = batch.records.into_iter().filter(|record| record.offset < start).collect();
         restorer = ctx.spawn_background("survey", move || restorer.take(&records)).join().await?;
+        restorer.refusals(); // told by who reads for good; nobody else asks
     }
     Ok(log.reader.is_at(&end).then(|| restorer.into_parts().1))
 }

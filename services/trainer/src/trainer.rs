@@ -12,7 +12,7 @@ use model::{Alarm, Gate, Model, Positioned};
 use runtime::Context;
 use runtime::kafka::admin;
 use runtime::kafka::{Attendance, Expected, Producer, Reader, Watch};
-use schemas::checkpoint::Through;
+use schemas::checkpoint::{Through, VersionId};
 use schemas::control::{Back, Place};
 use schemas::{Release, Topic, Topics};
 use tokio::sync::mpsc;
@@ -35,6 +35,7 @@ use crate::ledger::Ledger;
 use crate::load_shedding::LoadShedding;
 use crate::metrics::{LAG, LAG_SECONDS, UNREADABLE, VERSIONS_REFUSED};
 use crate::publisher::{Places, Published, Publisher};
+use crate::restore::furthest;
 use crate::schedule::Schedule;
 use crate::survey;
 use crate::unpublished::Unpublished;
@@ -89,6 +90,7 @@ pub(crate) struct Trainer {
     back: Option<Back>,
     /// The newest good version, and where snapshots begin that may become good.
     good: Option<Place>,
+    candidate: Option<VersionId>,
     places: Places,
     /// From the gate.
     alarms: mpsc::Receiver<Alarm>,
@@ -143,7 +145,11 @@ impl Trainer {
         if start > 0 {
             survey.spawn(survey::before(start, config.clone(), ctx.clone()));
         }
-        let skip = if config.trainer.on_rollback == OnRollback::Skip { rolled_back } else { BTreeMap::new() };
+        let mut skip = BTreeMap::new();
+        if config.trainer.on_rollback == OnRollback::Skip {
+            skip = model.manifest().map(|manifest| manifest.untrained.clone()).unwrap_or_default();
+            furthest(&mut skip, &rolled_back);
+        }
         let learning_the_past = model.manifest().is_none();
         if learning_the_past {
             ctx.set("model", Err("learning what was there at the start; the first version comes behind it".to_owned()));
@@ -193,6 +199,7 @@ impl Trainer {
             control,
             back,
             good,
+            candidate: None,
             places: Places::default(),
             alarms,
             said: None,
@@ -315,8 +322,11 @@ impl Trainer {
             self.learning.remember(sorted.remember).await?;
         }
         if !sorted.train.is_empty() {
-            let skip = &self.skip;
-            let skipped = |new: &Positioned| skip.get(&new.partition).is_some_and(|stood| new.offset < stood.next);
+            let (skip, life) = (&self.skip, self.life);
+            let of_life = |stood: &Through| stood.log == 0 || life == 0 || stood.log == life;
+            let skipped = |new: &Positioned| {
+                skip.get(&new.partition).is_some_and(|stood| of_life(stood) && new.offset < stood.next)
+            };
             let (skipped, train): (Vec<_>, Vec<_>) = sorted.train.into_iter().partition(skipped);
             for (batch, train) in [(skipped, false), (train, true)] {
                 if !batch.is_empty() {

@@ -54,13 +54,17 @@ async fn fetch_from(mut log: Log, wanted: VersionId, empty: &Model, worker: &Wor
             if id == wanted {
                 let (mut model, chain) = (empty.clone(), std::mem::take(&mut chain));
                 let made = worker.run(move || {
+                    // What does not fit is none of the chain: somebody else wrote it.
                     for version in &chain {
-                        model = model.apply(&version.manifest, &version.payload)?;
+                        if let Ok(next) = model.apply(&version.manifest, &version.payload) {
+                            model = next;
+                        }
                     }
-                    Ok::<_, model::Error>(model)
+                    Some(model).filter(|model| model.version() == Some(wanted))
                 });
-                // One that does not fit is none: whoever wants it is told that it is not there.
-                return Ok(made.await?.ok());
+                if let Some(model) = made.await? {
+                    return Ok(Some(model));
+                }
             }
         }
     }

@@ -162,9 +162,9 @@ impl Follower {
                     warn!(topic, "nothing is usable from the newest snapshots on; reading from the beginning");
                     log = Log::open_whole(&self.kafka, &self.ctx).await?;
                     watched(&log);
-                    let releases = self.releases;
+                    let Self { releases, empty, missing, .. } = self;
                     self = Self::new(self.slot, self.names, self.kafka, self.ctx);
-                    self.releases = releases;
+                    (self.releases, self.tip, self.empty, self.missing) = (releases, empty.clone(), empty, missing);
                     continue;
                 }
                 loaded.take().map(|loaded| loaded.send(()));

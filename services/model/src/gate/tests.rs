@@ -47,11 +47,11 @@ fn a_snapshot_is_good_after_enough_tests_or_enough_time_and_never_untested() {
     assert!(gate.settle(start, BTreeMap::new).is_none());
     test(&mut gate, 1, [Some(0); 4]);
     assert!(gate.settle(start, BTreeMap::new).is_some());
-    assert_eq!(gate.standing(), Standing { good: Some(id(1)), evidence: 0.0 });
+    assert_eq!(gate.standing(), Standing { good: Some(id(1)), candidate: None, evidence: 0.0 });
 
     gate.made(id(3), model, start);
     assert!(gate.settle(start + 60 * MINUTE, BTreeMap::new).is_none(), "nobody tested it");
-    test(&mut gate, 600, [Some(0); 4]);
+    test(&mut gate, 4_000, [Some(0); 4]);
     assert!(gate.settle(start + 9 * MINUTE, BTreeMap::new).is_none());
     assert!(gate.settle(start + 10 * MINUTE, BTreeMap::new).is_some());
     assert_eq!(gate.standing().good, Some(id(3)));
@@ -98,4 +98,17 @@ fn a_gate_that_is_off_tests_nothing_and_keeps_no_model() {
     gate.made(id(1), || panic!("none is kept"), Instant::now());
     test(&mut gate, 1_000, [None, Some(0), None, None]);
     assert_eq!((gate.alarm(), gate.standing().evidence), (None, 0.0));
+}
+
+#[test]
+fn half_way_to_an_alarm_nothing_becomes_good_and_the_anchor_stays() {
+    let (mut gate, start) = (Gate::new(rules(), Some(id(1))), Instant::now());
+    gate.made(id(2), model, start);
+    assert_eq!(gate.standing().candidate, Some(id(2)));
+    test(&mut gate, 20_000, [Some(3), Some(3), None, None]);
+    test(&mut gate, 30, [None, Some(3), None, None]);
+    assert!(gate.standing().evidence > 1e5 && gate.alarm().is_none(), "{:?}", gate.standing());
+    assert!(gate.settle(start, BTreeMap::new).is_none());
+    gate.forget();
+    assert_eq!((gate.standing().good, gate.standing().candidate), (None, None));
 }

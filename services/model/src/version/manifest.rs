@@ -7,8 +7,8 @@ use super::frozen::Frozen;
 
 impl Frozen {
     /// Its manifest under the name `version`; `parent` counts for a delta only. What a manifest says of the payload
-    /// (`chunks`, `bytes` and `checksum`) is left empty: that is known to who cuts it into records. So is what the gate
-    /// says (`good`, `evidence`).
+    /// (`chunks`, `bytes` and `checksum`) is left empty: that is known to who cuts it into records. So is what the
+    /// trainer knows (`untrained`, `good`, `evidence`).
     #[must_use]
     pub fn manifest(&self, version: VersionId, parent: Option<VersionId>, made_at: i64) -> Manifest {
         Manifest {
@@ -27,6 +27,7 @@ impl Frozen {
             quality: self.recent_quality().clone(),
             quality_overall: self.overall_quality().clone(),
             release: RELEASE.to_owned(),
+            untrained: [].into(),
             good: None,
             evidence: 0.0,
         }

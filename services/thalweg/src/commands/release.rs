@@ -13,7 +13,7 @@ use laboratory::shown::{self, plain};
 use runtime::Context;
 use runtime::kafka::Producer;
 use runtime::redis::Redis;
-use schemas::control::{Action, Back, MAX_TEXT, OPERATOR, Place, Serve};
+use schemas::control::{Action, MAX_TEXT, OPERATOR, Place, Serve};
 use schemas::{Manifest, Release, Releases, Timestamp, Topics, VersionId};
 use serde_json::{Value, json};
 use versions::Control;
@@ -251,13 +251,17 @@ async fn decide(
         }
     };
     let (at, before) = (ctx.now(), releases.operator().and_then(|word| word.back));
-    let back = if action == Action::Rollback { place.map(|place| Back::new(place, epoch, at)) } else { before };
+    let back = if action == Action::Rollback { place.map(|place| releases.back_to(place, epoch, at)) } else { before };
     let expires = expires.map(|after| at.saturating_add(i64::try_from(after.as_millis()).unwrap_or(i64::MAX)));
     let word = Release { action, place, back, by, reason, at, expires };
     if let Some(problem) = word.problem() {
         return Err(Error::Other(format!("it {problem}")));
     }
     if !dry_run {
+        if self::releases(config, &ctx).await? != releases {
+            let again = "somebody else decided meanwhile: look at `thalweg release status`, and say it again";
+            return Err(Error::Other(again.to_owned()));
+        }
         let producer = Producer::connect(&config.kafka, &ctx)?;
         let mut chain = Chain::new(format!("thalweg-{}-{:x}", std::process::id(), at));
         let topics = Topics::new(&config.kafka.topic_prefix);

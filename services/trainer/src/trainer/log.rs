@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge};
 use runtime::kafka::{KafkaError, Next, Positions, Record};
-use schemas::checkpoint::{Claim, LAST, Part, PayloadKind, parse_key};
+use schemas::checkpoint::{Claim, LAST, Part, PayloadKind, VersionId, parse_key};
 use tokio::task::JoinError;
 use tracing::{debug, info, warn};
 
@@ -15,7 +15,7 @@ use crate::foreign::Foreign;
 use crate::leadership::{Footing, Own, superseded, written};
 use crate::ledger::{Keep, Ledger};
 use crate::metrics::{CLAIMED_AGAIN, EPOCH, FOREIGN, PUBLISH};
-use crate::publisher::Published;
+use crate::publisher::{Places, Published};
 use crate::schedule::{Order, Schedule};
 
 /// How often it is looked whether our versions are still on the topic: two questions to the broker.
@@ -84,33 +84,25 @@ impl Trainer {
         self.schedule = Schedule::new(&self.config, epoch);
         self.schedule.changed();
         (self.ledger, self.footing.0, self.foreign) = (Ledger::default(), Footing::default(), Foreign::default());
+        // What was good is gone with all else.
+        (self.good, self.candidate, self.places) = (None, None, Places::default());
+        self.learning.forget_good().await?;
         self.ctx.set("model", Err("no version of this epoch is published yet".to_owned()));
         Ok(())
     }
 
     pub(super) async fn publish(&mut self, order: Order) -> Result<(), Error> {
-        let good = self.good.map(|good| good.version);
-        // The snapshot ordered here will be the newest of those that are kept.
-        let retire = match order.kind {
-            PayloadKind::Snapshot => self.ledger.retire(&Keep {
-                newest: self.config.keep_snapshots - 1,
-                retention: &self.config.retention,
-                wanted: &self.control.releases().named().into_iter().chain(good).collect::<Vec<_>>(),
-                now: self.ctx.now(),
-            }),
-            PayloadKind::Delta => Vec::new(),
-        };
         let frozen = self.learning.freeze(order.kind, order.version).await?;
         self.unpublished.ordered(Instant::now());
         let mut known = self.places.clone();
         self.good.iter().for_each(|good| known.note(good.version, good.begins));
-        self.publications.spawn(self.publisher.clone().publish(order, frozen, known, retire));
+        self.publications.spawn(self.publisher.clone().publish(order, frozen, known, self.skip.clone()));
         Ok(())
     }
 
     /// I3: offsets are committed after the version that holds them is acknowledged.
     pub(super) async fn finish(&mut self, outcome: Result<Result<Published, Error>, JoinError>) -> Result<(), Error> {
-        let Published { manifest, took, deleted, first } = outcome.map_err(Error::Publication)??;
+        let Published { manifest, took, first, candidate } = outcome.map_err(Error::Publication)??;
         let (version, kind, bytes) = (manifest.version, manifest.kind, manifest.bytes);
         if version.epoch != self.own.epoch {
             return Ok(()); // it was under way when we claimed again
@@ -126,7 +118,7 @@ impl Trainer {
         self.ctx.latency(PUBLISH).record(took);
         crate::metrics::published(kind, bytes);
         match kind {
-            PayloadKind::Snapshot => info!(%version, bytes, deleted, ?took, "published a snapshot"),
+            PayloadKind::Snapshot => info!(%version, bytes, ?took, "published a snapshot"),
             PayloadKind::Delta => debug!(%version, bytes, ?took, "published a delta"),
         }
         let stands = manifest.through.iter().map(|(partition, through)| (*partition, Next(through.next))).collect();
@@ -136,8 +128,22 @@ impl Trainer {
         if self.good.map(|good| good.version) != manifest.good.map(|good| good.version) {
             info!(good = ?manifest.good.map(|good| good.version.to_string()), "another version is good");
         }
-        self.good = manifest.good;
-        Ok(())
+        (self.good, self.candidate) = (manifest.good, candidate);
+        if kind == PayloadKind::Snapshot && !self.is_rolled_back() { self.tidy().await } else { Ok(()) }
+    }
+
+    /// Deletes what need not be kept, by what is decided now: nothing of what somebody has just named.
+    async fn tidy(&mut self) -> Result<(), Error> {
+        let ours = [self.good.map(|good| good.version), self.candidate].into_iter().flatten();
+        let wanted: Vec<VersionId> = self.control.releases().named().into_iter().chain(ours).collect();
+        let retired = self.ledger.retire(&Keep {
+            newest: self.config.keep_snapshots,
+            retention: &self.config.retention,
+            wanted: &wanted,
+            now: self.ctx.now(),
+        });
+        debug!(records = retired.len(), "deleting what is old");
+        self.publisher.retire(retired).await
     }
 
     /// Scorers may serve what somebody else wrote in our epoch: a snapshot of ours at once puts that right. What is

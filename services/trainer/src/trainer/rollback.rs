@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use metrics::counter;
 use model::Alarm;
-use schemas::control::{Action, Back, GATE, Place};
+use schemas::control::{Action, GATE, Place};
 use schemas::{Release, Topics};
 use tracing::warn;
 use versions::decide;
@@ -56,8 +56,8 @@ impl Trainer {
             Conduct::Tell(_) => return Ok(()),
         };
         let Some(place) = self.good else { return Ok(()) };
-        let before = self.control.releases().gate().and_then(|word| word.back);
-        let back = if action == Action::Rollback { Some(Back::new(place, self.own.epoch, at)) } else { before };
+        let before = releases.gate().and_then(|word| word.back);
+        let back = if action == Action::Rollback { Some(releases.back_to(place, self.own.epoch, at)) } else { before };
         let by = "gate".to_owned();
         let word = Release { action, place: Some(place), back, by, reason, at, expires: None };
         let evidence = BTreeMap::from([("evidence".to_owned(), evidence), ("tests".to_owned(), tests as f64)]);

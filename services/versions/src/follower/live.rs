@@ -18,7 +18,7 @@ use crate::slot::Decided;
 /// How often a swap is told: one a second is no news.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(60);
 /// A version that is wanted and was not on the topic is looked for again after so long.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 impl Follower {
     /// Has live follow the tip, unless operator or gate decided otherwise: then that version is live, and the chain
