@@ -148,8 +148,7 @@ fn alarms(size: Size, report: &mut Report) -> Result<(), Error> {
                 ..usual.clone()
             },
         ),
-        ("the ranker's learning rate × 1,000", Settings { ranker_learning_rate: 10.0, ..usual.clone() }),
-        ("half-lives of popularity of a second", Settings { popularity_half_lives_s: [1.0; 4], ..usual }),
+        ("the ranker's learning rate × 1,000", Settings { ranker_learning_rate: 10.0, ..usual }),
     ];
     for (what, settings) in broken {
         let most = size.pick(20_000, 1_024).min(after.len());
