@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::Rules;
+use model::{Reference, Rules};
 use schemas::VersionId;
 use serde::Deserialize;
 
@@ -60,10 +60,18 @@ pub(crate) enum Conduct {
     Tell(&'static str),
 }
 
-/// Automatic action only ever goes back, never over a person's word, and at most three times an hour.
-pub(crate) fn conduct(action: Action, good: Option<VersionId>, held: bool, rollbacks: usize) -> Conduct {
+/// Automatic action only ever goes back, never over a person's word, and at most three times an hour. Only the anchor's
+/// word is acted on: a simple method may do better for a while, and going back would change nothing.
+pub(crate) fn conduct(
+    beside: Reference,
+    action: Action,
+    good: Option<VersionId>,
+    held: bool,
+    rollbacks: usize,
+) -> Conduct {
     match (action, good) {
         (Action::Alarm | Action::Off, _) => Conduct::Tell("trainer.gate.action says so"),
+        _ if beside != Reference::Anchor => Conduct::Tell("only what is worse than its anchor is gone back from"),
         _ if held => Conduct::Tell("a version is pinned or held already"),
         (_, None) => Conduct::Tell("no version is known to be good"),
         (Action::Rollback, Some(good)) if rollbacks < MOST_ROLLBACKS => Conduct::Back(good),
@@ -82,17 +90,20 @@ mod tests {
     #[test]
     fn automatic_action_only_goes_back_never_over_a_person_and_three_times_an_hour() {
         use Action::{Alarm, Hold, Off, Rollback};
+        use Reference::{Anchor, Covisitation, Popularity};
         let good = Some(id(7));
-        assert_eq!(conduct(Rollback, good, false, 0), Conduct::Back(id(7)));
-        assert_eq!(conduct(Rollback, good, false, 2), Conduct::Back(id(7)));
-        assert_eq!(conduct(Rollback, good, false, 3), Conduct::Hold(id(7)));
-        assert_eq!(conduct(Hold, good, false, 0), Conduct::Hold(id(7)));
+        assert_eq!(conduct(Anchor, Rollback, good, false, 0), Conduct::Back(id(7)));
+        assert_eq!(conduct(Anchor, Rollback, good, false, 2), Conduct::Back(id(7)));
+        assert_eq!(conduct(Anchor, Rollback, good, false, 3), Conduct::Hold(id(7)));
+        assert_eq!(conduct(Anchor, Hold, good, false, 0), Conduct::Hold(id(7)));
         for told in [
-            conduct(Rollback, good, true, 0),
-            conduct(Hold, good, true, 0),
-            conduct(Rollback, None, false, 0),
-            conduct(Alarm, good, false, 0),
-            conduct(Off, good, false, 0),
+            conduct(Anchor, Rollback, good, true, 0),
+            conduct(Anchor, Hold, good, true, 0),
+            conduct(Anchor, Rollback, None, false, 0),
+            conduct(Anchor, Alarm, good, false, 0),
+            conduct(Anchor, Off, good, false, 0),
+            conduct(Covisitation, Rollback, good, false, 0),
+            conduct(Popularity, Hold, good, false, 0),
         ] {
             assert!(matches!(told, Conduct::Tell(_)), "{told:?}");
         }

@@ -38,7 +38,7 @@ impl Trainer {
 
     /// The learner has become worse: does what is to be done about it.
     pub(super) async fn answer(&mut self, Alarm { reference, evidence, tests }: Alarm) -> Result<(), Error> {
-        let reference = reference.name();
+        let (beside, reference) = (reference, reference.name());
         counter!(GATE_ALARMS, "reference" => reference).increment(1);
         let (now, at) = (Instant::now(), self.ctx.now());
         self.rollbacks.retain(|at| now.duration_since(*at) < HOUR);
@@ -47,7 +47,7 @@ impl Trainer {
         let unheard = said.is_some_and(|said| releases.gate() != Some(said));
         let held = unheard || releases.pin(at).is_some();
         let good = self.good.map(|good| good.version);
-        let conduct = conduct(self.config.gate.action, good, held, self.rollbacks.len());
+        let conduct = conduct(beside, self.config.gate.action, good, held, self.rollbacks.len());
         let reason = format!("worse than {reference}: evidence {evidence:.1e} after {tests} tests");
         warn!(reason, ?conduct, "the gate raises an alarm");
         let action = match conduct {
