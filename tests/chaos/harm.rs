@@ -244,6 +244,7 @@ pub(crate) async fn release(field: &Field, fault: Fault, chance: &mut ChaCha8Rng
         let _ = field.world.try_operate(&[&["release", "rollback", version], &reason[..]].concat()).await;
         return Struck::default();
     }
+    // The same of a pin; what counts is that it is lifted.
     let _ = field.world.try_operate(&[&["release", "pin", version], &reason[..]].concat()).await;
     tokio::time::sleep(moment(chance)).await;
     struck(say(&[&["unpin"], &reason[..]].concat()).await)

@@ -155,13 +155,18 @@ async fn list(config: &Config, all: bool, json: bool) -> Result<(), Error> {
     Ok(())
 }
 
+/// The learner's recent hit rate, and of how many tests it is.
+pub(super) fn tested(manifest: &Manifest) -> (String, u64) {
+    let tested = manifest.quality.get("model").filter(|quality| quality.tested > 0);
+    tested.map_or(("-".to_owned(), 0), |q| (format!("{:.2} %", q.hr20 * 100.0), q.tested))
+}
+
 fn row(manifest: &Manifest) -> Vec<String> {
     let kind = match manifest.kind {
         PayloadKind::Snapshot => "snapshot",
         PayloadKind::Delta => "delta",
     };
-    let tested = manifest.quality.get("model").filter(|quality| quality.tested > 0);
-    let (hr, tested) = tested.map_or(("-".to_owned(), 0), |q| (format!("{:.2} %", q.hr20 * 100.0), q.tested));
+    let (hr, tested) = tested(manifest);
     vec![
         manifest.version.to_string(),
         kind.to_owned(),
@@ -175,7 +180,7 @@ fn row(manifest: &Manifest) -> Vec<String> {
 }
 
 /// Whether `version` is the one asked for; `latest` is settled at the end of the topic.
-fn wanted(asked: &str) -> Result<Option<VersionId>, Error> {
+pub(super) fn wanted(asked: &str) -> Result<Option<VersionId>, Error> {
     if asked == "latest" {
         return Ok(None);
     }

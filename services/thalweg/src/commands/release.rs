@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use laboratory::output;
-use laboratory::shown::{self, plain};
+use laboratory::shown::plain;
 use runtime::Context;
 use runtime::kafka::Producer;
 use runtime::redis::Redis;
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use versions::Control;
 use versions::audit::Chain;
 
-use crate::commands::audit;
+use crate::commands::{audit, checkpoints};
 use crate::config::Config;
 use crate::error::Error;
 use log::Versions;
@@ -195,8 +195,7 @@ async fn ladder(config: &Config, json: bool) -> Result<(), Error> {
     let mut rows = vec![["version", "age", "interactions", "HR@20", "tested"].map(str::to_owned).to_vec()];
     for manifest in snapshots {
         let seconds = u64::try_from(now.saturating_sub(manifest.made_at) / 1_000).unwrap_or(0);
-        let tested = manifest.quality.get("model").filter(|quality| quality.tested > 0);
-        let (hr, tested) = tested.map_or(("-".to_owned(), 0), |q| (format!("{:.2} %", q.hr20 * 100.0), q.tested));
+        let (hr, tested) = checkpoints::tested(manifest);
         rows.push(vec![
             manifest.version.to_string(),
             humantime::format_duration(Duration::from_secs(seconds)).to_string(),
@@ -283,14 +282,5 @@ fn held(releases: &Releases, versions: &Versions, now: i64) -> Option<Place> {
     match releases.serve(versions.newest()?.version, now) {
         Serve::Tip => versions.place(versions.newest()?.version),
         Serve::Version(place, _) => Some(place),
-    }
-}
-
-/// A version as people name it; `latest` is the newest.
-fn parsed(text: &str) -> Result<Option<VersionId>, String> {
-    if text == "latest" {
-        Ok(None)
-    } else {
-        text.parse().map(Some).map_err(|why: String| shown::plain(&why).into_owned())
     }
 }

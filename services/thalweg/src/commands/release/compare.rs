@@ -6,10 +6,9 @@ use model::{Model, RowEncoding, UserView};
 use runtime::Context;
 use runtime::redis::Redis;
 use schemas::keys::Kind;
-use schemas::{Entry, VersionId, key_of};
+use schemas::{Entry, key_of};
 use serde_json::json;
 
-use super::parsed;
 use crate::commands::checkpoints;
 use crate::commands::recs::explain;
 use crate::config::Config;
@@ -92,7 +91,7 @@ pub(super) async fn run(args: Args, config: &Config) -> Result<(), Error> {
 }
 
 async fn assembled(asked: &str, config: &Config) -> Result<Model, Error> {
-    let wanted: Option<VersionId> = parsed(asked).map_err(Error::Other)?;
+    let wanted = checkpoints::wanted(asked)?;
     let empty = Model::serving("flex", RowEncoding::F32)?;
     let model = checkpoints::assembled(config, wanted, &empty).await?;
     model.ok_or_else(|| checkpoints::missing(asked))
