@@ -224,6 +224,8 @@ fn close(rest: &[u8], delimiter: &Delimiter, quotes: Quotes) -> Close {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn split(line: &str, delimiter: &str, quotes: Quotes) -> (Split, Vec<String>) {
@@ -281,6 +283,40 @@ mod tests {
             [("\"Weird\" Al,c", Quotes::Doubled), ("\"a,b\\\"", Quotes::Escaped), ("a,\"", Quotes::Doubled)]
         {
             assert_eq!(split(line, ",", quotes).0, Split::Open, "{line}");
+        }
+    }
+
+    /// Pieces of fields, and what quoting has to keep apart.
+    fn field() -> impl Strategy<Value = String> {
+        let pieces = ["a", "7", " ", ",", ";", ":", "::", "\t", "\"", "\"\"", "\\", "\\\"", "\n", "ü", ""];
+        proptest::collection::vec(proptest::sample::select(&pieces[..]), 0..8).prop_map(|pieces| pieces.concat())
+    }
+
+    /// A field as programs write it: enclosed where it must be, or always.
+    fn written(field: &str, delimiter: &str, quotes: Quotes, always: bool) -> String {
+        let plain = !field.contains(|c: char| c == '"' || c == '\\' || c.is_whitespace() || delimiter.contains(c));
+        if plain && !always {
+            return field.to_owned();
+        }
+        let text = match quotes {
+            Quotes::Text | Quotes::Doubled => field.replace('"', "\"\""),
+            Quotes::Escaped => field.replace('\\', "\\\\").replace('"', "\\\""),
+        };
+        format!("\"{text}\"")
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn whatever_a_program_encloses_is_read_as_it_was(
+            fields in proptest::collection::vec(field(), 1..6),
+            delimiter in proptest::sample::select(&[",", ";", "::", "\t"][..]),
+            always in any::<bool>(),
+            quotes in proptest::sample::select(&[Quotes::Doubled, Quotes::Escaped][..]),
+        ) {
+            let row: Vec<_> = fields.iter().map(|field| written(field, delimiter, quotes, always)).collect();
+            prop_assert_eq!(split(&row.join(delimiter), delimiter, quotes), (Split::Whole, fields));
         }
     }
 }

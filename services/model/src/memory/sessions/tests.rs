@@ -1,7 +1,9 @@
 //! Sessions that are compared, and sessions that go.
 
-use super::*;
+use proptest::prelude::*;
 use schemas::Kind;
+
+use super::*;
 
 const BOUNDS: Bounds = Bounds { sessions: 4, per_item: 2, neighbours: 10, gap_ms: 100 };
 
@@ -106,17 +108,55 @@ fn a_table_made_from_its_sessions_is_the_same() {
     note_all(&mut sessions, 2, &[11, 10], 0);
     note_all(&mut sessions, 3, &[10, 12], 0);
     note_all(&mut sessions, 1, &[12, 11], 0); // an older session takes items up after a newer one
+    assert_same(&sessions, &copy_of(&sessions), &history(&[10, 11]));
+}
+
+/// Made from the sessions alone, as from a payload.
+fn copy_of(sessions: &Sessions) -> Sessions {
     let mut copy = Sessions::default();
     for (number, session) in sessions.iter() {
         copy.set(number, (**session).clone(), &BOUNDS);
     }
+    copy
+}
+
+fn assert_same(sessions: &Sessions, copy: &Sessions, query: &[Seen]) {
     let sorted = |s: &Sessions| {
         let mut all: Vec<_> = s.of_item.iter().map(|(key, numbers)| (*key, numbers.to_vec())).collect();
         all.sort_unstable();
         all
     };
-    assert_eq!(sorted(&sessions), sorted(&copy));
+    assert_eq!(sorted(sessions), sorted(copy));
     assert_eq!((sessions.first(), sessions.next()), (copy.first(), copy.next()));
-    let query = history(&[10, 11]);
-    assert_eq!(sessions.neighbours(9, &query, &BOUNDS), copy.neighbours(9, &query, &BOUNDS));
+    assert_eq!(sessions.neighbours(9, query, &BOUNDS), copy.neighbours(9, query, &BOUNDS));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_comes_sessions_keep_their_bounds_and_say_all_there_is_to_say(
+        choices in proptest::collection::vec((0_u64..6, 0_u64..8, 0_i64..300), 1..80),
+        query in proptest::collection::vec(0_u64..8, 0..12),
+    ) {
+        let mut sessions = Sessions::default();
+        let mut now = 0;
+        for (user, key, later) in choices {
+            now += later - 50; // some come late
+            let number = sessions.note(user, key, now, &BOUNDS);
+            let noted = number.and_then(|number| sessions.get(number));
+            prop_assert!(noted.is_none_or(|session| session.user == user && session.items.contains(&key)));
+            prop_assert!(sessions.len() <= BOUNDS.sessions);
+            prop_assert!(sessions.of_user.len() <= sessions.len());
+            for (key, numbers) in sessions.of_item.iter() {
+                prop_assert!(numbers.len() <= BOUNDS.per_item && numbers.is_sorted());
+                prop_assert!(numbers.iter().all(|n| sessions.get(*n).is_some_and(|s| s.items.contains(key))));
+            }
+        }
+        let query = history(&query);
+        assert_same(&sessions, &copy_of(&sessions), &query);
+        let shares = sessions.neighbours(99, &query, &BOUNDS);
+        prop_assert!(shares.is_empty() || (shares.values().sum::<f32>() - 1.0).abs() < 1e-4);
+        prop_assert!(shares.values().all(|share| *share > 0.0));
+    }
 }
