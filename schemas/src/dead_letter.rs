@@ -6,6 +6,8 @@ use std::str::FromStr;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::proto::Source;
+
 /// Names of the headers on a dead letter. The value is the original bytes, the key the original key, unless they had
 /// to be cut.
 pub mod headers {
@@ -19,6 +21,8 @@ pub mod headers {
     pub const PARTITION: &str = "source-partition";
     /// Its offset, decimal.
     pub const OFFSET: &str = "source-offset";
+    /// Which life of the topic the offset is of, decimal: a topic that is made again counts from 0. Only of events.
+    pub const INCARNATION: &str = "source-incarnation";
     /// There, with the length in bytes that the original had, where it would not fit into a record and was cut.
     pub const CUT: &str = "cut-from-bytes";
 }
@@ -164,24 +168,20 @@ pub struct Buried {
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// Makes a dead letter of a record at `offset` in `partition` of `topic`. What the broker would refuse is cut, so that
-/// one huge record cannot stop the flow.
+/// Makes a dead letter of a record of `topic`, at its place there. What the broker would refuse is cut, so that one huge
+/// record cannot stop the flow.
 #[must_use]
-pub fn bury(
-    letter: DeadLetter,
-    topic: &str,
-    partition: i32,
-    offset: i64,
-    key: &Bytes,
-    value: Option<&Bytes>,
-) -> Buried {
+pub fn bury(letter: DeadLetter, topic: &str, place: &Source, key: &Bytes, value: Option<&Bytes>) -> Buried {
     let mut headers = vec![
         (headers::REASON, letter.reason.to_string()),
         (headers::DETAIL, letter.detail),
         (headers::TOPIC, topic.to_owned()),
-        (headers::PARTITION, partition.to_string()),
-        (headers::OFFSET, offset.to_string()),
+        (headers::PARTITION, place.partition.to_string()),
+        (headers::OFFSET, place.offset.to_string()),
     ];
+    if place.incarnation > 0 {
+        headers.push((headers::INCARNATION, place.incarnation.to_string()));
+    }
     let size = key.len() + value.map_or(0, Bytes::len);
     if size <= MAX_BYTES {
         return Buried { key: key.clone(), value: value.cloned(), headers };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use runtime::kafka::{Outgoing, Record};
 use schemas::event::OLDEST_TS;
-use schemas::{DeadLetter, Interaction, Message, Reason, dead_letter};
+use schemas::{DeadLetter, Interaction, Message, Reason, Source, dead_letter};
 
 use crate::life::mark;
 use crate::progress::Progress;
@@ -91,7 +91,7 @@ impl Judge {
                 Ok(_) => verdict.counts.repeats += 1,
                 Err(letter) => {
                     *verdict.counts.dead_letters.entry(letter.reason).or_default() += 1;
-                    verdict.dead_letters.push(self.refused(record, letter));
+                    verdict.dead_letters.push(self.refused(record, origin.incarnation, letter));
                 }
             }
         }
@@ -105,10 +105,10 @@ impl Judge {
         judged.ok().map(|interaction| mark(&interaction))
     }
 
-    fn refused(&self, record: &Record, letter: DeadLetter) -> Outgoing {
-        let value = record.value.as_ref();
+    fn refused(&self, record: &Record, incarnation: u64, letter: DeadLetter) -> Outgoing {
+        let place = Source { topic: 0, partition: record.partition, offset: record.offset, incarnation };
         let dead_letter::Buried { key, value, headers } =
-            dead_letter::bury(letter, &self.events, record.partition, record.offset, &record.key, value);
+            dead_letter::bury(letter, &self.events, &place, &record.key, record.value.as_ref());
         Outgoing { partition: None, key, value, timestamp: None, headers }
     }
 }

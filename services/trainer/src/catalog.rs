@@ -12,7 +12,7 @@ use metrics::counter;
 use runtime::Context;
 use runtime::kafka::{Attendance, Batch, From, Outgoing, Positions, Producer, Reader, Record, Stream};
 use schemas::item::{Fold, read};
-use schemas::{DeadLetter, Item, Reason, Topic, Topics, dead_letter};
+use schemas::{DeadLetter, Item, Reason, Source, Topic, Topics, dead_letter};
 use tracing::{info, warn};
 
 use crate::config::Config;
@@ -206,8 +206,8 @@ impl Judge {
         }
         let is_told = self.judged.get(&record.partition).is_some_and(|judged| judged.is_past(record.offset));
         (!is_told).then(|| {
-            let value = record.value.as_ref();
-            let buried = dead_letter::bury(letter, &self.topic, record.partition, record.offset, &record.key, value);
+            let place = Source { partition: record.partition, offset: record.offset, ..Source::default() };
+            let buried = dead_letter::bury(letter, &self.topic, &place, &record.key, record.value.as_ref());
             let (key, value, headers) = (buried.key, buried.value, buried.headers);
             Outgoing { partition: None, key, value, timestamp: None, headers }
         })

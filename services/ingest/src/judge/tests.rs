@@ -174,7 +174,10 @@ fn a_life_is_numbered_by_when_the_broker_took_its_first_event_whatever_ingests_c
         let records = [record(0, "u1", "no event"), record(5_000, "u1", view(""))];
         let verdict = judge().judge(&records.map(|record| Record { by_broker, ..record }), &mut progress, now);
         let value = verdict.interactions.first().expect("is accepted").value.clone().expect("has a value");
-        Interaction::decode(value).expect("decodes").source.expect("has a source").incarnation
+        let life = Interaction::decode(value).expect("decodes").source.expect("has a source").incarnation;
+        let letter = verdict.dead_letters.first().expect("the first is no event");
+        assert!(letter.headers.contains(&(headers::INCARNATION, life.to_string())), "{:?}", letter.headers);
+        life
     };
     let of = |at: i64| schemas::position::incarnation(u32::try_from(at / 1_000).expect("is in this century"), 8);
     let days = 3 * 86_400_000;

@@ -48,7 +48,7 @@ pub(super) async fn count(kafka: &Kafka) -> Result<Tally, Error> {
     let mut refused = HashSet::new();
     each(kafka, &topics.name(Topic::DeadLetters), &ctx, |record| {
         let header = |name| record.header(name).map(|value| String::from_utf8_lossy(value).into_owned());
-        if refused.insert((header(headers::PARTITION), header(headers::OFFSET))) {
+        if refused.insert([headers::INCARNATION, headers::PARTITION, headers::OFFSET].map(header)) {
             *tally.dead_letters_by_reason.entry(header(headers::REASON).unwrap_or_default()).or_default() += 1;
         }
         Ok(())
