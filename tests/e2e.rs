@@ -10,6 +10,7 @@ mod cluster;
 mod crashes;
 mod documents;
 mod downgrade;
+mod import;
 mod influence;
 mod listing;
 mod loop_closes;

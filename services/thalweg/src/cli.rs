@@ -123,7 +123,7 @@ enum Command {
         #[command(subcommand)]
         what: commands::items::What,
     },
-    /// Lists, shows or exports versions of the model.
+    /// Lists, shows, exports or imports versions of the model.
     #[command(after_help = "Example: thalweg checkpoints export latest model.safetensors")]
     Checkpoints {
         #[command(subcommand)]

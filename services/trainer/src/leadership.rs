@@ -7,12 +7,12 @@ use std::time::Duration;
 use metrics::{counter, gauge};
 use model::Model;
 use runtime::Context;
-use runtime::kafka::{Bookmark, Outgoing, Producer, Reader, Record};
+use runtime::kafka::{Bookmark, Producer, Reader, Record};
 use schemas::Releases;
-use schemas::checkpoint::{Claim, EPOCH_REACH, Part, Through, VersionId, key, parse_key};
+use schemas::checkpoint::{Claim, EPOCH_REACH, Part, Through, parse_key};
 use schemas::control::Back;
 use tracing::{debug, info, warn};
-use versions::Log;
+use versions::{Log, claim_record};
 
 use crate::bookmarks::{self, Bookmarks};
 use crate::config::Config;
@@ -150,7 +150,7 @@ impl Candidate {
                 return Err(Error::Epochs { topic: topic.to_owned() });
             };
             let claim = Claim { epoch, trainer: trainer.clone(), claimed_at: ctx.now(), anew: self.anew };
-            let written = producer.send_all(topic, [written(&claim)?]).await?;
+            let written = producer.send_all(topic, [claim_record(&claim)]).await?;
             let seen = |log: &Reader| {
                 written.iter().all(|(p, at)| log.position().get(p).is_some_and(|next| next.is_past(*at)))
             };
@@ -198,16 +198,6 @@ impl Candidate {
             }
         }
     }
-}
-
-/// A claim as it is written.
-pub(crate) fn written(claim: &Claim) -> Result<Outgoing, Error> {
-    Ok(Outgoing {
-        partition: Some(0),
-        key: key(VersionId { epoch: claim.epoch, sequence: 0 }, Part::Claim).into(),
-        value: Some(serde_json::to_vec(claim)?.into()),
-        ..Outgoing::default()
-    })
 }
 
 /// How many refusals were told: of a flood of them the first say enough.

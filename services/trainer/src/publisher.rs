@@ -9,7 +9,7 @@ use metrics::counter;
 use model::{Frozen, Payload, pack};
 use runtime::Context;
 use runtime::kafka::{Outgoing, Producer};
-use schemas::checkpoint::{CHUNK_CHECKSUM, MAX_PAYLOAD_BYTES, Manifest, Through, VersionId};
+use schemas::checkpoint::{MAX_PAYLOAD_BYTES, Manifest, Through, VersionId};
 use schemas::control::Place;
 use versions::{Record, manifest_record, split};
 
@@ -88,9 +88,9 @@ impl Publisher {
             Ok::<_, Error>((chunks, Manifest { untrained, good, evidence: standing.evidence, ..manifest }))
         });
         let (chunks, manifest) = encoding.join().await??;
-        let written = self.producer.send_all(&self.topic, chunks.into_iter().map(outgoing)).await?;
+        let written = self.producer.send_all(&self.topic, chunks.into_iter().map(Outgoing::from)).await?;
         let first = written.iter().map(|(_, offset)| *offset).min().unwrap_or(0);
-        self.producer.send_all(&self.topic, [outgoing(manifest_record(&manifest))]).await?;
+        self.producer.send_all(&self.topic, [Outgoing::from(manifest_record(&manifest))]).await?;
         Ok(Published { manifest, took: began.elapsed(), first, candidate: standing.candidate })
     }
 
@@ -115,11 +115,6 @@ pub(crate) fn encode(order: &Order, frozen: &Frozen, now: i64) -> Result<(Vec<Re
         Error::Unfit { version: order.version, source }
     })?;
     Ok((chunks, manifest))
-}
-
-fn outgoing(record: Record) -> Outgoing {
-    let headers = vec![(CHUNK_CHECKSUM, record.checksum)];
-    Outgoing { value: Some(record.value.into()), headers, ..at(record.key) }
 }
 
 /// A record without a value, which deletes `key`.

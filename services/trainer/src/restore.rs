@@ -173,9 +173,7 @@ impl Restorer {
     /// An epoch above every other on the topic that everyone else will take, and that was not rolled back before it
     /// began; `None` where none is left.
     pub(crate) fn next_epoch(&self, back: Option<Back>) -> Option<u32> {
-        let next = self.walk.next_epoch()?;
-        let reached = back.filter(|back| (next..self.walk.reach()).contains(&back.epoch));
-        Some(reached.map_or(next, |back| back.epoch.saturating_add(1)).min(self.walk.reach()))
+        self.walk.next_epoch_above(back)
     }
 
     /// The newest version on the topic, where there are some and none is usable. What is of an epoch that no trainer

@@ -36,7 +36,7 @@ pub use fetch::fetch;
 pub use follower::{Follower, Names, REFUSALS};
 pub use held::Held;
 pub use log::Log;
-pub use records::{Record, manifest_record, split};
+pub use records::{Record, claim_record, cut, manifest_record, split};
 pub use slot::{Decided, Live, Slot};
 pub use walk::{Step, Version, Walk};
 pub use worker::Worker;

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use runtime::kafka::Record;
 use schemas::checkpoint::{CHUNK_CHECKSUM, Claim, Manifest, Part, VersionId, parse_key};
+use schemas::control::Back;
 
 use crate::assembler::{Assembler, Outcome};
 
@@ -141,6 +142,14 @@ impl Walk {
     pub fn next_epoch(&self) -> Option<u32> {
         let next = self.highest_epoch.max(self.epoch()).saturating_add(1).min(self.assembler.reach());
         Some(next).filter(|next| *next > self.epoch())
+    }
+
+    /// The same, above those that went back with `back` as well: what nobody would serve is not claimed.
+    #[must_use]
+    pub fn next_epoch_above(&self, back: Option<Back>) -> Option<u32> {
+        let next = self.next_epoch()?;
+        let reached = back.filter(|back| (next..self.reach()).contains(&back.epoch));
+        Some(reached.map_or(next, |back| back.epoch.saturating_add(1)).min(self.reach()))
     }
 }
 

@@ -22,9 +22,13 @@
 //! `items.row`, `items.sum`, `items.content` and `content.row` are F32, F16 or I8, as `model.row_encoding` says
 //! ([`crate::table::rows`]). They are I8 in deltas that leave out what moved little. Readers go by the tensor's type.
 //! Everything else that is learned is F32 or F64.
+//!
+//! The file's metadata hold two texts in JSON: `thalweg` says what is in it, and with which settings; in an exported
+//! version `thalweg.manifest` is the manifest that it had on its topic, as a snapshot.
 
 mod check;
 mod columns;
+mod exported;
 mod merge;
 mod metadata;
 mod pack;
@@ -35,7 +39,7 @@ mod write;
 
 pub use super::frozen::Frozen;
 pub(crate) use columns::{Column, ItemColumns, RowColumns};
-use metadata::{METADATA, Metadata};
+use metadata::{MANIFEST, METADATA, Metadata};
 pub use pack::{pack, unpack};
 pub use read::Payload;
 pub(crate) use weights::{moved, whole};

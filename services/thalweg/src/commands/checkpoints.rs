@@ -1,4 +1,7 @@
-//! `thalweg checkpoints`: what versions there are, what is in one, and one as a file that Python opens.
+//! `thalweg checkpoints`: what versions there are, what is in one, and one as a file that Python opens, and back.
+
+mod file;
+mod import;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -38,6 +41,10 @@ pub(crate) enum What {
         #[arg(long)]
         json: bool,
     },
+    /// Publishes an exported version as the newest: a backup, or a model of another cluster. Scorers swap to it, and the
+    /// next trainer goes on from it.
+    #[command(after_help = "Example: thalweg checkpoints import model.safetensors --reason \"disk lost\" --yes")]
+    Import(import::Args),
     /// Writes one complete version as a safetensors file, with its deltas applied.
     #[command(after_help = "Example: thalweg checkpoints export latest model.safetensors")]
     Export {
@@ -62,6 +69,7 @@ pub(crate) async fn run(what: What, config: &Config) -> Result<(), Error> {
         What::List { all, json } => list(config, all, json).await,
         What::Show { version, json } => show(config, &version, json).await,
         What::Export { version, file, json } => export(config, &version, &file, json).await,
+        What::Import(args) => import::run(args, config).await,
     }
 }
 

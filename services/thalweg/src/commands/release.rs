@@ -91,10 +91,25 @@ pub(crate) struct Change {
     by: Option<String>,
     /// Show what would be written, and write nothing.
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Print JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
+}
+
+impl Change {
+    /// Who decides, and why; `what` it changes, for who did not say why.
+    pub(super) fn said(&self, what: &str) -> Result<(String, String), Error> {
+        let reason = self.reason.clone().ok_or_else(|| Error::Other(format!("say why by --reason: {what}")))?;
+        let by = self.by.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "operator".to_owned());
+        for (option, text) in [("--reason", &reason), ("--by", &by)] {
+            if text.is_empty() || text.len() > MAX_TEXT || text.chars().any(char::is_control) {
+                let rule = format!("between 1 and {MAX_TEXT} bytes, without control characters");
+                return Err(Error::Other(format!("{option}: {rule}")));
+            }
+        }
+        Ok((by, reason))
+    }
 }
 
 #[derive(clap::Args, Debug)]
@@ -215,15 +230,10 @@ async fn decide(
     action: Action,
     wanted: Option<VersionId>,
     expires: Option<Duration>,
-    Change { reason, by, dry_run, json }: Change,
+    change: Change,
 ) -> Result<(), Error> {
-    let reason = reason.ok_or_else(|| Error::Other(format!("say why by --reason: {action} changes what is served")))?;
-    let by = by.or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "operator".to_owned());
-    for (option, text) in [("--reason", &reason), ("--by", &by)] {
-        if text.is_empty() || text.len() > MAX_TEXT || text.chars().any(char::is_control) {
-            return Err(Error::Other(format!("{option}: between 1 and {MAX_TEXT} bytes, without control characters")));
-        }
-    }
+    let (by, reason) = change.said(&format!("{action} changes what is served"))?;
+    let Change { dry_run, json, .. } = change;
     let ctx = Context::new("thalweg");
     let releases = releases(config, &ctx).await?;
     if matches!(action, Action::Unpin | Action::Resume) && releases.pin(ctx.now()).is_none() {

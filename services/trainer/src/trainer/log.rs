@@ -8,11 +8,12 @@ use runtime::kafka::{KafkaError, Next, Positions, Record};
 use schemas::checkpoint::{Claim, LAST, Part, PayloadKind, VersionId, parse_key};
 use tokio::task::JoinError;
 use tracing::{debug, info, warn};
+use versions::claim_record;
 
 use super::Trainer;
 use crate::error::Error;
 use crate::foreign::Foreign;
-use crate::leadership::{Footing, Own, superseded, written};
+use crate::leadership::{Footing, Own, superseded};
 use crate::ledger::{Keep, Ledger};
 use crate::metrics::{CLAIMED_AGAIN, EPOCH, FOREIGN, PUBLISH};
 use crate::publisher::{Places, Published};
@@ -78,7 +79,7 @@ impl Trainer {
             anew: self.learning_the_past,
         };
         self.bookmarks.claimed(&claim)?;
-        let written = self.publisher.producer.send_all(&self.publisher.topic, [written(&claim)?]).await?;
+        let written = self.publisher.producer.send_all(&self.publisher.topic, [claim_record(&claim)]).await?;
         self.own = Own { epoch, trainer: claim.trainer, at: written.first().map(|(_, offset)| *offset) };
         gauge!(EPOCH).set(f64::from(epoch));
         self.schedule = Schedule::new(&self.config, epoch);

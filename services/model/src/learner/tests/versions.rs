@@ -107,3 +107,25 @@ fn deltas_give_the_same_tables_as_a_snapshot_even_when_items_go_and_come_back() 
     assert_eq!(learner.sizes().0, 1_000, "the bound was reached, so items went");
     assert_eq!(differing(&model.export().expect("exports"), &snapshot(&mut learner)), Vec::<String>::new());
 }
+
+#[test]
+fn an_exported_version_says_where_it_stood_and_makes_the_same_model_under_another_name() {
+    let mut learner = Learner::new(settings()).expect("flex opens");
+    let stream = stream(800);
+    learn(&mut learner, &stream[..400]);
+    let (first, _) = publish(&mut learner, &Model::empty("flex").expect("opens"), PayloadKind::Snapshot, 1);
+    learn(&mut learner, &stream[400..]);
+    let (model, manifest) = publish(&mut learner, &first, PayloadKind::Delta, 2);
+    let exported = model.export().expect("exports");
+    let payload = crate::Payload::open(&exported).expect("opens");
+    let told = payload.exported().expect("is readable").expect("is there");
+    assert_eq!((told.version, told.kind, told.parent), (manifest.version, PayloadKind::Snapshot, None));
+    assert_eq!((told.through, told.interactions), (manifest.through, 800));
+
+    let name = VersionId { epoch: 7, sequence: 1 };
+    let again = Model::empty("flex").expect("opens").apply(&payload.manifest(name, 5), &exported).expect("applies");
+    assert_eq!((again.version(), again.manifest().map(|m| m.through.len())), (Some(name), Some(0)));
+    assert_eq!(differing(&again.export().expect("exports"), &exported), Vec::<String>::new());
+    let published = snapshot(&mut learner);
+    assert_eq!(crate::Payload::open(&published).expect("opens").exported().expect("has none"), None);
+}

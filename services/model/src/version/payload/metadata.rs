@@ -8,6 +8,9 @@ use crate::settings::Settings;
 /// The key of the file's metadata under which ours stands, as JSON.
 pub(super) const METADATA: &str = "thalweg";
 
+/// The key under which an exported version has the manifest that it had on its topic, as JSON.
+pub(super) const MANIFEST: &str = "thalweg.manifest";
+
 /// What a payload says about itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Metadata {

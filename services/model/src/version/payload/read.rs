@@ -6,7 +6,7 @@ use schemas::checkpoint::{Manifest, PayloadKind, shown};
 use serde_json::Value;
 
 use super::weights::size_of_steps;
-use super::{METADATA, Metadata};
+use super::{MANIFEST, METADATA, Metadata};
 use crate::error::Error;
 use crate::knowledge::Knowledge;
 use crate::network::dense::{self, Array, Arrays};
@@ -49,6 +49,8 @@ fn keep(theirs: &mut Value, ours: &Value) {
 pub struct Payload<'a> {
     tensors: SafeTensors<'a>,
     pub(crate) metadata: Metadata,
+    /// As it lies there, where the payload is an export's.
+    pub(super) manifest: Option<String>,
 }
 
 impl<'a> Payload<'a> {
@@ -62,15 +64,15 @@ impl<'a> Payload<'a> {
             return Err(Error::Metadata("it is longer than any that Thalweg writes".into()));
         }
         let (_, header) = SafeTensors::read_metadata(bytes)?;
-        let text = header
-            .metadata()
-            .as_ref()
-            .and_then(|metadata| metadata.get(METADATA))
+        let texts = header.metadata().as_ref();
+        let text = texts
+            .and_then(|texts| texts.get(METADATA))
             .ok_or_else(|| Error::Metadata("it was not written by Thalweg".into()))?;
+        let manifest = texts.and_then(|texts| texts.get(MANIFEST)).cloned();
         let unreadable = |e: serde_json::Error| Error::Metadata(shown(&e.to_string()));
         let metadata = serde_json::from_value(known(serde_json::from_str(text).map_err(unreadable)?));
         let metadata = metadata.map_err(unreadable)?;
-        Ok(Self { tensors: SafeTensors::deserialize(bytes)?, metadata })
+        Ok(Self { tensors: SafeTensors::deserialize(bytes)?, metadata, manifest })
     }
 
     /// Looks whether whoever reads the version will take it, under the manifest that it is to have.

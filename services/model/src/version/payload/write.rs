@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use safetensors::tensor::{Dtype, TensorView};
-use schemas::checkpoint::PayloadKind;
+use schemas::checkpoint::{Manifest, PayloadKind};
 
 use super::columns::{Column, ItemColumns, RowColumns, le};
-use super::{METADATA, Metadata, rows};
+use super::{MANIFEST, METADATA, Metadata, rows};
 use crate::error::Error;
 use crate::knowledge::ContentRow;
 use crate::memory::covisitation::{Neighbour, Neighbours, WAYS};
@@ -27,6 +27,11 @@ impl Frozen {
     /// # Errors
     /// When safetensors refuses, which it does only on a fault of ours.
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
+        self.encode_under(None)
+    }
+
+    /// The same, with a manifest in the file's metadata.
+    pub(crate) fn encode_under(&self, manifest: Option<&Manifest>) -> Result<Vec<u8>, Error> {
         let whole = self.kind == PayloadKind::Snapshot;
         let mut out = Out::default();
         match &self.items {
@@ -51,7 +56,7 @@ impl Frozen {
         for (name, bytes) in self.optimizers.iter().flat_map(|o| [("encoder", &o.encoder), ("ranker", &o.ranker)]) {
             out.put(format!("optimizer.{name}"), Dtype::U8, vec![bytes.len()], bytes.clone());
         }
-        out.finish(&self.metadata())
+        out.finish(&self.metadata(), manifest)
     }
 
     fn metadata(&self) -> Metadata {
@@ -255,13 +260,17 @@ impl Out {
         self.tensors.push((name, dtype, shape, bytes));
     }
 
-    fn finish(self, metadata: &Metadata) -> Result<Vec<u8>, Error> {
-        let text = serde_json::to_string(metadata).map_err(|e| Error::Metadata(e.to_string()))?;
+    fn finish(self, metadata: &Metadata, manifest: Option<&Manifest>) -> Result<Vec<u8>, Error> {
+        let unwritable = |e: serde_json::Error| Error::Metadata(e.to_string());
+        let mut texts = HashMap::from([(METADATA.to_owned(), serde_json::to_string(metadata).map_err(unwritable)?)]);
+        if let Some(manifest) = manifest {
+            texts.insert(MANIFEST.to_owned(), serde_json::to_string(manifest).map_err(unwritable)?);
+        }
         let views: Result<Vec<_>, _> = self
             .tensors
             .iter()
             .map(|(name, dtype, shape, bytes)| Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?)))
             .collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
-        Ok(safetensors::serialize(views?, Some(HashMap::from([(METADATA.to_owned(), text)])))?)
+        Ok(safetensors::serialize(views?, Some(texts))?)
     }
 }

@@ -64,14 +64,6 @@ impl Model {
         })
     }
 
-    /// The version, whole, as a safetensors file.
-    ///
-    /// # Errors
-    /// When it is one to serve from only, and as [`Frozen::encode`].
-    pub fn export(&self) -> Result<Vec<u8>, Error> {
-        self.frozen()?.encode()
-    }
-
     /// The version as a scorer holds it in `table`, by way of its payload.
     ///
     /// # Errors
@@ -83,7 +75,7 @@ impl Model {
         Self::of(&self.knowledge.clone().serving(table)).apply(&manifest, &payload)
     }
 
-    fn frozen(&self) -> Result<Frozen, Error> {
+    pub(crate) fn frozen(&self) -> Result<Frozen, Error> {
         let knowledge = self.whole()?.clone();
         let encoder = whole("encoder", dense::export(knowledge.encoder()), &mut Default::default());
         let ranker = whole("ranker", dense::export(knowledge.ranker()), &mut Default::default());
