@@ -26,6 +26,7 @@ mod releases;
 mod retention;
 mod sharing;
 mod slates;
+mod stand_by;
 mod strangers;
 mod transactions;
 mod watching;

@@ -93,7 +93,11 @@ fn missing(ctx: &Context) -> BTreeMap<&'static str, String> {
 fn readiness(ctx: &Context) -> (bool, String) {
     let missing = missing(ctx);
     let ready = missing.is_empty();
-    let body = serde_json::json!({ "ready": ready, "missing": missing });
+    let mut body = serde_json::json!({ "ready": ready, "missing": missing });
+    let notes = ctx.notes();
+    if !notes.is_empty() {
+        body["notes"] = serde_json::json!(notes);
+    }
     (ready, format!("{body}\n"))
 }
 

@@ -42,6 +42,8 @@ struct Inner {
     draining: CancellationToken,
     drain_began: OnceLock<Instant>,
     conditions: Mutex<BTreeMap<&'static str, Result<(), String>>>,
+    /// What is unusual and yet no reason not to be ready.
+    notes: Mutex<BTreeMap<&'static str, String>>,
     latencies: Mutex<BTreeMap<&'static str, Latency>>,
     /// Kafka clients that reach no broker, with the reason; see `kafka::link`.
     severed: Mutex<BTreeMap<u64, String>>,
@@ -76,6 +78,7 @@ impl Context {
                 draining: CancellationToken::new(),
                 drain_began: OnceLock::new(),
                 conditions: Mutex::default(),
+                notes: Mutex::default(),
                 latencies: Mutex::default(),
                 severed: Mutex::default(),
                 beats: Beats::default(),
@@ -114,6 +117,21 @@ impl Context {
             (None, Ok(())) => debug!(service = self.name(), condition, "ready"),
         }
         conditions.insert(condition, state);
+    }
+
+    /// Says something of the service that `/readyz` shows beside its conditions, or that it holds no longer.
+    pub fn note(&self, name: &'static str, text: Option<String>) {
+        let mut notes = lock(&self.inner.notes);
+        match text {
+            Some(text) => notes.insert(name, text),
+            None => notes.remove(name),
+        };
+    }
+
+    /// What was noted, by name.
+    #[must_use]
+    pub fn notes(&self) -> BTreeMap<&'static str, String> {
+        lock(&self.inner.notes).clone()
     }
 
     /// Every condition with its state, by name.

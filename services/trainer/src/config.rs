@@ -27,6 +27,8 @@ pub struct Config {
 pub struct Trainer {
     /// Group under which offsets are committed for tools that show lag.
     pub group: String,
+    /// What a trainer does whose place is another's.
+    pub when_superseded: WhenSuperseded,
     /// Most interactions in a micro-batch.
     pub max_batch: usize,
     /// Under overload, the least share of the examples that encoder and ranker are trained on.
@@ -62,6 +64,23 @@ pub struct Trainer {
     /// How long what was learned may wait to be published.
     #[serde(with = "humantime_serde")]
     pub max_model_age: Duration,
+}
+
+/// What a trainer does when another claims the log, or leads already when it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenSuperseded {
+    /// It claims at its start, whoever leads, and ends when another claims.
+    End,
+    /// It waits until no other is there.
+    StandBy,
+}
+
+impl Trainer {
+    /// The group that it attends while it leads.
+    pub(crate) fn group(&self) -> String {
+        self.group.clone()
+    }
 }
 
 /// What becomes of interactions between the version gone back to and the one gone back from.

@@ -15,7 +15,7 @@ use tracing::{debug, info, warn};
 use versions::{Log, claim_record};
 
 use crate::bookmarks::{self, Bookmarks};
-use crate::config::Config;
+use crate::config::{Config, WhenSuperseded};
 use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::metrics::{EPOCH, VERSIONS_REFUSED};
@@ -118,6 +118,11 @@ impl Candidate {
         candidate.read_until(|log| log.is_at(&end), ctx).await
     }
 
+    /// The highest epoch claimed.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.restorer.leadership().0
+    }
+
     /// The newest whole version.
     pub(crate) fn model(&self) -> &Model {
         self.restorer.model()
@@ -131,7 +136,7 @@ impl Candidate {
     }
 
     /// Claims an epoch above every other, and above those that went back with `back`; `None` when asked to drain
-    /// meanwhile.
+    /// meanwhile, or when another was faster and this one is to stand by.
     ///
     /// Until our claim is on the log, the trainer before us may still publish: its versions are taken in. From our
     /// claim on, they are ignored by everyone.
@@ -169,7 +174,12 @@ impl Candidate {
                 let log = self.log.reader;
                 return Ok(Some(Leadership { epoch, model, ledger, log, trainer, bookmarks, rolled_back, start }));
             }
-            warn!(epoch, winner = ?self.restorer.leadership(), "another trainer claimed first; claiming a higher epoch");
+            let winner = self.restorer.leadership();
+            if config.trainer.when_superseded == WhenSuperseded::StandBy {
+                info!(epoch, ?winner, "another trainer claimed first; standing by");
+                return Ok(None);
+            }
+            warn!(epoch, ?winner, "another trainer claimed first; claiming a higher epoch");
         }
     }
 

@@ -26,6 +26,7 @@ mod publisher;
 mod restore;
 pub mod retention;
 mod schedule;
+mod standing_by;
 mod survey;
 #[cfg(test)]
 mod testing;
@@ -37,13 +38,15 @@ use runtime::kafka::Watch;
 use tracing::info;
 
 pub use config::Config;
+use config::WhenSuperseded;
 pub use error::Error;
-use trainer::{End, Trainer};
+use standing_by::Since;
+use trainer::{Carried, End, Trainer};
 
 /// The embedded `config.toml`, and behind it the model's `settings.toml`.
 pub const DEFAULTS: &str = concat!(include_str!("../config.toml"), include_str!("../../model/settings.toml"));
 
-/// Runs until drained, or until another trainer claims a higher epoch (I9).
+/// Runs until drained, or, with `when_superseded = "end"`, until another trainer claims a higher epoch (I9).
 ///
 /// # Errors
 /// What waiting does not mend; the text says what to change.
@@ -56,19 +59,31 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
 
 async fn serve(config: &Config, ctx: &Context) -> Result<(), Error> {
     let watch = Watch::start(&config.kafka, ctx)?;
-    let mut rollbacks = Vec::new();
+    let stands_by = config.trainer.when_superseded == WhenSuperseded::StandBy;
+    let mut waits = stands_by.then_some(Since::Start);
+    let mut carried = Carried::default();
     loop {
-        let Some(trainer) = Trainer::start(config, rollbacks, &watch, ctx).await? else {
-            info!("asked to end before training began");
+        if let Some(since) = waits
+            && !standing_by::wait(config, since, ctx).await?
+        {
             return Ok(());
+        }
+        let Some(trainer) = Trainer::start(config, carried, &watch, ctx).await? else {
+            if ctx.draining() {
+                info!("asked to end before training began");
+                return Ok(());
+            }
+            (waits, carried) = (Some(Since::Claim), Carried::default());
+            continue;
         };
         match trainer.run().await? {
             End::Drained => return Ok(()),
             // Weights and offsets agree in versions alone, so the way back to one is a start.
             End::RolledBack(so_far) => {
-                rollbacks = so_far;
+                (waits, carried) = (None, so_far);
                 ctx.set("model", Err("going back to an older version".to_owned()));
             }
+            End::Superseded => (waits, carried) = (Some(Since::Claim), Carried::default()),
         }
     }
 }

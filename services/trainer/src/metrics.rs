@@ -57,6 +57,10 @@ pub const ITEMS: &str = "trainer_items";
 pub const USERS: &str = "trainer_users";
 /// Items with neighbours.
 pub const PAIRS: &str = "trainer_pairs";
+/// 1 while this trainer stands by for another, else 0.
+pub const STANDING_BY: &str = "trainer_standing_by";
+/// Times that another trainer claimed and this one stood by.
+pub const SUPERSEDED: &str = "trainer_superseded_total";
 /// Our epoch.
 pub const EPOCH: &str = "trainer_epoch";
 /// Prequential hit rate within the first 20, by `method`, over the sliding window.
@@ -87,6 +91,7 @@ pub(crate) fn describe() {
         (VERSIONS_REFUSED, "Versions found on checkpoints that are not usable."),
         (VERSIONS_UNFIT, "Versions of ours that no reader would have taken: not published."),
         (CLAIMED_AGAIN, "Times checkpoints was found emptied or made anew, and claimed again."),
+        (SUPERSEDED, "Times that another trainer claimed and this one stood by."),
     ];
     for (name, what) in counters {
         describe_counter!(name, what);
@@ -116,6 +121,8 @@ pub(crate) fn describe() {
     describe_gauge!(USERS, "Users whose history is held.");
     describe_gauge!(PAIRS, "Items with neighbours.");
     describe_gauge!(EPOCH, "The trainer's epoch.");
+    describe_gauge!(STANDING_BY, "1 while this trainer stands by for another.");
+    gauge!(STANDING_BY).set(0.0);
     describe_gauge!(FIRST_TIME_HR20, "The same of what the user had not chosen before.");
     describe_gauge!(HR20, "Prequential hit rate within the first 20, by method, over the sliding window.");
     describe_gauge!(MRR20, "Prequential mean reciprocal rank within the first 20, by method.");

@@ -24,7 +24,7 @@ use versions::audit::Chain;
 
 use crate::bookmarks::Bookmarks;
 use crate::catalog::{Catalog, News};
-use crate::config::{self, Config, OnRollback};
+use crate::config::{self, Config, OnRollback, WhenSuperseded};
 use crate::error::Error;
 use crate::foreign::Foreign;
 use crate::histories::{Sorted, Sorter};
@@ -37,6 +37,7 @@ use crate::metrics::{LAG, LAG_SECONDS, UNREADABLE, VERSIONS_REFUSED};
 use crate::publisher::{Places, Published, Publisher};
 use crate::restore::furthest;
 use crate::schedule::Schedule;
+use crate::standing_by;
 use crate::survey;
 use crate::unpublished::Unpublished;
 
@@ -48,12 +49,25 @@ const IDLE: Duration = Duration::from_secs(1);
 const WATCHED: usize = 1_000;
 
 /// Why a trainer ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum End {
     /// It was asked to.
     Drained,
-    /// Operator or gate went back to an older version than ours; when the gate did so far.
-    RolledBack(Vec<Instant>),
+    /// Operator or gate went back to an older version than ours: what the next start goes on with.
+    RolledBack(Carried),
+    /// Another trainer claimed (I9), and this one is to stand by.
+    Superseded,
+}
+
+/// What a trainer that starts again in place goes on with.
+#[derive(Debug, Default)]
+pub(crate) struct Carried {
+    /// When the gate went back.
+    pub(crate) rollbacks: Vec<Instant>,
+    /// Still in the group: to who stands by, we are there.
+    pub(crate) attendance: Option<Attendance>,
+    /// The epoch that we led.
+    pub(crate) epoch: Option<u32>,
 }
 
 /// The trainer of one epoch.
@@ -112,11 +126,11 @@ pub(crate) struct Trainer {
 }
 
 impl Trainer {
-    /// Restores, claims an epoch and reads the catalog; `None` when asked to drain meanwhile.
-    /// `rollbacks`: when the gate went back, so far.
+    /// Restores, claims an epoch and reads the catalog; `None` when asked to drain meanwhile, or when another was faster
+    /// and this one is to stand by.
     pub(crate) async fn start(
         config: &Config,
-        rollbacks: Vec<Instant>,
+        Carried { rollbacks, attendance, epoch: led }: Carried,
         watch: &Watch,
         ctx: &Context,
     ) -> Result<Option<Self>, Error> {
@@ -126,6 +140,10 @@ impl Trainer {
         let Some(control) = Control::open(&config.kafka, VERSIONS_REFUSED, ctx).await? else { return Ok(None) };
         let back = control.releases().back().map(|(back, _)| back);
         let Some(mut candidate) = Candidate::read(config, control.releases(), ctx).await? else { return Ok(None) };
+        let stands_by = config.trainer.when_superseded == WhenSuperseded::StandBy;
+        if stands_by && led.is_some_and(|led| candidate.epoch() > led) {
+            return Ok(None); // another claimed while we went back
+        }
         // All that can be refused comes before the claim: a trainer that cannot go on must not end one that can.
         if let Err(error) = Learning::check(&config.model, candidate.model(), ctx).await {
             let unfit = matches!(error, Error::Model(model::Error::Shape(_) | model::Error::Optimizer(_)));
@@ -139,8 +157,20 @@ impl Trainer {
         let mut catalog = Catalog::open(config, ctx).await?;
         let producer = Producer::connect(&config.kafka, ctx)?;
 
+        if stands_by && attendance.is_none() && standing_by::is_taken(config, ctx).await {
+            return Ok(None);
+        }
         let Some(leadership) = candidate.claim(back, config, &producer, ctx).await? else { return Ok(None) };
         let Leadership { epoch, model, ledger, log, trainer, bookmarks, rolled_back, start } = leadership;
+        // Not before: who may not begin is not seen. And not later, for who stands by looks here. The trainer before us
+        // leaves as it reads our claim. Should its last commit come after our first, tools show what it had learned
+        // until our next version, and letters about the catalog may be written again at the next start; nothing else
+        // is read back.
+        let (interactions, items) = (intake.stream().topic(), catalog.stream().topic());
+        let attendance = match attendance {
+            Some(attendance) => attendance,
+            None => Attendance::join(&config.kafka, &config.trainer.group(), &[interactions, items], ctx)?,
+        };
         let mut survey = JoinSet::new();
         if start > 0 {
             survey.spawn(survey::before(start, config.clone(), ctx.clone()));
@@ -162,11 +192,6 @@ impl Trainer {
         let gate = Gate::new(config.trainer.gate.rules(), good.map(|good| good.version));
         let (learning, alarms) = Learning::start(config.model.clone(), model, shedding, gate, ctx).await?;
         learning.follow(intake.life()).await?;
-        // Only now: who may not begin is not seen either. The trainer before us leaves as it reads our claim. Should
-        // its last commit come after our first, tools show what it had learned until our next version, and letters
-        // about the catalog may be written again at the next start; nothing else is read back.
-        let (interactions, items) = (intake.stream().topic(), catalog.stream().topic());
-        let attendance = Attendance::join(&config.kafka, &config.trainer.group, &[interactions, items], ctx)?;
         if !catalog.read_whole(&learning, &producer, &attendance).await? {
             return Ok(None);
         }
@@ -230,7 +255,9 @@ impl Trainer {
                     None => break,
                 },
                 batch = self.log.next_batch(WATCHED, IDLE) => match batch? {
-                    Some(batch) => self.obey(&batch.records).await?,
+                    Some(batch) => if let Some(claim) = self.obey(&batch.records).await? {
+                        return self.step_down(claim).await;
+                    },
                     None => break,
                 },
                 Some(outcome) = self.publications.join_next() => self.finish(outcome).await?,

@@ -80,6 +80,8 @@ const ATTENDING: &[(&str, &str)] = &[
     // Another strategy than that of who shares the work: were both given one group by mistake, partitions would go to
     // who reads nothing. So Kafka refuses whoever comes second, and that one says so.
     ("partition.assignment.strategy", "roundrobin"),
+    // Who stands by for it takes over once the group has let go of it; Kafka takes nothing below 6 s.
+    ("session.timeout.ms", "6000"),
 ];
 
 /// What holds for whoever writes.

@@ -21,6 +21,7 @@ mod producer;
 mod pull;
 mod reader;
 mod resume;
+mod roll;
 mod section;
 mod stream;
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use error::KafkaError;
 pub use offsets::{Done, Next};
 pub use producer::{Outgoing, Producer};
 pub use reader::{Followed, From, Reader};
+pub use roll::Roll;
 pub use stream::Stream;
 pub use watch::{Expected, Watch};
 

@@ -1,7 +1,7 @@
 //! What Kafka says of a topic: its partitions, and the id that tells it from one of the same name made after it
 //! (KIP-516).
 //!
-//! librdkafka knows the id, its Rust client does not show it; so this is the one place that calls librdkafka by hand.
+//! librdkafka knows the id, its Rust client does not show it; so librdkafka is called by hand.
 #![allow(unsafe_code)]
 
 use std::ffi::CString;

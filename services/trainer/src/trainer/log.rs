@@ -10,12 +10,13 @@ use tokio::task::JoinError;
 use tracing::{debug, info, warn};
 use versions::claim_record;
 
-use super::Trainer;
+use super::{End, Trainer};
+use crate::config::WhenSuperseded;
 use crate::error::Error;
 use crate::foreign::Foreign;
 use crate::leadership::{Footing, Own, superseded};
 use crate::ledger::{Keep, Ledger};
-use crate::metrics::{CLAIMED_AGAIN, EPOCH, FOREIGN, PUBLISH};
+use crate::metrics::{CLAIMED_AGAIN, EPOCH, FOREIGN, PUBLISH, SUPERSEDED};
 use crate::publisher::{Places, Published};
 use crate::schedule::{Order, Schedule};
 
@@ -25,8 +26,8 @@ const FOOTING: Duration = Duration::from_secs(2);
 const QUESTION: Duration = Duration::from_secs(2);
 
 impl Trainer {
-    /// I9: an old trainer that sees a higher claim ends.
-    pub(super) async fn obey(&mut self, records: &[Record]) -> Result<(), Error> {
+    /// I9: an old trainer that sees a higher claim is none any more; that claim.
+    pub(super) async fn obey(&mut self, records: &[Record]) -> Result<Option<Claim>, Error> {
         let mut made_again = false;
         let now = Instant::now();
         for record in records {
@@ -38,10 +39,25 @@ impl Trainer {
                 _ => {}
             }
         }
-        if let Some(claim) = superseded(&self.own, records) {
-            return Err(Error::Superseded { own: self.own.epoch, claim });
+        let claim = superseded(&self.own, records);
+        if claim.is_none() && made_again {
+            self.claim_again().await?;
         }
-        if made_again { self.claim_again().await } else { Ok(()) }
+        Ok(claim)
+    }
+
+    /// Ends as the settings say: what is learned here and in no version is learned by who claimed.
+    pub(super) async fn step_down(mut self, claim: Claim) -> Result<End, Error> {
+        let own = self.own.epoch;
+        if self.config.when_superseded == WhenSuperseded::End {
+            return Err(Error::Superseded { own, claim });
+        }
+        warn!(own, epoch = claim.epoch, trainer = claim.trainer, "another trainer claimed the log: standing by for it");
+        counter!(SUPERSEDED).increment(1);
+        self.publications.shutdown().await; // of our epoch: nobody would take it
+        self.survey.shutdown().await;
+        self.learning.end().await?;
+        Ok(End::Superseded)
     }
 
     /// Whether our snapshot is still there: a scorer that starts has nothing else.

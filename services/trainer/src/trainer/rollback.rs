@@ -11,7 +11,7 @@ use schemas::{Release, Topics};
 use tracing::warn;
 use versions::decide;
 
-use super::{End, Trainer};
+use super::{Carried, End, Trainer};
 use crate::error::Error;
 use crate::gate::{Conduct, conduct};
 use crate::metrics::{GATE_ALARMS, ROLLED_BACK};
@@ -78,6 +78,7 @@ impl Trainer {
         }
         self.attendance.settle().await;
         self.learning.end().await?;
-        Ok(End::RolledBack(self.rollbacks))
+        let (rollbacks, epoch) = (self.rollbacks, Some(self.own.epoch));
+        Ok(End::RolledBack(Carried { rollbacks, attendance: Some(self.attendance), epoch }))
     }
 }
