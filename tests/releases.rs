@@ -196,8 +196,12 @@ async fn a_learner_that_breaks_goes_back_to_the_newest_good_version_by_itself_an
 
     let settings = [GATE, &BROKEN].concat();
     let mut trainer = world.start(Name::Trainer, &settings).await;
-    let mut decisions = Vec::new();
+    let (mut decisions, mut killed) = (Vec::new(), false);
     while decisions.last().is_none_or(|action| action != "hold") {
+        if decisions.len() == 2 && !std::mem::replace(&mut killed, true) {
+            trainer.kill();
+            trainer = world.start(Name::Trainer, &settings).await; // it counts on
+        }
         sent.extend(world.flow(&traffic.take(250), 500).await);
         learned_once(&world, &sent).await;
         let history = release(&world, &["history"]).await;

@@ -106,6 +106,9 @@ pub struct Release {
     /// When a pin or hold ends by itself, milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<i64>,
+    /// When the gate went back, of late, milliseconds since 1970: whichever trainer asks knows how often it did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rollbacks: Vec<i64>,
 }
 
 impl Release {

@@ -10,6 +10,9 @@ const MAX_BYTES: usize = 16 * 1024;
 /// The longest name and reason, in bytes.
 pub const MAX_TEXT: usize = 1_000;
 
+/// Entries of `rollbacks`.
+const MAX_ROLLBACKS: usize = 16;
+
 impl Release {
     /// Reads a record's value.
     ///
@@ -30,7 +33,7 @@ impl Release {
     /// What is wrong with it, if anything is.
     #[must_use]
     pub fn problem(&self) -> Option<&'static str> {
-        let Self { action, place, back, by, reason, at, expires } = self;
+        let Self { action, place, back, by, reason, at, expires, rollbacks } = self;
         let names_one = matches!(action, Action::Pin | Action::Rollback | Action::Hold);
         let rules = [
             (names_one && place.is_none(), "names no version"),
@@ -46,6 +49,7 @@ impl Release {
             ),
             (!is_text(by) || !is_text(reason), "names nobody or no reason, or with control characters or at length"),
             (!is_time(*at) || expires.is_some_and(|end| !is_time(end)), "names a time that cannot be"),
+            (rollbacks.len() > MAX_ROLLBACKS || !rollbacks.iter().all(|at| is_time(*at)), "went back more than can be"),
         ];
         rules.into_iter().find(|(broken, _)| *broken).map(|(_, problem)| problem)
     }

@@ -21,6 +21,7 @@ fn word(action: Action, version: Option<VersionId>) -> Release {
         reason: "a test".into(),
         at: NOW,
         expires: None,
+        rollbacks: Vec::new(),
     }
 }
 
@@ -147,6 +148,8 @@ fn what_cannot_be_is_refused_with_a_reason_and_changes_nothing() {
         Release { reason: "x".repeat(1_001), ..good.clone() },
         Release { at: i64::MIN, ..good.clone() },
         Release { expires: Some(i64::MAX), ..good.clone() },
+        Release { rollbacks: vec![NOW; 17], ..good.clone() },
+        Release { rollbacks: vec![i64::MAX], ..good.clone() },
         word(Action::Pin, Some(id(0, 1))),
         word(Action::Pin, Some(id(u32::MAX, 1))),
     ];

@@ -1,8 +1,9 @@
 //! The quality gate (I8): notices that the learner has become worse, and knows which version is good. Pure.
 //!
 //! Every test of the learner is held against three references: the *anchor*, an earlier version kept frozen;
-//! co-visitation; and popularity. A snapshot is *good* when enough was tested since it was made and nothing raised an
-//! alarm; then it is the next anchor, and the version to go back to. What is done about an alarm is the trainer's
+//! co-visitation; and popularity. Each has detectors of its own. A snapshot is *good* when enough was tested since it
+//! was made and the learner has not become worse than its anchor; then it is the next anchor, and the version to go back
+//! to. What is found beside a simple method is told and decides nothing. What is done about an alarm is the trainer's
 //! business.
 
 mod detector;
@@ -83,7 +84,7 @@ pub struct Standing {
     pub good: Option<VersionId>,
     /// The snapshot that may become good next.
     pub candidate: Option<VersionId>,
-    /// The largest evidence against the learner.
+    /// The evidence that the learner has become worse than its anchor.
     pub evidence: f64,
 }
 
@@ -108,6 +109,17 @@ impl Beside {
     fn evidence(&self) -> f64 {
         self.hits.evidence().max(self.ranks.evidence())
     }
+
+    /// What it has found, if that raises an alarm: either of its two detectors may be wrong.
+    fn alarm(&self, threshold: f64) -> Option<Alarm> {
+        let (reference, evidence, tests) = (self.reference, self.evidence(), self.hits.tests());
+        (evidence >= 2.0 * threshold).then_some(Alarm { reference, evidence, tests })
+    }
+
+    /// Forgets what was found.
+    fn begin_anew(&mut self) {
+        *self = Self::new(self.reference, (self.hits.tolerance(), self.ranks.tolerance()));
+    }
 }
 
 /// A snapshot on its way to be good.
@@ -126,7 +138,9 @@ pub struct Gate {
     rules: Rules,
     good: Option<VersionId>,
     candidate: Option<Candidate>,
-    detectors: Vec<Beside>,
+    anchor: Beside,
+    /// None before the first good version: there is nothing that the learner could fall from.
+    simple: Vec<Beside>,
     tests: u64,
 }
 
@@ -135,7 +149,7 @@ impl Gate {
     #[must_use]
     pub fn new(rules: Rules, good: Option<VersionId>) -> Self {
         let anchor = Beside::new(Reference::Anchor, (rules.tolerance, rules.tolerance));
-        Self { rules, good, candidate: None, detectors: vec![anchor], tests: 0 }
+        Self { rules, good, candidate: None, anchor, simple: Vec::new(), tests: 0 }
     }
 
     /// Takes a test of the learner in.
@@ -145,7 +159,7 @@ impl Gate {
         }
         self.tests += 1;
         let learner = figures(tested.rank);
-        for beside in &mut self.detectors {
+        for beside in std::iter::once(&mut self.anchor).chain(&mut self.simple) {
             let reference = match beside.reference {
                 Reference::Anchor => tested.anchor,
                 Reference::Covisitation => Some(tested.covisitation),
@@ -157,19 +171,20 @@ impl Gate {
         }
     }
 
-    /// The strongest evidence that raises an alarm, if any does; what was found so far is then forgotten.
+    /// An alarm, that beside the anchor first; what was found beside its reference, and beside no other, is then
+    /// forgotten.
     pub fn alarm(&mut self) -> Option<Alarm> {
-        let worst = self.detectors.iter().max_by(|a, b| a.evidence().total_cmp(&b.evidence()))?;
-        let (reference, evidence, tests) = (worst.reference, worst.evidence(), worst.hits.tests());
-        // Each of the detectors may be wrong, two for each reference.
-        if evidence < self.rules.threshold * 2.0 * self.detectors.len() as f64 {
-            return None;
+        if let Some(alarm) = self.anchor.alarm(self.rules.threshold) {
+            self.candidate = None; // it may be what is bad
+            self.anchor.begin_anew();
+            return Some(alarm);
         }
-        self.candidate = None; // it may be what is bad
-        self.detectors.iter_mut().for_each(|beside| {
-            *beside = Beside::new(beside.reference, (beside.hits.tolerance(), beside.ranks.tolerance()));
-        });
-        Some(Alarm { reference, evidence, tests })
+        let threshold = self.rules.threshold;
+        self.simple.iter_mut().find_map(|beside| {
+            let alarm = beside.alarm(threshold)?;
+            beside.begin_anew();
+            Some(alarm)
+        })
     }
 
     /// A snapshot was made of what is known now: the next candidate, if there is none.
@@ -190,7 +205,7 @@ impl Gate {
             return None;
         }
         // Half way to an alarm nothing is good: the anchor of before stays.
-        if self.standing().evidence > self.rules.threshold.sqrt() {
+        if self.anchor.evidence() > self.rules.threshold.sqrt() {
             return None;
         }
         let Candidate { version, model, .. } = self.candidate.take()?;
@@ -198,15 +213,13 @@ impl Gate {
         let recent = recent();
         let of = |method: &str| recent.get(method).map_or((0.0, 0.0), |quality| (quality.hr20, quality.mrr20));
         let learner = of("model");
-        let tolerated = |reference: Reference| match reference {
-            Reference::Anchor => (self.rules.tolerance, self.rules.tolerance),
-            simple => {
-                let (hits, ranks) = of(simple.name());
-                ((hits - learner.0).max(0.0) + BESIDE_SIMPLE, (ranks - learner.1).max(0.0) + BESIDE_SIMPLE)
-            }
+        let tolerated = |reference: Reference| {
+            let (hits, ranks) = of(reference.name());
+            ((hits - learner.0).max(0.0) + BESIDE_SIMPLE, (ranks - learner.1).max(0.0) + BESIDE_SIMPLE)
         };
-        self.detectors =
-            Reference::ALL.map(|reference| Beside::new(reference, tolerated(reference))).into_iter().collect();
+        let simple = [Reference::Covisitation, Reference::Popularity];
+        self.simple = simple.map(|reference| Beside::new(reference, tolerated(reference))).into();
+        self.anchor.begin_anew();
         Some(model)
     }
 
@@ -218,14 +231,13 @@ impl Gate {
     /// Where it stands.
     #[must_use]
     pub fn standing(&self) -> Standing {
-        let evidence = self.detectors.iter().map(Beside::evidence).fold(0.0, f64::max);
         let candidate = self.candidate.as_ref().map(|candidate| candidate.version);
-        Standing { good: self.good, candidate, evidence }
+        Standing { good: self.good, candidate, evidence: self.anchor.evidence() }
     }
 
     /// The evidence beside each reference.
     pub fn evidence(&self) -> impl Iterator<Item = (&'static str, f64)> {
-        self.detectors.iter().map(|beside| (beside.reference.name(), beside.evidence()))
+        std::iter::once(&self.anchor).chain(&self.simple).map(|beside| (beside.reference.name(), beside.evidence()))
     }
 
     /// Of how many tests the anchor takes one; 0: the gate is off.

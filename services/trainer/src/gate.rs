@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use model::{Reference, Rules};
-use schemas::VersionId;
+use schemas::{Release, VersionId};
 use serde::Deserialize;
 
 /// Automatic action is taken so often in an hour; then a version is held, and somebody has to look.
 const MOST_ROLLBACKS: usize = 3;
+
+/// An hour, in milliseconds.
+const HOUR: i64 = 3_600_000;
 
 /// Section `[trainer.gate]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -79,12 +82,37 @@ pub(crate) fn conduct(
     }
 }
 
+/// When the gate went back within the hour before `at`, as its last word has it; the newest, where there are more than
+/// matter.
+pub(crate) fn of_the_hour(word: Option<&Release>, at: i64) -> Vec<i64> {
+    let mut times = word.map(|word| word.rollbacks.clone()).unwrap_or_default();
+    times.retain(|time| at.saturating_sub(*time) < HOUR);
+    times.sort_unstable();
+    times.split_off(times.len().saturating_sub(MOST_ROLLBACKS))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn id(sequence: u32) -> VersionId {
         VersionId { epoch: 1, sequence }
+    }
+
+    #[test]
+    fn a_trainer_that_starts_knows_how_often_the_gate_went_back_within_the_hour() {
+        let word = r#"{"action":"hold","version":"000001-00000007","by":"gate","reason":"x","at":1700000000000"#;
+        let times = |rollbacks: &str, at: i64| {
+            let word = Release::read(format!("{word}{rollbacks}}}").as_bytes()).expect("is readable");
+            of_the_hour(Some(&word), at)
+        };
+        let now = 1_700_000_000_000;
+        let said = format!(r#","rollbacks":[{},{},{}]"#, now, now - HOUR, now - HOUR + 1);
+        assert_eq!(times(&said, now), [now - HOUR + 1, now]);
+        assert_eq!(times(&said, now + HOUR), Vec::<i64>::new());
+        assert_eq!((times("", now), of_the_hour(None, now)), (Vec::new(), Vec::new()), "as releases before wrote it");
+        let many = format!(r#","rollbacks":[{now},{now},{now},{now}]"#);
+        assert_eq!(times(&many, now).len(), MOST_ROLLBACKS);
     }
 
     #[test]

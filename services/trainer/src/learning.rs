@@ -194,8 +194,11 @@ fn attend(
 
 /// Raises an alarm if the learner has become worse; else the next anchor may have become good.
 fn judge(learner: &mut Learner, gate: &mut Gate, raise: &mpsc::Sender<Alarm>) {
-    if let Some(alarm) = gate.alarm() {
-        let _ = raise.try_send(alarm); // one waits already
+    // While one waits to be answered the gate keeps what it finds: none is lost behind another.
+    if let Ok(room) = raise.try_reserve()
+        && let Some(alarm) = gate.alarm()
+    {
+        room.send(alarm);
     }
     if let Some(anchor) = gate.settle(Instant::now(), || learner.recent_quality()) {
         learner.set_anchor(anchor, gate.sample());

@@ -62,8 +62,6 @@ pub(crate) enum End {
 /// What a trainer that starts again in place goes on with.
 #[derive(Debug, Default)]
 pub(crate) struct Carried {
-    /// When the gate went back.
-    pub(crate) rollbacks: Vec<Instant>,
     /// Still in the group: to who stands by, we are there.
     pub(crate) attendance: Option<Attendance>,
     /// The epoch that we led.
@@ -112,8 +110,6 @@ pub(crate) struct Trainer {
     chain: Chain,
     /// Its last decision.
     said: Option<Release>,
-    /// When it went back.
-    rollbacks: Vec<Instant>,
     /// Where the versions stood that it rolled back, by partition: what lies before is not trained on.
     skip: BTreeMap<i32, Through>,
     /// What lay on `checkpoints` before the place where we began to read.
@@ -130,7 +126,7 @@ impl Trainer {
     /// and this one is to stand by.
     pub(crate) async fn start(
         config: &Config,
-        Carried { rollbacks, attendance, epoch: led }: Carried,
+        Carried { attendance, epoch: led }: Carried,
         watch: &Watch,
         ctx: &Context,
     ) -> Result<Option<Self>, Error> {
@@ -228,7 +224,6 @@ impl Trainer {
             places: Places::default(),
             alarms,
             said: None,
-            rollbacks,
             skip,
             survey,
             publisher: Publisher { producer, topic, ctx: ctx.clone() },

@@ -93,6 +93,41 @@ fn simple_methods_raise_an_alarm_only_where_the_learner_falls_behind_further_tha
 }
 
 #[test]
+fn what_is_found_beside_a_simple_method_touches_neither_the_anchors_evidence_nor_what_becomes_good() {
+    let (mut gate, start) = (Gate::new(rules(), None), Instant::now());
+    gate.made(id(1), model, start);
+    test(&mut gate, 20_000, [Some(0); 4]);
+    assert!(gate.settle(start, BTreeMap::new).is_some());
+    gate.made(id(2), model, start);
+    // Co-visitation is far ahead, and the anchor somewhat.
+    test(&mut gate, 20, [None, Some(0), Some(0), None]);
+    let found = gate.standing().evidence;
+    assert!(found > 1.0, "{found}");
+    test(&mut gate, 200, [None, None, Some(0), None]);
+    let before = gate.standing().evidence;
+    assert_eq!(gate.alarm().map(|alarm| alarm.reference), Some(Reference::Covisitation));
+    assert_eq!((gate.standing().evidence, gate.standing().candidate), (before, Some(id(2))), "it is told, and no more");
+    // It stays far ahead all the while, and the candidate becomes good all the same.
+    test(&mut gate, 20_000, [Some(0), Some(0), Some(0), None]);
+    test(&mut gate, 100, [None, None, Some(0), None]);
+    assert!(gate.evidence().any(|(reference, evidence)| reference == "covisitation" && evidence > 1e5));
+    assert!(gate.settle(start, BTreeMap::new).is_some());
+    assert_eq!(gate.standing().good, Some(id(2)));
+}
+
+#[test]
+fn an_alarm_beside_the_anchor_comes_first_and_leaves_the_others_evidence() {
+    let (mut gate, start) = (Gate::new(rules(), None), Instant::now());
+    gate.made(id(1), model, start);
+    test(&mut gate, 20_000, [Some(0); 4]);
+    assert!(gate.settle(start, BTreeMap::new).is_some());
+    test(&mut gate, 200, [None, Some(0), Some(0), Some(0)]);
+    let alarms: Vec<_> = std::iter::from_fn(|| gate.alarm()).map(|alarm| alarm.reference).collect();
+    assert_eq!(alarms, Reference::ALL);
+    assert!(gate.evidence().all(|(_, evidence)| evidence == 0.0));
+}
+
+#[test]
 fn a_gate_that_is_off_tests_nothing_and_keeps_no_model() {
     let mut gate = Gate::new(Rules { sample: 0, ..rules() }, None);
     gate.made(id(1), || panic!("none is kept"), Instant::now());

@@ -194,7 +194,7 @@ fn told(word: &Release) -> String {
 }
 
 fn sentence(word: &Release) -> String {
-    let Release { action, place, by, reason, at, expires, back: _ } = word;
+    let Release { action, place, by, reason, at, expires, back: _, rollbacks: _ } = word;
     let place = place.map_or_else(String::new, |place| format!(" {}", place.version));
     let expires = expires.map_or_else(String::new, |end| format!(", until {}", Timestamp(end)));
     format!("{action}{place}, by {} at {}{expires}: {}", plain(by), Timestamp(*at), plain(reason))
@@ -262,7 +262,7 @@ async fn decide(
     let (at, before) = (ctx.now(), releases.operator().and_then(|word| word.back));
     let back = if action == Action::Rollback { place.map(|place| releases.back_to(place, epoch, at)) } else { before };
     let expires = expires.map(|after| at.saturating_add(i64::try_from(after.as_millis()).unwrap_or(i64::MAX)));
-    let word = Release { action, place, back, by, reason, at, expires };
+    let word = Release { action, place, back, by, reason, at, expires, rollbacks: Vec::new() };
     if let Some(problem) = word.problem() {
         return Err(Error::Other(format!("it {problem}")));
     }

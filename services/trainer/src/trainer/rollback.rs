@@ -2,7 +2,6 @@
 #![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use metrics::counter;
 use model::Alarm;
@@ -13,11 +12,8 @@ use versions::decide;
 
 use super::{Carried, End, Trainer};
 use crate::error::Error;
-use crate::gate::{Conduct, conduct};
+use crate::gate::{Conduct, conduct, of_the_hour};
 use crate::metrics::{GATE_ALARMS, ROLLED_BACK};
-
-/// The gate goes back only so often within this.
-const HOUR: Duration = Duration::from_secs(3_600);
 
 impl Trainer {
     /// Whether operator or gate went back from a version of ours.
@@ -40,14 +36,14 @@ impl Trainer {
     pub(super) async fn answer(&mut self, Alarm { reference, evidence, tests }: Alarm) -> Result<(), Error> {
         let (beside, reference) = (reference, reference.name());
         counter!(GATE_ALARMS, "reference" => reference).increment(1);
-        let (now, at) = (Instant::now(), self.ctx.now());
-        self.rollbacks.retain(|at| now.duration_since(*at) < HOUR);
+        let at = self.ctx.now();
         let (releases, said) = (self.control.releases(), self.said.as_ref());
         // What we said last is in force before we read it.
         let unheard = said.is_some_and(|said| releases.gate() != Some(said));
         let held = unheard || releases.pin(at).is_some();
         let good = self.good.map(|good| good.version);
-        let conduct = conduct(beside, self.config.gate.action, good, held, self.rollbacks.len());
+        let mut rollbacks = of_the_hour(releases.gate(), at);
+        let conduct = conduct(beside, self.config.gate.action, good, held, rollbacks.len());
         let reason = format!("worse than {reference}: evidence {evidence:.1e} after {tests} tests");
         warn!(reason, ?conduct, "the gate raises an alarm");
         let action = match conduct {
@@ -58,15 +54,13 @@ impl Trainer {
         let Some(place) = self.good else { return Ok(()) };
         let before = releases.gate().and_then(|word| word.back);
         let back = if action == Action::Rollback { Some(releases.back_to(place, self.own.epoch, at)) } else { before };
+        rollbacks.extend((action == Action::Rollback).then_some(at));
         let by = "gate".to_owned();
-        let word = Release { action, place: Some(place), back, by, reason, at, expires: None };
+        let word = Release { action, place: Some(place), back, by, reason, at, expires: None, rollbacks };
         let evidence = BTreeMap::from([("evidence".to_owned(), evidence), ("tests".to_owned(), tests as f64)]);
         let topics = Topics::new(&self.kafka.topic_prefix);
         decide(&word, GATE, evidence, &mut self.chain, (&self.publisher.producer, &topics)).await?;
-        self.said = Some(word);
-        if action == Action::Rollback {
-            self.rollbacks.push(now); // we go back as everybody does: when we read it
-        }
+        self.said = Some(word); // we go back as everybody does: when we read it
         Ok(())
     }
 
@@ -78,7 +72,7 @@ impl Trainer {
         }
         self.attendance.settle().await;
         self.learning.end().await?;
-        let (rollbacks, epoch) = (self.rollbacks, Some(self.own.epoch));
-        Ok(End::RolledBack(Carried { rollbacks, attendance: Some(self.attendance), epoch }))
+        let epoch = Some(self.own.epoch);
+        Ok(End::RolledBack(Carried { attendance: Some(self.attendance), epoch }))
     }
 }
