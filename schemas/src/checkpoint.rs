@@ -4,6 +4,7 @@
 //! `VERSION/manifest`; before its manifest it does not exist (I4). A trainer that starts writes
 //! `VERSION/claim` with a new epoch; records of lower epochs behind it are ignored by everyone (I9).
 
+mod guarded;
 mod read;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::control::Place;
 use crate::position::Position;
 
+pub use guarded::{Guarded, GuardedUser, MAX_GUARDED};
 pub use read::{
     EPOCH_REACH, FIRST_REACH, LAST, MAX_CHUNKS, MAX_OFFSET, MAX_PAYLOAD_BYTES, TIMES, is_time, parse_key, shown,
 };
@@ -209,6 +211,9 @@ pub struct Manifest {
     /// The gate's evidence that the learner had become worse; an alarm is raised at `trainer.gate.threshold`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub evidence: f64,
+    /// From whom nothing was learned lately; `None` where the trainer bounds nobody's pace, and before releases said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guarded: Option<Guarded>,
 }
 
 impl Manifest {

@@ -110,6 +110,7 @@ fn a_manifest_and_a_claim_keep_their_encoding() {
         untrained: [].into(),
         good: None,
         evidence: 0.0,
+        guarded: None,
     };
     holds("manifest.json", &json(&manifest));
     holds(

@@ -27,6 +27,7 @@ pub fn manifest() -> Manifest {
         untrained: [].into(),
         good: None,
         evidence: 0.0,
+        guarded: None,
     }
 }
 

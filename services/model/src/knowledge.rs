@@ -224,9 +224,10 @@ impl Knowledge {
         self.repurchases.note(categories, gap_ms)
     }
 
-    /// Counts a user's choice of an item, `weight` times; names the item that made room for it in the hot set.
-    pub(crate) fn count(&mut self, slot: u32, user: u64, ts: i64, weight: f32) -> Option<u64> {
-        let exponents = self.clock.exponents_of(ts, weight);
+    /// Counts a user's choice of an item, `weights` times in the counter of each half-life; names the item that made
+    /// room for it in the hot set.
+    pub(crate) fn count(&mut self, slot: u32, user: u64, ts: i64, weights: [f32; HALF_LIVES]) -> Option<u64> {
+        let exponents = self.clock.exponents_of(ts, weights);
         for (total, t) in self.popular.totals.iter_mut().zip(exponents) {
             *total = log2_add(*total, t);
         }

@@ -16,6 +16,7 @@ mod changed;
 mod example;
 mod expiry;
 mod freeze;
+mod guarded;
 mod listing;
 mod negatives;
 pub(crate) mod quality;
@@ -35,16 +36,18 @@ use schemas::{Interaction, Kind, Position, Source, key_of};
 use crate::error::Error;
 use crate::knowledge::Knowledge;
 use crate::memory::catalog::Catalog;
-use crate::memory::history::{Histories, Seen};
+use crate::memory::history::{Histories, Seen, as_of};
+use crate::memory::influence::Influence;
 use crate::network::dense::Arrays;
 use crate::network::trainable::Trainable;
 use crate::settings::Settings;
 use crate::version::served::Model;
 use changed::Changed;
 use example::Example;
+use guarded::Guarded;
 use negatives::{Pool, Recent};
 use quality::{Prequential, SlidingPopularity};
-use replay::{Past, Replay};
+use replay::Replay;
 
 pub use example::{Observed, Positioned, TESTED_SLATE, Tested};
 pub(crate) use training::Unique;
@@ -61,6 +64,7 @@ pub struct Learner {
     trainable: Trainable,
     catalog: Catalog,
     histories: Histories,
+    guarded: Guarded,
     through: BTreeMap<i32, Through>,
     /// The life of `interactions` that micro-batches come from.
     log: u32,
@@ -125,6 +129,7 @@ impl Learner {
         let mut learner = Self {
             catalog: Catalog::default(),
             histories: Histories::new(settings.max_users, settings.remembered),
+            guarded: Guarded::default(),
             quality: Prequential::new(settings.quality_window),
             popularity: SlidingPopularity::new(POPULARITY_WINDOW),
             recent: Recent::default(),
@@ -184,21 +189,59 @@ impl Learner {
 
     /// Rebuilds histories from an interaction that the model was trained on already.
     pub fn remember(&mut self, interaction: &Interaction) {
-        let (key, ts) = (key_of(&interaction.item_id), interaction.effective_ts());
-        if interaction.kind().is_positive() {
-            self.recent.remember(key);
-            self.popularity.record(key);
-            let history = self.histories.as_of(&interaction.user_id, ts);
-            if let Some(last) = history.last() {
-                let settings = self.knowledge.settings();
-                let (weight, chosen) = (settings.weights.of(interaction.kind()), self.recent.count(key));
-                self.replay.push(Past::new(history, settings.history, key, last.ts, weight, chosen));
+        let Some(mut example) = self.note(interaction, interaction.effective_ts()) else { return };
+        self.popularity.record(example.key);
+        if example.influence.recent {
+            self.recent.remember(example.key);
+        }
+        example.chosen_then = self.recent.count(example.key);
+        if !example.influence.is_none() {
+            self.replay.push(example.past(self.knowledge.settings().history));
+        }
+    }
+
+    /// Puts an interaction into its user's history. Gives the example that it makes, with the history before it.
+    fn note(&mut self, interaction: &Interaction, ts: i64) -> Option<Example> {
+        let (kind, user) = (interaction.kind(), interaction.user_id.as_str());
+        if kind == Kind::Impression {
+            return None;
+        }
+        let settings = self.knowledge.settings();
+        let seen = Seen { key: key_of(&interaction.item_id), kind, ts };
+        let example = kind.is_positive().then(|| {
+            let whole = self.histories.of(user);
+            // One that comes late is tested, and then trained on, in its place: against what had happened by then.
+            let history = as_of(whole, ts).to_vec();
+            let windows = settings.influence_windows();
+            Example {
+                asked_at: history.last().map_or(ts, |seen| seen.ts),
+                user_id: user.to_owned(),
+                user: key_of(user),
+                history,
+                key: seen.key,
+                kind,
+                ts,
+                item_id: interaction.item_id.clone(),
+                weight: settings.weights.of(kind),
+                influence: windows.map_or(Influence::WHOLE, |windows| Influence::of(whole, &seen, &windows)),
+                chosen_then: 0, // until it is counted
             }
+        });
+        let (pace, rate) = (self.histories.push(user, seen), settings.guard.rate);
+        let mut example = example?;
+        if rate > 0 && pace > rate {
+            example.influence = Influence::NONE;
+            self.guarded.note(example.user, ts);
         }
-        if interaction.kind() != Kind::Impression {
-            let seen = Seen { key, kind: interaction.kind(), ts };
-            self.histories.push(&interaction.user_id, seen);
-        }
+        Some(example)
+    }
+
+    /// The users from whom nothing was learned lately, for they were faster than `model.guard.rate`; `None` where that
+    /// bounds nobody.
+    #[must_use]
+    pub fn guarded(&self) -> Option<schemas::checkpoint::Guarded> {
+        let bounded = self.knowledge.settings().guard.rate > 0;
+        bounded.then(|| self.guarded.lately(self.knowledge.now()))
     }
 
     /// From now on micro-batches come from this life of `interactions`; 0 if it is not known.
@@ -244,27 +287,25 @@ impl Learner {
             return observed;
         }
         let ranked = self.test(&mut examples, witness);
-        let chosen = self.choose(examples.len());
+        let chosen = self.choose(&examples);
         observed.trained = chosen.iter().filter(|chosen| **chosen).count();
-        observed.left_out = examples.len() - observed.trained;
+        observed.guarded = examples.iter().filter(|example| example.influence.is_none()).count();
+        observed.left_out = examples.len() - observed.trained - observed.guarded;
         if observed.trained > 0 {
             self.train_ranker(&examples, &ranked, &chosen);
         }
         let length = self.knowledge.settings().history;
         let new = examples.iter().zip(&chosen).filter(|(_, chosen)| **chosen);
-        let new = new.map(|(e, _)| Past::new(&e.history, length, e.key, e.asked_at, e.weight, e.chosen_then));
-        observed.loss = self.train_encoder(new.collect());
+        observed.loss = self.train_encoder(new.map(|(example, _)| example.past(length)).collect());
         self.step_done();
         observed
     }
 
     /// Which of a batch's examples are trained on.
-    fn choose(&self, examples: usize) -> Vec<bool> {
-        if self.training_share >= 1.0 {
-            return vec![true; examples];
-        }
+    fn choose(&self, examples: &[Example]) -> Vec<bool> {
         let mut rng = self.rng(2);
-        (0..examples).map(|_| rng.random_bool(self.training_share)).collect()
+        let mut chance = || self.training_share >= 1.0 || rng.random_bool(self.training_share);
+        examples.iter().map(|example| chance() && !example.influence.is_none()).collect()
     }
 
     /// A generator of its own for each step and purpose, so that a restored learner draws what the other would have.
@@ -301,26 +342,7 @@ impl Learner {
             }
             self.knowledge.advance(ts);
             self.arrived(within(interaction.arrived_at));
-            let (kind, key) = (interaction.kind(), key_of(&interaction.item_id));
-            if kind.is_positive() {
-                // One that comes late is tested, and then trained on, in its place: against what had happened by then.
-                let history = self.histories.as_of(&interaction.user_id, ts).to_vec();
-                examples.push(Example {
-                    asked_at: history.last().map_or(ts, |seen| seen.ts),
-                    user_id: interaction.user_id.clone(),
-                    user: key_of(&interaction.user_id),
-                    history,
-                    key,
-                    kind,
-                    ts,
-                    item_id: interaction.item_id.clone(),
-                    weight: self.knowledge.settings().weights.of(kind),
-                    chosen_then: 0, // until it is counted
-                });
-            }
-            if kind != Kind::Impression {
-                self.histories.push(&interaction.user_id, Seen { key, kind, ts });
-            }
+            examples.extend(self.note(interaction, ts));
         }
         examples
     }

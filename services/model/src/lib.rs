@@ -60,7 +60,7 @@ pub use memory::repeats::Repeats;
 pub use ranking::filters::Why;
 pub use ranking::order::{Rank, rank_of};
 pub use ranking::query::UserView;
-pub use settings::{Architecture, DEFAULTS, Settings, Shape};
+pub use settings::{Architecture, DEFAULTS, Guard, Settings, Shape};
 pub use table::rows::RowEncoding;
 pub use version::payload::{Frozen, Payload, pack, unpack};
 pub use version::served::{Contribution, Dropped, Explained, Model, Order, Scored, Tops};

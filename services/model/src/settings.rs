@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::memory::covisitation::Memory;
+use crate::memory::influence::Windows;
 use crate::memory::only_listed::OnlyListed;
 use crate::memory::popularity::HALF_LIVES;
 use crate::memory::repeats::Repeats;
@@ -52,6 +53,29 @@ impl Weights {
     }
 }
 
+/// What one user can do to what everybody sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guard {
+    /// Whether choices count less as their user repeats them.
+    pub repeats: bool,
+    /// Interactions of one user in a minute of event time, beyond which nothing is learned from them; 0: no bound.
+    pub rate: u32,
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        PARSED.guard
+    }
+}
+
+impl Guard {
+    /// Whether it is as the defaults have it. A version leaves it out then, so that releases of before read it.
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// The learner's settings; they travel in every payload, so a scorer needs none of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -84,6 +108,9 @@ pub struct Settings {
     pub temperature: f32,
     /// How much each kind of choice counts.
     pub weights: Weights,
+    /// What one user can do to what everybody sees.
+    #[serde(default, skip_serializing_if = "Guard::is_default")]
+    pub guard: Guard,
     /// What lists show again of what their user chose before.
     pub repeats: Repeats,
     /// Of versions of before, which must be read; `repeats` has taken its place.
@@ -188,6 +215,14 @@ impl Settings {
         }
     }
 
+    /// Within how long a repeated choice counts less; `None` where each counts in full.
+    pub(crate) fn influence_windows(&self) -> Option<Windows> {
+        self.guard.repeats.then(|| Windows {
+            popularity_ms: self.popularity_half_lives_s.map(|s| s * 1_000.0),
+            lately_ms: self.covisitation_short_half_life_s * 1_000.0,
+        })
+    }
+
     pub(crate) fn session_bounds(&self) -> Bounds {
         Bounds {
             sessions: self.sessions,
@@ -226,6 +261,15 @@ mod tests {
         assert!(of(r#"{"exclude_purchased":true}"#)[0].contains("model.repeats"));
     }
 
+    #[test]
+    fn a_version_says_of_the_guard_only_what_releases_of_before_would_not_do_anyway() {
+        let text = serde_json::to_string(&Settings::default()).expect("serialises");
+        assert!(!text.contains("guard"), "releases of before refuse what they do not know: {text}");
+        assert_eq!(version(&text).expect("is read").guard, Guard::default());
+        let off = Settings { guard: Guard { repeats: false, rate: 0 }, ..Settings::default() };
+        assert_eq!(version(&serde_json::to_string(&off).expect("serialises")).expect("is read"), off);
+    }
+
     /// The settings inside a version.
     fn version(text: &str) -> Result<Settings, serde_json::Error> {
         Settings::of_version(&mut serde_json::Deserializer::from_str(text))
@@ -236,7 +280,7 @@ mod tests {
         let weights = Weights { view: 5.0, ..Weights::default() };
         let expected = Settings { dim: 32, weights, ..Settings::default() };
         assert_eq!(version(r#"{"dim":32,"weights":{"view":5.0}}"#).expect("is read"), expected);
-        for unknown in [r#"{"dims":32}"#, r#"{"weights":{"seen":1.0}}"#] {
+        for unknown in [r#"{"dims":32}"#, r#"{"weights":{"seen":1.0}}"#, r#"{"guard":{"rates":1}}"#] {
             let error = version(unknown).expect_err("is refused").to_string();
             assert!(error.contains("unknown field"), "{error}");
         }

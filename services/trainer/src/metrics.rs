@@ -15,6 +15,8 @@ pub const REPLAYED: &str = "trainer_replayed_total";
 pub const TRAINED: &str = "trainer_trained_total";
 /// Interactions tested, but left out of training under overload.
 pub const LEFT_OUT: &str = "trainer_left_out_total";
+/// Interactions tested, but learned with weight 0, for their user was faster than `model.guard.rate`.
+pub const GUARDED: &str = "trainer_guarded_total";
 /// Micro-batches whose loss was not finite: they trained nothing.
 pub const UNUSABLE: &str = "trainer_unusable_batches_total";
 /// Versions of our epoch that somebody else wrote.
@@ -81,6 +83,7 @@ pub(crate) fn describe() {
         (REPLAYED, "Interactions dropped because they were applied before."),
         (TRAINED, "Interactions tested and trained on."),
         (LEFT_OUT, "Interactions tested, but left out of training under overload."),
+        (GUARDED, "Interactions tested, but learned with weight 0: their user was faster than model.guard.rate."),
         (UNUSABLE, "Micro-batches whose loss was not finite: they trained nothing."),
         (FOREIGN, "Times that versions of the trainer's epoch were found that it did not write."),
         (ROLLED_BACK, "Times that training went back to an older version."),
@@ -134,6 +137,7 @@ pub(crate) fn observed(observed: &Observed) {
     counter!(REPLAYED).increment(observed.dropped as u64);
     counter!(TRAINED).increment(observed.trained as u64);
     counter!(LEFT_OUT).increment(observed.left_out as u64);
+    counter!(GUARDED).increment(observed.guarded as u64);
     counter!(UNUSABLE).increment(u64::from(!observed.loss.is_finite()));
     if observed.loss != 0.0 {
         gauge!(LOSS).set(f64::from(observed.loss)); // 0 says that no example had a history

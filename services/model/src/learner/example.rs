@@ -2,7 +2,9 @@
 
 use schemas::{Event, Interaction, Kind, Source};
 
+use crate::learner::replay::Past;
 use crate::memory::history::Seen;
+use crate::memory::influence::Influence;
 use crate::ranking::order::Rank;
 use crate::ranking::query::UserView;
 
@@ -48,6 +50,8 @@ pub struct Observed {
     pub trained: usize,
     /// Interactions predicted, but left out of training ([`Learner::train_on`](super::Learner::train_on)).
     pub left_out: usize,
+    /// Interactions predicted, but learned with weight 0, for their user was faster than `model.guard.rate`.
+    pub guarded: usize,
     /// The encoder's loss; 0 when no example had a history.
     pub loss: f32,
 }
@@ -99,8 +103,10 @@ pub(super) struct Example {
     /// the choice instead would show the model a gap that no slate can know.
     pub(super) asked_at: i64,
     pub(super) item_id: String,
-    /// How much it counts.
+    /// How much it counts, by its kind.
     pub(super) weight: f32,
+    /// What is left of that, where its user repeats a choice or is too fast.
+    pub(super) influence: Influence,
     /// How often the item was among the last choices, with this one.
     pub(super) chosen_then: u32,
 }
@@ -109,5 +115,12 @@ impl Example {
     /// The user when the slate was made.
     pub(super) fn view(&self) -> UserView<'_> {
         UserView { user: self.user, history: &self.history, ts: self.asked_at }
+    }
+
+    /// What is kept of it to be replayed.
+    pub(super) fn past(&self, length: usize) -> Past {
+        let Self { key, asked_at, weight, chosen_then, .. } = *self;
+        let (history, influence) = (Past::seen_of(&self.history, length), self.influence.example);
+        Past { history, key, asked_at, weight, influence, chosen_then }
     }
 }

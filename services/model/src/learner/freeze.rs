@@ -44,6 +44,7 @@ impl Learner {
             through: self.through.clone(),
             recent_quality: self.quality.recent(),
             overall_quality: self.quality.overall(),
+            guarded: self.guarded(),
             changed,
         })
     }

@@ -45,14 +45,14 @@ impl Recent {
         self.counts.get(&key).copied().unwrap_or(0)
     }
 
-    /// Draws `count` keys that `items` knows; there must be one among the last choices.
+    /// Draws `count` keys that `items` knows; it must know one.
     pub(crate) fn draw(&self, items: &Items, count: usize, rng: &mut ChaCha8Rng) -> Vec<u64> {
         let mut drawn = Vec::with_capacity(count + 1);
         let hot = items.hot_slots();
         while drawn.len() < count {
-            let recent = self.ring[rng.random_range(0..self.ring.len())];
-            if items.slot(recent).is_some() {
-                drawn.push(recent);
+            if !self.ring.is_empty() {
+                let recent = self.ring[rng.random_range(0..self.ring.len())];
+                drawn.extend(items.slot(recent).map(|_| recent));
             }
             let slot = rng.random_range(0..hot);
             let uniform = u32::try_from(slot).ok().and_then(|slot| items.entry(slot));

@@ -29,19 +29,21 @@ pub(crate) struct Past {
     pub(crate) history: Box<[Seen]>,
     pub(crate) key: u64,
     pub(crate) asked_at: i64,
-    /// How much it counts.
+    /// How much it counts, by its kind.
     pub(crate) weight: f32,
+    /// What is left of that, 0 to 1, where its user repeated the choice.
+    pub(crate) influence: f32,
     /// How often the item was among the last choices when this one was made.
     pub(crate) chosen_then: u32,
 }
 
 impl Past {
-    /// What the encoder sees of it: the last `length` choices.
-    pub(crate) fn new(history: &[Seen], length: usize, key: u64, asked_at: i64, weight: f32, chosen_then: u32) -> Self {
+    /// What the encoder sees of a history: the last `length` choices.
+    pub(crate) fn seen_of(history: &[Seen], length: usize) -> Box<[Seen]> {
         let newest_first = history.iter().rev().filter(|seen| seen.kind.is_positive()).take(length);
         let mut history: Box<[Seen]> = newest_first.copied().collect();
         history.reverse();
-        Self { history, key, asked_at, weight, chosen_then }
+        history
     }
 }
 
@@ -107,7 +109,7 @@ mod tests {
 
     fn past(key: u64, chosen_then: u32) -> Past {
         let history = Box::new([Seen { key: 0, kind: schemas::Kind::View, ts: 0 }]);
-        Past { history, key, asked_at: 0, weight: 1.0, chosen_then }
+        Past { history, key, asked_at: 0, weight: 1.0, influence: 1.0, chosen_then }
     }
 
     #[test]

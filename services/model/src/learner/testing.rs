@@ -104,20 +104,27 @@ impl Learner {
                 self.insert(Entry { chosen_by: example.user, ..entry })
             }
         };
-        let displaced = self.knowledge.count(slot, example.user, example.ts, example.weight);
+        let (weight, influence) = (example.weight, &example.influence);
+        let weights = influence.popularity.map(|share| weight * share);
+        let displaced = self.knowledge.count(slot, example.user, example.ts, weights);
         self.changed.items.extend(displaced.into_iter().chain([key]));
+        self.knowledge.note_arrival(key);
+        self.popularity.record(key);
+        if influence.is_none() {
+            return; // that it was chosen is counted, and nothing follows from it
+        }
         let choice = Seen { key, kind: example.kind, ts: example.ts };
-        let pairs = self.knowledge.pair(&example.history, &choice, example.weight);
+        let pairs = self.knowledge.pair(&example.history, &choice, weight * influence.pairs);
         self.knowledge.note_session(example.user, key, example.ts);
         if !self.changed.is_much() {
             self.changed.choices.push(Choice { user: example.user, key, ts: example.ts, pairs });
         }
-        self.knowledge.note_arrival(key);
         if example.kind == Kind::Purchase {
             self.bought(example);
         }
-        self.popularity.record(key);
-        self.recent.remember(key);
+        if influence.recent {
+            self.recent.remember(key);
+        }
     }
 
     /// Counts a purchase for how soon such things are bought again; one of the same visit is of the same basket.

@@ -9,6 +9,7 @@ use schemas::{Item, VersionId};
 
 mod carried;
 mod encoded;
+mod guard;
 mod listed;
 mod order;
 mod restored;

@@ -40,7 +40,7 @@ impl Learner {
         trained: &[bool],
     ) {
         // The chosen one first, then its hardest baselines and some of the others: all of them would teach little more.
-        let choices: Vec<(f32, Vec<(&Candidate, f32)>)> = examples
+        let choices: Vec<(&Example, Vec<(&Candidate, f32)>)> = examples
             .iter()
             .zip(ranked)
             .zip(trained)
@@ -56,7 +56,7 @@ impl Learner {
                 let easy = easy.iter().step_by(stride).map(|n| (*n, many));
                 let baselines = hard.chain(easy).filter(|(n, _)| *n != chosen);
                 let row = std::iter::once((chosen, 0.0)).chain(baselines).map(|(n, many)| (&list[n], many)).collect();
-                Some((example.weight, row))
+                Some((example, row))
             })
             .collect();
         let width = choices.iter().map(|(_, list)| list.len()).max().unwrap_or(0);
@@ -66,7 +66,8 @@ impl Learner {
         let cells = choices.len() * width;
         let mut features = vec![0.0; cells * FEATURES];
         let mut stands_for = vec![NOBODY; cells];
-        let weights = choices.iter().map(|(weight, _)| *weight).collect();
+        let weights = choices.iter().map(|(example, _)| example.weight).collect();
+        let influence = choices.iter().map(|(example, _)| example.influence.example).collect();
         for (row, (_, list)) in choices.iter().enumerate() {
             for (n, (candidate, many)) in list.iter().enumerate() {
                 let cell = row * width + n;
@@ -74,7 +75,8 @@ impl Learner {
                 stands_for[cell] = *many;
             }
         }
-        self.trainable.step_ranker(self.knowledge.settings(), Choices { features, stands_for, weights, width });
+        self.trainable
+            .step_ranker(self.knowledge.settings(), Choices { features, stands_for, weights, influence, width });
     }
 
     /// Trains on new examples and on some of the buffer, which then takes them in.
@@ -126,6 +128,7 @@ impl Learner {
             negative_log_q: drawn.iter().map(|negative| negative.log_probability).collect(),
             negatives,
             weights: examples.iter().map(|(_, e)| e.weight).collect(),
+            influence: examples.iter().map(|(_, e)| e.influence).collect(),
         };
         self.pool = pool;
         let (loss, gradient) = self.trainable.step_encoder(self.knowledge.settings(), batch);

@@ -33,6 +33,49 @@ pub(crate) fn last_chosen(history: &[Seen], most: usize) -> Vec<u64> {
     keys
 }
 
+/// What is remembered of a user.
+#[derive(Debug, Default)]
+struct User {
+    history: History,
+    pace: Pace,
+}
+
+impl User {
+    /// Gives how many interactions the last minute saw.
+    fn remember(&mut self, seen: Seen, length: usize) -> u32 {
+        remember(&mut self.history, seen, length);
+        self.pace.note(seen.ts)
+    }
+}
+
+/// How many interactions a user has in a minute of event time: those of the minute under way, and of the one before it
+/// as many as would lie within the last sixty seconds if they had come evenly.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pace {
+    /// Minutes since 1970.
+    minute: i64,
+    here: u32,
+    before: u32,
+}
+
+const MINUTE_MS: i64 = 60_000;
+
+impl Pace {
+    /// One more; gives how many the last minute saw, with it. What comes late counts as of now: neither who sends the
+    /// newest first nor who sends old times is slower for it.
+    fn note(&mut self, ts: i64) -> u32 {
+        let minute = ts.div_euclid(MINUTE_MS);
+        if minute > self.minute {
+            self.before = if minute - 1 == self.minute { self.here } else { 0 };
+            (self.minute, self.here) = (minute, 0);
+        }
+        self.here = self.here.saturating_add(1);
+        let into = if minute == self.minute { ts.rem_euclid(MINUTE_MS) } else { 0 };
+        let before = i64::from(self.before) * (MINUTE_MS - into) / MINUTE_MS;
+        self.here.saturating_add(u32::try_from(before).unwrap_or(u32::MAX))
+    }
+}
+
 /// The trainer's histories.
 ///
 /// At the bound somebody makes room. Of those seen once, a quarter of the bound is kept, the latest: beyond it a
@@ -40,8 +83,8 @@ pub(crate) fn last_chosen(history: &[Seen], most: usize) -> Vec<u64> {
 /// whom nobody sees again washes out the flood, and not the shop's customers.
 #[derive(Debug)]
 pub struct Histories {
-    once: LruCache<Arc<str>, History>,
-    users: LruCache<Arc<str>, History>,
+    once: LruCache<Arc<str>, User>,
+    users: LruCache<Arc<str>, User>,
     bound: usize,
     length: usize,
 }
@@ -56,25 +99,26 @@ impl Histories {
 
     /// The user's history up to a moment: what had happened by then, whenever it arrived; empty for an unknown user.
     pub fn as_of(&mut self, user: &str, ts: i64) -> &[Seen] {
-        let history = self.users.get(user).or_else(|| self.once.get(user)).map_or(&[][..], Vec::as_slice);
-        &history[..place(history, ts)]
+        as_of(self.of(user), ts)
     }
 
-    /// Puts an interaction into its place.
-    pub fn push(&mut self, user: &str, seen: Seen) {
-        if let Some(history) = self.users.get_mut(user) {
-            remember(history, seen, self.length);
-            return;
+    /// The user's whole history; empty for an unknown user.
+    pub(crate) fn of(&mut self, user: &str) -> &[Seen] {
+        let user = self.users.get(user).or_else(|| self.once.get(user));
+        user.map_or(&[][..], |user| user.history.as_slice())
+    }
+
+    /// Puts an interaction into its place; gives how many of its user the last minute of event time saw, with it.
+    pub fn push(&mut self, user: &str, seen: Seen) -> u32 {
+        if let Some(user) = self.users.get_mut(user) {
+            return user.remember(seen, self.length);
         }
-        match self.once.pop(user) {
-            Some(mut history) => {
-                remember(&mut history, seen, self.length);
-                self.users.put(user.into(), history);
-            }
-            None => {
-                self.once.put(user.into(), vec![seen]);
-            }
-        }
+        let known = self.once.pop(user);
+        let again = known.is_some();
+        let mut known = known.unwrap_or_default();
+        let pace = known.remember(seen, self.length);
+        let place = if again { &mut self.users } else { &mut self.once };
+        place.put(user.into(), known);
         if self.len() > self.bound {
             let flooded = self.once.len() > self.bound / PROBATION || self.users.is_empty();
             if flooded {
@@ -83,6 +127,7 @@ impl Histories {
                 self.users.pop_lru()
             };
         }
+        pace
     }
 
     /// How many users are remembered.
@@ -100,6 +145,11 @@ impl Histories {
 
 /// One part in so many of a bound is kept for what was seen once.
 pub(crate) const PROBATION: usize = 4;
+
+/// What of a history had happened by a moment.
+pub(crate) fn as_of(history: &[Seen], ts: i64) -> &[Seen] {
+    &history[..place(history, ts)]
+}
 
 /// Where in a history something of this time belongs: behind all that is as old or older.
 fn place(history: &[Seen], ts: i64) -> usize {
@@ -157,6 +207,20 @@ mod tests {
     }
 
     #[test]
+    fn the_pace_of_a_user_is_told_in_event_time_whatever_the_order() {
+        let mut histories = Histories::new(9, 8);
+        let mut paces = |user: &str, times: &mut dyn Iterator<Item = i64>| {
+            let push = |ts| histories.push(user, Seen { key: 1, kind: Kind::View, ts });
+            times.map(push).collect::<Vec<u32>>()
+        };
+        let steady = paces("steady", &mut (0..1_000).map(|n| n * 500));
+        assert!(steady[200..].iter().all(|pace| (119..=121).contains(pace)), "two a second: {:?}", &steady[200..]);
+        assert_eq!(paces("at once", &mut (0..300).map(|_| 7))[299], 300);
+        assert_eq!(paces("backwards", &mut (0..300).map(|n| 1_000_000_000 - n * 3_600_000))[299], 300);
+        assert_eq!(paces("slow", &mut (0..300).map(|n| n * 61_000 * 2))[299], 1);
+    }
+
+    #[test]
     fn a_flood_of_invented_users_washes_out_the_flood_and_no_customer() {
         let mut histories = Histories::new(1_000, 8);
         let view = Seen { key: 1, kind: Kind::View, ts: 0 };
@@ -165,12 +229,16 @@ mod tests {
                 histories.push(&format!("customer{user}"), view);
             }
         }
-        (0..200_000).for_each(|user| histories.push(&format!("invented{user}"), view));
+        for user in 0..200_000 {
+            histories.push(&format!("invented{user}"), view);
+        }
         assert_eq!(histories.len(), 1_000);
         assert!((0..700).all(|user| histories.as_of(&format!("customer{user}"), 0).len() == 2));
         // Who is new and comes back soon has a place in the flood, too.
         histories.push("new", view);
-        (0..200).for_each(|user| histories.push(&format!("more{user}"), view));
+        for user in 0..200 {
+            histories.push(&format!("more{user}"), view);
+        }
         assert_eq!(histories.as_of("new", 0).len(), 1);
     }
 

@@ -43,9 +43,11 @@ impl Clock {
         self.half_lives_ms.map(|h| t / h)
     }
 
-    /// What a choice that counts `weight` times adds to each counter, as an exponent.
-    pub(crate) fn exponents_of(&self, ts: i64, weight: f32) -> Counters {
-        self.exponents(ts).map(|exponent| exponent + f64::from(weight).log2())
+    /// What a choice that counts `weights` times adds to each counter, as an exponent; [`NEVER`] where that is 0.
+    pub(crate) fn exponents_of(&self, ts: i64, weights: [f32; HALF_LIVES]) -> Counters {
+        let mut exponents = self.exponents(ts);
+        exponents.iter_mut().zip(weights).for_each(|(exponent, weight)| *exponent += f64::from(weight).log2());
+        exponents
     }
 }
 

@@ -57,8 +57,10 @@ pub(crate) struct Examples<'a> {
     /// `[negatives]`: as above.
     pub(crate) negatives: Vec<i32>,
     pub(crate) negative_log_q: Vec<f32>,
-    /// `[batch]`: how much each example counts.
+    /// `[batch]`: how much each example counts, by its kind.
     pub(crate) weights: Vec<f32>,
+    /// `[batch]`: what is left of that, 0 to 1, where its user repeats a choice.
+    pub(crate) influence: Vec<f32>,
 }
 
 /// One step's examples for the ranker.
@@ -67,8 +69,10 @@ pub(crate) struct Choices {
     pub(crate) features: Vec<f32>,
     /// `[batch, width]`: the logarithm of how many candidates each stands for; [`NOBODY`] where there is none.
     pub(crate) stands_for: Vec<f32>,
-    /// `[batch]`: how much each example counts.
+    /// `[batch]`: how much each example counts, by its kind.
     pub(crate) weights: Vec<f32>,
+    /// `[batch]`: what is left of that, 0 to 1, where its user repeats a choice.
+    pub(crate) influence: Vec<f32>,
     /// Candidates of each example; the first is what was chosen.
     pub(crate) width: usize,
 }
@@ -179,7 +183,7 @@ impl Trainable {
             .equal(negatives.unsqueeze_dim::<2>(0).expand([batch, count]));
         let logits = Tensor::cat(vec![positive, negative.mask_fill(same, -1e9)], 1);
         let log_likelihoods = log_softmax(logits, 1).slice([0..batch, 0..1]).reshape([batch]);
-        let loss = weighted_mean(log_likelihoods, examples.weights).neg();
+        let loss = weighted_mean(log_likelihoods, examples.weights, examples.influence).neg();
 
         let value = loss.clone().into_scalar::<f32>();
         if !value.is_finite() {
@@ -202,7 +206,8 @@ impl Trainable {
         let shape = [cells / choices.width, choices.width];
         let features = Tensor::<2>::from_data(TensorData::new(choices.features, [cells, FEATURES]), device);
         let stands_for = Tensor::<2>::from_data(TensorData::new(choices.stands_for, shape), device);
-        let loss = weighted_mean(self.ranker.log_likelihoods(features, stands_for), choices.weights).neg();
+        let log_likelihoods = self.ranker.log_likelihoods(features, stands_for);
+        let loss = weighted_mean(log_likelihoods, choices.weights, choices.influence).neg();
         let value = loss.clone().into_scalar::<f32>();
         if !value.is_finite() {
             return value;
@@ -213,13 +218,15 @@ impl Trainable {
     }
 }
 
-/// The mean of `values`, each as often as its weight says.
+/// The mean of `values`, each as often as its weight says, where one of influence `s` adds but `s` times its value: a
+/// batch of what one user repeats moves little, though there is nothing else in it.
 ///
 /// # Shapes
-/// - `values`, `weights`: `[batch]`; output: `[1]`
-fn weighted_mean(values: Tensor<1>, weights: Vec<f32>) -> Tensor<1> {
+/// - `values`, `weights`, `influence`: `[batch]`; output: `[1]`
+fn weighted_mean(values: Tensor<1>, mut weights: Vec<f32>, influence: Vec<f32>) -> Tensor<1> {
     let sum = weights.iter().sum::<f32>();
     let count = weights.len();
+    weights.iter_mut().zip(influence).for_each(|(weight, influence)| *weight *= influence);
     let weights = Tensor::<1>::from_data(TensorData::new(weights, [count]), &values.device());
     (values * weights).sum() / sum
 }
@@ -227,5 +234,22 @@ fn weighted_mean(values: Tensor<1>, weights: Vec<f32>) -> Tensor<1> {
 impl std::fmt::Debug for Trainable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Trainable").field("device", &self.device).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_user_repeats_adds_little_though_there_is_nothing_else_in_the_batch() {
+        let device = crate::device::open("flex").expect("opens");
+        let mean = |weights: [f32; 2], influence: [f32; 2]| {
+            let values = Tensor::<1>::from_data(TensorData::new(vec![-2.0_f32, -6.0], [2]), &device);
+            weighted_mean(values, weights.to_vec(), influence.to_vec()).into_scalar::<f32>()
+        };
+        assert_eq!(mean([1.0, 3.0], [1.0, 1.0]), -5.0);
+        assert_eq!(mean([1.0, 1.0], [1.0, 0.25]), -1.75);
+        assert_eq!(mean([3.0, 3.0], [0.25, 0.25]), -1.0);
     }
 }

@@ -14,7 +14,8 @@ use crate::keymap::Plain;
 use crate::knowledge::Knowledge;
 use crate::memory::covisitation::{self, Neighbours};
 use crate::memory::history::Seen;
-use crate::memory::popularity::{Counters, Popular, log2_add};
+use crate::memory::influence::Influence;
+use crate::memory::popularity::{Counters, HALF_LIVES, Popular, log2_add};
 use crate::memory::sessions::Session;
 use crate::table::block::Counts;
 
@@ -43,14 +44,17 @@ impl Since {
         // after a silence.
         let newest = history.iter().map(|seen| seen.ts).max().unwrap_or(knowledge.now());
         let late = newest.saturating_sub(knowledge.now()).max(0);
+        let windows = settings.influence_windows();
         for (n, choice) in history.iter().enumerate().skip(first).filter(|(_, seen)| seen.kind.is_positive()) {
             let (ts, weight) = (choice.ts.saturating_sub(late), settings.weights.of(choice.kind));
-            since.count(knowledge, user, choice, ts, weight);
+            let influence = windows.map_or(Influence::WHOLE, |windows| Influence::of(&history[..n], choice, &windows));
+            since.count(knowledge, user, choice, ts, influence.popularity.map(|share| weight * share));
             // What is newer than the version is known to the learner, though not to the version.
             let earlier = history[..n].iter().enumerate().rev();
             let before =
                 earlier.filter(|(at, seen)| seen.kind.is_positive() && (*at >= first || knowledge.knows(seen)));
             let before = before.map(|(_, seen)| seen);
+            let weight = weight * influence.pairs;
             for (earlier, there, back) in covisitation::pairs_of(choice, weight, before, settings.covisitation_window) {
                 for (from, to, weights) in [(earlier, choice.key, there), (choice.key, earlier, back)] {
                     if asking.contains(&from) {
@@ -64,8 +68,8 @@ impl Since {
         since
     }
 
-    fn count(&mut self, knowledge: &Knowledge, user: u64, choice: &Seen, ts: i64, weight: f32) {
-        let exponents = knowledge.clock().exponents_of(ts, weight);
+    fn count(&mut self, knowledge: &Knowledge, user: u64, choice: &Seen, ts: i64, weights: [f32; HALF_LIVES]) {
+        let exponents = knowledge.clock().exponents_of(ts, weights);
         let add = |counters: &mut Counters| {
             counters
                 .iter_mut()

@@ -65,6 +65,10 @@ impl Settings {
             [view, cart, like, purchase].iter().all(|weight| (1e-3..=1e3).contains(weight)),
             "model.weights: each must lie between 0.001 and 1000",
         );
+        check(
+            self.guard.rate == 0 || self.guard.rate >= 10,
+            "model.guard.rate: must be 10 or more, for people are as fast as that, or 0 for no bound",
+        );
         check((0.0..=10.0).contains(&self.row_learning_rate), "model.row_learning_rate: must lie between 0 and 10");
         check((0.0..=10.0).contains(&self.dense_learning_rate), "model.dense_learning_rate: must lie between 0 and 10");
         check(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use schemas::checkpoint::{PayloadKind, Quality, Through};
+use schemas::checkpoint::{Guarded, PayloadKind, Quality, Through};
 
 use super::payload::{Column, ItemColumns, RowColumns};
 use crate::knowledge::Knowledge;
@@ -29,6 +29,7 @@ pub struct Frozen {
     pub(crate) through: BTreeMap<i32, Through>,
     pub(crate) recent_quality: BTreeMap<String, Quality>,
     pub(crate) overall_quality: BTreeMap<String, Quality>,
+    pub(crate) guarded: Option<Guarded>,
     pub(crate) changed: Carried,
 }
 

@@ -30,6 +30,7 @@ impl Frozen {
             untrained: [].into(),
             good: None,
             evidence: 0.0,
+            guarded: self.guarded.clone(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a user chose since a version was made counts as if the version had counted it.
 
 use super::*;
+use crate::memory::influence::Influence;
 use crate::memory::repeats::Repeats;
 use crate::ranking;
 use crate::ranking::evidence::Evidence;
@@ -65,6 +66,7 @@ fn farthest(
 /// A choice, counted and paired without any training, so that no vector changes.
 fn count(learner: &mut Learner, user_id: &str, history: &[Seen], item_id: &str, seen: Seen) {
     let knowledge = &mut learner.knowledge;
+    let windows = knowledge.settings().influence_windows().expect("is on by default");
     knowledge.stand_at(knowledge.now().max(seen.ts), knowledge.interactions());
     learner.sight(&Example {
         user_id: user_id.to_owned(),
@@ -76,6 +78,7 @@ fn count(learner: &mut Learner, user_id: &str, history: &[Seen], item_id: &str, 
         asked_at: seen.ts,
         item_id: item_id.to_owned(),
         weight: learner.knowledge.settings().weights.of(seen.kind),
+        influence: Influence::of(history, &seen, &windows),
         chosen_then: 0,
     });
 }

@@ -87,6 +87,7 @@ impl Model {
             through: self.manifest().map(|manifest| manifest.through.clone()).unwrap_or_default(),
             recent_quality: Default::default(),
             overall_quality: Default::default(),
+            guarded: None,
             changed: Carried::default(),
             items: None,
             rows: None,
