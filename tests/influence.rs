@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use runtime::kafka::Outgoing;
-use schemas::{Event, EventType, Reason, Topic};
-use tests::{Name, SOON, Sent, World, click, eventually, ingested_once, learned_once, profile, served_once};
+use schemas::{Event, EventType, Reason, Topic, VersionId, key_of};
+use serde_json::Value;
+use tests::{Name, SOON, Sent, Traffic, World, click, eventually, ingested_once, learned_once, profile, served_once};
 
 const MINUTE: i64 = 60_000;
 
@@ -125,4 +126,116 @@ async fn phones_an_hour_ahead_or_behind_and_senders_whose_records_are_days_off_l
         if (letters - 1.0).abs() < 0.5 { Ok(()) } else { Err(format!("{letters}")) }
     })
     .await;
+}
+
+/// The users of a shop of 60 items.
+const USERS: usize = 300;
+
+/// An hour of 4,000 views by 300 users, and the item that they view least.
+fn honest(end: i64) -> (Vec<Event>, String) {
+    let events = Traffic::new(81, end - 4_000 * 900).with_users(300).with_step(900).take(4_000);
+    let views = |item: &str| events.iter().filter(|event| event.item_id == item).count();
+    let least = Traffic::catalog().into_iter().map(|item| item.item_id).min_by_key(|item| views(item));
+    (events, least.expect("a shop has items"))
+}
+
+/// What everybody sees of an item.
+#[derive(Debug, PartialEq)]
+struct Exposure {
+    /// Users whose list has it.
+    lists: usize,
+    /// Users whose list has it in the first place.
+    first: usize,
+    /// Its place in `hot`, from 0; behind all others where it is not there.
+    hot: usize,
+}
+
+/// Of the item that honest users view least, beside so many views of it by one user, spread over the hour.
+async fn exposure(views: usize) -> Exposure {
+    let world = World::new().await;
+    let [_ingest, _trainer, mut scorer] = world.start_all().await;
+    let (honest, item) = honest(world.ctx.now());
+    let every = honest.len() / views;
+    let mut events = Vec::with_capacity(honest.len() + views);
+    for (n, event) in honest.into_iter().enumerate() {
+        let bot = (n % every == every / 2).then(|| act("bot", &item, EventType::View, event.ts.0));
+        events.extend([event].into_iter().chain(bot));
+    }
+    let mut sent = world.send(&events).await;
+    assert_eq!(sent.len(), 4_000 + views);
+    scorer.ready().await;
+    let known = learned_once(&world, &sent).await.version;
+    eventually("a version that knows all of it is live", SOON, async || {
+        let model = world.model().await?;
+        let live: VersionId = model.get("version").and_then(|text| text.parse().ok()).ok_or("none is live")?;
+        if live >= known { Ok(()) } else { Err(format!("{live} is live, not {known}")) }
+    })
+    .await;
+    // Each user comes once more, five to each item, and has a list of that version or a later one.
+    let (catalog, now) = (Traffic::catalog(), world.ctx.now());
+    let user = |n: usize| format!("u{n}");
+    let last = (0..USERS).map(|n| act(&user(n), &catalog[n % catalog.len()].item_id, EventType::View, now));
+    sent.extend(world.send(&last.collect::<Vec<_>>()).await);
+    served_once(&world, &sent).await;
+
+    let hot = eventually("hot is of that version", SOON, async || {
+        let hot = world.slate(&world.keys.hot(None)).await?;
+        let made_by: VersionId = hot.model.parse().map_err(|_| format!("hot is by {}", hot.model))?;
+        if made_by >= known { Ok(hot) } else { Err(format!("hot is by {made_by}")) }
+    })
+    .await;
+    let place = hot.items.iter().position(|entry| entry.id == item).unwrap_or(catalog.len());
+    let mut exposure = Exposure { lists: 0, first: 0, hot: place };
+    for n in 0..USERS {
+        let list = world.slate(&world.keys.recs(&user(n))).await.expect("everybody has a list");
+        exposure.lists += usize::from(list.items.iter().any(|entry| entry.id == item));
+        exposure.first += usize::from(list.items.first().is_some_and(|entry| entry.id == item));
+    }
+    exposure
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_bot_user_gets_at_most_twice_its_honest_exposure() {
+    let honest = exposure(1).await;
+    let bent = exposure(2_000).await;
+    // Five users stand before the item: where fewer see it first, that is chance.
+    let first = honest.first.max(USERS / Traffic::catalog().len());
+    assert!(bent.first <= 2 * first, "first for {} users instead of {}", bent.first, honest.first);
+    assert!(bent.lists <= 2 * honest.lists.max(first), "{bent:?} instead of {honest:?}");
+    assert!(bent.hot > 0 && bent.hot >= honest.hot / 2, "{bent:?} instead of {honest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_faster_than_people_is_answered_and_shown_and_nothing_is_learned_from_it() {
+    let world = World::new().await;
+    let _ingest = world.start(Name::Ingest, &[]).await;
+    let trainer = world.start(Name::Trainer, &[("model.guard.rate", "60")]).await;
+    let _scorer = world.start(Name::Scorer, &[]).await;
+    let now = world.ctx.now();
+    let mut events = crowd(now - MINUTE);
+    let fast = (0..200).map(|n| act("bot", &format!("own{}", n % 100), EventType::View, now - 20_000 + n * 100));
+    events.extend(fast);
+    let sent = world.send(&events).await;
+    let manifest = learned_once(&world, &sent).await;
+    served_once(&world, &sent).await;
+
+    // Of ten views a second about the first sixty are those of a minute.
+    let fair = 130..=140;
+    let told = manifest.guarded.expect("the trainer bounds the pace").most;
+    assert_eq!(told.iter().map(|user| user.user).collect::<Vec<_>>(), [key_of("bot")], "{told:?}");
+    assert!(fair.contains(&told[0].interactions), "{told:?}");
+    eventually("they are counted", SOON, async || {
+        let guarded = trainer.metric("trainer_guarded_total").await?;
+        if (guarded - told[0].interactions as f64).abs() < 0.5 { Ok(()) } else { Err(format!("{guarded}")) }
+    })
+    .await;
+    let json = |text: String| serde_json::from_str::<Value>(&text).expect("it is JSON");
+    let all = json(world.operate(&["guard", "show", "--json"]).await);
+    assert_eq!(all["guarded"]["users"], 1, "{all}");
+    for (user, guarded) in [("bot", true), ("u1", false)] {
+        let one = json(world.operate(&["guard", "show", "--user", user, "--json"]).await);
+        assert_eq!(one["is_guarded"], guarded, "{one}");
+    }
+    let table = world.operate(&["guard", "show"]).await;
+    assert!(table.contains(&format!("{:016x}", key_of("bot"))), "{table}");
 }

@@ -102,6 +102,7 @@ async fn every_command_of_the_manual_runs_as_written() {
         "operators.md",
         "operators/configure.md",
         "operators/deploy.md",
+        "operators/guard.md",
         "operators/releases.md",
         "operators/troubleshoot.md",
     ] {
@@ -121,6 +122,7 @@ fn no_page_of_the_manual_has_commands_that_are_not_run() {
         "operators.md",
         "operators/configure.md",
         "operators/deploy.md",
+        "operators/guard.md",
         "operators/releases.md",
         "operators/troubleshoot.md",
         "data-scientists.md",

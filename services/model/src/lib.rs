@@ -32,6 +32,9 @@
 //!
 //! **An item is proven** by a second user or by the catalog, because anybody can invent an id. What one user alone
 //! chose comes last among the popular and in the hot set, and is evicted first. Nothing is kept from learning.
+//!
+//! **One user's repetitions count less** (`memory/influence.rs`) in popularity, pairs and both losses. A user faster
+//! than people (`model.guard.rate`) is tested and remembered, and nothing else is learned from it.
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests wait and measure"))]
 
 pub mod baselines;

@@ -135,6 +135,12 @@ enum Command {
         #[command(subcommand)]
         what: commands::release::What,
     },
+    /// Shows from whom the trainer learns nothing, because they are faster than people.
+    #[command(after_help = "Example: thalweg guard show")]
+    Guard {
+        #[command(subcommand)]
+        what: commands::guard::What,
+    },
     /// Shows what was done to releases and by whom, and checks that the record of it is whole.
     #[command(after_help = "Example: thalweg audit verify")]
     Audit {
@@ -221,6 +227,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Items { what } => commands::items::run(what, &config).await?,
         Command::Checkpoints { what } => commands::checkpoints::run(what, &config).await?,
         Command::Release { what } => return commands::release::run(what, &config).await,
+        Command::Guard { what } => commands::guard::run(what, &config).await?,
         Command::Audit { what } => return commands::audit::run(what, &config).await,
         Command::Recs(args) => return commands::recs::run(args, &config).await,
         Command::DeadLetters { what } => commands::dead_letters::run(what, &config).await?,

@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod checkpoints;
 pub(crate) mod dead_letters;
 pub(crate) mod evaluate;
+pub(crate) mod guard;
 pub(crate) mod items;
 pub(crate) mod recs;
 pub(crate) mod release;
