@@ -223,6 +223,13 @@ impl Gate {
         Some(model)
     }
 
+    /// Forgets users, by their keys, in what is kept beside the learner.
+    pub fn forget_users(&mut self, keys: &[u64]) {
+        if let Some(candidate) = &mut self.candidate {
+            candidate.model.forget(keys);
+        }
+    }
+
     /// No version is known to be good any more: all are gone.
     pub fn forget(&mut self) {
         (self.good, self.candidate) = (None, None);

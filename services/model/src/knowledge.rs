@@ -8,6 +8,7 @@ mod ask;
 mod content;
 mod read;
 mod restore;
+mod users;
 
 use std::sync::Arc;
 
@@ -63,6 +64,8 @@ pub struct Knowledge {
     now: i64,
     /// Interactions ever applied.
     interactions: u64,
+    /// Tells the secret that users' keys are made with.
+    known_by: Option<Arc<str>>,
 }
 
 impl Knowledge {
@@ -88,6 +91,7 @@ impl Knowledge {
             ranker,
             now: origin,
             interactions: 0,
+            known_by: None,
             device,
             settings,
         }

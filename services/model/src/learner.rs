@@ -15,6 +15,7 @@
 mod changed;
 mod example;
 mod expiry;
+mod forgetting;
 mod freeze;
 mod guarded;
 mod listing;
@@ -31,7 +32,7 @@ use std::sync::Arc;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use schemas::checkpoint::{Quality, TIMES, Through};
-use schemas::{Interaction, Kind, Position, Source, key_of};
+use schemas::{Interaction, Kind, Position, Secret, Source, key_of};
 
 use crate::error::Error;
 use crate::knowledge::Knowledge;
@@ -75,6 +76,8 @@ pub struct Learner {
     replay: Replay,
     steps: u64,
     started: bool,
+    /// Makes users' keys.
+    secret: Secret,
     training_share: f64,
     /// What the learner is held against, and of how many tests it takes one.
     anchor: Option<(Model, u64)>,
@@ -139,6 +142,7 @@ impl Learner {
             log: 0,
             steps,
             started,
+            secret: Secret::default(),
             training_share: 1.0,
             anchor: None,
             tests: 0,
@@ -216,7 +220,7 @@ impl Learner {
             Example {
                 asked_at: history.last().map_or(ts, |seen| seen.ts),
                 user_id: user.to_owned(),
-                user: key_of(user),
+                user: self.secret.key(user),
                 history,
                 key: seen.key,
                 kind,

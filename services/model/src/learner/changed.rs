@@ -41,6 +41,8 @@ pub(crate) struct Changed {
     pub(crate) removed: Plain<usize>,
     /// When the new interactions had arrived, with counts.
     pub(crate) arrivals: BTreeMap<i64, u32>,
+    /// Something went that no delta takes away.
+    pub(crate) whole: bool,
 }
 
 impl Changed {
@@ -73,9 +75,9 @@ impl Changed {
         self.removed.insert(key, self.choices.len());
     }
 
-    /// Whether a snapshot is the smaller version.
+    /// Whether the next version must be a snapshot, or is the smaller for it.
     pub(crate) fn is_much(&self) -> bool {
-        self.choices.len() > MAX_CHOICES
+        self.whole || self.choices.len() > MAX_CHOICES
     }
 
     /// What the next version carries. What moved by `tolerance` or less since a version last carried it stays noted; a

@@ -119,8 +119,8 @@ impl Example {
 
     /// What is kept of it to be replayed.
     pub(super) fn past(&self, length: usize) -> Past {
-        let Self { key, asked_at, weight, chosen_then, .. } = *self;
+        let Self { user, key, asked_at, weight, chosen_then, .. } = *self;
         let (history, influence) = (Past::seen_of(&self.history, length), self.influence.example);
-        Past { history, key, asked_at, weight, influence, chosen_then }
+        Past { user, history, key, asked_at, weight, influence, chosen_then }
     }
 }

@@ -14,6 +14,7 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use crate::keymap::KeySet;
 use crate::memory::history::Seen;
 
 /// Draws that may be passed over for one example; where so many were, nothing is replayed in its place.
@@ -26,6 +27,8 @@ const BENEFIT_OF_DOUBT: u32 = 30;
 /// A choice and what came before it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Past {
+    /// Key of the user.
+    pub(crate) user: u64,
     pub(crate) history: Box<[Seen]>,
     pub(crate) key: u64,
     pub(crate) asked_at: i64,
@@ -75,6 +78,17 @@ impl Replay {
         self.count += 1;
     }
 
+    /// Forgets the examples of these users, by their keys; the order of the others stays.
+    pub(crate) fn forget(&mut self, users: &KeySet) {
+        if !self.ring.iter().any(|past| users.contains(&past.user)) {
+            return;
+        }
+        let oldest = if self.ring.len() < self.bound { 0 } else { self.count % self.bound };
+        self.ring.rotate_left(oldest);
+        self.ring.retain(|past| !users.contains(&past.user));
+        self.count = self.ring.len(); // the next one comes behind them
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.ring.len()
     }
@@ -109,7 +123,7 @@ mod tests {
 
     fn past(key: u64, chosen_then: u32) -> Past {
         let history = Box::new([Seen { key: 0, kind: schemas::Kind::View, ts: 0 }]);
-        Past { history, key, asked_at: 0, weight: 1.0, influence: 1.0, chosen_then }
+        Past { user: key % 7, history, key, asked_at: 0, weight: 1.0, influence: 1.0, chosen_then }
     }
 
     #[test]
@@ -146,6 +160,23 @@ mod tests {
         assert!((1_800..2_200).contains(&same) && same + more == 4_000, "{same} {more}");
         // Where nothing is chosen any more there is little to replay.
         assert!(of(|_| 0).iter().sum::<i32>() < 500);
+    }
+
+    #[test]
+    fn a_users_examples_are_forgotten_and_the_others_keep_their_order_and_age() {
+        for pushed in [60, 100, 250] {
+            let (mut replay, mut without) = (Replay::new(100), Replay::new(100));
+            (0..pushed).for_each(|key| replay.push(past(key, 1)));
+            replay.forget(&KeySet::from_iter([3, 5]));
+            let first = u64::max(pushed, 100) - 100;
+            (first..pushed).filter(|key| ![3, 5].contains(&(key % 7))).for_each(|key| without.push(past(key, 1)));
+            assert_eq!(replay, without);
+            for key in pushed..pushed + 90 {
+                replay.push(past(key, 1));
+                without.push(past(key, 1));
+            }
+            assert_eq!(replay, without);
+        }
     }
 
     #[test]

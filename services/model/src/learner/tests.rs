@@ -9,6 +9,7 @@ use schemas::{Item, VersionId};
 
 mod carried;
 mod encoded;
+mod forgotten;
 mod guard;
 mod listed;
 mod order;

@@ -130,6 +130,13 @@ impl Histories {
         pace
     }
 
+    /// Forgets users.
+    pub(crate) fn forget(&mut self, is_gone: impl Fn(&str) -> bool) {
+        for users in [&mut self.once, &mut self.users] {
+            users.retain(|user, _| !is_gone(user));
+        }
+    }
+
     /// How many users are remembered.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -148,6 +148,21 @@ impl Sessions {
         }
     }
 
+    /// Forgets every session of users who are `gone`, by their keys.
+    pub(crate) fn forget_users(&mut self, gone: impl Fn(u64) -> bool, bounds: &Bounds) {
+        let numbers: Vec<u64> =
+            self.iter().filter(|(_, session)| gone(session.user)).map(|(number, _)| number).collect();
+        if numbers.is_empty() {
+            return;
+        }
+        for number in numbers {
+            if let Some(session) = self.kept.remove(&number).or_else(|| self.waiting.remove(&number)) {
+                self.leave(session.user, number);
+            }
+        }
+        self.reindex(bounds); // older ones of their items are among the newest again
+    }
+
     fn forget_waiting(&mut self) {
         let Some((number, session)) = self.waiting.get_min().map(|(number, session)| (*number, Arc::clone(session)))
         else {

@@ -96,6 +96,10 @@ impl Model {
         &self.knowledge
     }
 
+    pub(crate) fn knowledge_mut(&mut self) -> &mut Knowledge {
+        &mut self.knowledge
+    }
+
     /// Everything learned, to go on from.
     pub(crate) fn whole(&self) -> Result<&Knowledge, Error> {
         if self.knowledge.table().served_in().is_some() { Err(Error::ServesOnly) } else { Ok(&self.knowledge) }

@@ -28,6 +28,9 @@ const LARGEST_SUM: f32 = 1e30;
 /// The largest logarithm of a count, to either side: ten thousand years in half-lives of a second.
 const LARGEST_COUNTER: f64 = 1e12;
 
+/// The longest mark of a secret, in bytes.
+const LONGEST_MARK: usize = 64;
+
 impl Metadata {
     /// What is wrong with it, if anything is.
     pub(super) fn problem(&self, manifest: Option<&Manifest>) -> Option<String> {
@@ -45,6 +48,9 @@ impl Metadata {
             || self.slots > MAX_SLOTS
         {
             return Some("it counts more than can be".to_owned());
+        }
+        if self.users.as_ref().is_some_and(|mark| mark.len() > LONGEST_MARK) {
+            return Some("it names a secret that cannot be".to_owned());
         }
         let agrees = |m: &Manifest| (m.kind, m.interactions, m.event_ts) == (self.kind, self.interactions, self.now);
         let disagrees = manifest.is_some_and(|manifest| !agrees(manifest));

@@ -27,4 +27,7 @@ pub(crate) struct Metadata {
     pub(crate) first_waiting: u64,
     /// Slots of the table.
     pub(crate) slots: usize,
+    /// Tells the secret that users' keys are made with; `None`: with none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) users: Option<String>,
 }

@@ -70,6 +70,7 @@ impl Frozen {
             first_session: self.knowledge.sessions().first().0,
             first_waiting: self.knowledge.sessions().first().1,
             slots: self.slots,
+            users: self.knowledge.users_known_by().map(str::to_owned),
         }
     }
 

@@ -53,6 +53,7 @@ impl Model {
         };
         knowledge.set_settings(Arc::clone(&settings));
         knowledge.set_origin(metadata.origin);
+        knowledge.restore_known_by(metadata.users.as_deref());
         payload.merge_into(&mut knowledge)?;
         knowledge.stand_at(metadata.now, metadata.interactions);
         probe(&knowledge)?;
