@@ -73,6 +73,12 @@ impl Entry {
     }
 }
 
+/// What the next record of the same writer names this one by.
+#[must_use]
+pub fn hash(value: &[u8]) -> String {
+    blake3::hash(value).to_hex().to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,9 +5,6 @@ use std::str::FromStr;
 
 use crate::key_of;
 
-/// A shorter secret could be guessed.
-pub const LEAST_SECRET: usize = 32;
-
 /// What keys are derived for: <https://docs.rs/blake3/latest/blake3/fn.derive_key.html>.
 const IDS: &str = "thalweg 2026-11-28 ids of users";
 const MARK: &str = "thalweg 2026-11-28 mark of a secret";

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use runtime::Validate;
-use runtime::config::{Frame, Kafka};
+use runtime::config::{Frame, Kafka, Privacy};
 use serde::Deserialize;
 
 /// Everything ingest can be told.
@@ -13,6 +13,8 @@ pub struct Config {
     pub frame: Frame,
     /// Where Kafka is.
     pub kafka: Kafka,
+    /// How users are named.
+    pub privacy: Privacy,
     /// The service itself.
     pub ingest: Ingest,
 }
@@ -114,7 +116,7 @@ impl Validate for Config {
             (ingest.ready_lag < 0, "ingest.ready_lag: 0 or more"),
         ];
         let broken = rules.into_iter().filter(|(broken, _)| *broken).map(|(_, advice)| advice.to_owned());
-        [self.frame.problems(), self.kafka.problems(), broken.collect()].concat()
+        [self.frame.problems(), self.kafka.problems(), self.privacy.problems(), broken.collect()].concat()
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use runtime::kafka::{Outgoing, Record};
 use schemas::event::OLDEST_TS;
-use schemas::{DeadLetter, Interaction, Message, Reason, Source, dead_letter};
+use schemas::{DeadLetter, Erased, Interaction, Message, Reason, Source, dead_letter};
 
 use crate::life::mark;
 use crate::progress::Progress;
@@ -33,6 +33,8 @@ pub struct Counts {
     pub repeats: u64,
     /// Skipped: read again, and its effect was already written.
     pub already_done: u64,
+    /// Dropped: the user is erased.
+    pub erased: u64,
     /// New interactions whose event had another key than its user id, or none. They are among `interactions`.
     pub unkeyed: u64,
 }
@@ -41,7 +43,7 @@ impl Counts {
     /// All records.
     #[must_use]
     pub fn events(&self) -> u64 {
-        self.interactions + self.repeats + self.already_done + self.dead_letters.values().sum::<u64>()
+        self.interactions + self.repeats + self.already_done + self.erased + self.dead_letters.values().sum::<u64>()
     }
 }
 
@@ -51,13 +53,20 @@ pub struct Judge {
     validator: Validator,
     /// Full name of the topic `events`, for the dead letters.
     events: String,
+    erased: Erased,
 }
 
 impl Judge {
     /// `events` is the full name of the topic that the records come from.
     #[must_use]
     pub fn new(validator: Validator, events: String) -> Self {
-        Self { validator, events }
+        Self { validator, events, erased: Erased::default() }
+    }
+
+    /// From now on drops the events of these users. They are counted and no dead letters: those would keep the id, and
+    /// what the user did, for as long again.
+    pub fn leave_out(&mut self, erased: Erased) {
+        self.erased = erased;
     }
 
     /// Judges a batch; `now` in milliseconds since 1970.
@@ -83,12 +92,14 @@ impl Judge {
             };
             // Our clock may be behind: what was possible when it was written is not in the future.
             match self.validator.judge(record.value.as_deref(), origin, now.max(record.timestamp)) {
+                Ok(interaction) if self.erased.covers(&interaction.user_id, arrived_at) => verdict.counts.erased += 1,
                 Ok(interaction) if progress.is_first(record.partition, &interaction) => {
                     verdict.counts.interactions += 1;
                     verdict.counts.unkeyed += u64::from(record.key != interaction.user_id.as_bytes());
                     verdict.interactions.push(written(record.partition, &interaction));
                 }
                 Ok(_) => verdict.counts.repeats += 1,
+                Err(_) if self.is_of_erased(record, arrived_at) => verdict.counts.erased += 1,
                 Err(letter) => {
                     *verdict.counts.dead_letters.entry(letter.reason).or_default() += 1;
                     verdict.dead_letters.push(self.refused(record, origin.incarnation, letter));
@@ -103,6 +114,16 @@ impl Judge {
         let origin = Origin { partition: record.partition, offset: record.offset, incarnation: 0, arrived_at: 0 };
         let judged = self.validator.judge(record.value.as_deref(), origin, now.max(record.timestamp));
         judged.ok().map(|interaction| mark(&interaction))
+    }
+
+    /// Whether what is refused is of a user who is erased, by its key or by as much of it as can be read.
+    fn is_of_erased(&self, record: &Record, arrived_at: i64) -> bool {
+        if self.erased.erasures().is_empty() {
+            return false;
+        }
+        let is_erased = |user: &str| self.erased.covers(user, arrived_at);
+        std::str::from_utf8(&record.key).is_ok_and(is_erased)
+            || self.validator.user(record.value.as_deref()).is_some_and(|user| is_erased(&user))
     }
 
     fn refused(&self, record: &Record, incarnation: u64, letter: DeadLetter) -> Outgoing {

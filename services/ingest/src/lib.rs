@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests wait and measure"))]
 
 pub mod config;
+mod erasures;
 pub mod error;
 pub mod judge;
 mod life;
@@ -23,10 +24,11 @@ use std::time::Instant;
 
 use runtime::Context;
 use runtime::kafka::{Commits, Consumer, Expected, Producer, Watch, admin};
-use schemas::{Topic, Topics};
+use schemas::{Secret, Topic, Topics};
 use tracing::warn;
 
 pub use config::Config;
+use erasures::Erasing;
 pub use error::Error;
 use judge::Judge;
 use partitioner::Placement;
@@ -50,12 +52,17 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
     metrics::describe();
     admin::check_partitions(&config.kafka, &[&events, &interactions]).await?;
 
+    // Before the first event: nobody who is erased slips through at a start.
+    let secret = Secret::new(&config.privacy.secret);
+    let Some(mut erasing) = Erasing::open(&config.kafka, secret, &ctx).await? else { return Ok(()) };
     let mut input = Consumer::subscribe(&config.kafka, &config.ingest.group, &events, &ctx).await?;
     let output = Producer::connect(&config.kafka, &ctx)?;
-    let judge = Judge::new(Validator::new(config.ingest.limits()), events);
+    let mut judge = Judge::new(Validator::new(config.ingest.limits()), events);
+    judge.leave_out(erasing.erased().clone());
     let mut progress = Progress::new(config.ingest.window);
     let mut commits = Commits::new(config.ingest.commit_every, Instant::now());
     let watch = Watch::start(&config.kafka, &ctx)?;
+    erasing.watched(&watch);
     watch.follow(
         input.stream(),
         Expected {
@@ -88,6 +95,9 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
         }
         let ours = batch.records.iter().filter(|record| progress.owns(record.partition) && !record.key.is_empty());
         placement.place(ours.map(|record| (&*record.key, record.partition)), input.stream().partitions());
+        if erasing.news().await? {
+            judge.leave_out(erasing.erased().clone());
+        }
         let verdict = judge.judge(&batch.records, &mut progress, ctx.now());
         let refused = !verdict.dead_letters.is_empty();
         // First the dead letters: so an interaction in the log vouches for every event before it (see
@@ -112,6 +122,8 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
             latency.record(started.elapsed());
         }
         metrics::gauges(progress.window_len());
+        // Last, for nothing of those users is on its way then.
+        erasing.answer(&input.partitions(), &output).await?;
     }
     if let Some(positions) = commits.due(Instant::now(), true) {
         input.commit(&positions).await?;

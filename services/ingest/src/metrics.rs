@@ -19,6 +19,12 @@ pub const REPLAYED: &str = "ingest_replayed_total";
 /// Interactions whose event did not have its user id for a key: such a user's events may lie on several partitions, in
 /// no order and, after a crash, applied twice.
 pub const UNKEYED: &str = "ingest_unkeyed_total";
+/// Events dropped because their user is erased.
+pub const ERASED: &str = "ingest_erased_total";
+/// Users that are or were erased.
+pub const ERASURES: &str = "ingest_erasures_entries";
+/// Erasures on `control` that are not readable.
+pub const CONTROL_REFUSED: &str = "ingest_control_refused_total";
 /// Records on `interactions` that ingest did not write: passed over when it reads back what it wrote.
 pub const FOREIGN_INTERACTIONS: &str = "ingest_foreign_interactions_total";
 /// Lives of partitions of `events` begun: the topic was deleted and made again, lost its end, or was read for the first
@@ -46,11 +52,15 @@ pub(crate) fn describe() {
     describe_counter!(REPEATED_EVENTS, "Events dropped because their event id was seen before.");
     describe_counter!(REPLAYED, "Events read again after a restart, whose effect was already written.");
     describe_counter!(UNKEYED, "Interactions whose event did not have its user id for a key.");
+    describe_counter!(ERASED, "Events dropped because their user is erased.");
+    describe_counter!(CONTROL_REFUSED, "Erasures on control that are not readable.");
+    describe_gauge!(ERASURES, "Users that are or were erased.");
+    gauge!(ERASURES).set(0.0);
     describe_counter!(FOREIGN_INTERACTIONS, "Records on interactions that ingest did not write.");
     describe_counter!(LIVES, "Lives of partitions of events begun.");
     describe_counter!(MISSED, "Events that were deleted before they were read.");
     describe_counter!(MISPLACED, "Events that lie where the partitioner of most would not put them, by partitioner.");
-    [FOREIGN_INTERACTIONS, LIVES, MISSED].into_iter().for_each(|name| counter!(name).increment(0));
+    [FOREIGN_INTERACTIONS, LIVES, MISSED, CONTROL_REFUSED].into_iter().for_each(|name| counter!(name).increment(0));
     Placed::NAMES.into_iter().for_each(|name| counter!(MISPLACED, "partitioner" => name).increment(0));
     describe_gauge!(WINDOW_ENTRIES, "Event ids remembered.");
     describe_gauge!(LAG, "Messages of events not yet applied, on the partitions of this instance.");
@@ -68,6 +78,7 @@ pub(crate) fn record(counts: &Counts) {
     counter!(REPEATED_EVENTS).increment(counts.repeats);
     counter!(REPLAYED).increment(counts.already_done);
     counter!(UNKEYED).increment(counts.unkeyed);
+    counter!(ERASED).increment(counts.erased);
     for (reason, number) in &counts.dead_letters {
         counter!(DEAD_LETTERS, "reason" => reason.as_str()).increment(*number);
     }

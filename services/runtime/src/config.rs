@@ -19,6 +19,9 @@ pub use layers::{SECTIONS, load};
 /// `/readyz` tells within 15 s that nothing moves; `/livez`, on which an orchestrator restarts, must not be faster.
 const LEAST_STALL: Duration = Duration::from_secs(20);
 
+/// A shorter secret could be guessed.
+const LEAST_SECRET: usize = 32;
+
 /// Looks for mistakes that types cannot show.
 pub trait Validate {
     /// Every problem, each as `section.key: what to change`; empty if there is none.
@@ -56,6 +59,13 @@ pub struct Redis {
     pub url: String,
     /// Stands before every key.
     pub key_prefix: String,
+}
+
+/// Section `[privacy]`: how users are named where their ids must not stand.
+#[derive(Clone, Default, Deserialize)]
+pub struct Privacy {
+    /// What ids are hashed with; the same in every service. Empty: with nothing. Never log it.
+    pub secret: String,
 }
 
 /// Section `[frame]`: what every service has around its work.
@@ -110,6 +120,17 @@ impl Validate for Redis {
     }
 }
 
+impl Validate for Privacy {
+    fn problems(&self) -> Vec<String> {
+        if self.secret.is_empty() || self.secret.len() >= LEAST_SECRET {
+            return Vec::new();
+        }
+        vec![format!(
+            "privacy.secret: at least {LEAST_SECRET} characters, as of `openssl rand -hex 32`, or \"\" for none"
+        )]
+    }
+}
+
 impl Validate for Frame {
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
@@ -144,6 +165,12 @@ impl fmt::Debug for Kafka {
     }
 }
 
+impl fmt::Debug for Privacy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Privacy").field("secret", &if self.secret.is_empty() { "none" } else { "***" }).finish()
+    }
+}
+
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Redis").field("url", &redacted(&self.url)).field("key_prefix", &self.key_prefix).finish()
@@ -162,7 +189,15 @@ mod tests {
             properties: [("sasl.password".to_owned(), "hunter2".to_owned())].into(),
         };
         let redis = Redis { url: "redis://u:hunter2@h:6379/0".into(), key_prefix: String::new() };
-        let shown = format!("{kafka:?} {redis:?}");
+        let privacy = Privacy { secret: "hunter2".into() };
+        let shown = format!("{kafka:?} {redis:?} {privacy:?}");
         assert!(!shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn a_secret_that_could_be_guessed_is_refused() {
+        let problems = |secret: &str| Privacy { secret: secret.to_owned() }.problems();
+        assert!(problems("").is_empty() && problems(&"x".repeat(32)).is_empty());
+        assert!(problems("hunter2")[0].contains("privacy.secret"));
     }
 }

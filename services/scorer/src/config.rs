@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use model::RowEncoding;
 use runtime::Validate;
-use runtime::config::{Frame, Kafka, Redis};
+use runtime::config::{Frame, Kafka, Privacy, Redis};
 use schemas::slate::Encoding;
 use serde::Deserialize;
 
@@ -19,6 +19,8 @@ pub struct Config {
     pub kafka: Kafka,
     /// Where Redis is.
     pub redis: Redis,
+    /// How users are named.
+    pub privacy: Privacy,
     /// The service itself.
     pub scorer: Scorer,
 }
@@ -132,7 +134,7 @@ impl Validate for Config {
         let broken = rules.into_iter().filter(|(broken, _)| *broken).map(|(_, advice)| advice.to_owned());
         let device = model::Model::empty(&s.device).err().map(|error| format!("scorer.device: {error}"));
         let own = broken.chain(device).collect();
-        [self.frame.problems(), self.kafka.problems(), self.redis.problems(), own].concat()
+        [self.frame.problems(), self.kafka.problems(), self.privacy.problems(), self.redis.problems(), own].concat()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Three tasks beside the loop over `interactions`: [`checkpoints`] makes versions live in the [`versions::Slot`],
 //! [`catalog`] follows the items ([`sources`] starts both), [`lists`] keeps `hot`, `new`, `similar` and `model`. The
-//! loop itself is [`slates`], and what comes to it beside interactions [`inputs`]. Ranking, loading of versions and
+//! loop itself is [`slates`], and what comes to it beside interactions [`inputs`]; whom it forgets say [`erasures`]. Ranking, loading of versions and
 //! making of lists each have a thread ([`versions::Worker`]); nothing waits for a swap. Decisions are pure ([`batch`],
 //! [`profile`], [`fit`], [`similar_due`], [`early`], [`slate_queue`], [`share`]).
 #![forbid(unsafe_code)]
@@ -14,6 +14,7 @@ mod catalog;
 mod checkpoints;
 pub mod config;
 mod early;
+mod erasures;
 pub mod error;
 mod fit;
 mod foreign;
@@ -39,10 +40,11 @@ use std::time::Instant;
 use runtime::kafka::{Batch, Consumer, Expected, Watch, admin};
 use runtime::redis::Redis;
 use runtime::{Context, lock};
-use schemas::{Keys, Topic, Topics};
+use schemas::{Keys, Secret, Topic, Topics};
 use tracing::warn;
 
 pub use config::Config;
+use erasures::Erasing;
 pub use error::Error;
 use inputs::Inputs;
 use lists::Lists;
@@ -61,7 +63,8 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
 
 #[allow(clippy::disallowed_methods, reason = "the loop measures its batches")]
 async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
-    let Config { kafka, redis, scorer: settings, .. } = config;
+    let Config { kafka, redis, privacy, scorer: settings, .. } = config;
+    let secret = Secret::new(&privacy.secret);
     ctx.set("model", Err("no version is live yet".to_owned()));
     ctx.set("caught-up", Err("reading checkpoints and the catalog".to_owned()));
     metrics::describe();
@@ -76,7 +79,10 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
 
     // First what slates are made from.
     let watch = Watch::start(&kafka, &ctx)?;
-    let Some((sources, delistings)) = Sources::start(&kafka, &settings, &watch, &ctx).await? else { return Ok(()) };
+    let Some((sources, delistings, erasures)) = Sources::start(&kafka, &settings, &watch, &ctx).await? else {
+        return Ok(());
+    };
+    let mut erasing = Erasing::new(secret, erasures, &kafka, &ctx);
     let lists = Lists::new(Arc::clone(&sources), settings.clone(), redis.clone(), keys.clone(), ctx.clone());
     ctx.spawn("lists", lists.run());
 
@@ -108,6 +114,14 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
         if !batch.reborn.is_empty() {
             lock(&sources.known).begin_anew(&batch.reborn);
         }
+        match forget(&mut erasing, &mut slates, &progress.input.partitions()).await {
+            Err(error) if ctx.draining() && error.is_absence() => return Ok(()), // whoever starts next does it
+            changed => {
+                if changed? {
+                    inputs.sweep(); // others of them lie in Redis only
+                }
+            }
+        }
         inputs.hand_over(&mut slates);
         let (worked, served) = (!batch.records.is_empty(), slates.is_serving());
         match turn(&mut progress, &mut slates, batch).await {
@@ -131,6 +145,17 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
         }
     }
     progress.finish().await
+}
+
+/// Forgets users who are erased now, and answers for our partitions; whether there are others than before.
+async fn forget(erasing: &mut Erasing, slates: &mut Slates, ours: &[i32]) -> Result<bool, Error> {
+    let news = erasing.news();
+    let changed = news.is_some();
+    if let Some(erased) = news {
+        slates.forget_erased(erased).await?;
+    }
+    erasing.answer(ours).await?;
+    Ok(changed)
 }
 
 /// One micro-batch, from the log to Redis and back to the group; whether Redis is not what it was.

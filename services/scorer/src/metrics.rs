@@ -21,6 +21,10 @@ pub const FOREIGN_INTERACTIONS: &str = "scorer_foreign_interactions_total";
 /// Interactions that were deleted before they were read, or before they could be read again for Redis had forgotten
 /// them.
 pub const MISSED: &str = "scorer_missed_total";
+/// Interactions of erased users, of which nothing was made.
+pub const ERASED: &str = "scorer_erased_total";
+/// Users that are or were erased.
+pub const ERASURES: &str = "scorer_erasures_entries";
 /// Slates written.
 pub const SLATES: &str = "scorer_slates_total";
 /// Slates that Redis refused because another instance had written the user since; those users are read again.
@@ -84,6 +88,7 @@ pub(crate) fn describe() {
         (LATER_PROFILES, "Times that a profile of a later release was passed over."),
         (UNREADABLE, "Records that do not decode, by where they are from."),
         (SWEPT, "Profiles in Redis looked at for slates that show what is delisted, or that are missing."),
+        (ERASED, "Interactions of erased users, of which nothing was made."),
         (SLATES, "Slates written."),
         (SLATES_REFUSED, "Slates that Redis refused because another instance had written the user since."),
         (SLATES_TRIMMED, "Slates or profiles cut to max_user_bytes."),
@@ -110,6 +115,7 @@ pub(crate) fn describe() {
         WENT_BACK,
         MISSED,
         UNUSABLE_SCORES,
+        ERASED,
     ] {
         counter!(name).increment(0);
     }
@@ -120,6 +126,7 @@ pub(crate) fn describe() {
     describe_gauge!(LAG_SECONDS, "Seconds since the oldest of them was written.");
     describe_gauge!(MODEL_AGE, "Seconds since the live version was made.");
     describe_gauge!(USERS, "Users held in memory.");
+    describe_gauge!(ERASURES, "Users that are or were erased.");
     describe_gauge!(RENEWALS, "Slates waiting to be made anew.");
     describe_gauge!(CATALOG, "Items in the catalog.");
     describe_gauge!(HIDDEN, "Items that the live version knows and lists must not show.");

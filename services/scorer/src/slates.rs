@@ -1,6 +1,7 @@
 //! From a micro-batch of interactions to slates in Redis: one scoring for each user, one version for all.
 #![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
+mod erased;
 mod write;
 
 use std::collections::{BTreeSet, HashSet};
@@ -25,6 +26,7 @@ use crate::profile::Outcome;
 use crate::slate_queue::SlateQueue;
 use crate::users::{Found, Taken, User, Users};
 use crate::{Sources, lock, metrics as names, profile, script};
+use erased::without_erased;
 
 /// Users found in Redis wait in the sweep, not here, beyond so many in line.
 const FOUND: usize = 10_000;
@@ -235,12 +237,15 @@ impl Slates {
             counter!(names::UNREADABLE, "from" => "interactions").increment(sorted.unreadable);
             warn!(records = sorted.unreadable, "skipped what is no interaction: somebody else writes to the topic");
         }
+        let (users, passed_over) = without_erased(sorted.users, &self.sources.erased.load());
+        counter!(names::ERASED).increment(passed_over);
         // Who acted does not wait for many others.
         let most = if records.is_empty() { RENEWED } else { self.settings.max_batch };
         let in_line = self.renewals.take(most, Instant::now());
-        let mut in_line: HashSet<Arc<str>> = in_line.into_iter().collect();
+        let erased = self.sources.erased.load();
+        let mut in_line: HashSet<Arc<str>> = in_line.into_iter().filter(|user| !erased.is_erased(user)).collect();
         let user = |(name, interactions)| Acting { renewed: in_line.remove(&name), name, interactions };
-        let mut acting: Vec<Acting> = sorted.users.into_iter().map(user).collect();
+        let mut acting: Vec<Acting> = users.into_iter().map(user).collect();
         acting.extend(in_line.into_iter().map(|name| Acting { name, interactions: Vec::new(), renewed: true }));
         gauge!(names::RENEWALS).set(self.renewals.len() as f64);
         Ok(acting)
@@ -340,9 +345,9 @@ impl Slates {
             let seen = profile::seen(profile, self.settings.history);
             // As in training: an impression is no moment of asking.
             let ts = seen.last().map_or(profile.last_ts, |seen| seen.ts);
-            (key_of(&work.acting.name), seen, ts)
+            (Arc::clone(&work.acting.name), seen, ts)
         };
-        let views: Vec<(u64, Vec<Seen>, i64)> = works.iter().filter(|work| work.is_shown()).map(view).collect();
+        let views: Vec<(Arc<str>, Vec<Seen>, i64)> = works.iter().filter(|work| work.is_shown()).map(view).collect();
         let (sources, k, ranking) = (Arc::clone(&self.sources), self.settings.slate_items, self.ranking.clone());
         let make = move || {
             let started = Instant::now();
@@ -350,7 +355,10 @@ impl Slates {
             if !live.serves() {
                 return (live.maker(), vec![lock(&sources.early).top(&live.model, &catalog, k); views.len()]);
             }
-            let views = views.iter().map(|(user, history, ts)| UserView { user: *user, history, ts: *ts });
+            // A version says how it knows users.
+            let (model, erased) = (&live.model, sources.erased.load());
+            let key = |user: &str| model.user(erased.secret(), user);
+            let views = views.iter().map(|(user, history, ts)| UserView { user: key(user), history, ts: *ts });
             let users: Vec<UserView<'_>> = views.collect();
             let mut lists = live.model.slates(&users, &catalog, k);
             // JSON has no other numbers; a reader must never meet one.

@@ -10,8 +10,8 @@ use runtime::Context;
 use runtime::config::Kafka;
 use runtime::kafka::{Expected, From, Reader, Watch};
 use schemas::checkpoint::Through;
-use schemas::{Topic, Topics, key_of};
-use tokio::sync::{mpsc, oneshot};
+use schemas::{Erased, Erasures, Topic, Topics, key_of};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::info;
 use versions::{Live, Slot};
 
@@ -47,6 +47,8 @@ pub(crate) struct Sources {
     pub(crate) life: AtomicU32,
     /// Counts the times that Redis was not what it had been: what we wrote since it was that may be gone, or back.
     pub(crate) fallbacks: AtomicU64,
+    /// Of whom nothing is made.
+    pub(crate) erased: ArcSwap<Erased>,
 }
 
 impl Sources {
@@ -60,7 +62,7 @@ impl Sources {
         settings: &Scorer,
         watch: &Watch,
         ctx: &Context,
-    ) -> Result<Option<(Arc<Self>, Delistings)>, Error> {
+    ) -> Result<Option<(Arc<Self>, Delistings, watch::Receiver<Arc<Erasures>>)>, Error> {
         let empty = Model::serving(&settings.device, settings.table).map_err(Error::Device)?;
         let sources = Arc::new(Self {
             slot: Arc::new(Slot::new(empty)),
@@ -72,10 +74,12 @@ impl Sources {
             tops: Mutex::default(),
             life: AtomicU32::new(0),
             fallbacks: AtomicU64::new(0),
+            erased: ArcSwap::default(),
         });
 
         let (versions_loaded, versions) = oneshot::channel();
         let Some(logs) = checkpoints::open(kafka, ctx).await? else { return Ok(None) };
+        let erasures = logs.1.erasures();
         let slot = Arc::clone(&sources.slot);
         let follow = checkpoints::follow(logs, kafka.clone(), slot, versions_loaded, watch.clone(), ctx.clone());
         ctx.spawn("checkpoints", follow);
@@ -90,7 +94,7 @@ impl Sources {
         ctx.spawn("catalog", catalog::follow(reader, catalog, known, news, ctx.clone()));
 
         tokio::select! {
-            _ = async { tokio::join!(versions, items_read) } => Ok(Some((sources, delistings))),
+            _ = async { tokio::join!(versions, items_read) } => Ok(Some((sources, delistings, erasures))),
             () = ctx.drained() => Ok(None),
         }
     }

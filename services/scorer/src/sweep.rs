@@ -6,8 +6,8 @@
 //! mostly not ours): after each delisting, whenever partitions become ours, for an item may have been delisted while
 //! nobody answered for them, and where Redis fell back to what it once was. Then, too, somebody may have ended who had
 //! written profiles anew after Redis forgot them, and still had their slates to make
-//! ([`SlateQueue`](crate::slate_queue::SlateQueue)), which their profiles say. The `similar` lists of items that must
-//! not be shown go in the same way, and who leads hears which `hot` and `new` lists lie there. Only what is spelt as
+//! ([`SlateQueue`](crate::slate_queue::SlateQueue)), which their profiles say. Users who are erased go with all that lies
+//! there of them. The `similar` lists of items that must not be shown go in the same way, and who leads hears which `hot` and `new` lists lie there. Only what is spelt as
 //! one of our keys and decodes as one of our lists is ever deleted: Redis may be shared.
 
 use std::sync::Arc;
@@ -69,7 +69,8 @@ impl Sweep {
     async fn sweep(&self) -> Result<(), Error> {
         let (mut looked, mut stale) = (0, 0);
         let mut pages = Pages::of(self.keys.swept());
-        while let Some(page) = self.next(&mut pages).await? {
+        while let Some(mut page) = self.next(&mut pages).await? {
+            self.delete_erased(&mut page).await?;
             let users: Vec<String> = page.users.iter().map(|user| self.keys.user(user)).collect();
             let values = self.ctx.retry(REDIS, || self.redis.heads(&users, 1 + MOST_BYTES)).await?;
             let found = self.in_need(&page.users, values);
@@ -92,6 +93,20 @@ impl Sweep {
             lying.extend(tops.into_iter().take(room));
         }
         debug!(looked, stale, "looked for delisted items and missing slates in our partitions");
+        Ok(())
+    }
+
+    /// Deletes what lies there of erased users: nobody holds them who could.
+    async fn delete_erased(&self, page: &mut Page) -> Result<(), Error> {
+        let erased = self.sources.erased.load_full();
+        if erased.erasures().is_empty() {
+            return Ok(());
+        }
+        let gone: Vec<Arc<str>> = page.users.extract_if(.., |user| erased.is_erased(user)).collect();
+        let keys: Vec<String> = gone.iter().flat_map(|user| [self.keys.recs(user), self.keys.user(user)]).collect();
+        if !keys.is_empty() {
+            self.ctx.retry(REDIS, || self.redis.delete(&keys)).await?;
+        }
         Ok(())
     }
 

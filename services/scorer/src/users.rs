@@ -8,7 +8,7 @@ use metrics::{counter, gauge};
 use runtime::Context;
 use runtime::redis::{Answer, Redis};
 use schemas::profile::ProfileError;
-use schemas::{Keys, StoredProfile, key_of};
+use schemas::{Erased, Keys, StoredProfile, key_of};
 use tracing::warn;
 
 use crate::Sources;
@@ -154,6 +154,16 @@ impl Users {
         gauge!(USERS).set(self.held.len() as f64);
     }
 
+    /// Forgets users who are erased; whom.
+    pub(crate) fn forget_erased(&mut self, erased: &Erased) -> Vec<Arc<str>> {
+        let gone = self.matching_names(|name| erased.is_erased(name));
+        for name in &gone {
+            self.held.pop(name);
+        }
+        gauge!(USERS).set(self.held.len() as f64);
+        gone
+    }
+
     /// Forgets everybody.
     pub(crate) fn clear(&mut self) {
         self.held.clear();
@@ -168,6 +178,10 @@ impl Users {
     /// All users held.
     pub(crate) fn all(&self) -> Vec<Arc<str>> {
         self.matching(|_| true)
+    }
+
+    fn matching_names(&self, fits: impl Fn(&str) -> bool) -> Vec<Arc<str>> {
+        self.held.iter().filter(|(name, _)| fits(name)).map(|(name, _)| Arc::clone(name)).collect()
     }
 
     fn matching(&self, fits: impl Fn(&User) -> bool) -> Vec<Arc<str>> {

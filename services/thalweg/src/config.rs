@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use laboratory::TrainerConfig;
 use runtime::Validate;
-use runtime::config::{ConfigError, Kafka, Redis};
-use schemas::{Keys, Topic, Topics};
+use runtime::config::{ConfigError, Kafka, Privacy, Redis};
+use schemas::{Keys, Secret, Topic, Topics};
 use serde::Deserialize;
 
 /// The embedded `config.toml`.
@@ -28,6 +28,7 @@ const LEAST_RETENTION: Duration = Duration::from_secs(3_600);
 pub(crate) struct Config {
     pub(crate) kafka: Kafka,
     pub(crate) redis: Redis,
+    pub(crate) privacy: Privacy,
     pub(crate) topics: Settings,
 }
 
@@ -43,7 +44,7 @@ pub(crate) struct Settings {
 
 impl Validate for Config {
     fn problems(&self) -> Vec<String> {
-        let mut problems = [self.kafka.problems(), self.redis.problems()].concat();
+        let mut problems = [self.kafka.problems(), self.redis.problems(), self.privacy.problems()].concat();
         if self.topics.retention < LEAST_RETENTION {
             problems.push("topics.retention: at least 1h; what nobody read within it is gone".to_owned());
         }
@@ -59,6 +60,10 @@ impl Config {
 
     pub(crate) fn topic(&self, topic: Topic) -> String {
         Topics::new(&self.kafka.topic_prefix).name(topic)
+    }
+
+    pub(crate) fn secret(&self) -> Secret {
+        Secret::new(&self.privacy.secret)
     }
 
     pub(crate) fn keys(&self) -> Keys {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use runtime::Validate;
-use runtime::config::{Frame, Kafka};
+use runtime::config::{Frame, Kafka, Privacy};
 use serde::Deserialize;
 
 use crate::gate;
@@ -16,6 +16,8 @@ pub struct Config {
     pub frame: Frame,
     /// Where Kafka is.
     pub kafka: Kafka,
+    /// How users are named.
+    pub privacy: Privacy,
     /// The service itself.
     pub trainer: Trainer,
     /// What is learned and how.
@@ -135,7 +137,8 @@ impl Validate for Config {
             ),
         ];
         let broken = rules.into_iter().filter(|(broken, _)| *broken).map(|(_, advice)| advice.to_owned());
-        [self.frame.problems(), self.kafka.problems(), broken.collect(), self.model.problems()].concat()
+        [self.frame.problems(), self.kafka.problems(), self.privacy.problems(), broken.collect(), self.model.problems()]
+            .concat()
     }
 }
 

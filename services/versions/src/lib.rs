@@ -2,7 +2,7 @@
 //!
 //! A [`Log`] is opened where a reader begins; a [`Walk`] goes through its records and says what each led to. The
 //! trainer goes on from the newest [`Version`], the scorer's [`Follower`] makes versions live in a [`Slot`], and
-//! `thalweg checkpoints` lists them. [`Control`] follows what operator and gate want served, and [`fetch()`] reads a
+//! `thalweg checkpoints` lists them. [`Control`] follows what operator and gate want served and who is to be forgotten, and [`fetch()`] reads a
 //! version again that is not the newest. Deltas that a later snapshot may make needless are [`Held`] meanwhile.
 //!
 //! What else a list is made from is here as well, for no other library sees contract, frame and model at once: what may
@@ -14,6 +14,7 @@ pub mod audit;
 pub mod catalog;
 mod control;
 mod decision;
+mod erasure;
 pub mod error;
 mod fetch;
 mod follower;
@@ -31,6 +32,7 @@ mod worker;
 pub use assembler::{Assembler, MAX_PENDING, Outcome};
 pub use control::Control;
 pub use decision::decide;
+pub use erasure::{erase, receipts};
 pub use error::Error;
 pub use fetch::fetch;
 pub use follower::{Follower, Names, REFUSALS};

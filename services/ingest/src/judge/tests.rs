@@ -200,3 +200,38 @@ fn a_clock_an_hour_behind_on_ingests_machine_refuses_no_good_event() {
     let verdict = judge().judge(&[record(7, "u1", ahead)], &mut owning(), behind);
     assert_eq!(verdict.counts.dead_letters.get(&Reason::InFuture), Some(&1));
 }
+
+#[test]
+fn events_of_an_erased_user_are_dropped_and_counted_and_leave_no_dead_letter_with_the_id() {
+    let secret = schemas::Secret::new("of the installation");
+    let (by, reason) = ("ann".to_owned(), "asked for it".to_owned());
+    let mark = secret.mark().map(str::to_owned);
+    let word = |lifted| {
+        let (by, reason, secret) = (by.clone(), reason.clone(), mark.clone());
+        schemas::Erasure { by, reason, at: NOW, purge: false, secret, done: None, lifted }
+    };
+    let judge_with = |lifted| {
+        let (mut judge, mut erasures) = (judge(), schemas::Erasures::default());
+        let value = serde_json::to_vec(&word(lifted)).expect("serialises");
+        erasures.take(schemas::Erasure::key(secret.hash("u1")).as_bytes(), Some(&value)).expect("is taken");
+        judge.leave_out(Erased::new(secret.clone(), std::sync::Arc::new(erasures)));
+        judge
+    };
+    let bad = r#"{"type":"view","user_id":"u1","item_id":"i1"}"#;
+    let other = view("d").replace("u1", "u2");
+    let records = [
+        record(7, "u1", view("a")),
+        record(8, "by session", view("b")),
+        record(9, "by session", bad),
+        record(10, "u1", "not json"),
+        record(11, "u2", other),
+        record(12, "u2", "not json"),
+    ];
+    let verdict = judge_with(None).judge(&records, &mut owning(), NOW);
+    assert_eq!((verdict.counts.erased, verdict.interactions.len(), verdict.dead_letters.len()), (4, 1, 1));
+    assert_eq!(verdict.counts.events(), 6, "every record is counted (I6)");
+    assert!(!format!("{verdict:?}").contains("u1"));
+    // After a lift the user may act again, and what arrived before is still of nobody.
+    let verdict = judge_with(Some(NOW + 8)).judge(&records, &mut owning(), NOW);
+    assert_eq!((verdict.counts.erased, verdict.interactions.len(), verdict.dead_letters.len()), (2, 1, 3));
+}

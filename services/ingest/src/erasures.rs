@@ -1,0 +1,164 @@
+//! Users who are erased: follows the topic `control`, and answers on `audit` for our partitions.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::{counter, gauge};
+use runtime::Context;
+use runtime::config::Kafka;
+use runtime::kafka::{Expected, Followed, From, KafkaError, Outgoing, Producer, Reader, Watch};
+use schemas::audit::Entry;
+use schemas::erasure::{ERASED, Given};
+use schemas::{Erased, Erasures, Secret, Topic, Topics, audit};
+use tracing::{info, warn};
+
+use crate::metrics::{CONTROL_REFUSED, ERASURES};
+
+/// Records of one read.
+const BATCH: usize = 500;
+/// Longest wait for a record at the start. Later the loop asks each turn, and does not wait.
+const WAIT: Duration = Duration::from_millis(200);
+
+/// A reader of `control`, and our chain of receipts.
+#[derive(Debug)]
+pub(crate) struct Erasing {
+    reader: Reader,
+    erasures: Erasures,
+    secret: Secret,
+    erased: Erased,
+    given: Given,
+    audit: String,
+    writer: String,
+    /// Number of our last receipt, and its hash.
+    last: (u64, String),
+    /// Whether a record that is not readable was told.
+    told: bool,
+    ctx: Context,
+}
+
+impl Erasing {
+    /// Reads the topic to its end, so that no event is judged before it is known who is erased; `None` when asked to
+    /// drain meanwhile.
+    ///
+    /// # Errors
+    /// As [`Reader::open`]; Kafka refuses something that waiting does not cure.
+    pub(crate) async fn open(kafka: &Kafka, secret: Secret, ctx: &Context) -> Result<Option<Self>, KafkaError> {
+        if secret.mark().is_none() {
+            info!("privacy.secret is not set: whoever has a list of user ids can tell whom a hash of one names");
+        }
+        let topics = Topics::new(&kafka.topic_prefix);
+        let reader = Reader::open(kafka, &topics.name(Topic::Control), From::Beginning, ctx).await?;
+        let number = RandomState::new().hash_one(ctx.now());
+        let mut erasing = Self {
+            reader,
+            erasures: Erasures::default(),
+            secret,
+            erased: Erased::default(),
+            given: Given::default(),
+            audit: topics.name(Topic::Audit),
+            writer: format!("{}-{}-{number:016x}", ctx.name(), std::process::id()),
+            last: (0, String::new()),
+            told: false,
+            ctx: ctx.clone(),
+        };
+        let mut changed = false;
+        loop {
+            let Some(Followed { caught_up, batch }) = erasing.reader.follow(BATCH, WAIT).await? else {
+                return Ok(None);
+            };
+            changed |= erasing.take(batch);
+            if caught_up {
+                if changed {
+                    erasing.settle();
+                }
+                return Ok(Some(erasing));
+            }
+        }
+    }
+
+    /// Has the reader watched, so that one that stands still shows.
+    pub(crate) fn watched(&self, watch: &Watch) {
+        watch.follow(self.reader.stream(), Expected { topic: "control", caught_up: None, gauges: None });
+    }
+
+    /// Who is erased, as far as it was read.
+    pub(crate) fn erased(&self) -> &Erased {
+        &self.erased
+    }
+
+    /// Takes what has come, without waiting for more; true: somebody else is erased than before.
+    ///
+    /// # Errors
+    /// Kafka refuses something that waiting does not cure.
+    pub(crate) async fn news(&mut self) -> Result<bool, KafkaError> {
+        let Some(batch) = self.reader.next_batch(BATCH, Duration::ZERO).await? else { return Ok(false) };
+        let changed = self.take(batch);
+        if changed {
+            self.settle();
+        }
+        Ok(changed)
+    }
+
+    /// Answers for partitions that are ours: from now on events of those users are dropped.
+    ///
+    /// # Errors
+    /// Kafka refuses.
+    pub(crate) async fn answer(&mut self, ours: &[i32], output: &Producer) -> Result<(), KafkaError> {
+        let due = self.given.due(&self.erased, ours);
+        let mut records = Vec::with_capacity(due.len());
+        for (user, evidence) in due {
+            let (number, hash) = &self.last;
+            let entry = Entry {
+                writer: self.writer.clone(),
+                seq: number + 1,
+                prev: hash.clone(),
+                at: self.ctx.now(),
+                actor: "ingest".to_owned(),
+                action: ERASED.to_owned(),
+                subject: user.to_string(),
+                version: None,
+                reason: String::new(),
+                evidence,
+            };
+            let value = serde_json::to_vec(&entry).expect("an entry has nothing that JSON has not");
+            self.last = (entry.seq, audit::hash(&value));
+            let key = entry.writer.into();
+            records.push(Outgoing { partition: Some(0), key, value: Some(value.into()), ..Outgoing::default() });
+        }
+        output.send_all(&self.audit, records).await?;
+        Ok(())
+    }
+
+    fn take(&mut self, batch: runtime::kafka::Batch) -> bool {
+        let mut changed = false;
+        if !batch.reborn.is_empty() {
+            changed |= !self.erasures.is_empty(); // the topic was made again: nobody is erased any more
+            self.erasures = Erasures::default();
+        }
+        for record in &batch.records {
+            match self.erasures.take(&record.key, record.value.as_deref()) {
+                Ok(other) => changed |= other,
+                Err(reason) => {
+                    counter!(CONTROL_REFUSED).increment(1);
+                    if !std::mem::replace(&mut self.told, true) {
+                        warn!(reason, offset = record.offset, "refused a record on control; others are only counted");
+                    }
+                }
+            }
+        }
+        changed
+    }
+
+    fn settle(&mut self) {
+        self.erased = Erased::new(self.secret.clone(), Arc::new(self.erasures.clone()));
+        gauge!(ERASURES).set(self.erasures.len() as f64);
+        let unknown = self.erased.unknown();
+        if unknown > 0 {
+            warn!(
+                users = unknown,
+                "erasures made under another privacy.secret are not followed here: set the same one"
+            );
+        }
+    }
+}
