@@ -36,7 +36,12 @@ impl Kafka {
         };
         let topic_prefix = format!("bench-{}.", Context::new("bench").now());
         let topics = Topics::new(&topic_prefix);
-        let config = config::Kafka { brokers, topic_prefix: topic_prefix.clone(), properties: Default::default() };
+        let config = config::Kafka {
+            brokers,
+            topic_prefix: topic_prefix.clone(),
+            properties: Default::default(),
+            signatures: Default::default(),
+        };
         // On somebody's Kafka nothing of it stays for long.
         let settings = vec![("retention.ms".to_owned(), "600000".to_owned())];
         let spec = |(name, partitions)| TopicSpec {

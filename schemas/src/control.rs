@@ -171,6 +171,24 @@ impl Releases {
         self.gate.as_ref().map(|(_, release)| release)
     }
 
+    /// The last word under a key.
+    #[must_use]
+    pub fn standing(&self, key: &str) -> Option<&Release> {
+        match key {
+            OPERATOR => self.operator(),
+            GATE => self.gate(),
+            _ => None,
+        }
+    }
+
+    /// The time of a word that is said at `now`: later than that of every word before, whatever clock it had. A signed
+    /// word that is not later is one of before, written again.
+    #[must_use]
+    pub fn moment(&self, now: i64) -> i64 {
+        let said = [self.operator(), self.gate()].into_iter().flatten();
+        said.map(|word| word.at.saturating_add(1)).fold(now, i64::max)
+    }
+
     /// The record that holds a version, at `now` in milliseconds since 1970. The operator's counts before the gate's,
     /// and whatever the operator said after the gate held lifts it.
     #[must_use]

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::audit::Entry;
 use crate::checkpoint::{is_time, shown};
 use crate::privacy::{Secret, UserHash};
+use crate::signature::{Distrust, Trust};
 
 /// What keys of these records begin with; the user's hash follows.
 pub const PREFIX: &str = "erase:";
@@ -79,6 +80,12 @@ impl Erasure {
         }
     }
 
+    /// When the last thing in it was said, milliseconds since 1970.
+    #[must_use]
+    pub fn said_at(&self) -> i64 {
+        [self.done, self.lifted].into_iter().flatten().fold(self.at, i64::max)
+    }
+
     /// What is wrong with it, if anything is.
     #[must_use]
     pub fn problem(&self) -> Option<&'static str> {
@@ -129,6 +136,31 @@ impl Erasures {
         };
         self.unkeyed -= without(&before);
         Ok(changed)
+    }
+
+    /// Checks the signature of the next record, its key, value and header, on the topic with this full name, and that it
+    /// is not one of before that was written again.
+    ///
+    /// # Errors
+    /// Why it is not believed.
+    pub fn believed(
+        &self,
+        trust: &Trust,
+        topic: &str,
+        (key, value, signature): (&[u8], Option<&[u8]>, Option<&[u8]>),
+    ) -> Result<(), Distrust> {
+        let Some(value) = value else {
+            // A deletion has no time, so one of before cannot be told from one of now.
+            return if trust.is_required() { Err(Distrust::Unsigned) } else { Ok(()) };
+        };
+        trust.check(topic, key, value, signature)?;
+        let user = key.strip_prefix(PREFIX.as_bytes()).and_then(|user| std::str::from_utf8(user).ok()?.parse().ok());
+        let standing = user.and_then(|user: UserHash| self.users.get(&user)).filter(|_| trust.is_on());
+        let Ok(new) = Erasure::read(value) else { return Ok(()) }; // which says what is wrong with it
+        match standing {
+            Some(standing) if new.said_at() <= standing.said_at() && new != *standing => Err(Distrust::Replayed),
+            _ => Ok(()),
+        }
     }
 
     /// How many users have a record.

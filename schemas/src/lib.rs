@@ -20,6 +20,7 @@ pub mod mark;
 pub mod position;
 pub mod privacy;
 pub mod profile;
+pub mod signature;
 pub mod slate;
 pub mod topics;
 pub mod vocabulary;

@@ -97,7 +97,12 @@ impl World {
         let server = given.is_none().then(RedisServer::start);
         let url = server.as_ref().map(RedisServer::url).or(given).expect("one or the other");
 
-        let kafka = config::Kafka { brokers, topic_prefix: format!("{name}."), properties: BTreeMap::new() };
+        let kafka = config::Kafka {
+            brokers,
+            topic_prefix: format!("{name}."),
+            properties: BTreeMap::new(),
+            signatures: Default::default(),
+        };
         let redis = config::Redis { url, key_prefix: format!("{name}:") };
         let topics = Topics::new(&kafka.topic_prefix);
         let ctx = Context::new("tests");

@@ -17,7 +17,12 @@ const TOPIC: &str = "events";
 const PARTITIONS: i32 = 4;
 
 fn config(broker: &Broker) -> Kafka {
-    Kafka { brokers: broker.brokers(), topic_prefix: String::new(), properties: BTreeMap::new() }
+    Kafka {
+        brokers: broker.brokers(),
+        topic_prefix: String::new(),
+        properties: BTreeMap::new(),
+        signatures: Default::default(),
+    }
 }
 
 async fn create_topic(config: &Kafka) {

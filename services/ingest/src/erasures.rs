@@ -4,12 +4,14 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use metrics::{counter, gauge};
 use runtime::Context;
 use runtime::config::Kafka;
 use runtime::kafka::{Expected, Followed, From, KafkaError, Outgoing, Producer, Reader, Watch};
 use schemas::audit::Entry;
-use schemas::erasure::{ERASED, Given};
+use schemas::erasure::{self, ERASED, Given};
+use schemas::signature::{SIGNATURE, Trust};
 use schemas::{Erased, Erasures, Secret, Topic, Topics, audit};
 use tracing::{info, warn};
 
@@ -25,6 +27,9 @@ const WAIT: Duration = Duration::from_millis(200);
 pub(crate) struct Erasing {
     reader: Reader,
     erasures: Erasures,
+    /// Whose word counts.
+    trust: Trust,
+    control: String,
     secret: Secret,
     erased: Erased,
     given: Given,
@@ -48,11 +53,16 @@ impl Erasing {
             info!("privacy.secret is not set: whoever has a list of user ids can tell whom a hash of one names");
         }
         let topics = Topics::new(&kafka.topic_prefix);
-        let reader = Reader::open(kafka, &topics.name(Topic::Control), From::Beginning, ctx).await?;
+        let control = topics.name(Topic::Control);
+        let reader = Reader::open(kafka, &control, From::Beginning, ctx).await?;
+        let keys = kafka.signatures.trust.iter().filter_map(|key| key.parse().ok());
+        let trust = Trust::new(keys.collect(), kafka.signatures.required());
         let number = RandomState::new().hash_one(ctx.now());
         let mut erasing = Self {
             reader,
             erasures: Erasures::default(),
+            trust,
+            control,
             secret,
             erased: Erased::default(),
             given: Given::default(),
@@ -137,7 +147,13 @@ impl Erasing {
             self.erasures = Erasures::default();
         }
         for record in &batch.records {
-            match self.erasures.take(&record.key, record.value.as_deref()) {
+            if !record.key.starts_with(erasure::PREFIX.as_bytes()) {
+                continue; // about releases
+            }
+            let (value, signature) = (record.value.as_deref(), record.header(SIGNATURE).map(Bytes::as_ref));
+            let believed = self.erasures.believed(&self.trust, &self.control, (&record.key, value, signature));
+            let taken = believed.map_err(|distrust| distrust.to_string());
+            match taken.and_then(|()| self.erasures.take(&record.key, value)) {
                 Ok(other) => changed |= other,
                 Err(reason) => {
                     counter!(CONTROL_REFUSED).increment(1);

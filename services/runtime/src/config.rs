@@ -50,6 +50,56 @@ pub struct Kafka {
     /// librdkafka's own settings (SASL, sizes, timeouts), applied last.
     #[serde(default)]
     pub properties: BTreeMap<String, String>,
+    /// Whose records are believed.
+    #[serde(flatten)]
+    pub signatures: Signatures,
+}
+
+/// A text that is never shown.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Of section `[kafka]`: whose decisions, claims and versions are believed.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Signatures {
+    /// Public keys, as `thalweg keys show` prints them.
+    #[serde(default)]
+    pub trust: Vec<String>,
+    /// Whether what is not signed is refused.
+    #[serde(default)]
+    pub require_signature: Require,
+}
+
+/// Whether what is not signed is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Require {
+    /// As soon as a key is trusted.
+    #[default]
+    Auto,
+    /// Always.
+    Yes,
+    /// Never: keys are being rolled out.
+    No,
+}
+
+impl Signatures {
+    /// Whether what is not signed is refused.
+    #[must_use]
+    pub fn required(&self) -> bool {
+        match self.require_signature {
+            Require::Auto => !self.trust.is_empty(),
+            Require::Yes => true,
+            Require::No => false,
+        }
+    }
 }
 
 /// Section `[redis]`: where slates are served from.
@@ -147,7 +197,7 @@ impl Validate for Frame {
 
 /// Whether a setting of this name is never shown.
 fn is_secret(key: &str) -> bool {
-    ["password", "secret", "token", "pem"].iter().any(|word| key.contains(word))
+    ["password", "secret", "token", "pem", "sign_key"].iter().any(|word| key.contains(word))
 }
 
 impl fmt::Debug for Kafka {
@@ -161,6 +211,7 @@ impl fmt::Debug for Kafka {
             .field("brokers", &self.brokers)
             .field("topic_prefix", &self.topic_prefix)
             .field("properties", &shown)
+            .field("signatures", &self.signatures)
             .finish()
     }
 }
@@ -187,10 +238,11 @@ mod tests {
             brokers: "b:9092".into(),
             topic_prefix: String::new(),
             properties: [("sasl.password".to_owned(), "hunter2".to_owned())].into(),
+            signatures: Signatures::default(),
         };
         let redis = Redis { url: "redis://u:hunter2@h:6379/0".into(), key_prefix: String::new() };
-        let privacy = Privacy { secret: "hunter2".into() };
-        let shown = format!("{kafka:?} {redis:?} {privacy:?}");
+        let (privacy, secret) = (Privacy { secret: "hunter2".into() }, Secret("hunter2".into()));
+        let shown = format!("{kafka:?} {redis:?} {privacy:?} {secret:?}");
         assert!(!shown.contains("hunter2"), "{shown}");
     }
 

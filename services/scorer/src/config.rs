@@ -133,7 +133,7 @@ impl Validate for Config {
         ];
         let broken = rules.into_iter().filter(|(broken, _)| *broken).map(|(_, advice)| advice.to_owned());
         let device = model::Model::empty(&s.device).err().map(|error| format!("scorer.device: {error}"));
-        let own = broken.chain(device).collect();
+        let own = broken.chain(device).chain(versions::signing::problems(&self.kafka)).collect();
         [self.frame.problems(), self.kafka.problems(), self.privacy.problems(), self.redis.problems(), own].concat()
     }
 }

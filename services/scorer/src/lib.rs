@@ -68,6 +68,7 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
     ctx.set("model", Err("no version is live yet".to_owned()));
     ctx.set("caught-up", Err("reading checkpoints and the catalog".to_owned()));
     metrics::describe();
+    versions::signing::tell(&kafka);
     let topics = Topics::new(&kafka.topic_prefix);
     let [events, interactions] = [Topic::Events, Topic::Interactions].map(|topic| topics.name(topic));
     let mut partitions = admin::check_partitions(&kafka, &[&events, &interactions]).await?;

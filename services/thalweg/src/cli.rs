@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use laboratory::output;
 use laboratory::shown;
 use laboratory::tune;
+use schemas::signature::SECRET;
 
 use crate::commands;
 use crate::config::{Config, TRAINER};
@@ -51,15 +52,25 @@ pub(crate) struct Place {
     /// Prefix of every Redis key.
     #[arg(long, global = true, value_name = "PREFIX", help_heading = SERVERS)]
     pub(crate) key_prefix: Option<String>,
+    /// The file of the key that signs decisions, made by `thalweg keys new`.
+    #[arg(long, global = true, value_name = "FILE", help_heading = SERVERS)]
+    sign_key: Option<String>,
 }
 
 impl Place {
     fn load(&self) -> Result<Config, Error> {
+        if self.sign_key.as_ref().is_some_and(|given| given.starts_with(SECRET)) {
+            let advice = "name its file, or set THALWEG__OPERATOR__SIGN_KEY";
+            return Err(Error::Other(format!(
+                "--sign-key: everybody on this machine sees what is written here; {advice}"
+            )));
+        }
         let given = [
             ("kafka.brokers", &self.brokers),
             ("redis.url", &self.redis),
             ("kafka.topic_prefix", &self.topic_prefix),
             ("redis.key_prefix", &self.key_prefix),
+            ("operator.sign_key", &self.sign_key),
         ];
         let given: Vec<(&str, String)> =
             given.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect();
@@ -72,6 +83,7 @@ impl Place {
             ("--config", self.config.is_some()),
             ("--topic-prefix", self.topic_prefix.is_some()),
             ("--key-prefix", self.key_prefix.is_some()),
+            ("--sign-key", self.sign_key.is_some()),
         ];
         match given.into_iter().find(|(option, given)| *given && options.contains(option)) {
             Some((option, _)) => Err(Error::Other(format!("`thalweg {command}` does not use {option}: {instead}"))),
@@ -147,6 +159,12 @@ enum Command {
         #[command(subcommand)]
         what: commands::audit::What,
     },
+    /// Makes a key to sign with, or shows the public key that others trust.
+    #[command(after_help = "Example: thalweg keys new trainer.key")]
+    Keys {
+        #[command(subcommand)]
+        what: commands::keys::What,
+    },
     /// Shows a user's recommendations and why each item is there.
     #[command(after_help = "Example: thalweg recs u42 --json")]
     Recs(commands::recs::Args),
@@ -201,10 +219,10 @@ async fn run(cli: Cli) -> Result<ExitCode, Error> {
     let place = cli.place;
     if let Command::Demo(args) = cli.command {
         // It brings its own servers, or is told where they are.
-        place.refuse("demo", &["--config"], "leave it out")?;
+        place.refuse("demo", &["--config", "--sign-key"], "leave it out")?;
         return demo::run(args, place).await;
     }
-    let servers = ["--config", "--topic-prefix", "--key-prefix"];
+    let servers = ["--config", "--topic-prefix", "--key-prefix", "--sign-key"];
     let settings = "leave it out; the learner's settings are given by --settings";
     if let Command::Evaluate { how } = cli.command {
         place.refuse("evaluate", &servers, settings)?;
@@ -214,6 +232,11 @@ async fn run(cli: Cli) -> Result<ExitCode, Error> {
     if let Command::Tune(args) = cli.command {
         place.refuse("tune", &servers, settings)?;
         tokio::task::block_in_place(|| tune::run(&args, &TRAINER))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Command::Keys { what } = &cli.command {
+        place.refuse("keys", &servers, "leave it out; a key belongs to no server")?;
+        commands::keys::run(what)?;
         return Ok(ExitCode::SUCCESS);
     }
     runtime::telemetry::init_tracing(&runtime::config::Log {
@@ -231,7 +254,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Audit { what } => return commands::audit::run(what, &config).await,
         Command::Recs(args) => return commands::recs::run(args, &config).await,
         Command::DeadLetters { what } => commands::dead_letters::run(what, &config).await?,
-        Command::Demo(_) | Command::Evaluate { .. } | Command::Tune(_) => {} // answered above
+        Command::Demo(_) | Command::Evaluate { .. } | Command::Tune(_) | Command::Keys { .. } => {} // answered above
     }
     Ok(ExitCode::SUCCESS)
 }

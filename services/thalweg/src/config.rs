@@ -1,12 +1,18 @@
 //! Where the command finds Kafka and Redis.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use laboratory::TrainerConfig;
-use runtime::Validate;
 use runtime::config::{ConfigError, Kafka, Privacy, Redis};
+use runtime::kafka::Producer;
+use runtime::{Context, Validate};
+use schemas::signature::SigningKey;
 use schemas::{Keys, Secret, Topic, Topics};
 use serde::Deserialize;
+use versions::signing;
+
+use crate::error::Error;
 
 /// The embedded `config.toml`.
 pub(crate) const DEFAULTS: &str = include_str!("../config.toml");
@@ -30,6 +36,14 @@ pub(crate) struct Config {
     pub(crate) redis: Redis,
     pub(crate) privacy: Privacy,
     pub(crate) topics: Settings,
+    pub(crate) operator: Operator,
+}
+
+/// Section `[operator]`: who decides.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Operator {
+    /// The file of the key that signs decisions, or the key itself; empty: they are not signed.
+    pub(crate) sign_key: runtime::config::Secret,
 }
 
 /// Section `[topics]`: what new topics are given.
@@ -45,6 +59,7 @@ pub(crate) struct Settings {
 impl Validate for Config {
     fn problems(&self) -> Vec<String> {
         let mut problems = [self.kafka.problems(), self.redis.problems(), self.privacy.problems()].concat();
+        problems.extend(signing::problems(&self.kafka));
         if self.topics.retention < LEAST_RETENTION {
             problems.push("topics.retention: at least 1h; what nobody read within it is gone".to_owned());
         }
@@ -56,6 +71,18 @@ impl Config {
     /// Defaults, file, environment, then what was given on the command line.
     pub(crate) fn load(file: Option<&std::path::Path>, given: &[(&str, String)]) -> Result<Self, ConfigError> {
         runtime::config::load(DEFAULTS, file, given, true)
+    }
+
+    /// The key that signs decisions; `None` where there is none and nobody asks for one.
+    pub(crate) fn signer(&self) -> Result<Option<SigningKey>, Error> {
+        signing::signing_key("operator.sign_key (--sign-key)", &self.operator.sign_key.0, &self.kafka)
+            .map_err(Error::Other)
+    }
+
+    /// A producer of decisions, which signs them.
+    pub(crate) fn producer(&self, ctx: &Context) -> Result<Producer, Error> {
+        let stamp = self.signer()?.map(|signer| signing::stamp(Arc::new(signer), &self.kafka));
+        Ok(Producer::connect(&self.kafka, ctx)?.stamped(stamp))
     }
 
     pub(crate) fn topic(&self, topic: Topic) -> String {

@@ -3,6 +3,7 @@
 //! The newest but one, so that a reader has another where the newest is damaged. It is never deleted before the next is
 //! there ([`crate::ledger`]).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use runtime::Context;
@@ -10,7 +11,9 @@ use runtime::config::Kafka;
 use runtime::kafka::Bookmark;
 use schemas::Topics;
 use schemas::checkpoint::Claim;
+use schemas::signature::SigningKey;
 use tracing::{debug, warn};
+use versions::signing;
 
 use crate::error::Error;
 
@@ -27,20 +30,30 @@ pub(crate) struct Bookmarks {
     claim: String,
     /// The newest snapshot.
     newest: Option<Bookmark>,
+    signer: Option<Arc<SigningKey>>,
     ctx: Context,
 }
 
 impl Bookmarks {
-    /// Goes on from the snapshot that was the newest before `claim`.
-    pub(crate) fn new(kafka: &Kafka, claim: &Claim, newest: Option<Bookmark>, ctx: &Context) -> Result<Self, Error> {
+    /// Goes on from the snapshot that was the newest before `claim`: where it begins, and behind which claim.
+    pub(crate) fn new(
+        kafka: &Kafka,
+        claim: &Claim,
+        newest: Option<&(i64, Claim)>,
+        signer: Option<Arc<SigningKey>>,
+        ctx: &Context,
+    ) -> Result<Self, Error> {
         let topics = Topics::new(&kafka.topic_prefix);
         let (topic, group) = (topics.name(schemas::Topic::Checkpoints), topics.snapshot_group());
-        Ok(Self { kafka: kafka.clone(), topic, group, claim: note(claim)?, newest, ctx: ctx.clone() })
+        let note = |claim| signing::note(claim, &topic, signer.as_deref());
+        let newest = newest.map(|(offset, claim)| note(claim).map(|note| Bookmark { offset: *offset, note }));
+        let (claim, newest) = (note(claim)?, newest.transpose()?);
+        Ok(Self { kafka: kafka.clone(), topic, group, claim, newest, signer, ctx: ctx.clone() })
     }
 
     /// We claimed again, for the topic lost all that was there.
     pub(crate) fn claimed(&mut self, claim: &Claim) -> Result<(), Error> {
-        (self.claim, self.newest) = (note(claim)?, None);
+        (self.claim, self.newest) = (signing::note(claim, &self.topic, self.signer.as_deref())?, None);
         Ok(())
     }
 
@@ -56,9 +69,4 @@ impl Bookmarks {
             Err(_) => debug!(group = self.group, "leaving a bookmark takes long; going on"),
         }
     }
-}
-
-/// What is to be known behind a claim.
-pub(crate) fn note(claim: &Claim) -> Result<String, Error> {
-    Ok(serde_json::to_string(claim)?)
 }

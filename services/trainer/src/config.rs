@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use runtime::Validate;
-use runtime::config::{Frame, Kafka, Privacy};
+use runtime::config::{Frame, Kafka, Privacy, Secret};
 use serde::Deserialize;
+use versions::signing;
 
 use crate::gate;
 use crate::retention::{Age, Retention};
@@ -27,6 +28,8 @@ pub struct Config {
 /// The section `[trainer]`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Trainer {
+    /// The file of the key that signs what is written, or the key itself; empty: it is not signed.
+    pub sign_key: Secret,
     /// Group under which offsets are committed for tools that show lag.
     pub group: String,
     /// What a trainer does whose place is another's.
@@ -137,8 +140,10 @@ impl Validate for Config {
             ),
         ];
         let broken = rules.into_iter().filter(|(broken, _)| *broken).map(|(_, advice)| advice.to_owned());
-        [self.frame.problems(), self.kafka.problems(), self.privacy.problems(), broken.collect(), self.model.problems()]
-            .concat()
+        let keys = signing::signing_key("trainer.sign_key", &trainer.sign_key.0, &self.kafka).err();
+        let keys = signing::problems(&self.kafka).into_iter().chain(keys).collect();
+        let own = [keys, broken.collect(), self.model.problems()].concat();
+        [self.frame.problems(), self.kafka.problems(), self.privacy.problems(), own].concat()
     }
 }
 

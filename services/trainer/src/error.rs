@@ -10,6 +10,9 @@ pub enum Error {
     /// Kafka refused something that waiting does not cure.
     #[error(transparent)]
     Kafka(#[from] KafkaError),
+    /// The key to sign with is gone, or nobody would believe it.
+    #[error("{0}")]
+    SignKey(String),
     /// The model refuses its settings, or a version of another shape.
     #[error(transparent)]
     Model(#[from] model::Error),

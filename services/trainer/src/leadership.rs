@@ -2,20 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{counter, gauge};
 use model::Model;
 use runtime::Context;
-use runtime::kafka::{Bookmark, Producer, Reader, Record};
+use runtime::kafka::{Producer, Reader, Record};
 use schemas::Releases;
 use schemas::checkpoint::{Claim, EPOCH_REACH, Part, Through, parse_key};
 use schemas::control::Back;
+use schemas::signature::{SigningKey, Trust};
 use tracing::{debug, info, warn};
 use versions::{Log, claim_record};
 
-use crate::bookmarks::{self, Bookmarks};
+use crate::bookmarks::Bookmarks;
 use crate::config::{Config, WhenSuperseded};
+use crate::distrusted::Distrusted;
 use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::metrics::{EPOCH, VERSIONS_REFUSED};
@@ -36,6 +39,7 @@ pub(crate) struct Candidate {
     /// Why the last version that was refused was.
     refused: String,
     told: Told,
+    distrusted: Distrusted,
 }
 
 /// An epoch that is ours.
@@ -57,6 +61,10 @@ pub(crate) struct Leadership {
     pub(crate) rolled_back: BTreeMap<i32, Through>,
     /// Where the topic began for us; what lies before, nobody looked at. 0: nothing.
     pub(crate) start: i64,
+    /// Whose records are believed.
+    pub(crate) trust: Trust,
+    /// What was not.
+    pub(crate) distrusted: Distrusted,
 }
 
 impl Candidate {
@@ -113,8 +121,8 @@ impl Candidate {
         }
         let restorer = Restorer::new(Model::empty(&config.model.device)?, log.walk());
         let restorer = back.into_iter().fold(restorer, Restorer::back);
-        let (refused, told) = (String::new(), Told::default());
-        let candidate = Self { restorer, log, anew: false, refused, told };
+        let (refused, told, distrusted) = (String::new(), Told::default(), Distrusted::default());
+        let candidate = Self { restorer, log, anew: false, refused, told, distrusted };
         candidate.read_until(|log| log.is_at(&end), ctx).await
     }
 
@@ -136,7 +144,7 @@ impl Candidate {
     }
 
     /// Claims an epoch above every other, and above those that went back with `back`; `None` when asked to drain
-    /// meanwhile, or when another was faster and this one is to stand by.
+    /// meanwhile, or when another was faster and this one is to stand by. What `signer` is, `producer` signs with.
     ///
     /// Until our claim is on the log, the trainer before us may still publish: its versions are taken in. From our
     /// claim on, they are ignored by everyone.
@@ -144,7 +152,7 @@ impl Candidate {
         mut self,
         back: Option<Back>,
         config: &Config,
-        producer: &Producer,
+        (producer, signer): (&Producer, Option<Arc<SigningKey>>),
         ctx: &Context,
     ) -> Result<Option<Leadership>, Error> {
         // The process id tells an operator which one; the number tells apart what restarts under the same id.
@@ -164,15 +172,22 @@ impl Candidate {
             if self.restorer.leadership() == (epoch, Some(trainer.as_str())) {
                 info!(epoch, trainer, "claimed an epoch");
                 gauge!(EPOCH).set(f64::from(epoch));
-                let newest = self
-                    .restorer
-                    .snapshot()
-                    .map(|(offset, claim)| bookmarks::note(claim).map(|note| Bookmark { offset: *offset, note }));
-                let bookmarks = Bookmarks::new(&config.kafka, &claim, newest.transpose()?, ctx)?;
+                let bookmarks = Bookmarks::new(&config.kafka, &claim, self.restorer.snapshot(), signer, ctx)?;
                 let (rolled_back, start) = (self.restorer.rolled_back().clone(), self.log.start());
                 let (model, ledger) = self.restorer.into_parts();
-                let log = self.log.reader;
-                return Ok(Some(Leadership { epoch, model, ledger, log, trainer, bookmarks, rolled_back, start }));
+                let (distrusted, trust, log) = (self.distrusted, self.log.trust().clone(), self.log.reader);
+                return Ok(Some(Leadership {
+                    epoch,
+                    model,
+                    ledger,
+                    log,
+                    trainer,
+                    bookmarks,
+                    rolled_back,
+                    start,
+                    trust,
+                    distrusted,
+                }));
             }
             let winner = self.restorer.leadership();
             if config.trainer.when_superseded == WhenSuperseded::StandBy {
@@ -203,6 +218,9 @@ impl Candidate {
     fn tell_refusals(&mut self) {
         for refusal in self.restorer.refusals() {
             tell(&refusal, &mut self.told);
+            if let Some(why) = refusal.distrust {
+                self.distrusted.note("checkpoints", why, refusal.version, 1);
+            }
             if !refusal.orphan || self.refused.is_empty() {
                 self.refused = refusal.reason;
             }
@@ -226,8 +244,11 @@ impl Told {
 const TELL: u32 = 20;
 
 /// Counts and logs a version that is skipped.
-fn tell(Refusal { version, reason, orphan }: &Refusal, told: &mut Told) {
-    counter!(VERSIONS_REFUSED).increment(1);
+fn tell(Refusal { version, distrust, reason, orphan }: &Refusal, told: &mut Told) {
+    match distrust {
+        Some(why) => counter!(VERSIONS_REFUSED, "reason" => why.as_str()).increment(1),
+        None => counter!(VERSIONS_REFUSED).increment(1),
+    }
     let version = version.map(|version| version.to_string());
     if told.is_news(*orphan) {
         warn!(version, reason, "refused a version; continuing from an older one");
@@ -245,9 +266,9 @@ pub(crate) struct Own {
     pub(crate) at: Option<i64>,
 }
 
-/// The first claim among `records` that ends our epoch: a higher one, or one of the same that lies before ours.
-pub(crate) fn superseded(own: &Own, records: &[Record]) -> Option<Claim> {
-    records.iter().find_map(|record| {
+/// The first claim among `records`, which are believed, that ends our epoch: a higher one, or one of the same that lies before ours.
+pub(crate) fn superseded<'a>(own: &Own, records: impl IntoIterator<Item = &'a Record>) -> Option<Claim> {
+    records.into_iter().find_map(|record| {
         let (version, part) = parse_key(&record.key).ok()?;
         let value = record.value.as_ref()?;
         if part != Part::Claim || version.epoch < own.epoch || version.epoch > own.epoch.saturating_add(EPOCH_REACH) {

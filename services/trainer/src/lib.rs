@@ -12,6 +12,7 @@
 mod bookmarks;
 mod catalog;
 pub mod config;
+mod distrusted;
 pub mod error;
 mod foreign;
 pub mod gate;
@@ -42,6 +43,7 @@ use config::WhenSuperseded;
 pub use error::Error;
 use standing_by::Since;
 use trainer::{Carried, End, Trainer};
+use versions::signing;
 
 /// The embedded `config.toml`, and behind it the model's `settings.toml`.
 pub const DEFAULTS: &str = concat!(include_str!("../config.toml"), include_str!("../../model/settings.toml"));
@@ -58,6 +60,7 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
 }
 
 async fn serve(config: &Config, ctx: &Context) -> Result<(), Error> {
+    signing::tell(&config.kafka);
     let watch = Watch::start(&config.kafka, ctx)?;
     let stands_by = config.trainer.when_superseded == WhenSuperseded::StandBy;
     let mut waits = stands_by.then_some(Since::Start);

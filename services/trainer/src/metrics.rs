@@ -6,6 +6,7 @@ use metrics::{counter, describe_counter, describe_gauge, gauge};
 use model::Observed;
 use schemas::Reason;
 use schemas::checkpoint::{PayloadKind, Quality};
+use schemas::signature::Distrust;
 
 /// Interactions applied.
 pub const INTERACTIONS: &str = "trainer_interactions_total";
@@ -37,7 +38,7 @@ pub const MISSED: &str = "trainer_missed_total";
 pub const CATALOG: &str = "trainer_catalog_records_total";
 /// Records on `items` of which not all was taken, by `reason`.
 pub const CATALOG_REFUSED: &str = "trainer_catalog_refused_total";
-/// Versions found on `checkpoints` that are not usable.
+/// Versions found on `checkpoints` that are not usable; by `reason` what is not believed of it and of `control`.
 pub const VERSIONS_REFUSED: &str = "trainer_versions_refused_total";
 /// Versions of ours that no reader would have taken: not published.
 pub const VERSIONS_UNFIT: &str = "trainer_versions_unfit_total";
@@ -99,6 +100,9 @@ pub(crate) fn describe() {
     for (name, what) in counters {
         describe_counter!(name, what);
         counter!(name).increment(0);
+    }
+    for why in Distrust::ALL {
+        counter!(VERSIONS_REFUSED, "reason" => why.as_str()).increment(0);
     }
     describe_counter!(CATALOG_REFUSED, "Records on items of which not all was taken, by reason.");
     for reason in

@@ -11,6 +11,7 @@ use model::{Model, Payload, unpack};
 use runtime::kafka::Record;
 use schemas::checkpoint::{Claim, Manifest, PayloadKind, Through, VersionId, parse_key};
 use schemas::control::Back;
+use schemas::signature::Distrust;
 use versions::{Held, Step, Version, Walk};
 
 use crate::ledger::Ledger;
@@ -20,6 +21,8 @@ use crate::ledger::Ledger;
 pub(crate) struct Refusal {
     /// Which version; `None` when not even its key is readable.
     pub(crate) version: Option<VersionId>,
+    /// Why it is not believed; `None` where it is torn or does not fit.
+    pub(crate) distrust: Option<Distrust>,
     /// Why.
     pub(crate) reason: String,
     /// It is itself sound, but builds on a version that is not there: refused before, or deleted since.
@@ -38,6 +41,8 @@ pub(crate) struct Restorer {
     /// Deltas behind the newest snapshot.
     held: Held,
     refusals: Vec<Refusal>,
+    /// The newest version or claim that is not believed.
+    distrusted: Option<VersionId>,
     /// No model is made of any version.
     only_looks: bool,
     /// Versions that were rolled back are not gone on from.
@@ -50,8 +55,9 @@ impl Restorer {
     /// Begins where the walk does.
     pub(crate) fn new(model: Model, walk: Walk) -> Self {
         let (ledger, held) = (Ledger::default(), Held::default());
-        let (refusals, rolled_back) = (Vec::new(), BTreeMap::new());
-        Self { walk, model, ledger, snapshot: None, held, refusals, only_looks: false, back: None, rolled_back }
+        let (refusals, rolled_back, distrusted) = (Vec::new(), BTreeMap::new(), None);
+        let (snapshot, only_looks, back) = (None, false, None);
+        Self { walk, model, ledger, snapshot, held, refusals, distrusted, only_looks, back, rolled_back }
     }
 
     /// Makes no model, and only looks at what is there.
@@ -83,8 +89,11 @@ impl Restorer {
         }
         match self.walk.take(record) {
             Step::Whole(version) => self.whole(version),
-            Step::Refused { version, reason } => {
-                self.refusals.push(Refusal { version, reason, orphan: false });
+            Step::Refused { version, distrust, reason } => {
+                if distrust.is_some_and(|why| why != Distrust::Replayed) {
+                    self.distrusted = self.distrusted.max(version);
+                }
+                self.refusals.push(Refusal { version, distrust, reason, orphan: false });
             }
             Step::Stale(version) => self.ledger.superseded(version),
             Step::Kept | Step::Deleted(..) | Step::Claimed(_) => {}
@@ -134,7 +143,12 @@ impl Restorer {
 
     fn refuse(&mut self, manifest: &Manifest, error: &model::Error) {
         let orphan = matches!(error, model::Error::Parent { .. });
-        self.refusals.push(Refusal { version: Some(manifest.version), orphan, reason: error.to_string() });
+        self.refusals.push(Refusal {
+            version: Some(manifest.version),
+            distrust: None,
+            orphan,
+            reason: error.to_string(),
+        });
     }
 
     /// Makes the next version of the newest; false, and nothing changed, if it does not fit.
@@ -177,9 +191,11 @@ impl Restorer {
     }
 
     /// The newest version on the topic, where there are some and none is usable. What is of an epoch that no trainer
-    /// claimed is no version: a stranger may have written it, and locks nobody out.
+    /// claimed is no version: a stranger may have written it, and locks nobody out. Where nothing is claimed that is
+    /// signed, what is not may be all that was learned before signatures were asked for.
     pub(crate) fn unusable(&self) -> Option<VersionId> {
-        self.ledger.newest(self.walk.epoch()).filter(|_| self.model.manifest().is_none())
+        let unsigned = self.distrusted.filter(|_| self.walk.epoch() == 0);
+        self.ledger.newest(self.walk.epoch()).or(unsigned).filter(|_| self.model.manifest().is_none())
     }
 
     /// Lets go of the model: the next one knows nothing.

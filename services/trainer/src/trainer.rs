@@ -1,10 +1,12 @@
 //! The loop: interactions and catalog to the learner, versions from it to the log.
 #![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
+mod defence;
 mod log;
 mod rollback;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics::counter;
@@ -14,6 +16,7 @@ use runtime::kafka::admin;
 use runtime::kafka::{Attendance, Expected, Producer, Reader, Watch};
 use schemas::checkpoint::{Through, VersionId};
 use schemas::control::{Back, Place};
+use schemas::signature::Trust;
 use schemas::{Release, Topic, Topics};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -21,10 +24,12 @@ use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
 use versions::Control;
 use versions::audit::Chain;
+use versions::signing;
 
 use crate::bookmarks::Bookmarks;
 use crate::catalog::{Catalog, News};
 use crate::config::{self, Config, OnRollback, WhenSuperseded};
+use crate::distrusted::Distrusted;
 use crate::error::Error;
 use crate::foreign::Foreign;
 use crate::histories::{Sorted, Sorter};
@@ -96,6 +101,10 @@ pub(crate) struct Trainer {
     schedule: Schedule,
     ledger: Ledger,
     foreign: Foreign,
+    /// Whose records are believed, what was not, and when words were written again for that.
+    trust: Trust,
+    distrusted: Distrusted,
+    repeated: Option<Instant>,
     bookmarks: Bookmarks,
     control: Control,
     /// The rollback that we went on from.
@@ -151,13 +160,18 @@ impl Trainer {
         }
         let Some(intake) = Intake::open(config, &through(candidate.model()), ctx).await? else { return Ok(None) };
         let mut catalog = Catalog::open(config, ctx).await?;
-        let producer = Producer::connect(&config.kafka, ctx)?;
+        let signer = signing::signing_key("trainer.sign_key", &config.trainer.sign_key.0, &config.kafka);
+        let signer = signer.map_err(Error::SignKey)?.map(Arc::new);
+        let stamp = signer.clone().map(|signer| signing::stamp(signer, &config.kafka));
+        let producer = Producer::connect(&config.kafka, ctx)?.stamped(stamp);
 
         if stands_by && attendance.is_none() && standing_by::is_taken(config, ctx).await {
             return Ok(None);
         }
-        let Some(leadership) = candidate.claim(back, config, &producer, ctx).await? else { return Ok(None) };
-        let Leadership { epoch, model, ledger, log, trainer, bookmarks, rolled_back, start } = leadership;
+        let claimed = candidate.claim(back, config, (&producer, signer), ctx).await?;
+        let Some(leadership) = claimed else { return Ok(None) };
+        let Leadership { epoch, model, ledger, log, trainer, bookmarks, rolled_back, start, trust, distrusted } =
+            leadership;
         // Not before: who may not begin is not seen. And not later, for who stands by looks here. The trainer before us
         // leaves as it reads our claim. Should its last commit come after our first, tools show what it had learned
         // until our next version, and letters about the catalog may be written again at the next start; nothing else
@@ -216,6 +230,9 @@ impl Trainer {
             schedule: Schedule::new(&config.trainer, epoch),
             ledger,
             foreign: Foreign::default(),
+            trust,
+            distrusted,
+            repeated: None,
             bookmarks,
             control,
             back,
@@ -276,6 +293,7 @@ impl Trainer {
                     }
                     self.look();
                     self.look_down().await?;
+                    self.defend().await?;
                 }
             }
         }

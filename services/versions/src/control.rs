@@ -1,14 +1,19 @@
 //! Follows the topic `control`: what operator and gate want served, and which users are to be forgotten.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use runtime::Context;
 use runtime::config::Kafka;
-use runtime::kafka::{Expected, Followed, From, KafkaError, Reader, Watch};
-use schemas::{Erasures, Releases, Topic, Topics, erasure};
+use runtime::kafka::{Expected, Followed, From, KafkaError, Reader, Record, Watch};
+use schemas::control::{GATE, OPERATOR};
+use schemas::signature::{Distrust, SIGNATURE, Trust};
+use schemas::{Erasures, Release, Releases, Topic, Topics, erasure};
 use tokio::sync::watch;
 
+use crate::signing;
 use crate::told::Told;
 
 /// Records of one read.
@@ -20,12 +25,87 @@ const WAIT: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct Control {
     reader: Reader,
-    releases: Releases,
-    erasures: Erasures,
-    /// The same for whoever follows them beside us, once all was read that was there.
+    words: Words,
+    /// The erasures, for whoever follows them beside us, once all was read that was there.
     shown: watch::Sender<Arc<Erasures>>,
     caught_up: bool,
     told: Told,
+}
+
+/// What is decided, and by whom it is believed.
+#[derive(Debug, Default)]
+struct Words {
+    releases: Releases,
+    erasures: Erasures,
+    /// How often these changed.
+    erasures_changed: u64,
+    trust: Trust,
+    topic: String,
+    /// Keys under which the last record is not the word that stands: it was refused.
+    overwritten: BTreeSet<&'static str>,
+    /// Records that were not believed and that nobody asked for yet.
+    distrusted: BTreeMap<Distrust, u64>,
+}
+
+impl Words {
+    /// Takes the next record.
+    ///
+    /// # Errors
+    /// Why it is refused, in a word and in full; nothing changed.
+    fn take(&mut self, record: &Record) -> Result<(), (&'static str, String)> {
+        if record.key.starts_with(erasure::PREFIX.as_bytes()) {
+            return self.erase(record);
+        }
+        let Some(key) = [OPERATOR, GATE].into_iter().find(|key| key.as_bytes() == &record.key[..]) else {
+            return Ok(()); // for somebody else
+        };
+        self.overwritten.insert(key);
+        let place = self.believed(key, record).map_err(|distrust| self.distrust(distrust, key))?;
+        let taken = self.releases.take(&record.key, record.value.as_deref(), place);
+        taken.map_err(|reason| ("control", reason))?;
+        self.overwritten.remove(key);
+        Ok(())
+    }
+
+    /// Takes the next record of an erasure.
+    fn erase(&mut self, record: &Record) -> Result<(), (&'static str, String)> {
+        let (value, signature) = (record.value.as_deref(), record.header(SIGNATURE).map(Bytes::as_ref));
+        let believed = self.erasures.believed(&self.trust, &self.topic, (&record.key, value, signature));
+        believed.map_err(|distrust| self.distrust(distrust, erasure::PREFIX))?;
+        let taken = self.erasures.take(&record.key, record.value.as_deref());
+        self.erasures_changed += u64::from(taken.map_err(|reason| ("control", reason))?);
+        Ok(())
+    }
+
+    fn distrust(&mut self, distrust: Distrust, key: &str) -> (&'static str, String) {
+        *self.distrusted.entry(distrust).or_default() += 1;
+        (distrust.as_str(), format!("the record {key} on control: {distrust}"))
+    }
+
+    /// The topic was made again: nothing is decided any more.
+    fn begin_anew(&mut self) {
+        (self.releases, self.overwritten) = (Releases::default(), BTreeSet::new());
+        self.erasures_changed += u64::from(!self.erasures.is_empty());
+        self.erasures = Erasures::default();
+    }
+
+    /// Where a record stands in the order of words: by its offset, or, where words are signed, by the time in it, which
+    /// nobody changes by writing it again.
+    fn believed(&self, key: &str, record: &Record) -> Result<i64, Distrust> {
+        if !self.trust.is_on() {
+            return Ok(record.offset);
+        }
+        let Some(value) = &record.value else {
+            // A deletion has no time, so one of before cannot be told from one of now.
+            return if self.trust.is_required() { Err(Distrust::Unsigned) } else { Ok(record.offset) };
+        };
+        self.trust.check(&self.topic, &record.key, value, record.header(SIGNATURE).map(Bytes::as_ref))?;
+        let Ok(new) = Release::read(value) else { return Ok(record.offset) }; // which says what is wrong with it
+        match self.releases.standing(key) {
+            Some(standing) if new.at <= standing.at && new != *standing => Err(Distrust::Replayed),
+            _ => Ok(new.at),
+        }
+    }
 }
 
 impl Control {
@@ -37,14 +117,9 @@ impl Control {
     pub async fn open(kafka: &Kafka, refused: &'static str, ctx: &Context) -> Result<Option<Self>, KafkaError> {
         let topic = Topics::new(&kafka.topic_prefix).name(Topic::Control);
         let reader = Reader::open(kafka, &topic, From::Beginning, ctx).await?;
-        let mut control = Self {
-            reader,
-            releases: Releases::default(),
-            erasures: Erasures::default(),
-            shown: watch::Sender::default(),
-            caught_up: false,
-            told: Told::new(refused),
-        };
+        let words = Words { trust: signing::trust(kafka), topic, ..Words::default() };
+        let shown = watch::Sender::default();
+        let mut control = Self { reader, words, shown, caught_up: false, told: Told::new(refused) };
         loop {
             match control.read().await? {
                 None => return Ok(None),
@@ -62,7 +137,21 @@ impl Control {
     /// What is decided, as far as it was read.
     #[must_use]
     pub fn releases(&self) -> &Releases {
-        &self.releases
+        &self.words.releases
+    }
+
+    /// Words that stand though the last record under their key was refused: once Kafka compacts the topic, who starts
+    /// does not find them, unless somebody writes them again. Empty where nothing is signed.
+    #[must_use]
+    pub fn overwritten(&self) -> Vec<(&'static str, Release)> {
+        let Words { releases, trust, overwritten, .. } = &self.words;
+        let keys = overwritten.iter().filter(|_| trust.is_on());
+        keys.filter_map(|key| Some((*key, releases.standing(key)?.clone()))).collect()
+    }
+
+    /// How many records were not believed since this was asked last, and why.
+    pub fn distrusted(&mut self) -> BTreeMap<Distrust, u64> {
+        std::mem::take(&mut self.words.distrusted)
     }
 
     /// Which users are erased, now and as that changes. The sender lives as long as this does.
@@ -88,27 +177,97 @@ impl Control {
     /// Takes the next records, perhaps none: whether something changed, and whether all was read that was there.
     async fn read(&mut self) -> Result<Option<(bool, bool)>, KafkaError> {
         let Some(Followed { batch, caught_up }) = self.reader.follow(BATCH, WAIT).await? else { return Ok(None) };
-        let (before, mut erased) = (self.releases.clone(), false);
+        let before = (self.words.releases.clone(), self.words.erasures_changed);
         if !batch.reborn.is_empty() {
-            self.releases = Releases::default(); // the topic was made again: nothing is decided any more
-            erased |= !self.erasures.is_empty();
-            self.erasures = Erasures::default();
+            self.words.begin_anew();
         }
         for record in &batch.records {
-            let (key, value) = (&record.key, record.value.as_deref());
-            let taken = if key.starts_with(erasure::PREFIX.as_bytes()) {
-                self.erasures.take(key, value).map(|changed| erased |= changed)
-            } else {
-                self.releases.take(key, value, record.offset).map(|_| ())
-            };
-            if let Err(reason) = taken {
-                self.told.refused("control", None, &reason);
+            if let Err((why, reason)) = self.words.take(record) {
+                self.told.refused(why, None, &reason);
             }
         }
+        let erased = self.words.erasures_changed != before.1;
         if caught_up || (self.caught_up && erased) {
-            self.shown.send_replace(Arc::new(self.erasures.clone()));
+            self.shown.send_replace(Arc::new(self.words.erasures.clone()));
         }
         self.caught_up |= caught_up;
-        Ok(Some((erased || self.releases != before, caught_up)))
+        Ok(Some((erased || self.words.releases != before.0, caught_up)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::VersionId;
+    use schemas::control::{Action, Place};
+    use schemas::signature::SigningKey;
+
+    use super::*;
+    use crate::testing::deleted;
+
+    const NOW: i64 = 1_700_000_000_000;
+
+    fn key(n: u8) -> SigningKey {
+        SigningKey::from_seed(&[n; 32])
+    }
+
+    fn words() -> Words {
+        Words { trust: Trust::new(vec![key(1).public()], true), topic: "control".into(), ..Words::default() }
+    }
+
+    fn word(action: Action, sequence: u32, at: i64) -> Release {
+        let place = Some(Place { version: VersionId { epoch: 1, sequence }, begins: None }).filter(|_| sequence > 0);
+        Release { action, place, back: None, by: "ann".into(), reason: "a test".into(), at, expires: None }
+    }
+
+    fn record(key: &str, word: &Release, signer: Option<&SigningKey>) -> Record {
+        let value = serde_json::to_vec(word).expect("serialises");
+        let signature = signer.map(|signer| signer.sign("control", key.as_bytes(), &value));
+        let headers = signature.map(|signature| (SIGNATURE.to_owned(), signature.into())).into_iter().collect();
+        Record { value: Some(value.into()), headers, ..deleted(0, key) }
+    }
+
+    #[test]
+    fn an_unsigned_a_foreign_and_a_deleted_word_change_nothing_and_the_word_that_stands_is_to_be_written_again() {
+        let mut words = words();
+        let pin = word(Action::Pin, 3, NOW);
+        assert_eq!(words.take(&record(OPERATOR, &pin, Some(&key(1)))), Ok(()));
+        let other = word(Action::Pin, 4, NOW + 5);
+        for (record, why) in [
+            (record(OPERATOR, &other, None), "unsigned"),
+            (record(OPERATOR, &other, Some(&key(2))), "foreign"),
+            (deleted(9, OPERATOR), "unsigned"),
+        ] {
+            assert_eq!(words.take(&record).map_err(|(why, _)| why), Err(why));
+            assert_eq!(words.releases.operator(), Some(&pin));
+            assert!(words.overwritten.contains(OPERATOR));
+        }
+        assert_eq!(words.distrusted, BTreeMap::from([(Distrust::Unsigned, 2), (Distrust::Foreign, 1)]));
+        assert_eq!(words.take(&record(OPERATOR, &pin, Some(&key(1)))), Ok(()), "as it stands");
+        assert!(words.overwritten.is_empty());
+    }
+
+    #[test]
+    fn a_word_of_before_that_is_written_again_is_refused_wherever_a_reader_begins() {
+        let (pin, unpin) = (word(Action::Pin, 3, NOW), word(Action::Unpin, 0, NOW + 5));
+        let [pin, unpin] = [pin, unpin].map(|word| record(OPERATOR, &word, Some(&key(1))));
+        let mut running = words();
+        let taken = [&pin, &unpin, &pin].map(|record| running.take(record).map_err(|(why, _)| why));
+        assert_eq!(taken, [Ok(()), Ok(()), Err("replayed")]);
+        assert_eq!(running.releases.pin(NOW + 9), None);
+        // After compaction the pin lay there alone, had not the word that stands been written again.
+        let mut later = words();
+        assert_eq!([&pin, &unpin].map(|record| later.take(record)), [Ok(()), Ok(())]);
+        assert_eq!(later.releases.pin(NOW + 9), None);
+    }
+
+    #[test]
+    fn the_operators_word_written_again_does_not_lift_the_gates_hold() {
+        let (unpin, hold) = (word(Action::Unpin, 0, NOW), word(Action::Hold, 3, NOW + 5));
+        let (unpin, hold) = (record(OPERATOR, &unpin, Some(&key(1))), record(GATE, &hold, Some(&key(1))));
+        for order in [[&unpin, &hold, &unpin], [&hold, &unpin, &unpin]] {
+            let mut words = words();
+            order.iter().for_each(|record| words.take(record).expect("is signed"));
+            assert!(words.releases.pin(NOW + 9).is_some(), "by the time in it, not by its offset");
+        }
     }
 }

@@ -28,15 +28,35 @@ pub async fn decide(
         reason: word.reason.clone(),
         evidence,
     };
-    let record = |key: String, value: Vec<u8>| Outgoing {
-        partition: Some(0),
-        key: key.into(),
-        value: Some(value.into()),
-        ..Outgoing::default()
-    };
-    let (writer, entry) = chain.next(deed, word.at);
+    note(deed, word.at, chain, (producer, topics)).await?;
+    say(word, key, (producer, topics)).await
+}
+
+/// Writes a deed to `audit`, `at` in milliseconds since 1970.
+///
+/// # Errors
+/// Kafka refuses.
+pub async fn note(
+    deed: Deed,
+    at: i64,
+    chain: &mut Chain,
+    (producer, topics): (&Producer, &Topics),
+) -> Result<(), KafkaError> {
+    let (writer, entry) = chain.next(deed, at);
     producer.send_all(&topics.name(Topic::Audit), [record(writer, entry)]).await?;
+    Ok(())
+}
+
+/// Writes `word` under `key` as it is: it was decided before.
+///
+/// # Errors
+/// Kafka refuses.
+pub async fn say(word: &Release, key: &str, (producer, topics): (&Producer, &Topics)) -> Result<(), KafkaError> {
     let value = serde_json::to_vec(word).expect("a decision has nothing that JSON has not");
     producer.send_all(&topics.name(Topic::Control), [record(key.to_owned(), value)]).await?;
     Ok(())
+}
+
+fn record(key: String, value: Vec<u8>) -> Outgoing {
+    Outgoing { partition: Some(0), key: key.into(), value: Some(value.into()), ..Outgoing::default() }
 }

@@ -16,6 +16,7 @@ use runtime::config::Kafka;
 use runtime::kafka::{Expected, Followed, Reader, Record, Watch};
 use runtime::{Context, Latency};
 use schemas::checkpoint::PayloadKind;
+use schemas::signature::Distrust;
 use schemas::{Releases, VersionId};
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
@@ -38,7 +39,8 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 const QUESTION: Duration = Duration::from_secs(2);
 
 /// What was refused, as the counter of refusals has it: why a version did not go live, or a record of `control`.
-pub const REFUSALS: [&str; 5] = ["torn", "payload", "parent", "epoch", "control"];
+pub const REFUSALS: [&str; 9] =
+    ["torn", "payload", "parent", "epoch", "control", "unsigned", "forged", "foreign", "replayed"];
 
 /// What a service calls the thread, and what it counts and measures.
 #[derive(Debug, Clone, Copy)]
@@ -164,6 +166,7 @@ impl Follower {
                     watched(&log);
                     let Self { releases, empty, missing, .. } = self;
                     self = Self::new(self.slot, self.names, self.kafka, self.ctx);
+                    self.walk = log.walk();
                     (self.releases, self.tip, self.empty, self.missing) = (releases, empty.clone(), empty, missing);
                     continue;
                 }
@@ -190,11 +193,11 @@ impl Follower {
         match step {
             Step::Kept | Step::Deleted(..) => {}
             Step::Whole(version) => self.whole(version).await?,
-            Step::Refused { version, reason } => {
+            Step::Refused { version, distrust, reason } => {
                 if let Some(version) = version {
-                    self.refuse(version, &reason);
+                    self.refuse(version, distrust, &reason);
                 }
-                self.told.refused("torn", version, &reason);
+                self.told.refused(distrust.map_or("torn", Distrust::as_str), version, &reason);
             }
             Step::Claimed(claim) => info!(epoch = claim.epoch, trainer = claim.trainer, "a trainer claimed the log"),
             Step::Stale(version) => {
@@ -266,9 +269,11 @@ impl Follower {
 
     /// Takes note of what a trainer wrote and this release cannot use. What is of an epoch that nobody claimed is a
     /// stranger's.
-    fn refuse(&mut self, version: VersionId, reason: &str) {
+    ///
+    /// Where nothing is claimed that is signed, a trainer may have written it before signatures were asked for.
+    fn refuse(&mut self, version: VersionId, distrust: Option<Distrust>, reason: &str) {
         let claimed = self.walk.epoch();
-        if claimed > 0 && version.epoch <= claimed {
+        if claimed > 0 && version.epoch <= claimed || claimed == 0 && distrust.is_some() {
             self.refused = Some(format!("{version}: {reason}"));
         }
     }
@@ -310,7 +315,7 @@ impl Follower {
                 Ok(false)
             }
             Err(error) => {
-                self.refuse(version, &error.to_string());
+                self.refuse(version, None, &error.to_string());
                 self.told.refused("payload", Some(version), &error.to_string());
                 Ok(false)
             }
@@ -346,7 +351,12 @@ mod tests {
         Names { thread: "versions", swapped: "swapped", refused: "refused", load: "load", freshness: "freshness" };
 
     fn kafka() -> Kafka {
-        Kafka { brokers: "127.0.0.1:1".into(), topic_prefix: String::new(), properties: Default::default() }
+        Kafka {
+            brokers: "127.0.0.1:1".into(),
+            topic_prefix: String::new(),
+            properties: Default::default(),
+            signatures: Default::default(),
+        }
     }
 
     #[tokio::test]

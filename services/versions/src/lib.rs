@@ -22,6 +22,7 @@ mod held;
 mod log;
 pub mod profile;
 mod records;
+pub mod signing;
 mod slot;
 #[cfg(test)]
 mod testing;
@@ -31,7 +32,7 @@ mod worker;
 
 pub use assembler::{Assembler, MAX_PENDING, Outcome};
 pub use control::Control;
-pub use decision::decide;
+pub use decision::{decide, note, say};
 pub use erasure::{erase, receipts};
 pub use error::Error;
 pub use fetch::fetch;
@@ -40,5 +41,5 @@ pub use held::Held;
 pub use log::Log;
 pub use records::{Record, claim_record, cut, manifest_record, split};
 pub use slot::{Decided, Live, Slot};
-pub use walk::{Step, Version, Walk};
+pub use walk::{Step, Version, Walk, believed};
 pub use worker::Worker;

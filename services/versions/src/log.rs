@@ -4,8 +4,11 @@ use runtime::Context;
 use runtime::config::Kafka;
 use runtime::kafka::{Bookmark, From, KafkaError, Next, Positions, Reader};
 use schemas::checkpoint::Claim;
+use schemas::signature::Trust;
 use schemas::{Topic, Topics};
+use tracing::warn;
 
+use crate::signing;
 use crate::walk::Walk;
 
 /// The log of versions. A reader begins at the newest snapshot but one, if its place is known: two snapshots and
@@ -17,6 +20,7 @@ pub struct Log {
     topic: String,
     /// Where it was opened, and the claim before that place; `None` at its beginning.
     behind: Option<(i64, Claim)>,
+    trust: Trust,
 }
 
 impl Log {
@@ -28,12 +32,19 @@ impl Log {
         let topics = Topics::new(&kafka.topic_prefix);
         let (topic, group) = (topics.name(Topic::Checkpoints), topics.snapshot_group());
         let mark = Bookmark::find(kafka, ctx.name(), &group, &topic).await;
-        let behind = mark.and_then(|mark| Some((mark.offset, Claim::noted(&mark.note)?)));
+        let trust = signing::trust(kafka);
+        let behind = mark.and_then(|mark| {
+            let claim = signing::noted(&mark.note, &topic, &trust);
+            if claim.is_none() {
+                warn!(topic, group, "the note where to begin is not believed; reading from the beginning");
+            }
+            Some((mark.offset, claim?))
+        });
         let from = match &behind {
             Some((at, _)) => From::At(Positions::from([(0, Next(*at))])),
             None => From::Beginning,
         };
-        Ok(Self { reader: Reader::open(kafka, &topic, from, ctx).await?, topic, behind })
+        Ok(Self { reader: Reader::open(kafka, &topic, from, ctx).await?, topic, behind, trust })
     }
 
     /// Opens the log with its oldest record.
@@ -42,7 +53,8 @@ impl Log {
     /// As [`Reader::open`].
     pub async fn open_whole(kafka: &Kafka, ctx: &Context) -> Result<Self, KafkaError> {
         let topic = Topics::new(&kafka.topic_prefix).name(Topic::Checkpoints);
-        Ok(Self { reader: Reader::open(kafka, &topic, From::Beginning, ctx).await?, topic, behind: None })
+        let (reader, trust) = (Reader::open(kafka, &topic, From::Beginning, ctx).await?, signing::trust(kafka));
+        Ok(Self { reader, topic, behind: None, trust })
     }
 
     /// Opens the log where a version of this epoch begins.
@@ -54,7 +66,8 @@ impl Log {
         let from = From::At(Positions::from([(0, Next(at))]));
         // Who claimed it is not asked: versions of lower epochs are not what is looked for.
         let claim = Claim { epoch, trainer: String::new(), claimed_at: 0, anew: false };
-        Ok(Self { reader: Reader::open(kafka, &topic, from, ctx).await?, topic, behind: Some((at, claim)) })
+        let (reader, trust) = (Reader::open(kafka, &topic, from, ctx).await?, signing::trust(kafka));
+        Ok(Self { reader, topic, behind: Some((at, claim)), trust })
     }
 
     /// Whether it was opened with its oldest record, so that nothing lies before.
@@ -75,9 +88,16 @@ impl Log {
         &self.topic
     }
 
+    /// Whose records of it are believed.
+    #[must_use]
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
     /// A walk that begins where the log was opened.
     #[must_use]
     pub fn walk(&self) -> Walk {
-        self.behind.as_ref().map_or_else(Walk::default, |(_, claim)| Walk::behind(claim.clone()))
+        let walk = self.behind.as_ref().map_or_else(Walk::default, |(_, claim)| Walk::behind(claim.clone()));
+        walk.believing(self.trust.clone(), &self.topic)
     }
 }

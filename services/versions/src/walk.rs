@@ -7,6 +7,7 @@ use bytes::Bytes;
 use runtime::kafka::Record;
 use schemas::checkpoint::{CHUNK_CHECKSUM, Claim, Manifest, Part, VersionId, parse_key};
 use schemas::control::Back;
+use schemas::signature::{Distrust, SIGNATURE, Trust};
 
 use crate::assembler::{Assembler, Outcome};
 
@@ -35,6 +36,8 @@ pub enum Step {
     Refused {
         /// Which version; `None` when not even the record's key is readable.
         version: Option<VersionId>,
+        /// Why it is not believed; `None` where it is torn or unreadable.
+        distrust: Option<Distrust>,
         /// Why.
         reason: String,
     },
@@ -56,6 +59,11 @@ pub struct Walk {
     next: i64,
     /// Offset of the last record that counted.
     counted: Option<i64>,
+    /// Whose claims and manifests are believed, and the topic's full name.
+    trust: Trust,
+    topic: String,
+    /// The newest version that was whole: signed ones come in their order, each once.
+    newest: VersionId,
 }
 
 impl Walk {
@@ -63,6 +71,12 @@ impl Walk {
     #[must_use]
     pub fn behind(claim: Claim) -> Self {
         Self { assembler: Assembler::behind(claim), ..Self::default() }
+    }
+
+    /// Believes only claims and manifests that `trust` does, and takes each version once.
+    #[must_use]
+    pub fn believing(self, trust: Trust, topic: &str) -> Self {
+        Self { trust, topic: topic.to_owned(), ..self }
     }
 
     /// Takes the next record of the log.
@@ -83,19 +97,33 @@ impl Walk {
             if part == Part::Chunk(0) {
                 self.begins = Some((version, record.offset));
             }
-            // What a stranger wrote far beyond is in nobody's way.
-            if version.epoch <= self.assembler.reach() {
+            let is_old = version.epoch < self.epoch(); // which nobody takes, signed or not
+            if !is_old && let Err(distrust) = believed(record, part, &self.trust, &self.topic) {
+                return Step::Refused {
+                    version: Some(version),
+                    distrust: Some(distrust),
+                    reason: distrust.to_string(),
+                };
+            }
+            // What a stranger wrote far beyond is in nobody's way, nor what nobody signed, once something is signed.
+            let is_signed = !matches!(part, Part::Chunk(_)) || !self.trust.is_required() || self.epoch() == 0;
+            if is_signed && version.epoch <= self.assembler.reach() {
                 self.highest_epoch = self.highest_epoch.max(version.epoch);
             }
         }
         let checksum = record.header(CHUNK_CHECKSUM).map(Bytes::as_ref);
         match self.assembler.push(&record.key, record.value.clone(), checksum) {
             Outcome::Nothing => Step::Kept,
+            Outcome::Whole(Manifest { version, .. }, _) if self.trust.is_on() && version <= self.newest => {
+                let distrust = Distrust::Replayed;
+                Step::Refused { version: Some(version), distrust: Some(distrust), reason: distrust.to_string() }
+            }
             Outcome::Whole(manifest, payload) => {
+                self.newest = manifest.version;
                 let first = self.begins.filter(|(version, _)| *version == manifest.version).map(|(_, at)| at);
                 Step::Whole(Version { manifest, payload, first })
             }
-            Outcome::Refused { version, reason } => Step::Refused { version, reason },
+            Outcome::Refused { version, reason } => Step::Refused { version, distrust: None, reason },
             Outcome::Claimed(claim) => Step::Claimed(claim),
             Outcome::Stale(version) => Step::Stale(version),
         }
@@ -110,7 +138,8 @@ impl Walk {
     /// Forgets what was read, for it is gone from the topic. By its epochs, everything that was written since would be
     /// a superseded trainer's.
     pub fn begin_again(&mut self) {
-        *self = Self { next: self.next, ..Self::default() };
+        let (trust, topic) = (self.trust.clone(), std::mem::take(&mut self.topic));
+        *self = Self { next: self.next, trust, topic, ..Self::default() };
     }
 
     /// Offset of the last record that counted: one that was neither refused nor of a superseded trainer.
@@ -153,9 +182,23 @@ impl Walk {
     }
 }
 
+/// Checks the signature of a claim or manifest; chunks have none.
+///
+/// # Errors
+/// Why it is not believed.
+pub fn believed(record: &Record, part: Part, trust: &Trust, topic: &str) -> Result<(), Distrust> {
+    match (&record.value, part) {
+        (Some(value), Part::Claim | Part::Manifest) => {
+            trust.check(topic, &record.key, value, record.header(SIGNATURE).map(Bytes::as_ref))
+        }
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use schemas::checkpoint::key;
+    use schemas::signature::SigningKey;
 
     use super::*;
     use crate::testing::{claim, deleted, log};
@@ -194,6 +237,62 @@ mod tests {
         walk.begin_again();
         assert!(matches!(walk.take(&first), Step::Claimed(_)));
         assert_eq!((walk.epoch(), walk.next_epoch(), walk.counted()), (1, Some(2), Some(0)));
+    }
+
+    fn signed(mut record: Record, by: &SigningKey) -> Record {
+        if let (Ok((_, Part::Claim | Part::Manifest)), Some(value)) = (parse_key(&record.key), &record.value) {
+            let signature = by.sign("checkpoints", &record.key, value);
+            record.headers.push((SIGNATURE.to_owned(), signature.into()));
+        }
+        record
+    }
+
+    fn refusal(step: Step) -> Option<Distrust> {
+        if let Step::Refused { distrust, .. } = step { distrust } else { None }
+    }
+
+    #[test]
+    fn what_is_not_signed_by_a_trusted_key_neither_raises_an_epoch_nor_is_whole() {
+        let (ours, theirs) = (SigningKey::from_seed(&[1; 32]), SigningKey::from_seed(&[2; 32]));
+        let trust = Trust::new(vec![ours.public()], true);
+        let mut walk = Walk::default().believing(trust, "checkpoints");
+        assert!(matches!(walk.take(&signed(claim(0, 1), &ours)), Step::Claimed(_)));
+        let mut moved = signed(claim(1, 2), &ours);
+        moved.key = key(VersionId { epoch: 3, sequence: 0 }, Part::Claim).into();
+        for (forged, why) in [
+            (claim(1, 2), Distrust::Unsigned),
+            (signed(claim(1, 2), &theirs), Distrust::Foreign),
+            (moved, Distrust::Forged),
+        ] {
+            assert_eq!(refusal(walk.take(&forged)), Some(why));
+        }
+        assert_eq!((walk.epoch(), walk.next_epoch(), walk.counted()), (1, Some(2), Some(0)));
+        // A forged manifest before the true one does not take its chunks from it.
+        let mut whole = Vec::new();
+        for record in log(1) {
+            let (_, part) = parse_key(&record.key).expect("is a key");
+            if part == Part::Manifest {
+                assert_eq!(refusal(walk.take(&record)), Some(Distrust::Unsigned));
+            }
+            if let Step::Whole(version) = walk.take(&signed(record, &ours)) {
+                whole.push(version.manifest.version.sequence);
+            }
+        }
+        assert_eq!(whole, [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_signed_version_or_claim_that_is_written_again_changes_nothing() {
+        let ours = SigningKey::from_seed(&[1; 32]);
+        let mut walk = Walk::default().believing(Trust::new(vec![ours.public()], true), "checkpoints");
+        let records: Vec<Record> =
+            [claim(0, 1)].into_iter().chain(log(1)).map(|record| signed(record, &ours)).collect();
+        records.iter().for_each(|record| drop(walk.take(record)));
+        let again: Vec<Step> = records.iter().map(|record| walk.take(record)).collect();
+        assert!(!again.iter().any(|step| matches!(step, Step::Whole(_) | Step::Claimed(_))), "{again:?}");
+        assert!(matches!(again[0], Step::Stale(_)));
+        assert_eq!(again.into_iter().filter_map(refusal).collect::<Vec<_>>(), [Distrust::Replayed; 5]);
+        assert_eq!((walk.epoch(), walk.next_epoch()), (1, Some(2)));
     }
 
     #[test]

@@ -13,8 +13,8 @@ use super::{ConfigError, Validate, is_secret};
 const ENV_PREFIX: &str = "THALWEG__";
 /// The sections of every service and of the command. They share an environment, so each accepts the others' sections
 /// there, and nothing else: a mistyped section would be a setting that silently does not hold.
-pub const SECTIONS: [&str; 9] =
-    ["frame", "kafka", "redis", "privacy", "ingest", "trainer", "model", "scorer", "topics"];
+pub const SECTIONS: [&str; 10] =
+    ["frame", "kafka", "redis", "privacy", "ingest", "trainer", "model", "scorer", "topics", "operator"];
 /// Tables whose keys are not ours to know; their values are strings.
 const FREE_FORM: [&str; 1] = ["kafka.properties"];
 

@@ -323,7 +323,12 @@ mod tests {
 
     fn kafka(properties: &[(&str, &str)]) -> config::Kafka {
         let properties = properties.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        config::Kafka { brokers: "b:9092".into(), topic_prefix: String::new(), properties }
+        config::Kafka {
+            brokers: "b:9092".into(),
+            topic_prefix: String::new(),
+            properties,
+            signatures: Default::default(),
+        }
     }
 
     #[test]

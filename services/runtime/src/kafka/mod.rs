@@ -39,7 +39,7 @@ pub use commits::Commits;
 pub use consumer::Consumer;
 pub use error::KafkaError;
 pub use offsets::{Done, Next};
-pub use producer::{Outgoing, Producer};
+pub use producer::{Outgoing, Producer, Stamp};
 pub use reader::{Followed, From, Reader};
 pub use roll::Roll;
 pub use stream::Stream;

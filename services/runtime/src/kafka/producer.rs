@@ -45,12 +45,16 @@ pub struct Outgoing {
     pub headers: Vec<(&'static str, String)>,
 }
 
+/// Gives a record of the topic with this name one more header on its way out, or none.
+pub type Stamp = Arc<dyn Fn(&str, &Outgoing) -> Option<(&'static str, String)> + Send + Sync>;
+
 /// An idempotent producer: records are written once and in order, and none is dropped. Clones share it.
 #[derive(Clone)]
 pub struct Producer {
     client: Arc<ThreadedProducer<Reports>>,
     link: Arc<Link>,
     outstanding: Arc<Outstanding>,
+    stamp: Option<Stamp>,
 }
 
 impl Producer {
@@ -71,7 +75,13 @@ impl Producer {
         // better now than with the first record.
         let (first, contact) = (Arc::clone(&client), Arc::clone(&link));
         tokio::task::spawn_blocking(move || contact.probe(first.client()));
-        Ok(Self { client, link, outstanding })
+        Ok(Self { client, link, outstanding, stamp: None })
+    }
+
+    /// The same, which stamps every record.
+    #[must_use]
+    pub fn stamped(self, stamp: Option<Stamp>) -> Self {
+        Self { stamp, ..self }
     }
 
     /// Writes records and waits until all are acknowledged; partition and offset of each, in their order.
@@ -86,7 +96,12 @@ impl Producer {
         topic: &str,
         records: impl IntoIterator<Item = Outgoing>,
     ) -> Result<Vec<(i32, i64)>, KafkaError> {
-        let records: Vec<Outgoing> = records.into_iter().collect();
+        let mut records: Vec<Outgoing> = records.into_iter().collect();
+        if let Some(stamp) = &self.stamp {
+            for record in &mut records {
+                record.headers.extend(stamp(topic, record));
+            }
+        }
         if records.is_empty() {
             return Ok(Vec::new());
         }

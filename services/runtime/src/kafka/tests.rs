@@ -23,7 +23,7 @@ fn cluster(partitions: i32) -> (Cluster, config::Kafka) {
     // Members hear of each other in a moment; a real Kafka takes no session so short.
     let hasty = [("heartbeat.interval.ms", "100"), ("session.timeout.ms", "3000")];
     let properties = hasty.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-    (cluster, config::Kafka { brokers, topic_prefix: String::new(), properties })
+    (cluster, config::Kafka { brokers, topic_prefix: String::new(), properties, signatures: Default::default() })
 }
 
 fn record(partition: i32, key: &str, value: &str) -> Outgoing {

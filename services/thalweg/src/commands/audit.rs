@@ -4,12 +4,15 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use laboratory::output;
+use laboratory::shown::plain;
 use runtime::Context;
 use runtime::kafka::{From, Reader};
 use schemas::audit::Entry;
+use schemas::signature::{Distrust, SIGNATURE};
 use schemas::{Timestamp, Topic};
 use serde_json::json;
 use versions::audit::Verifier;
+use versions::signing;
 
 use crate::config::Config;
 use crate::error::Error;
@@ -26,8 +29,8 @@ pub(crate) enum What {
         #[arg(long)]
         json: bool,
     },
-    /// Checks each writer's chain of records; exits with code 1 if one is changed, missing or out of order, and names
-    /// it.
+    /// Checks each writer's chain of records, and its signatures where kafka.trust names keys; exits with code 1 if a
+    /// record is changed, missing, out of order, or signed by nobody who is trusted, and names it.
     #[command(after_help = "Example: thalweg audit verify")]
     Verify {
         /// Print JSON.
@@ -49,11 +52,27 @@ pub(crate) async fn run(what: What, config: &Config) -> Result<ExitCode, Error> 
 /// Every record of the topic, in order: its offset, and what it says or what is wrong with it.
 async fn walked(config: &Config) -> Result<Vec<(i64, Result<Entry, String>, Option<String>)>, Error> {
     let ctx = Context::new("thalweg");
-    let mut reader = Reader::open(&config.kafka, &config.topic(Topic::Audit), From::Beginning, &ctx).await?;
+    let (topic, trust) = (config.topic(Topic::Audit), signing::trust(&config.kafka));
+    let mut reader = Reader::open(&config.kafka, &topic, From::Beginning, &ctx).await?;
     let end = reader.end().await?;
-    let (mut verifier, mut found) = (Verifier::default(), Vec::new());
+    let (mut verifier, mut found, mut is_signed) = (Verifier::default(), Vec::new(), false);
     while let Some(batch) = reader.replay(&end, BATCH).await? {
         for record in batch.records {
+            let value = record.value.as_deref().unwrap_or_default();
+            let header = record.header(SIGNATURE).map(|header| &header[..]);
+            let believed = match trust.check(&topic, &record.key, value, header) {
+                Err(Distrust::Unsigned) if !is_signed => Ok(()), // from before there were signatures
+                believed => believed,
+            };
+            is_signed |= trust.is_on() && header.is_some() && believed.is_ok();
+            if let Err(why) = believed {
+                // It is no part of its writer's chain: the next true record goes on from the one before it.
+                let entry = Entry::read(value).map_err(|reason| plain(&reason).to_string());
+                let name = entry.map_or_else(|reason| reason, |e| format!("record {} of {}", e.seq, plain(&e.writer)));
+                let wrong = format!("{name} is {}: {why}", why.as_str());
+                found.push((record.offset, Err(wrong.clone()), Some(wrong)));
+                continue;
+            }
             match verifier.take(&record.key, record.value.as_deref()) {
                 Ok((entry, wrong)) => found.push((record.offset, Ok(entry), wrong)),
                 Err(reason) => found.push((record.offset, Err(reason.clone()), Some(reason))),

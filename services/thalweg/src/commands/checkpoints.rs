@@ -125,7 +125,7 @@ async fn list(config: &Config, all: bool, json: bool) -> Result<(), Error> {
                     let json = json!({"state": "whole", "manifest": manifest});
                     found.push((Some(manifest.version), row(&manifest), json));
                 }
-                Step::Refused { version, reason } => {
+                Step::Refused { version, reason, .. } => {
                     refused += 1;
                     if refused > LISTED {
                         return Ok(true);

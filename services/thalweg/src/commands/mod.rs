@@ -6,6 +6,7 @@ pub(crate) mod dead_letters;
 pub(crate) mod evaluate;
 pub(crate) mod guard;
 pub(crate) mod items;
+pub(crate) mod keys;
 pub(crate) mod recs;
 pub(crate) mod release;
 pub(crate) mod replay;

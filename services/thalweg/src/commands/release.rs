@@ -11,7 +11,6 @@ use clap::Subcommand;
 use laboratory::output;
 use laboratory::shown::plain;
 use runtime::Context;
-use runtime::kafka::Producer;
 use runtime::redis::Redis;
 use schemas::control::{Action, MAX_TEXT, OPERATOR, Place, Serve};
 use schemas::{Manifest, Release, Releases, Timestamp, Topics, VersionId};
@@ -259,7 +258,7 @@ async fn decide(
             (Some(place.ok_or_else(missing)?), versions.epoch())
         }
     };
-    let (at, before) = (ctx.now(), releases.operator().and_then(|word| word.back));
+    let (at, before) = (releases.moment(ctx.now()), releases.operator().and_then(|word| word.back));
     let back = if action == Action::Rollback { place.map(|place| releases.back_to(place, epoch, at)) } else { before };
     let expires = expires.map(|after| at.saturating_add(i64::try_from(after.as_millis()).unwrap_or(i64::MAX)));
     let word = Release { action, place, back, by, reason, at, expires, rollbacks: Vec::new() };
@@ -271,7 +270,7 @@ async fn decide(
             let again = "somebody else decided meanwhile: look at `thalweg release status`, and say it again";
             return Err(Error::Other(again.to_owned()));
         }
-        let producer = Producer::connect(&config.kafka, &ctx)?;
+        let producer = config.producer(&ctx)?;
         let mut chain = Chain::new(format!("thalweg-{}-{:x}", std::process::id(), at));
         let topics = Topics::new(&config.kafka.topic_prefix);
         versions::decide(&word, OPERATOR, BTreeMap::new(), &mut chain, (&producer, &topics)).await?;

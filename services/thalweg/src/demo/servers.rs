@@ -44,7 +44,12 @@ impl Servers {
                 (Some(own), url)
             }
         };
-        let kafka = Kafka { brokers, topic_prefix: prefix(&place.topic_prefix, '.'), properties: Default::default() };
+        let kafka = Kafka {
+            brokers,
+            topic_prefix: prefix(&place.topic_prefix, '.'),
+            properties: Default::default(),
+            signatures: Default::default(),
+        };
         let redis = Redis { url, key_prefix: prefix(&place.key_prefix, ':') };
         admin::apply(&kafka, &topics::specs(&kafka.topic_prefix, partitions, None)).await?;
         let kind = if broker.is_some() { "embedded broker" } else { "Kafka" };

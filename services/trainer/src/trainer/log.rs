@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use metrics::{counter, gauge};
 use runtime::kafka::{KafkaError, Next, Positions, Record};
 use schemas::checkpoint::{Claim, LAST, Part, PayloadKind, VersionId, parse_key};
+use schemas::signature::Distrust;
 use tokio::task::JoinError;
 use tracing::{debug, info, warn};
-use versions::claim_record;
+use versions::{believed, claim_record};
 
 use super::{End, Trainer};
 use crate::config::WhenSuperseded;
@@ -32,14 +33,21 @@ impl Trainer {
         let now = Instant::now();
         for record in records {
             made_again |= self.footing.0.read(record.offset);
-            match parse_key(&record.key) {
-                Ok((version, Part::Manifest)) if version.epoch == self.own.epoch && record.value.is_some() => {
-                    self.foreign.read(version, now);
-                }
-                _ => {}
+            let Ok((version, part)) = parse_key(&record.key) else { continue };
+            if version.epoch < self.own.epoch {
+                continue; // of a superseded trainer, signed or not
+            }
+            if let Err(why) = believed(record, part, &self.trust, &self.publisher.topic) {
+                self.distrust(why, version);
+            } else if part == Part::Manifest && version.epoch == self.own.epoch && record.value.is_some() {
+                self.foreign.read(version, now);
             }
         }
-        let claim = superseded(&self.own, records);
+        let is_believed = |record: &&Record| {
+            let part = parse_key(&record.key).map(|(_, part)| part);
+            part.is_ok_and(|part| believed(record, part, &self.trust, &self.publisher.topic).is_ok())
+        };
+        let claim = superseded(&self.own, records.iter().filter(is_believed));
         if claim.is_none() && made_again {
             self.claim_again().await?;
         }
@@ -168,8 +176,12 @@ impl Trainer {
     pub(super) fn look(&mut self) {
         if let Some(version) = self.foreign.found(Instant::now()) {
             counter!(FOREIGN).increment(1);
-            warn!(%version, "somebody else wrote a version of our epoch, or ours again: publishing a snapshot at once");
-            self.schedule.hurry();
+            if self.trust.is_on() {
+                self.distrust(Distrust::Replayed, version); // who checks signatures takes each version once
+            } else {
+                warn!(%version, "somebody else wrote a version of our epoch, or ours again: publishing a snapshot at once");
+                self.schedule.hurry();
+            }
         }
         if let Some(reason) = self.unpublished.too_long(Instant::now()) {
             self.ctx.set("model", Err(reason));

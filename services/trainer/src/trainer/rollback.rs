@@ -53,6 +53,7 @@ impl Trainer {
         };
         let Some(place) = self.good else { return Ok(()) };
         let before = releases.gate().and_then(|word| word.back);
+        let at = releases.moment(at);
         let back = if action == Action::Rollback { Some(releases.back_to(place, self.own.epoch, at)) } else { before };
         rollbacks.extend((action == Action::Rollback).then_some(at));
         let by = "gate".to_owned();

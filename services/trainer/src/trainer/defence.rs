@@ -1,0 +1,50 @@
+//! What becomes of records that are not believed: they are counted, audited, and stand in nobody's way.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
+
+use std::time::{Duration, Instant};
+
+use metrics::counter;
+use schemas::signature::Distrust;
+use schemas::{Topics, VersionId};
+use tracing::{debug, info};
+use versions::{note, say};
+
+use super::Trainer;
+use crate::error::Error;
+use crate::metrics::VERSIONS_REFUSED;
+
+/// Words are written again this often at most: a flood of forged ones must not become one of ours.
+const REPEAT_EVERY: Duration = Duration::from_secs(5);
+
+impl Trainer {
+    /// Takes note of a claim or manifest that is not believed.
+    pub(super) fn distrust(&mut self, why: Distrust, version: VersionId) {
+        counter!(VERSIONS_REFUSED, "reason" => why.as_str()).increment(1);
+        debug!(%version, %why, "refused a claim or manifest");
+        self.distrusted.note("checkpoints", why, Some(version), 1);
+    }
+
+    /// Writes to the audit what was refused, and writes the words that stand again where what was refused lies over
+    /// them: after compaction, who starts would find that alone. Killed in between, the next trainer does it.
+    pub(super) async fn defend(&mut self) -> Result<(), Error> {
+        for (why, records) in self.control.distrusted() {
+            self.distrusted.note("control", why, None, records);
+        }
+        let (now, topics) = (Instant::now(), Topics::new(&self.kafka.topic_prefix));
+        let to = (&self.publisher.producer, &topics);
+        for deed in self.distrusted.due(now) {
+            info!(subject = deed.subject, reason = deed.reason, "refused records; the audit says how many");
+            note(deed, self.ctx.now(), &mut self.chain, to).await?;
+        }
+        let words = self.control.overwritten();
+        if words.is_empty() || self.repeated.is_some_and(|at| now.duration_since(at) < REPEAT_EVERY) {
+            return Ok(());
+        }
+        for (key, word) in words {
+            info!(key, action = %word.action, by = word.by, "writing a decision again: a refused record lies over it");
+            say(&word, key, to).await?;
+        }
+        self.repeated = Some(now);
+        Ok(())
+    }
+}
