@@ -216,7 +216,16 @@ mod tests {
 
     fn word(action: Action, sequence: u32, at: i64) -> Release {
         let place = Some(Place { version: VersionId { epoch: 1, sequence }, begins: None }).filter(|_| sequence > 0);
-        Release { action, place, back: None, by: "ann".into(), reason: "a test".into(), at, expires: None }
+        Release {
+            action,
+            place,
+            back: None,
+            by: "ann".into(),
+            reason: "a test".into(),
+            at,
+            expires: None,
+            rollbacks: Vec::new(),
+        }
     }
 
     fn record(key: &str, word: &Release, signer: Option<&SigningKey>) -> Record {

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use laboratory::output;
 use schemas::checkpoint::{Guarded, GuardedUser};
-use schemas::{Manifest, Timestamp, key_of};
+use schemas::{Manifest, Timestamp};
 use serde_json::{Value, json};
 use versions::{Step, Version};
 
@@ -38,7 +38,7 @@ pub(crate) async fn run(what: What, config: &Config) -> Result<(), Error> {
     };
     match user {
         None => everybody(&manifest, guarded, json),
-        Some(user) => one(&manifest, guarded, &user, json),
+        Some(id) => one(&manifest, guarded, config.secret().key(&id), json),
     }
 }
 
@@ -79,8 +79,7 @@ fn everybody(manifest: &Manifest, guarded: &Guarded, json: bool) -> Result<(), E
     Ok(())
 }
 
-fn one(manifest: &Manifest, guarded: &Guarded, id: &str, json: bool) -> Result<(), Error> {
-    let user = key_of(id);
+fn one(manifest: &Manifest, guarded: &Guarded, user: u64, json: bool) -> Result<(), Error> {
     let found = guarded.most.iter().find(|known| known.user == user);
     // A version names the busiest alone.
     let unknown = found.is_none() && guarded.users as usize > guarded.most.len();

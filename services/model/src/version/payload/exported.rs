@@ -66,6 +66,7 @@ impl Payload<'_> {
             untrained: [].into(),
             good: None,
             evidence: 0.0,
+            guarded: None,
         }
     }
 }
