@@ -25,6 +25,7 @@ mod refusals;
 mod releases;
 mod retention;
 mod sharing;
+mod signatures;
 mod slates;
 mod stand_by;
 mod strangers;

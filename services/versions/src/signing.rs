@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use runtime::config::Kafka;
 use runtime::kafka::{Outgoing, Stamp};
 use schemas::Topics;
 use schemas::checkpoint::{Claim, Part, VersionId, key};
-use schemas::signature::{SECRET, SIGNATURE, SigningKey, Trust, is_signed};
+use schemas::signature::{Distrust, SECRET, SIGNATURE, SigningKey, Trust, is_signed};
 use tracing::info;
 
 /// A key's file has one line.
@@ -79,6 +80,33 @@ pub fn stamp(key: Arc<SigningKey>, kafka: &Kafka) -> Stamp {
     })
 }
 
+/// The file that holds the signature of an exported one: its name and `.sig`.
+#[must_use]
+pub fn beside(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".sig");
+    name.into()
+}
+
+/// The signature of a file with these bytes: one line.
+#[must_use]
+pub fn sign_file(bytes: &[u8], signer: &SigningKey) -> String {
+    format!("{}\n", signer.sign_file(blake3::hash(bytes).as_bytes()))
+}
+
+/// Checks a file by what lies beside it; `None`: nothing does. Unlike a record, it is believed only by a trusted key,
+/// unless nothing is configured and nothing lies there.
+///
+/// # Errors
+/// Why it is not believed.
+pub fn check_file(bytes: &[u8], signature: Option<&str>, trust: &Trust) -> Result<(), Distrust> {
+    match signature {
+        Some(signature) => trust.check_file(blake3::hash(bytes).as_bytes(), signature),
+        None if trust.is_required() => Err(Distrust::Unsigned),
+        None => Ok(()),
+    }
+}
+
 /// A claim as a note beside the log: signed as it is on the log, in a field of its own that others pass over.
 ///
 /// # Errors
@@ -107,7 +135,6 @@ fn claim_key(claim: &Claim) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use runtime::config::{Require, Signatures};
-    use schemas::signature::Distrust;
 
     use super::*;
 
@@ -158,6 +185,18 @@ mod tests {
         assert!(stamp("shop.checkpoints", &record("000001-00000001/manifest")).is_some());
         assert!(stamp("shop.checkpoints", &record("000001-00000001/0000")).is_none());
         assert!(stamp("shop.control", &Outgoing { value: None, ..record("release") }).is_none());
+    }
+
+    #[test]
+    fn a_file_is_believed_by_the_signature_beside_it_alone() {
+        let trust = trust(&kafka(&[&own(1)], Require::Auto));
+        let signature = sign_file(b"a model", &own(1));
+        assert_eq!(check_file(b"a model", Some(&signature), &trust), Ok(()));
+        assert_eq!(check_file(b"another", Some(&signature), &trust), Err(Distrust::Forged));
+        assert_eq!(check_file(b"a model", Some(&sign_file(b"a model", &own(2))), &trust), Err(Distrust::Foreign));
+        assert_eq!(check_file(b"a model", None, &trust), Err(Distrust::Unsigned));
+        assert_eq!(check_file(b"a model", None, &Trust::default()), Ok(()));
+        assert_eq!(beside(Path::new("m/model.safetensors")), Path::new("m/model.safetensors.sig"));
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod file;
 mod import;
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -12,9 +13,10 @@ use laboratory::shown;
 use model::{Model, Payload, unpack};
 use runtime::Context;
 use schemas::checkpoint::{Part, PayloadKind, VersionId};
+use schemas::signature::Distrust;
 use schemas::{Manifest, Timestamp};
 use serde_json::json;
-use versions::{Log, Step, Version};
+use versions::{Log, Step, Version, signing};
 
 use crate::config::Config;
 use crate::error::Error;
@@ -45,12 +47,22 @@ pub(crate) enum What {
     /// next trainer goes on from it.
     #[command(after_help = "Example: thalweg checkpoints import model.safetensors --reason \"disk lost\" --yes")]
     Import(import::Args),
-    /// Writes one complete version as a safetensors file, with its deltas applied.
+    /// Writes one complete version as a safetensors file, with its deltas applied. With a key (--sign-key), a signature
+    /// goes beside it, to FILE.sig.
     #[command(after_help = "Example: thalweg checkpoints export latest model.safetensors")]
     Export {
         /// A version such as 000003-00000120, or `latest`.
         version: String,
         /// The file to write.
+        file: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Checks an exported file by the signature beside it, FILE.sig, and the keys that kafka.trust names.
+    #[command(after_help = "Example: thalweg checkpoints verify model.safetensors")]
+    Verify {
+        /// The exported file.
         file: PathBuf,
         /// Print JSON.
         #[arg(long)]
@@ -70,6 +82,7 @@ pub(crate) async fn run(what: What, config: &Config) -> Result<(), Error> {
         What::Show { version, json } => show(config, &version, json).await,
         What::Export { version, file, json } => export(config, &version, &file, json).await,
         What::Import(args) => import::run(args, config).await,
+        What::Verify { file, json } => verify(config, &file, json),
     }
 }
 
@@ -264,11 +277,43 @@ async fn export(config: &Config, asked: &str, file: &Path, json: bool) -> Result
     let model = model.ok_or_else(|| missing(asked))?;
     let version = model.version().ok_or_else(|| missing(asked))?;
     let payload = model.export()?;
-    std::fs::write(file, &payload).map_err(Error::file(file))?;
-    if json {
-        return Ok(output::json(&json!({"version": version, "bytes": payload.len(), "file": file}))?);
+    // A key that cannot be used is said before anything is written.
+    let signer = if config.operator.sign_key.0.is_empty() { None } else { config.signer()? };
+    let beside = signing::beside(file);
+    // The signature of an older export must not lie beside this one.
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::file(&beside)(error)),
+        _ => {}
     }
-    output::line(format!("version {version}: {} bytes in {}", payload.len(), file.display()));
+    std::fs::write(file, &payload).map_err(Error::file(file))?;
+    if let Some(signer) = &signer {
+        std::fs::write(&beside, signing::sign_file(&payload, signer)).map_err(Error::file(&beside))?;
+    }
+    let key = signer.map(|signer| signer.public().id());
+    if json {
+        let done = json!({"version": version, "bytes": payload.len(), "file": file, "signed_by": key});
+        return Ok(output::json(&done)?);
+    }
+    let signed = key.map_or_else(String::new, |key| format!(", signed by {key} in {}", beside.display()));
+    output::line(format!("version {version}: {} bytes in {}{signed}", payload.len(), file.display()));
+    Ok(())
+}
+
+/// Whether an exported file is believed.
+fn verify(config: &Config, file: &Path, json: bool) -> Result<(), Error> {
+    let trust = signing::trust(&config.kafka);
+    if !trust.is_on() {
+        let advice = "name the public key that signed it (`thalweg keys show`)";
+        return Err(Error::Other(format!("nothing to check it by: kafka.trust names no key; {advice}")));
+    }
+    let bytes = std::fs::read(file).map_err(Error::file(file))?;
+    if !file::believed(file, &bytes, &trust)? {
+        return Err(file::disbelief(file, Distrust::Unsigned));
+    }
+    if json {
+        return Ok(output::json(&json!({"file": file, "bytes": bytes.len(), "believed": true}))?);
+    }
+    output::line(format!("{}: {} bytes, signed by a trusted key", file.display(), bytes.len()));
     Ok(())
 }
 

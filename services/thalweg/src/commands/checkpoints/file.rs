@@ -1,12 +1,14 @@
 //! Reads the file of an exported version, and takes it for none before everything in it was looked at.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use model::{Model, Payload};
 use schemas::checkpoint::{MAX_PAYLOAD_BYTES, PayloadKind};
+use schemas::signature::{Distrust, Trust};
 use schemas::{Manifest, VersionId};
+use versions::signing;
 
 use super::import::Stands;
 use crate::error::Error;
@@ -43,8 +45,9 @@ impl Exported {
 /// Reads and checks a file.
 ///
 /// # Errors
-/// When it is not there, no export, cut off, of another format, or makes no model that could be served.
-pub(super) fn read(file: &Path, now: i64) -> Result<Exported, Error> {
+/// When it is not there, not signed as `trust` asks, no export, cut off, of another format, or makes no model that could
+/// be served.
+pub(super) fn read(file: &Path, trust: &Trust, now: i64) -> Result<Exported, Error> {
     let name = file.display();
     let too_long = || Error::Other(format!("{name} is longer than any version, {MAX_PAYLOAD_BYTES} bytes"));
     let opened = File::open(file).map_err(Error::file(file))?;
@@ -56,7 +59,9 @@ pub(super) fn read(file: &Path, now: i64) -> Result<Exported, Error> {
     if payload.len() as u64 > MAX_PAYLOAD_BYTES {
         return Err(too_long());
     }
-    // A signature of the file is to be checked here, before anything in it is believed.
+    if trust.is_on() {
+        believed(file, &payload, trust)?;
+    }
     let unusable = |error: model::Error| {
         let why = runtime::chain(&error);
         Error::Other(format!("{name} is no whole file of `thalweg checkpoints export`, or is damaged: {why}"))
@@ -76,6 +81,31 @@ pub(super) fn read(file: &Path, now: i64) -> Result<Exported, Error> {
     Ok(Exported { file: file.to_owned(), payload, manifest, bare })
 }
 
+/// Checks a file's bytes by the signature beside it, in FILE.sig. False: none lies there, and nobody asks for one.
+///
+/// # Errors
+/// When it is not that of a trusted key over these bytes, or is not there and asked for.
+pub(super) fn believed(file: &Path, bytes: &[u8], trust: &Trust) -> Result<bool, Error> {
+    let beside = signing::beside(file);
+    let signature = match std::fs::read_to_string(&beside) {
+        Ok(signature) => Some(signature),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(Error::file(&beside)(error)),
+    };
+    let checked = signing::check_file(bytes, signature.as_deref(), trust);
+    checked.map(|()| signature.is_some()).map_err(|why| disbelief(file, why))
+}
+
+/// Why a file is not believed.
+pub(super) fn disbelief(file: &Path, why: Distrust) -> Error {
+    let told = match why {
+        Distrust::Unsigned => "no signature lies beside it, in FILE.sig",
+        Distrust::Foreign => "the key that signed it is not one that kafka.trust names",
+        Distrust::Forged | Distrust::Replayed => "the signature beside it is not that of these bytes",
+    };
+    Error::Other(format!("{} is {}: {told}", file.display(), why.as_str()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,14 +113,20 @@ mod tests {
     fn refusal(bytes: &[u8]) -> String {
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(file.path(), bytes).expect("there is room");
-        read(file.path(), 0).err().expect("it is refused").told()
+        read(file.path(), &Trust::default(), 0).err().expect("it is refused").told()
     }
 
     #[test]
     fn a_file_longer_than_any_version_is_refused_unread() {
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         file.as_file().set_len(MAX_PAYLOAD_BYTES + 1).expect("it has holes");
-        assert!(read(file.path(), 0).err().expect("it is refused").told().contains("longer than any version"));
+        assert!(
+            read(file.path(), &Trust::default(), 0)
+                .err()
+                .expect("it is refused")
+                .told()
+                .contains("longer than any version")
+        );
     }
 
     #[test]
@@ -102,6 +138,12 @@ mod tests {
         let empty = Model::empty("flex").expect("opens").export().expect("exports");
         assert!(refusal(&empty).contains("knows no item"));
         assert!(refusal(&empty[..empty.len() / 2]).contains("or is damaged"));
-        assert!(read(Path::new("nowhere.safetensors"), 0).err().expect("is refused").told().contains("nowhere"));
+        assert!(
+            read(Path::new("nowhere.safetensors"), &Trust::default(), 0)
+                .err()
+                .expect("is refused")
+                .told()
+                .contains("nowhere")
+        );
     }
 }

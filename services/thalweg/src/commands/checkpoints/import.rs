@@ -18,7 +18,7 @@ use schemas::control::Back;
 use schemas::{Manifest, Releases, Timestamp, Topic, VersionId};
 use serde_json::json;
 use versions::audit::{Chain, Deed};
-use versions::{Control, Log, Step, Walk, claim_record, cut, manifest_record};
+use versions::{Control, Log, Step, Walk, claim_record, cut, manifest_record, signing};
 
 use super::file::{Exported, read};
 use crate::commands::release::Change;
@@ -53,7 +53,7 @@ pub(super) async fn run(args: Args, config: &Config) -> Result<(), Error> {
     let Args { file, without_offsets, yes, change } = args;
     let said = change.said("an import changes what is served")?;
     let ctx = Context::new("thalweg");
-    let exported = tokio::task::block_in_place(|| read(&file, ctx.now()))?;
+    let exported = tokio::task::block_in_place(|| read(&file, &signing::trust(&config.kafka), ctx.now()))?;
     let stands = stands(&exported, without_offsets, config).await?;
     let control = Control::open(&config.kafka, "refused", &ctx).await?;
     let releases = control.map(|control| control.releases().clone()).unwrap_or_default();
@@ -74,7 +74,7 @@ pub(super) async fn run(args: Args, config: &Config) -> Result<(), Error> {
     let manifest = if change.dry_run {
         topic.next(back).map(|epoch| exported.manifest(epoch, &stands, ctx.now()))?
     } else {
-        let producer = Producer::connect(&config.kafka, &ctx)?;
+        let producer = config.producer(&ctx)?;
         publish(&exported, &stands, &mut topic, back, (said, &producer), config, &ctx).await?
     };
     tell(&exported, &manifest, &Outcome { written: !change.dry_run, leader, stands, json: change.json })?;
