@@ -13,6 +13,7 @@
 //! paired and remembered. The same batches and shares always give the same model.
 
 mod changed;
+mod damage;
 mod example;
 mod expiry;
 mod forgetting;
@@ -50,6 +51,7 @@ use negatives::{Pool, Recent};
 use quality::{Prequential, SlidingPopularity};
 use replay::Replay;
 
+pub use damage::Damage;
 pub use example::{Observed, Positioned, TESTED_SLATE, Tested};
 pub(crate) use training::Unique;
 

@@ -55,7 +55,7 @@ pub use error::Error;
 pub use gate::{Alarm, Gate, Reference, Rules, Standing};
 pub use knowledge::Knowledge;
 pub use learner::quality::{Figures, Prequential, SlidingPopularity};
-pub use learner::{Learner, Observed, Positioned, TESTED_SLATE, Tested};
+pub use learner::{Damage, Learner, Observed, Positioned, TESTED_SLATE, Tested};
 pub use memory::catalog::Catalog;
 pub use memory::history::{Histories, History, Seen, remember};
 pub use memory::only_listed::OnlyListed;

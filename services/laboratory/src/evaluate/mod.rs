@@ -4,6 +4,7 @@ pub mod ader;
 mod blocks;
 pub(crate) mod breakdown;
 pub(crate) mod cold_start;
+mod damage;
 pub(crate) mod evaluation;
 pub(crate) mod figures;
 mod floor;

@@ -9,6 +9,7 @@ use model::baselines::{self, Baseline, FrozenCopy};
 use model::{Catalog, Learner, Positioned, Settings, Tested};
 use schemas::{Item, Kind, key_of};
 
+use super::damage::{Ordered, Striker};
 use super::evaluation::{CatalogUsed, Evaluation, Lead};
 use super::figures::FIGURES;
 use super::guard::{Guard, Guarded};
@@ -46,6 +47,10 @@ pub struct Args {
     /// Hold the learner against the trainer's quality gate, with its defaults, and count the alarms.
     #[arg(long)]
     gate: bool,
+    /// Damage the learner or its stream at this interaction, and tell how soon the gate notices. KIND is one of
+    /// learning-rates, scale, noise, rows and labels.
+    #[arg(long, value_name = "KIND@INTERACTION", requires = "gate")]
+    damage: Option<Ordered>,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -70,6 +75,8 @@ pub(crate) struct Course<'a> {
     pub(crate) listed: &'a [Item],
     /// Whether the gate looks on.
     pub(crate) gate: bool,
+    /// What is damaged, and when.
+    pub(crate) damage: Option<Ordered>,
 }
 
 /// The names of a run's figures, which floors may be set for.
@@ -112,7 +119,13 @@ pub fn run(args: &Args, trainer: &TrainerConfig) -> Result<(), Error> {
     check_catalog(&stream, args.catalog)?;
     let bar = output::bar(stream.len() as u64, "learning");
     let (micro_batch, listed) = (args.common.micro_batch(), stream.listed(args.catalog));
-    let course = Course { methods: &args.methods, micro_batch, keep_from: None, listed: &listed, gate: args.gate };
+    let (gate, damage) = (args.gate, args.damage);
+    if let Some(Ordered { at, .. }) = damage
+        && at >= stream.len() as u64
+    {
+        return Err(Error::Other(format!("--damage: the log has {} interactions, and none at {at}", stream.len())));
+    }
+    let course = Course { methods: &args.methods, micro_batch, keep_from: None, listed: &listed, gate, damage };
     let run = go(stream.entries(args.catalog), settings, &course, |n| bar.inc(n))?;
     bar.finish_and_clear();
     weigh(run.tests(), &nothing_tested(run.interactions))?;
@@ -164,7 +177,7 @@ pub(crate) fn go(
     course: &Course<'_>,
     progress: impl Fn(u64),
 ) -> Result<Run, Error> {
-    let Course { methods, micro_batch, keep_from, listed, gate } = *course;
+    let Course { methods, micro_batch, keep_from, listed, gate, damage } = *course;
     let mut baselines = Vec::new();
     for name in baselines::NAMES.into_iter().filter(|name| methods.iter().any(|method| method == name)) {
         baselines.extend(baselines::baseline(name, &settings.device, settings.seed)?);
@@ -180,7 +193,8 @@ pub(crate) fn go(
         let (sender, receiver) = sync_channel(BEHIND);
         let judging = scope.spawn(move || follow(judge, &receiver));
         let (copied, gate) = (frozen.then(Catalog::default), gate.then(Guard::new));
-        let mut product = Product { learner, copied, records: 0, busy: Duration::ZERO, gate };
+        let damage = damage.map(Striker::new);
+        let mut product = Product { learner, copied, records: 0, busy: Duration::ZERO, gate, damage };
         // A record that does not say when its item was published is as old as the stream.
         let opening = entries.peek().map_or(0, |first| first.event.ts.0);
         listed.iter().for_each(|item| product.list(item, opening));
@@ -189,7 +203,7 @@ pub(crate) fn go(
         for (offset, entry) in (0_u64..).zip(entries) {
             if offset == split(length) {
                 // The copy stands exactly where the first 20 % end.
-                if sender.send(product.learn(std::mem::take(&mut batch), joins.take())).is_err() {
+                if sender.send(product.learn(std::mem::take(&mut batch), joins.take())?).is_err() {
                     break;
                 }
                 joins = product.copied.take().map(|catalog| -> Box<dyn Baseline> {
@@ -199,13 +213,13 @@ pub(crate) fn go(
             batch.push((offset, entry));
             if batch.len() >= micro_batch {
                 progress(batch.len() as u64);
-                if sender.send(product.learn(std::mem::take(&mut batch), joins.take())).is_err() {
+                if sender.send(product.learn(std::mem::take(&mut batch), joins.take())?).is_err() {
                     break; // the judge has stopped, and says why below
                 }
             }
         }
         progress(batch.len() as u64);
-        let _ = sender.send(product.learn(batch, joins)); // fails only when the judge has stopped, and joining says why
+        let _ = sender.send(product.learn(batch, joins)?); // fails only when the judge has stopped, and joining says why
         drop(sender);
         let judged = judging.join().map_err(|_| Error::Other("the baselines' thread panicked".to_owned()))??;
         let gate = product.gate.map(Guard::found);
@@ -227,6 +241,7 @@ struct Product {
     records: u64,
     busy: Duration,
     gate: Option<Guard>,
+    damage: Option<Striker>,
 }
 
 impl Product {
@@ -241,7 +256,13 @@ impl Product {
         self.records += 1;
     }
 
-    fn learn(&mut self, entries: Vec<(u64, Entry)>, joins: Option<Box<dyn Baseline>>) -> MicroBatch {
+    fn learn(&mut self, mut entries: Vec<(u64, Entry)>, joins: Option<Box<dyn Baseline>>) -> Result<MicroBatch, Error> {
+        if let Some(damage) = &mut self.damage
+            && damage.strike(&mut self.learner, &mut entries)?
+            && let Some(guard) = &mut self.gate
+        {
+            guard.damaged(damage.ordered);
+        }
         let happened = entries.iter().map(|(_, Entry { event, .. })| Happened {
             user: event.user_id.clone(),
             key: key_of(&event.item_id),
@@ -269,7 +290,7 @@ impl Product {
         }
         // Only now: before its first choice was tested, a record would tell that the item is about to be chosen.
         met.iter().for_each(|(record, ts)| self.list(record, *ts));
-        batch
+        Ok(batch)
     }
 }
 
@@ -315,14 +336,8 @@ fn tell(evaluation: &Evaluation) {
         output::table(&leads(&differences.baselines));
         output::line("");
     }
-    if let Some(Guarded { tests, alarms, good, evidence }) = &evaluation.gate {
-        output::line(format!(
-            "The gate: {} alarms in {tests} tests, {good} snapshots were good, the largest evidence was {evidence:.1e}",
-            alarms.len()
-        ));
-        for alarm in alarms {
-            output::line(format!("  after {} tests: worse than {}", alarm.test, alarm.reference));
-        }
+    if let Some(gate) = &evaluation.gate {
+        gate.lines().iter().for_each(output::line);
         output::line("");
     }
     output::table(&breakdown.table());

@@ -40,11 +40,20 @@ fn run(events: Vec<Event>, methods: &[&str]) -> prequential::Run {
     listed(events.into_iter().map(Entry::from), methods, &[])
 }
 
+/// The same beside the gate, with damage.
+fn damaged(events: Vec<Event>, damage: Option<&str>) -> prequential::Run {
+    let damage = damage.map(|text| text.parse().expect("is a damage"));
+    let course =
+        prequential::Course { methods: &[], micro_batch: 32, keep_from: None, listed: &[], gate: true, damage };
+    prequential::go(events.into_iter().map(Entry::from), settings(), &course, |_| {}).expect("runs")
+}
+
 /// The same with a catalog: what is `listed` from the start, and what comes with the entries.
 fn listed(entries: impl ExactSizeIterator<Item = Entry>, methods: &[&str], listed: &[Item]) -> prequential::Run {
     let methods: Vec<String> = methods.iter().map(|name| (*name).to_owned()).collect();
     let keep_from = Some(entries.len() as u64 / 2);
-    let course = prequential::Course { methods: &methods, micro_batch: 32, keep_from, listed, gate: false };
+    let course =
+        prequential::Course { methods: &methods, micro_batch: 32, keep_from, listed, gate: false, damage: None };
     prequential::go(entries, settings(), &course, |_| {}).expect("runs")
 }
 
@@ -284,5 +293,24 @@ fn the_json_has_the_keys_of_the_contract_and_the_page_stands_alone() {
 fn the_peak_of_memory_is_a_number_of_bytes_on_linux() {
     if cfg!(target_os = "linux") {
         assert!(peak_memory_bytes().is_some_and(|bytes| bytes > 1 << 20));
+    }
+}
+
+#[test]
+fn damage_is_done_where_it_was_ordered_and_what_was_found_before_and_after_is_told_apart() {
+    let figures = |run: &prequential::Run| json(&run.judged.after().next().expect("the product").1.measured(1));
+    let events = stream(600);
+    let sound = damaged(events.clone(), None);
+    let gate = sound.gate.as_ref().expect("it looked on");
+    assert_eq!((gate.damage, gate.false_alarms.gate, gate.false_alarms.window), (None, 0, 0));
+    for kind in ["learning-rates", "scale", "noise", "rows", "labels"] {
+        let run = damaged(events.clone(), Some(&format!("{kind}@300")));
+        let gate = run.gate.as_ref().expect("it looked on");
+        let found = gate.damage.expect("it was damaged");
+        assert_eq!((found.ordered.at, found.anchored, found.gate_after), (300, false, None), "{kind}");
+        assert!((100..300).contains(&found.test) && gate.tests > found.test, "{kind}: {found:?}");
+        // Larger weights need not change an order.
+        assert!(kind == "scale" || figures(&run) != figures(&sound), "{kind}");
+        assert!(gate.lines().iter().any(|line| line.contains("no version was good yet")), "{:?}", gate.lines());
     }
 }

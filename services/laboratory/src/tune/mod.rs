@@ -94,7 +94,7 @@ fn tune(args: &Args, stream: &Stream, start: Settings, budget: &Budget, workers:
     let micro_batch = args.common.micro_batch();
     let judge = |bar: &ProgressBar, settings: &Settings, length: u64, keep_from: Option<u64>| {
         let started = Instant::now();
-        let course = Course { methods: &[], micro_batch, keep_from, listed: &[], gate: false };
+        let course = Course { methods: &[], micro_batch, keep_from, listed: &[], gate: false, damage: None };
         let entries = stream.entries(Listing::AsMet).take(usize::try_from(length).unwrap_or(usize::MAX));
         let run = prequential::go(entries, settings.clone(), &course, |n| bar.inc(n))?;
         budget.ran(length, started.elapsed());

@@ -19,7 +19,7 @@ mod shown;
 mod since;
 mod versions;
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     // A hot set smaller than the catalogs here: items change places all the time.
     // Deltas are exact, to be compared with snapshots.
     Settings {
@@ -34,7 +34,7 @@ fn settings() -> Settings {
 }
 
 /// Sessions that walk through rings of five items: after `i` always comes `i + 1` of the same ring.
-fn stream(count: i64) -> Vec<Positioned> {
+pub(super) fn stream(count: i64) -> Vec<Positioned> {
     (0..count)
         .map(|n| {
             let (session, step) = (n / 4, n % 4);
@@ -54,7 +54,7 @@ fn stream(count: i64) -> Vec<Positioned> {
         .collect()
 }
 
-fn learn(learner: &mut Learner, batch: &[Positioned]) {
+pub(super) fn learn(learner: &mut Learner, batch: &[Positioned]) {
     for micro_batch in batch.chunks(32) {
         learner.observe(micro_batch);
     }
