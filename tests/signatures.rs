@@ -159,7 +159,7 @@ async fn a_forged_version_claim_and_decision_are_refused_and_audited_and_the_liv
     world.write(Topic::Checkpoints, vec![claim(epoch + 1, None), claim(epoch + 1, Some(&stranger)), forged]).await;
     let place = Some(Place { version: before.version, begins: None });
     let (by, reason, at) = ("stranger".to_owned(), "forged".to_owned(), world.ctx.now());
-    let pin = Release { action: Action::Pin, place, back: None, by, reason, at, expires: None };
+    let pin = Release { action: Action::Pin, place, back: None, by, reason, at, expires: None, rollbacks: Vec::new() };
     let pin = serde_json::to_vec(&pin).expect("serialises");
     let pins = [None, Some(&stranger)].map(|signer| record(&world, Topic::Control, OPERATOR, pin.clone(), signer));
     world.write(Topic::Control, pins.into()).await;
