@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use runtime::kafka::{Bookmark, Outgoing, Record};
 use schemas::checkpoint::{CHUNK_CHECKSUM, Part, PayloadKind, key};
-use schemas::{Manifest, Topic, VersionId};
+use schemas::{Manifest, Topic, Topics, VersionId};
 use serde_json::Value;
 use tests::{
     Name, SOON, Service, Tail, Traffic, World, eventually, latest_manifest, learned_once, manifests, served_once,
@@ -253,7 +253,8 @@ async fn whoever_starts_reads_from_the_newest_snapshot_but_one_and_from_the_begi
     // A bookmark that leads to nothing: behind it lies no snapshot.
     let end = world.write(Topic::Checkpoints, vec![Outgoing { key: Bytes::from("x"), ..Outgoing::default() }]).await;
     let note = serde_json::json!({"epoch": last.version.epoch, "trainer": "t", "claimed_at": 0}).to_string();
-    let (topic, group) = (world.topics.name(Topic::Checkpoints), world.topics.snapshot_group());
+    let topic = world.topics.name(Topic::Checkpoints);
+    let group = Topics::snapshot_group(&topic);
     let nothing = Bookmark { offset: end[0].1, note };
     nothing.leave(&world.kafka, "test", &group, &topic).await.expect("it is left");
     let mut scorer = world.start(Name::Scorer, &[]).await;

@@ -4,6 +4,7 @@
 //! `VERSION/manifest`; before its manifest it does not exist (I4). A trainer that starts writes
 //! `VERSION/claim` with a new epoch; records of lower epochs behind it are ignored by everyone (I9).
 
+mod contest;
 mod guarded;
 mod read;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::control::Place;
 use crate::position::Position;
 
+pub use contest::{Contest, Interval};
 pub use guarded::{Guarded, GuardedUser, MAX_GUARDED};
 pub use read::{
     EPOCH_REACH, FIRST_REACH, LAST, MAX_CHUNKS, MAX_OFFSET, MAX_PAYLOAD_BYTES, TIMES, is_time, parse_key, shown,
@@ -214,6 +216,9 @@ pub struct Manifest {
     /// From whom nothing was learned lately; `None` where the trainer bounds nobody's pace, and before releases said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guarded: Option<Guarded>,
+    /// Of a challenger: how it does beside the version that is live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contest: Option<Contest>,
 }
 
 impl Manifest {

@@ -4,6 +4,7 @@
 //! last record under a key stands by itself: it repeats what of the ones before is still in force. So all readers come
 //! to the same, whenever they begin.
 
+mod promotion;
 mod read;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::VersionId;
 use crate::checkpoint::EPOCH_REACH;
 
+pub use promotion::{PROMOTE, Promotion, WAITS};
 pub use read::MAX_TEXT;
 
 /// Key of the operator's record.
@@ -128,11 +130,12 @@ pub enum Serve<'a> {
     Version(Place, &'a Release),
 }
 
-/// Both words, as they stand.
+/// Both words, as they stand, and the last promotion.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Releases {
     operator: Option<(i64, Release)>,
     gate: Option<(i64, Release)>,
+    promotion: Option<Promotion>,
 }
 
 impl Releases {
@@ -145,6 +148,12 @@ impl Releases {
         let (slot, may_pin) = match std::str::from_utf8(key) {
             Ok(OPERATOR) => (&mut self.operator, true),
             Ok(GATE) => (&mut self.gate, false),
+            Ok(PROMOTE) => {
+                let new = value.map(Promotion::read).transpose()?;
+                let changed = self.promotion != new;
+                self.promotion = new;
+                return Ok(changed);
+            }
             _ => return Ok(false), // for somebody else
         };
         let new = value.map(Release::read).transpose()?;
@@ -187,6 +196,12 @@ impl Releases {
     pub fn moment(&self, now: i64) -> i64 {
         let said = [self.operator(), self.gate()].into_iter().flatten();
         said.map(|word| word.at.saturating_add(1)).fold(now, i64::max)
+    }
+
+    /// The last challenger that was to be the trainer.
+    #[must_use]
+    pub fn promotion(&self) -> Option<&Promotion> {
+        self.promotion.as_ref()
     }
 
     /// The record that holds a version, at `now` in milliseconds since 1970. The operator's counts before the gate's,

@@ -111,6 +111,7 @@ fn a_manifest_and_a_claim_keep_their_encoding() {
         good: None,
         evidence: 0.0,
         guarded: None,
+        contest: None,
     };
     holds("manifest.json", &json(&manifest));
     holds(

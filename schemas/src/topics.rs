@@ -132,12 +132,35 @@ impl Topics {
         format!("{}{}", self.prefix, topic.base_name())
     }
 
-    /// The group, without members, whose offset says where on `checkpoints` the newest snapshot but one lies; the
+    /// The full name of the topic on which a challenger writes its versions, as a trainer does on `checkpoints`.
+    #[must_use]
+    pub fn challenger(&self, name: &str) -> String {
+        format!("{}.{name}", self.name(Topic::Checkpoints))
+    }
+
+    /// The challenger that writes a topic; `None` for any other topic.
+    #[must_use]
+    pub fn challenger_of<'a>(&self, topic: &'a str) -> Option<&'a str> {
+        let name = topic.strip_prefix(&self.name(Topic::Checkpoints))?.strip_prefix('.')?;
+        is_challenger(name).then_some(name)
+    }
+
+    /// The group, without members, whose offset says where on a log of versions the newest snapshot but one lies; the
     /// offset's metadata is the claim before it, as JSON.
     #[must_use]
-    pub fn snapshot_group(&self) -> String {
-        format!("{}.snapshot", self.name(Topic::Checkpoints))
+    pub fn snapshot_group(log: &str) -> String {
+        format!("{log}.snapshot")
     }
+}
+
+/// The longest name of a challenger.
+const MAX_CHALLENGER: usize = 40;
+
+/// Whether a challenger may have this name: it is part of a topic's.
+#[must_use]
+pub fn is_challenger(name: &str) -> bool {
+    let spelled = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    (1..=MAX_CHALLENGER).contains(&name.len()) && spelled
 }
 
 #[cfg(test)]
@@ -149,5 +172,17 @@ mod tests {
         let topics = Topics::new("shop.");
         assert_eq!(topics.name(Topic::DeadLetters), "shop.dead-letters");
         assert_eq!(Topics::default().name(Topic::Events), "events");
+    }
+
+    #[test]
+    fn a_challenger_has_a_topic_of_its_own_whose_name_says_so() {
+        let topics = Topics::new("shop.");
+        assert_eq!(topics.challenger("gru-2"), "shop.checkpoints.gru-2");
+        assert_eq!(topics.challenger_of("shop.checkpoints.gru-2"), Some("gru-2"));
+        for other in ["shop.checkpoints", "shop.checkpoints.", "checkpoints.gru", "shop.checkpoints.A", "shop.items.a"]
+        {
+            assert_eq!(topics.challenger_of(other), None, "{other}");
+        }
+        assert!(!is_challenger(&"a".repeat(41)) && !is_challenger("a.b") && !is_challenger(""));
     }
 }

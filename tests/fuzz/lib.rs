@@ -28,6 +28,7 @@ pub fn manifest() -> Manifest {
         good: None,
         evidence: 0.0,
         guarded: None,
+        contest: None,
     }
 }
 

@@ -192,6 +192,7 @@ impl Manifest {
             (self.good.is_some_and(|good| !good.can_be()), "names a good version that cannot be"),
             (self.guarded.as_ref().is_some_and(|guarded| !guarded.can_be()), "names guarded users that cannot be"),
             (!(self.evidence >= 0.0 && self.evidence.is_finite()), "names evidence that is no number"),
+            (!self.contest.is_none_or(|contest| contest.can_be()), "names a contest that cannot be"),
         ];
         rules.into_iter().find(|(broken, _)| *broken).map(|(_, problem)| problem)
     }

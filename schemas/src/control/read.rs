@@ -5,7 +5,7 @@ use crate::VersionId;
 use crate::checkpoint::{LAST, MAX_OFFSET, is_time, shown};
 
 /// The longest record.
-const MAX_BYTES: usize = 16 * 1024;
+pub(super) const MAX_BYTES: usize = 16 * 1024;
 
 /// The longest name and reason, in bytes.
 pub const MAX_TEXT: usize = 1_000;
@@ -64,6 +64,6 @@ impl Place {
     }
 }
 
-fn is_text(text: &str) -> bool {
+pub(super) fn is_text(text: &str) -> bool {
     (1..=MAX_TEXT).contains(&text.len()) && !text.chars().any(char::is_control)
 }

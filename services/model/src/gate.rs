@@ -255,7 +255,7 @@ impl Gate {
 }
 
 /// Hit and reciprocal rank within the first 20.
-fn figures(rank: Option<usize>) -> (f64, f64) {
+pub(crate) fn figures(rank: Option<usize>) -> (f64, f64) {
     rank.filter(|rank| *rank < 20).map_or((0.0, 0.0), |rank| (1.0, 1.0 / (rank as f64 + 1.0)))
 }
 

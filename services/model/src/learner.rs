@@ -195,7 +195,8 @@ impl Learner {
 
     /// Rebuilds histories from an interaction that the model was trained on already.
     pub fn remember(&mut self, interaction: &Interaction) {
-        let Some(mut example) = self.note(interaction, interaction.effective_ts()) else { return };
+        let nowhere = (0, Position::START); // it is not tested
+        let Some(mut example) = self.note(interaction, nowhere, interaction.effective_ts()) else { return };
         self.popularity.record(example.key);
         if example.influence.recent {
             self.recent.remember(example.key);
@@ -207,7 +208,7 @@ impl Learner {
     }
 
     /// Puts an interaction into its user's history. Gives the example that it makes, with the history before it.
-    fn note(&mut self, interaction: &Interaction, ts: i64) -> Option<Example> {
+    fn note(&mut self, interaction: &Interaction, place: (i32, Position), ts: i64) -> Option<Example> {
         let (kind, user) = (interaction.kind(), interaction.user_id.as_str());
         if kind == Kind::Impression {
             return None;
@@ -228,6 +229,7 @@ impl Learner {
                 kind,
                 ts,
                 item_id: interaction.item_id.clone(),
+                place,
                 weight: settings.weights.of(kind),
                 influence: windows.map_or(Influence::WHOLE, |windows| Influence::of(whole, &seen, &windows)),
                 chosen_then: 0, // until it is counted
@@ -348,7 +350,7 @@ impl Learner {
             }
             self.knowledge.advance(ts);
             self.arrived(within(interaction.arrived_at));
-            examples.extend(self.note(interaction, ts));
+            examples.extend(self.note(interaction, (*partition, place), ts));
         }
         examples
     }

@@ -38,6 +38,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests wait and measure"))]
 
 pub mod baselines;
+mod comparison;
 mod device;
 mod error;
 mod gate;
@@ -51,6 +52,7 @@ mod settings;
 mod table;
 mod version;
 
+pub use comparison::Comparison;
 pub use error::Error;
 pub use gate::{Alarm, Gate, Reference, Rules, Standing};
 pub use knowledge::Knowledge;

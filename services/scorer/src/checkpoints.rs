@@ -11,6 +11,7 @@ use versions::{Control, Follower, Log, Names, Slot};
 use crate::metrics::{LOAD, MODEL_FRESHNESS, VERSIONS_REFUSED, VERSIONS_SWAPPED};
 
 const NAMES: Names = Names {
+    condition: "model",
     thread: "scorer-versions",
     swapped: VERSIONS_SWAPPED,
     refused: VERSIONS_REFUSED,

@@ -20,7 +20,7 @@ use crate::error::Error;
 /// How long it may hold up training.
 const QUESTION: Duration = Duration::from_secs(2);
 
-/// Leaves bookmarks on `checkpoints`.
+/// Leaves bookmarks on a log of versions.
 #[derive(Debug)]
 pub(crate) struct Bookmarks {
     kafka: Kafka,
@@ -37,18 +37,23 @@ pub(crate) struct Bookmarks {
 impl Bookmarks {
     /// Goes on from the snapshot that was the newest before `claim`: where it begins, and behind which claim.
     pub(crate) fn new(
+        topic: &str,
         kafka: &Kafka,
         claim: &Claim,
         newest: Option<&(i64, Claim)>,
         signer: Option<Arc<SigningKey>>,
         ctx: &Context,
     ) -> Result<Self, Error> {
-        let topics = Topics::new(&kafka.topic_prefix);
-        let (topic, group) = (topics.name(schemas::Topic::Checkpoints), topics.snapshot_group());
+        let (topic, group) = (topic.to_owned(), Topics::snapshot_group(topic));
         let note = |claim| signing::note(claim, &topic, signer.as_deref());
         let newest = newest.map(|(offset, claim)| note(claim).map(|note| Bookmark { offset: *offset, note }));
         let (claim, newest) = (note(claim)?, newest.transpose()?);
         Ok(Self { kafka: kafka.clone(), topic, group, claim, newest, signer, ctx: ctx.clone() })
+    }
+
+    /// Whether a snapshot is there.
+    pub(crate) fn has_published(&self) -> bool {
+        self.newest.is_some()
     }
 
     /// We claimed again, for the topic lost all that was there.

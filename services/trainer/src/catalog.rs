@@ -15,7 +15,7 @@ use schemas::item::{Fold, read};
 use schemas::{DeadLetter, Item, Reason, Source, Topic, Topics, dead_letter};
 use tracing::{info, warn};
 
-use crate::config::Config;
+use crate::config::{Config, Role};
 use crate::error::Error;
 use crate::learning::Learning;
 use crate::metrics::{CATALOG, CATALOG_REFUSED};
@@ -54,6 +54,8 @@ pub(crate) struct Catalog {
     judge: Judge,
     /// Name of the topic `dead-letters`.
     dead_letters: String,
+    /// A challenger's are the trainer's to write.
+    buries: bool,
     settled: bool,
     /// The topic was made again, and is to be read from its beginning.
     made_again: bool,
@@ -66,12 +68,22 @@ impl Catalog {
     /// Opens `items` at its beginning.
     pub(crate) async fn open(config: &Config, ctx: &Context) -> Result<Self, Error> {
         let topics = Topics::new(&config.kafka.topic_prefix);
-        let (topic, group) = (topics.name(Topic::Items), &config.trainer.group);
-        let reader = Reader::open_as(&config.kafka, group, &topic, From::Beginning, ctx).await?;
+        let (topic, group) = (topics.name(Topic::Items), config.trainer.group());
+        let reader = Reader::open_as(&config.kafka, &group, &topic, From::Beginning, ctx).await?;
         let judged = reader.committed().await?;
         let dead_letters = topics.name(Topic::DeadLetters);
         let judge = Judge { topic, judged, ..Judge::default() };
-        Ok(Self { reader, judge, dead_letters, settled: false, made_again: false, anew: None, ctx: ctx.clone() })
+        let buries = config.trainer.role == Role::Trainer;
+        Ok(Self {
+            reader,
+            judge,
+            dead_letters,
+            buries,
+            settled: false,
+            made_again: false,
+            anew: None,
+            ctx: ctx.clone(),
+        })
     }
 
     /// Where it stands, for a watch.
@@ -151,7 +163,7 @@ impl Catalog {
         attendance: &Attendance,
     ) -> Result<(), Error> {
         let News { letters, through, .. } = news;
-        if !letters.is_empty() {
+        if self.buries && !letters.is_empty() {
             producer.send_all(&self.dead_letters, std::mem::take(letters)).await?;
         }
         attendance.commit(&self.judge.topic, through);

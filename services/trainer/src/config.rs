@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use runtime::Validate;
 use runtime::config::{Frame, Kafka, Privacy, Secret};
+use schemas::topics::is_challenger;
+use schemas::{Topic, Topics};
 use serde::Deserialize;
 use versions::signing;
 
+use crate::challenger;
 use crate::gate;
 use crate::retention::{Age, Retention};
 
@@ -32,6 +35,12 @@ pub struct Trainer {
     pub sign_key: Secret,
     /// Group under which offsets are committed for tools that show lag.
     pub group: String,
+    /// Whether it leads, or learns beside the one that does.
+    pub role: Role,
+    /// The name of a challenger.
+    pub name: String,
+    /// How a challenger is compared with what is served, and who promotes it.
+    pub challenger: challenger::Settings,
     /// What a trainer does whose place is another's.
     pub when_superseded: WhenSuperseded,
     /// Most interactions in a micro-batch.
@@ -71,6 +80,16 @@ pub struct Trainer {
     pub max_model_age: Duration,
 }
 
+/// What a trainer is to the shop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// It writes `checkpoints`, which scorers serve.
+    Trainer,
+    /// It writes a log of its own, which nobody serves.
+    Challenger,
+}
+
 /// What a trainer does when another claims the log, or leads already when it starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -84,7 +103,21 @@ pub enum WhenSuperseded {
 impl Trainer {
     /// The group that it attends while it leads.
     pub(crate) fn group(&self) -> String {
-        self.group.clone()
+        match self.role {
+            Role::Trainer => self.group.clone(),
+            Role::Challenger => format!("{}.{}", self.group, self.name),
+        }
+    }
+}
+
+impl Config {
+    /// Full name of the log of versions that it writes.
+    pub(crate) fn log(&self) -> String {
+        let topics = Topics::new(&self.kafka.topic_prefix);
+        match self.trainer.role {
+            Role::Trainer => topics.name(Topic::Checkpoints),
+            Role::Challenger => topics.challenger(&self.trainer.name),
+        }
     }
 }
 
@@ -110,6 +143,10 @@ impl Validate for Config {
         let seconds = Duration::from_secs;
         let rules = [
             (trainer.group.is_empty(), "trainer.group: give the group a name"),
+            (
+                !is_challenger(&trainer.name) && (trainer.role == Role::Challenger || !trainer.name.is_empty()),
+                "trainer.name: give the challenger a name of up to 40 of a-z, 0-9 and -",
+            ),
             (trainer.max_batch == 0, "trainer.max_batch: at least 1"),
             (!(0.01..=1.0).contains(&trainer.train_at_least), "trainer.train_at_least: between 0.01 and 1"),
             // A step on 256 takes tens of milliseconds; all else waits for it.
@@ -139,7 +176,8 @@ impl Validate for Config {
                 "trainer.max_model_age: at least twice trainer.publish_every, or \"0s\"",
             ),
         ];
-        let broken = rules.into_iter().filter(|(broken, _)| *broken).map(|(_, advice)| advice.to_owned());
+        let rules = rules.into_iter().chain(trainer.challenger.problems());
+        let broken = rules.filter(|(broken, _)| *broken).map(|(_, advice)| advice.to_owned());
         let keys = signing::signing_key("trainer.sign_key", &trainer.sign_key.0, &self.kafka).err();
         let keys = signing::problems(&self.kafka).into_iter().chain(keys).collect();
         let own = [keys, broken.collect(), self.model.problems()].concat();

@@ -86,6 +86,15 @@ pub enum Error {
         /// The version.
         to: VersionId,
     },
+    /// A challenger was promoted whose own log holds nothing to go on from.
+    #[error("{topic} holds no version to go on from: the challenger cannot be the trainer before it has published one")]
+    NothingToPromote {
+        /// Name of the challenger's topic.
+        topic: String,
+    },
+    /// Following the version that is live ended.
+    #[error(transparent)]
+    Live(#[from] versions::Error),
     /// Somebody wrote claims up to the last epoch.
     #[error(
         "no epoch is left to claim on {topic}: stop trainer and scorers, delete the topic, and create it with `thalweg topics apply`"
@@ -109,6 +118,7 @@ impl Outage for Error {
     fn is_outage(&self) -> bool {
         match self {
             Self::Kafka(error) => error.is_outage(),
+            Self::Live(error) => error.is_outage(),
             _ => false,
         }
     }

@@ -9,15 +9,15 @@ use metrics::{counter, gauge};
 use model::Model;
 use runtime::Context;
 use runtime::kafka::{Producer, Reader, Record};
-use schemas::Releases;
 use schemas::checkpoint::{Claim, EPOCH_REACH, Part, Through, parse_key};
 use schemas::control::Back;
 use schemas::signature::{SigningKey, Trust};
+use schemas::{Releases, Topics};
 use tracing::{debug, info, warn};
 use versions::{Log, claim_record};
 
 use crate::bookmarks::Bookmarks;
-use crate::config::{Config, WhenSuperseded};
+use crate::config::Config;
 use crate::distrusted::Distrusted;
 use crate::error::Error;
 use crate::ledger::Ledger;
@@ -71,13 +71,13 @@ impl Candidate {
     /// Reads `checkpoints` to its end, from the newest snapshot but one on, or whole if operator or gate went back;
     /// `None` when asked to drain meanwhile.
     pub(crate) async fn read(config: &Config, releases: &Releases, ctx: &Context) -> Result<Option<Self>, Error> {
-        let log = Log::open(&config.kafka, ctx).await?;
-        let Some(mut candidate) = Self::read_from(log, None, config, ctx).await? else { return Ok(None) };
+        let topic = config.log();
+        let log = Log::open_named(&topic, &config.kafka, ctx).await?;
+        let Some(mut candidate) = Self::read_from(log, |all| all, config, ctx).await? else { return Ok(None) };
         if !candidate.log.is_whole() && candidate.model().manifest().is_none() {
-            let topic = candidate.log.topic();
             warn!(topic, "nothing is usable from the newest snapshots on; reading from the beginning");
-            let log = Log::open_whole(&config.kafka, ctx).await?;
-            let Some(whole) = Self::read_from(log, None, config, ctx).await? else { return Ok(None) };
+            let log = Log::open_whole_named(&topic, &config.kafka, ctx).await?;
+            let Some(whole) = Self::read_from(log, |all| all, config, ctx).await? else { return Ok(None) };
             candidate = whole;
         }
         let newest = candidate.model().version();
@@ -86,14 +86,13 @@ impl Candidate {
         {
             let to = back.to.version;
             warn!(%to, by = release.by, reason = release.reason, "rolled back: going on from an older version");
-            let log = Log::open_whole(&config.kafka, ctx).await?;
-            let Some(whole) = Self::read_from(log, Some(back), config, ctx).await? else { return Ok(None) };
+            let log = Log::open_whole_named(&topic, &config.kafka, ctx).await?;
+            let Some(whole) = Self::read_from(log, |all| all.back(back), config, ctx).await? else { return Ok(None) };
             candidate = whole;
             if candidate.model().version() != Some(to) {
-                return Err(Error::GoneBackTo { topic: candidate.log.topic().to_owned(), to });
+                return Err(Error::GoneBackTo { topic, to });
             }
         }
-        let topic = candidate.log.topic().to_owned();
         if let Some(newest) = candidate.restorer.unusable() {
             let reason = std::mem::take(&mut candidate.refused);
             if !config.trainer.anew {
@@ -113,14 +112,35 @@ impl Candidate {
         Ok(Some(candidate))
     }
 
-    /// Reads `checkpoints` to its end, from where it was opened.
-    async fn read_from(log: Log, back: Option<Back>, config: &Config, ctx: &Context) -> Result<Option<Self>, Error> {
+    /// Reads `checkpoints` to its end to claim it, and goes on from the newest version of a challenger's own log.
+    /// `None` when asked to drain meanwhile.
+    pub(crate) async fn promoted(config: &Config, ctx: &Context) -> Result<Option<Self>, Error> {
+        let own = Topics::new(&config.kafka.topic_prefix).challenger(&config.trainer.name);
+        let log = Log::open_named(&own, &config.kafka, ctx).await?;
+        let Some(challenger) = Self::read_from(log, |all| all, config, ctx).await? else { return Ok(None) };
+        let (model, _) = challenger.restorer.into_parts();
+        let Some(manifest) = model.manifest() else { return Err(Error::NothingToPromote { topic: own }) };
+        info!(topic = own, version = %manifest.version, "promoted: going on from the challenger's newest version");
+        let log = Log::open_named(&config.log(), &config.kafka, ctx).await?;
+        let looked = Self::read_from(log, Restorer::only_looking, config, ctx).await?;
+        Ok(looked.map(|mut candidate| {
+            candidate.restorer.begin_anew(model);
+            candidate
+        }))
+    }
+
+    /// Reads a log of versions to its end, from where it was opened; `how` says what is made of them.
+    async fn read_from(
+        log: Log,
+        how: impl FnOnce(Restorer) -> Restorer,
+        config: &Config,
+        ctx: &Context,
+    ) -> Result<Option<Self>, Error> {
         let Some(end) = log.reader.wait_for_end().await? else { return Ok(None) };
         if end.len() != 1 {
             return Err(Error::Partitions { topic: log.topic().to_owned(), partitions: end.len() });
         }
-        let restorer = Restorer::new(Model::empty(&config.model.device)?, log.walk());
-        let restorer = back.into_iter().fold(restorer, Restorer::back);
+        let restorer = how(Restorer::new(Model::empty(&config.model.device)?, log.walk()));
         let (refused, told, distrusted) = (String::new(), Told::default(), Distrusted::default());
         let candidate = Self { restorer, log, anew: false, refused, told, distrusted };
         candidate.read_until(|log| log.is_at(&end), ctx).await
@@ -144,13 +164,14 @@ impl Candidate {
     }
 
     /// Claims an epoch above every other, and above those that went back with `back`; `None` when asked to drain
-    /// meanwhile, or when another was faster and this one is to stand by. What `signer` is, `producer` signs with.
+    /// meanwhile, or when another was faster and this one `yields`. What `signer` is, `producer` signs with.
     ///
     /// Until our claim is on the log, the trainer before us may still publish: its versions are taken in. From our
     /// claim on, they are ignored by everyone.
     pub(crate) async fn claim(
         mut self,
         back: Option<Back>,
+        yields: bool,
         config: &Config,
         (producer, signer): (&Producer, Option<Arc<SigningKey>>),
         ctx: &Context,
@@ -158,12 +179,12 @@ impl Candidate {
         // The process id tells an operator which one; the number tells apart what restarts under the same id.
         let trainer = format!("{}-{}-{:016x}", ctx.name(), std::process::id(), RandomState::new().hash_one(ctx.now()));
         loop {
-            let topic = self.log.topic();
+            let topic = self.log.topic().to_owned();
             let Some(epoch) = self.restorer.next_epoch(back) else {
-                return Err(Error::Epochs { topic: topic.to_owned() });
+                return Err(Error::Epochs { topic });
             };
             let claim = Claim { epoch, trainer: trainer.clone(), claimed_at: ctx.now(), anew: self.anew };
-            let written = producer.send_all(topic, [claim_record(&claim)]).await?;
+            let written = producer.send_all(&topic, [claim_record(&claim)]).await?;
             let seen = |log: &Reader| {
                 written.iter().all(|(p, at)| log.position().get(p).is_some_and(|next| next.is_past(*at)))
             };
@@ -172,7 +193,8 @@ impl Candidate {
             if self.restorer.leadership() == (epoch, Some(trainer.as_str())) {
                 info!(epoch, trainer, "claimed an epoch");
                 gauge!(EPOCH).set(f64::from(epoch));
-                let bookmarks = Bookmarks::new(&config.kafka, &claim, self.restorer.snapshot(), signer, ctx)?;
+                let newest = self.restorer.snapshot();
+                let bookmarks = Bookmarks::new(&topic, &config.kafka, &claim, newest, signer, ctx)?;
                 let (rolled_back, start) = (self.restorer.rolled_back().clone(), self.log.start());
                 let (model, ledger) = self.restorer.into_parts();
                 let (distrusted, trust, log) = (self.distrusted, self.log.trust().clone(), self.log.reader);
@@ -190,7 +212,7 @@ impl Candidate {
                 }));
             }
             let winner = self.restorer.leadership();
-            if config.trainer.when_superseded == WhenSuperseded::StandBy {
+            if yields {
                 info!(epoch, ?winner, "another trainer claimed first; standing by");
                 return Ok(None);
             }

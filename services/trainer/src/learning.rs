@@ -4,22 +4,23 @@
 use std::time::Instant;
 
 use metrics::counter;
-use model::{Alarm, Frozen, Gate, Learner, Model, Positioned, Settings, Standing};
+use model::{Alarm, Comparison, Frozen, Gate, Learner, Model, Positioned, Settings, Standing};
 use runtime::{Context, Latency, Pulse, Thread};
 use schemas::Interaction;
-use schemas::checkpoint::{PayloadKind, VersionId};
+use schemas::checkpoint::{Contest, PayloadKind, VersionId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::catalog::Listing;
 use crate::error::Error;
 use crate::load_shedding::LoadShedding;
-use crate::metrics::{REMEMBERED, STEP, observed, show, show_evidence};
+use crate::metrics::{REMEMBERED, STEP, observed, show, show_contest, show_evidence};
 
 /// Work that waits for the learner: one batch is under way, one is ready, one is being read (I7).
 const QUEUE: usize = 2;
 
-/// The answer to an order to freeze, with where the gate stood then.
-pub(crate) type Freezing = oneshot::Receiver<Result<(Frozen, Standing), model::Error>>;
+/// The answer to an order to freeze, with where gate and comparison stood then.
+pub(crate) type Freezing = oneshot::Receiver<Froze>;
+type Froze = Result<(Frozen, Standing, Option<Contest>), model::Error>;
 
 enum Work {
     Catalog(Vec<Listing>),
@@ -29,7 +30,9 @@ enum Work {
     PassOver(Vec<(i32, i64)>),
     Remember(Vec<Interaction>),
     Observe(Vec<Positioned>, bool),
-    Freeze(PayloadKind, VersionId, oneshot::Sender<Result<(Frozen, Standing), model::Error>>),
+    Freeze(PayloadKind, VersionId, oneshot::Sender<Froze>),
+    /// Boxed, for it is the largest and comes once a second.
+    Against(Box<Model>),
 }
 
 /// The learner, as the async side sees it. Work is done in the order in which it is handed over.
@@ -47,12 +50,14 @@ impl Learning {
         Ok(trial.join().await??)
     }
 
-    /// Continues where `model` stands, judged by `gate`, whose alarms come out beside.
+    /// Continues where `model` stands, judged by `gate`, whose alarms come out beside. A challenger has a `contest`, and
+    /// of how many tests the live version takes one.
     pub(crate) async fn start(
         settings: Settings,
         model: Model,
         mut shedding: LoadShedding,
         mut gate: Gate,
+        mut contest: Option<(Comparison, u64)>,
         ctx: &Context,
     ) -> Result<(Self, mpsc::Receiver<Alarm>), Error> {
         let (raise, alarms) = mpsc::channel(1);
@@ -73,7 +78,8 @@ impl Learning {
             match learner {
                 Ok(learner) => {
                     let _ = started.send(Ok(())); // fails only when the service is ending already
-                    attend(learner, work, &mut shedding, (&mut gate, &raise), &step, &pulse);
+                    let judges = (&mut gate, &raise, &mut contest);
+                    attend(learner, work, &mut shedding, judges, &step, &pulse);
                 }
                 Err(error) => {
                     let _ = started.send(Err(error));
@@ -97,6 +103,11 @@ impl Learning {
     /// No version is known to be good any more.
     pub(crate) async fn forget_good(&self) -> Result<(), Error> {
         self.hand_over(Work::ForgetGood).await
+    }
+
+    /// From now on the learner is held against this version, which is live.
+    pub(crate) async fn against(&self, live: Model) -> Result<(), Error> {
+        self.hand_over(Work::Against(Box::new(live))).await
     }
 
     /// From now on interactions come from this life of their topic.
@@ -142,7 +153,7 @@ fn attend(
     mut learner: Learner,
     mut queue: mpsc::Receiver<Work>,
     shedding: &mut LoadShedding,
-    (gate, raise): (&mut Gate, &mpsc::Sender<Alarm>),
+    (gate, raise, contest): (&mut Gate, &mpsc::Sender<Alarm>, &mut Option<(Comparison, u64)>),
     step: &Latency,
     pulse: &Pulse,
 ) {
@@ -152,6 +163,7 @@ fn attend(
             Work::Catalog(_)
             | Work::CatalogIsWhole
             | Work::ForgetGood
+            | Work::Against(_)
             | Work::Follow(_)
             | Work::PassOver(_)
             | Work::Remember(_)
@@ -165,6 +177,12 @@ fn attend(
             }
             Work::CatalogIsWhole => learner.catalog_is_whole(),
             Work::ForgetGood => gate.forget(),
+            Work::Against(live) => {
+                if let (Some((contest, sample)), Some(version)) = (contest.as_mut(), live.version()) {
+                    contest.against(version);
+                    learner.set_anchor(*live, *sample);
+                }
+            }
             Work::Follow(log) => learner.follow(log),
             Work::PassOver(places) => learner.pass_over(&places),
             Work::Remember(interactions) => {
@@ -174,7 +192,12 @@ fn attend(
             Work::Observe(batch, train) => {
                 learner.train_on(if train { shedding.share(batch.len()) } else { 0.0 });
                 let began = Instant::now();
-                let outcome = learner.observe_with(&batch, |tested| gate.test(&tested));
+                let outcome = learner.observe_with(&batch, |tested| {
+                    gate.test(&tested);
+                    if let Some((contest, _)) = contest.as_mut() {
+                        contest.test(&tested);
+                    }
+                });
                 step.record(began.elapsed());
                 observed(&outcome);
                 judge(&mut learner, gate, raise);
@@ -186,7 +209,12 @@ fn attend(
                 if frozen.as_ref().is_ok_and(|frozen| frozen.kind() == PayloadKind::Snapshot) {
                     gate.made(version, || Model::of(learner.knowledge()), Instant::now());
                 }
-                let _ = reply.send(frozen.map(|frozen| (frozen, gate.standing()))); // fails only when the service is ending
+                let stands = contest.as_ref().and_then(|(contest, _)| contest.standing());
+                if contest.is_some() {
+                    show_contest(stands.as_ref());
+                }
+                // Fails only when the service is ending.
+                let _ = reply.send(frozen.map(|frozen| (frozen, gate.standing(), stands)));
             }
         }
     }

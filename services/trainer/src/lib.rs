@@ -11,6 +11,7 @@
 
 mod bookmarks;
 mod catalog;
+pub mod challenger;
 pub mod config;
 mod distrusted;
 pub mod error;
@@ -36,10 +37,10 @@ mod unpublished;
 
 use runtime::Context;
 use runtime::kafka::Watch;
-use tracing::info;
+use tracing::{info, warn};
 
 pub use config::Config;
-use config::WhenSuperseded;
+use config::{Role, WhenSuperseded};
 pub use error::Error;
 use standing_by::Since;
 use trainer::{Carried, End, Trainer};
@@ -62,21 +63,30 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), Error> {
 async fn serve(config: &Config, ctx: &Context) -> Result<(), Error> {
     signing::tell(&config.kafka);
     let watch = Watch::start(&config.kafka, ctx)?;
+    // A challenger that is promoted is the trainer from then on.
+    let mut config = config.clone();
     let stands_by = config.trainer.when_superseded == WhenSuperseded::StandBy;
     let mut waits = stands_by.then_some(Since::Start);
     let mut carried = Carried::default();
     loop {
+        if config.trainer.role == Role::Challenger {
+            let Some(promoted) = challenger::is_promoted(&config, ctx).await? else { return Ok(()) };
+            if promoted {
+                warn!(name = config.trainer.name, "this challenger was promoted before: it is the trainer");
+                config.trainer.role = Role::Trainer;
+            }
+        }
         if let Some(since) = waits
-            && !standing_by::wait(config, since, ctx).await?
+            && !standing_by::wait(&config, since, ctx).await?
         {
             return Ok(());
         }
-        let Some(trainer) = Trainer::start(config, carried, &watch, ctx).await? else {
+        let Some(trainer) = Trainer::start(&config, carried, &watch, ctx).await? else {
             if ctx.draining() {
                 info!("asked to end before training began");
                 return Ok(());
             }
-            (waits, carried) = (Some(Since::Claim), Carried::default());
+            (waits, carried) = (stands_by.then_some(Since::Claim), Carried::default());
             continue;
         };
         match trainer.run().await? {
@@ -87,6 +97,11 @@ async fn serve(config: &Config, ctx: &Context) -> Result<(), Error> {
                 ctx.set("model", Err("going back to an older version".to_owned()));
             }
             End::Superseded => (waits, carried) = (Some(Since::Claim), Carried::default()),
+            End::Promoted(promotion) => {
+                config.trainer.role = Role::Trainer;
+                (waits, carried) = (None, Carried { promotion: Some(promotion), ..Carried::default() });
+                ctx.set("model", Err("becoming the trainer".to_owned()));
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use model::Observed;
 use schemas::Reason;
-use schemas::checkpoint::{PayloadKind, Quality};
+use schemas::checkpoint::{Contest, Interval, PayloadKind, Quality};
 use schemas::signature::Distrust;
 
 /// Interactions applied.
@@ -64,6 +64,16 @@ pub const PAIRS: &str = "trainer_pairs";
 pub const STANDING_BY: &str = "trainer_standing_by";
 /// Times that another trainer claimed and this one stood by.
 pub const SUPERSEDED: &str = "trainer_superseded_total";
+/// Tests that a challenger and the live version both took, in this stretch of the comparison.
+pub const CHALLENGER_TESTS: &str = "trainer_challenger_tests";
+/// A challenger's figure less the live version's, by `figure` and `bound`.
+pub const CHALLENGER_DIFFERENCE: &str = "trainer_challenger_difference";
+/// Versions that a challenger was held against.
+pub const LIVE_SWAPPED: &str = "trainer_live_swapped_total";
+/// Making such a version out of its payload; shown as `trainer_live_load_seconds`.
+pub const LIVE_LOAD: &str = "trainer_live_load";
+/// From an event's arrival to such a version that was trained on it; shown as `trainer_live_freshness_seconds`.
+pub const LIVE_FRESHNESS: &str = "trainer_live_freshness";
 /// Our epoch.
 pub const EPOCH: &str = "trainer_epoch";
 /// Prequential hit rate within the first 20, by `method`, over the sliding window.
@@ -95,6 +105,7 @@ pub(crate) fn describe() {
         (VERSIONS_REFUSED, "Versions found on checkpoints that are not usable."),
         (VERSIONS_UNFIT, "Versions of ours that no reader would have taken: not published."),
         (CLAIMED_AGAIN, "Times checkpoints was found emptied or made anew, and claimed again."),
+        (LIVE_SWAPPED, "Versions that a challenger was held against."),
         (SUPERSEDED, "Times that another trainer claimed and this one stood by."),
     ];
     for (name, what) in counters {
@@ -130,6 +141,8 @@ pub(crate) fn describe() {
     describe_gauge!(EPOCH, "The trainer's epoch.");
     describe_gauge!(STANDING_BY, "1 while this trainer stands by for another.");
     gauge!(STANDING_BY).set(0.0);
+    describe_gauge!(CHALLENGER_TESTS, "Tests that a challenger and the live version both took.");
+    describe_gauge!(CHALLENGER_DIFFERENCE, "A challenger's figure less the live version's, by figure and bound.");
     describe_gauge!(FIRST_TIME_HR20, "The same of what the user had not chosen before.");
     describe_gauge!(HR20, "Prequential hit rate within the first 20, by method, over the sliding window.");
     describe_gauge!(MRR20, "Prequential mean reciprocal rank within the first 20, by method.");
@@ -164,6 +177,19 @@ pub(crate) fn show((items, users, pairs): (usize, usize, usize), quality: &BTree
 pub(crate) fn show_evidence(evidence: impl Iterator<Item = (&'static str, f64)>) {
     for (reference, evidence) in evidence {
         gauge!(GATE_EVIDENCE, "reference" => reference).set(evidence);
+    }
+}
+
+/// Shows how a challenger does beside the live version; unknown while nothing was compared.
+pub(crate) fn show_contest(contest: Option<&Contest>) {
+    gauge!(CHALLENGER_TESTS).set(contest.map_or(f64::NAN, |contest| contest.tests as f64));
+    let unknown = Interval { mean: f64::NAN, lower: f64::NAN, upper: f64::NAN };
+    let figures = [("hr20", contest.map(|contest| contest.hr20)), ("mrr20", contest.map(|contest| contest.mrr20))];
+    for (figure, interval) in figures {
+        let Interval { mean, lower, upper } = interval.unwrap_or(unknown);
+        for (bound, value) in [("mean", mean), ("lower", lower), ("upper", upper)] {
+            gauge!(CHALLENGER_DIFFERENCE, "figure" => figure, "bound" => bound).set(value);
+        }
     }
 }
 

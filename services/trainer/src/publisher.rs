@@ -77,7 +77,7 @@ impl Publisher {
         mut untrained: BTreeMap<i32, Through>,
     ) -> Result<Published, Error> {
         let began = Instant::now();
-        let (frozen, standing) = frozen.await.map_err(|_| Error::LearnerGone)??;
+        let (frozen, standing, contest) = frozen.await.map_err(|_| Error::LearnerGone)??;
         let now = self.ctx.now();
         let encoding = self.ctx.spawn_background("encode", move || {
             let (chunks, manifest) = encode(&order, &frozen, now)?;
@@ -85,7 +85,7 @@ impl Publisher {
             untrained.retain(|partition, place| {
                 manifest.through.get(partition).is_none_or(|through| through.next < place.next)
             });
-            Ok::<_, Error>((chunks, Manifest { untrained, good, evidence: standing.evidence, ..manifest }))
+            Ok::<_, Error>((chunks, Manifest { untrained, good, evidence: standing.evidence, contest, ..manifest }))
         });
         let (chunks, manifest) = encoding.join().await??;
         let written = self.producer.send_all(&self.topic, chunks.into_iter().map(Outgoing::from)).await?;

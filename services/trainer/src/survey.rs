@@ -15,7 +15,7 @@ const BATCH: usize = 16;
 
 /// Looks at every version before this offset; `None` when asked to drain meanwhile.
 pub(crate) async fn before(start: i64, config: Config, ctx: Context) -> Result<Option<Ledger>, Error> {
-    let mut log = Log::open_whole(&config.kafka, &ctx).await?;
+    let mut log = Log::open_whole_named(&config.log(), &config.kafka, &ctx).await?;
     let end = Positions::from([(0, Next(start))]);
     let mut restorer = Restorer::new(Model::empty("flex")?, log.walk()).only_looking();
     while let Some(batch) = log.reader.replay(&end, BATCH).await? {

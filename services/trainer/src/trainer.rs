@@ -3,47 +3,44 @@
 
 mod defence;
 mod log;
+mod promotion;
 mod rollback;
+mod start;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics::counter;
-use model::{Alarm, Gate, Model, Positioned};
+use model::{Alarm, Model, Positioned};
 use runtime::Context;
 use runtime::kafka::admin;
-use runtime::kafka::{Attendance, Expected, Producer, Reader, Watch};
+use runtime::kafka::{Attendance, Reader};
+use schemas::Release;
 use schemas::checkpoint::{Through, VersionId};
-use schemas::control::{Back, Place};
+use schemas::control::{Back, Place, Promotion};
 use schemas::signature::Trust;
-use schemas::{Release, Topic, Topics};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
 use versions::Control;
 use versions::audit::Chain;
-use versions::signing;
 
 use crate::bookmarks::Bookmarks;
 use crate::catalog::{Catalog, News};
-use crate::config::{self, Config, OnRollback, WhenSuperseded};
+use crate::challenger::Rival;
+use crate::config;
 use crate::distrusted::Distrusted;
 use crate::error::Error;
 use crate::foreign::Foreign;
 use crate::histories::{Sorted, Sorter};
 use crate::intake::{Handful, Intake};
-use crate::leadership::{Candidate, Footing, Leadership, Own};
+use crate::leadership::{Footing, Own};
 use crate::learning::Learning;
 use crate::ledger::Ledger;
-use crate::load_shedding::LoadShedding;
-use crate::metrics::{LAG, LAG_SECONDS, UNREADABLE, VERSIONS_REFUSED};
+use crate::metrics::UNREADABLE;
 use crate::publisher::{Places, Published, Publisher};
-use crate::restore::furthest;
 use crate::schedule::Schedule;
-use crate::standing_by;
-use crate::survey;
 use crate::unpublished::Unpublished;
 
 /// How late a version may be noticed to be due.
@@ -62,6 +59,8 @@ pub(crate) enum End {
     RolledBack(Carried),
     /// Another trainer claimed (I9), and this one is to stand by.
     Superseded,
+    /// A challenger is to be the trainer.
+    Promoted(Promotion),
 }
 
 /// What a trainer that starts again in place goes on with.
@@ -71,6 +70,8 @@ pub(crate) struct Carried {
     pub(crate) attendance: Option<Attendance>,
     /// The epoch that we led.
     pub(crate) epoch: Option<u32>,
+    /// As a challenger we were promoted, and are to claim `checkpoints`.
+    pub(crate) promotion: Option<Promotion>,
 }
 
 /// The trainer of one epoch.
@@ -119,6 +120,10 @@ pub(crate) struct Trainer {
     chain: Chain,
     /// Its last decision.
     said: Option<Release>,
+    /// A challenger's: what it is held against.
+    rival: Option<Rival>,
+    /// By which we claimed, until it is answered.
+    promotion: Option<Promotion>,
     /// Where the versions stood that it rolled back, by partition: what lies before is not trained on.
     skip: BTreeMap<i32, Through>,
     /// What lay on `checkpoints` before the place where we began to read.
@@ -131,125 +136,6 @@ pub(crate) struct Trainer {
 }
 
 impl Trainer {
-    /// Restores, claims an epoch and reads the catalog; `None` when asked to drain meanwhile, or when another was faster
-    /// and this one is to stand by.
-    pub(crate) async fn start(
-        config: &Config,
-        Carried { attendance, epoch: led }: Carried,
-        watch: &Watch,
-        ctx: &Context,
-    ) -> Result<Option<Self>, Error> {
-        let topics = Topics::new(&config.kafka.topic_prefix);
-        let [events, interactions] = [Topic::Events, Topic::Interactions].map(|topic| topics.name(topic));
-        admin::check_partitions(&config.kafka, &[&events, &interactions]).await?;
-        let Some(control) = Control::open(&config.kafka, VERSIONS_REFUSED, ctx).await? else { return Ok(None) };
-        let back = control.releases().back().map(|(back, _)| back);
-        let Some(mut candidate) = Candidate::read(config, control.releases(), ctx).await? else { return Ok(None) };
-        let stands_by = config.trainer.when_superseded == WhenSuperseded::StandBy;
-        if stands_by && led.is_some_and(|led| candidate.epoch() > led) {
-            return Ok(None); // another claimed while we went back
-        }
-        // All that can be refused comes before the claim: a trainer that cannot go on must not end one that can.
-        if let Err(error) = Learning::check(&config.model, candidate.model(), ctx).await {
-            let unfit = matches!(error, Error::Model(model::Error::Shape(_) | model::Error::Optimizer(_)));
-            if !(config.trainer.anew && unfit) {
-                return Err(error);
-            }
-            warn!(%error, "trainer.anew: the newest version cannot be gone on from; learning anew from the oldest interaction");
-            candidate.begin_anew(config)?;
-        }
-        let Some(intake) = Intake::open(config, &through(candidate.model()), ctx).await? else { return Ok(None) };
-        let mut catalog = Catalog::open(config, ctx).await?;
-        let signer = signing::signing_key("trainer.sign_key", &config.trainer.sign_key.0, &config.kafka);
-        let signer = signer.map_err(Error::SignKey)?.map(Arc::new);
-        let stamp = signer.clone().map(|signer| signing::stamp(signer, &config.kafka));
-        let producer = Producer::connect(&config.kafka, ctx)?.stamped(stamp);
-
-        if stands_by && attendance.is_none() && standing_by::is_taken(config, ctx).await {
-            return Ok(None);
-        }
-        let claimed = candidate.claim(back, config, (&producer, signer), ctx).await?;
-        let Some(leadership) = claimed else { return Ok(None) };
-        let Leadership { epoch, model, ledger, log, trainer, bookmarks, rolled_back, start, trust, distrusted } =
-            leadership;
-        // Not before: who may not begin is not seen. And not later, for who stands by looks here. The trainer before us
-        // leaves as it reads our claim. Should its last commit come after our first, tools show what it had learned
-        // until our next version, and letters about the catalog may be written again at the next start; nothing else
-        // is read back.
-        let (interactions, items) = (intake.stream().topic(), catalog.stream().topic());
-        let attendance = match attendance {
-            Some(attendance) => attendance,
-            None => Attendance::join(&config.kafka, &config.trainer.group(), &[interactions, items], ctx)?,
-        };
-        let mut survey = JoinSet::new();
-        if start > 0 {
-            survey.spawn(survey::before(start, config.clone(), ctx.clone()));
-        }
-        let mut skip = BTreeMap::new();
-        if config.trainer.on_rollback == OnRollback::Skip {
-            skip = model.manifest().map(|manifest| manifest.untrained.clone()).unwrap_or_default();
-            furthest(&mut skip, &rolled_back);
-        }
-        let learning_the_past = model.manifest().is_none();
-        if learning_the_past {
-            ctx.set("model", Err("learning what was there at the start; the first version comes behind it".to_owned()));
-        }
-        let sorter = Sorter::new(through(&model));
-        let shedding = LoadShedding::new(config.trainer.max_batch, config.trainer.train_at_least);
-        // A version that was gone back to is good by that.
-        let returned = back.map(|back| back.to).filter(|to| model.version() == Some(to.version));
-        let good = returned.or_else(|| model.manifest()?.good);
-        let gate = Gate::new(config.trainer.gate.rules(), good.map(|good| good.version));
-        let (learning, alarms) = Learning::start(config.model.clone(), model, shedding, gate, ctx).await?;
-        learning.follow(intake.life()).await?;
-        if !catalog.read_whole(&learning, &producer, &attendance).await? {
-            return Ok(None);
-        }
-        let topic = Topics::new(&config.kafka.topic_prefix).name(Topic::Checkpoints);
-        control.watched(watch);
-        let caught_up = Some((config.trainer.ready_lag, config.trainer.max_behind));
-        let gauges = Some([LAG, LAG_SECONDS]);
-        watch.follow(intake.stream(), Expected { topic: "interactions", caught_up, gauges });
-        watch.follow(catalog.stream(), Expected { topic: "items", caught_up: None, gauges: None });
-        Ok(Some(Self {
-            chain: Chain::new(trainer.clone()),
-            own: Own { epoch, trainer, at: None },
-            footing: (Footing::default(), Instant::now()),
-            learning_the_past,
-            config: config.trainer.clone(),
-            kafka: config.kafka.clone(),
-            events,
-            sorter,
-            told_foreign: false,
-            life: intake.life(),
-            intake,
-            catalog,
-            attendance,
-            log,
-            learning,
-            schedule: Schedule::new(&config.trainer, epoch),
-            ledger,
-            foreign: Foreign::default(),
-            trust,
-            distrusted,
-            repeated: None,
-            bookmarks,
-            control,
-            back,
-            good,
-            candidate: None,
-            places: Places::default(),
-            alarms,
-            said: None,
-            skip,
-            survey,
-            publisher: Publisher { producer, topic, ctx: ctx.clone() },
-            publications: JoinSet::new(),
-            unpublished: Unpublished::new(config.trainer.max_model_age),
-            ctx: ctx.clone(),
-        }))
-    }
-
     /// Trains and publishes until drained, superseded or rolled back.
     pub(crate) async fn run(mut self) -> Result<End, Error> {
         let mut tick = tokio::time::interval(TICK);
@@ -275,9 +161,10 @@ impl Trainer {
                 Some(outcome) = self.publications.join_next() => self.finish(outcome).await?,
                 changed = self.control.changed() => match changed? {
                     true if self.is_rolled_back() => return self.step_back().await,
-                    true => self.hear(),
+                    true => self.hear(), // a promotion is looked for with every tick
                     false => break,
                 },
+                live = Rival::next(&mut self.rival) => self.learning.against(live?).await?,
                 Some(alarm) = self.alarms.recv() => self.answer(alarm).await?,
                 Some(older) = self.survey.join_next() => {
                     if let Some(older) = older.map_err(Error::Publication)?? {
@@ -290,6 +177,9 @@ impl Trainer {
                         && let Some(order) = self.schedule.due(Instant::now())
                     {
                         self.publish(order).await?;
+                    }
+                    if let Some(promotion) = self.called() {
+                        return self.rise(promotion).await;
                     }
                     self.look();
                     self.look_down().await?;

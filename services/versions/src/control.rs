@@ -8,7 +8,7 @@ use bytes::Bytes;
 use runtime::Context;
 use runtime::config::Kafka;
 use runtime::kafka::{Expected, Followed, From, KafkaError, Reader, Record, Watch};
-use schemas::control::{GATE, OPERATOR};
+use schemas::control::{GATE, OPERATOR, PROMOTE, Promotion};
 use schemas::signature::{Distrust, SIGNATURE, Trust};
 use schemas::{Erasures, Release, Releases, Topic, Topics, erasure};
 use tokio::sync::watch;
@@ -56,6 +56,11 @@ impl Words {
         if record.key.starts_with(erasure::PREFIX.as_bytes()) {
             return self.erase(record);
         }
+        if record.key == PROMOTE.as_bytes() {
+            self.believed_promotion(record).map_err(|distrust| self.distrust(distrust, PROMOTE))?;
+            let taken = self.releases.take(&record.key, record.value.as_deref(), record.offset);
+            return taken.map(|_| ()).map_err(|reason| ("control", reason));
+        }
         let Some(key) = [OPERATOR, GATE].into_iter().find(|key| key.as_bytes() == &record.key[..]) else {
             return Ok(()); // for somebody else
         };
@@ -75,6 +80,24 @@ impl Words {
         let taken = self.erasures.take(&record.key, record.value.as_deref());
         self.erasures_changed += u64::from(taken.map_err(|reason| ("control", reason))?);
         Ok(())
+    }
+
+    fn believed_promotion(&self, record: &Record) -> Result<(), Distrust> {
+        if !self.trust.is_on() {
+            return Ok(());
+        }
+        let Some(value) = &record.value else {
+            return if self.trust.is_required() { Err(Distrust::Unsigned) } else { Ok(()) };
+        };
+        self.trust.check(&self.topic, &record.key, value, record.header(SIGNATURE).map(Bytes::as_ref))?;
+        let Ok(new) = Promotion::read(value) else { return Ok(()) }; // which says what is wrong with it
+        match self.releases.promotion() {
+            // The challenger's answer has the time of what it answers, and an epoch.
+            Some(standing) if (new.at, new.epoch) <= (standing.at, standing.epoch) && new != *standing => {
+                Err(Distrust::Replayed)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn distrust(&mut self, distrust: Distrust, key: &str) -> (&'static str, String) {

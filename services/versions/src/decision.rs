@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use runtime::kafka::{KafkaError, Outgoing, Producer};
+use schemas::control::{PROMOTE, Promotion};
 use schemas::{Release, Topic, Topics};
 
 use crate::audit::{Chain, Deed};
@@ -30,6 +31,31 @@ pub async fn decide(
     };
     note(deed, word.at, chain, (producer, topics)).await?;
     say(word, key, (producer, topics)).await
+}
+
+/// Writes that a challenger is to be the trainer, or is; `evidence` are the numbers that it was decided on.
+///
+/// # Errors
+/// Kafka refuses.
+pub async fn promote(
+    promotion: &Promotion,
+    evidence: BTreeMap<String, f64>,
+    chain: &mut Chain,
+    (producer, topics): (&Producer, &Topics),
+) -> Result<(), KafkaError> {
+    let answered = promotion.epoch.is_some();
+    let deed = Deed {
+        actor: if answered { format!("challenger {}", promotion.name) } else { promotion.by.clone() },
+        action: if answered { "promoted" } else { "promote" }.to_owned(),
+        subject: "release".to_owned(),
+        version: None,
+        reason: format!("{}: {}", promotion.name, promotion.reason),
+        evidence,
+    };
+    note(deed, promotion.at, chain, (producer, topics)).await?;
+    let value = serde_json::to_vec(promotion).expect("a promotion has nothing that JSON has not");
+    producer.send_all(&topics.name(Topic::Control), [record(PROMOTE.to_owned(), value)]).await?;
+    Ok(())
 }
 
 /// Writes a deed to `audit`, `at` in milliseconds since 1970.

@@ -45,6 +45,8 @@ pub const REFUSALS: [&str; 9] =
 /// What a service calls the thread, and what it counts and measures.
 #[derive(Debug, Clone, Copy)]
 pub struct Names {
+    /// The condition of readiness that holds once a version is live.
+    pub condition: &'static str,
     /// The thread on which versions are made.
     pub thread: &'static str,
     /// Counter: versions that went live.
@@ -260,7 +262,8 @@ impl Follower {
             self.slot.leave_lists();
             let advice = "lists stay as they are until one is";
             warn!(refused, advice, "versions are there and none is usable");
-            self.ctx.set("model", Err(format!("versions are there and none is usable, {advice}: {refused}")));
+            self.ctx
+                .set(self.names.condition, Err(format!("versions are there and none is usable, {advice}: {refused}")));
         } else {
             info!("no version is usable yet");
         }
@@ -347,8 +350,14 @@ mod tests {
     use super::*;
     use crate::testing::versions;
 
-    const NAMES: Names =
-        Names { thread: "versions", swapped: "swapped", refused: "refused", load: "load", freshness: "freshness" };
+    const NAMES: Names = Names {
+        condition: "model",
+        thread: "versions",
+        swapped: "swapped",
+        refused: "refused",
+        load: "load",
+        freshness: "freshness",
+    };
 
     fn kafka() -> Kafka {
         Kafka {

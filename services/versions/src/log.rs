@@ -24,17 +24,24 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens the log at the newest snapshot but one; with its oldest record where no such place is known.
+    /// Opens the log `checkpoints` at the newest snapshot but one; with its oldest record where no such place is known.
     ///
     /// # Errors
     /// As [`Reader::open`].
     pub async fn open(kafka: &Kafka, ctx: &Context) -> Result<Self, KafkaError> {
-        let topics = Topics::new(&kafka.topic_prefix);
-        let (topic, group) = (topics.name(Topic::Checkpoints), topics.snapshot_group());
-        let mark = Bookmark::find(kafka, ctx.name(), &group, &topic).await;
+        Self::open_named(&Topics::new(&kafka.topic_prefix).name(Topic::Checkpoints), kafka, ctx).await
+    }
+
+    /// The same for another log of versions, such as a challenger's.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub async fn open_named(topic: &str, kafka: &Kafka, ctx: &Context) -> Result<Self, KafkaError> {
+        let group = Topics::snapshot_group(topic);
+        let mark = Bookmark::find(kafka, ctx.name(), &group, topic).await;
         let trust = signing::trust(kafka);
         let behind = mark.and_then(|mark| {
-            let claim = signing::noted(&mark.note, &topic, &trust);
+            let claim = signing::noted(&mark.note, topic, &trust);
             if claim.is_none() {
                 warn!(topic, group, "the note where to begin is not believed; reading from the beginning");
             }
@@ -44,17 +51,24 @@ impl Log {
             Some((at, _)) => From::At(Positions::from([(0, Next(*at))])),
             None => From::Beginning,
         };
-        Ok(Self { reader: Reader::open(kafka, &topic, from, ctx).await?, topic, behind, trust })
+        Ok(Self { reader: Reader::open(kafka, topic, from, ctx).await?, topic: topic.to_owned(), behind, trust })
     }
 
-    /// Opens the log with its oldest record.
+    /// Opens the log `checkpoints` with its oldest record.
     ///
     /// # Errors
     /// As [`Reader::open`].
     pub async fn open_whole(kafka: &Kafka, ctx: &Context) -> Result<Self, KafkaError> {
-        let topic = Topics::new(&kafka.topic_prefix).name(Topic::Checkpoints);
-        let (reader, trust) = (Reader::open(kafka, &topic, From::Beginning, ctx).await?, signing::trust(kafka));
-        Ok(Self { reader, topic, behind: None, trust })
+        Self::open_whole_named(&Topics::new(&kafka.topic_prefix).name(Topic::Checkpoints), kafka, ctx).await
+    }
+
+    /// The same for another log of versions.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub async fn open_whole_named(topic: &str, kafka: &Kafka, ctx: &Context) -> Result<Self, KafkaError> {
+        let (reader, trust) = (Reader::open(kafka, topic, From::Beginning, ctx).await?, signing::trust(kafka));
+        Ok(Self { reader, topic: topic.to_owned(), behind: None, trust })
     }
 
     /// Opens the log where a version of this epoch begins.

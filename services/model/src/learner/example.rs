@@ -1,6 +1,6 @@
 //! What goes into a micro-batch, and what comes out of it.
 
-use schemas::{Event, Interaction, Kind, Source};
+use schemas::{Event, Interaction, Kind, Position, Source};
 
 use crate::learner::replay::Past;
 use crate::memory::history::Seen;
@@ -103,6 +103,8 @@ pub(super) struct Example {
     /// the choice instead would show the model a gap that no slate can know.
     pub(super) asked_at: i64,
     pub(super) item_id: String,
+    /// Its partition of `interactions`, and its place on `events`.
+    pub(super) place: (i32, Position),
     /// How much it counts, by its kind.
     pub(super) weight: f32,
     /// What is left of that, where its user repeats a choice or is too fast.

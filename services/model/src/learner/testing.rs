@@ -1,6 +1,6 @@
 //! Testing: every choice is predicted from what was known before it, and then counted.
 
-use schemas::Kind;
+use schemas::{Kind, Position};
 
 use super::Learner;
 use super::example::{Example, TESTED_SLATE, Tested};
@@ -82,7 +82,13 @@ impl Learner {
         let Some((model, every)) = &self.anchor else { return ranks };
         // Whether a test is taken does not depend on what comes of it.
         let counted = (self.tests..).zip(0..examples.len());
-        let sample: Vec<usize> = counted.filter(|(test, _)| test % every == 0).map(|(_, n)| n).collect();
+        let counted = counted.filter(|(test, _)| test % every == 0).map(|(_, n)| n);
+        // What the version has learned is no test of it: one of another trainer's may be ahead of us.
+        let through = model.manifest().map(|manifest| &manifest.through);
+        let knows = |(partition, place): (i32, Position)| {
+            through.is_some_and(|through| through.get(&partition).is_some_and(|through| place <= through.position()))
+        };
+        let sample: Vec<usize> = counted.filter(|n| !knows(examples[*n].place)).collect();
         self.tests = self.tests.wrapping_add(examples.len() as u64);
         let views: Vec<UserView<'_>> = sample.iter().map(|n| examples[*n].view()).collect();
         if views.is_empty() {

@@ -8,7 +8,7 @@ use super::frozen::Frozen;
 impl Frozen {
     /// Its manifest under the name `version`; `parent` counts for a delta only. What a manifest says of the payload
     /// (`chunks`, `bytes` and `checksum`) is left empty: that is known to who cuts it into records. So is what the
-    /// trainer knows (`untrained`, `good`, `evidence`).
+    /// trainer knows (`untrained`, `good`, `evidence`, `contest`).
     #[must_use]
     pub fn manifest(&self, version: VersionId, parent: Option<VersionId>, made_at: i64) -> Manifest {
         Manifest {
@@ -31,6 +31,7 @@ impl Frozen {
             good: None,
             evidence: 0.0,
             guarded: self.guarded.clone(),
+            contest: None,
         }
     }
 }

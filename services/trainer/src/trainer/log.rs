@@ -154,6 +154,8 @@ impl Trainer {
             info!(good = ?manifest.good.map(|good| good.version.to_string()), "another version is good");
         }
         (self.good, self.candidate) = (manifest.good, candidate);
+        self.answer_promotion().await?;
+        self.propose(manifest.contest.as_ref()).await?;
         if kind == PayloadKind::Snapshot && !self.is_rolled_back() { self.tidy().await } else { Ok(()) }
     }
 

@@ -18,12 +18,18 @@ use crate::metrics::{GATE_ALARMS, ROLLED_BACK};
 impl Trainer {
     /// Whether operator or gate went back from a version of ours.
     pub(super) fn is_rolled_back(&self) -> bool {
+        if self.rival.is_some() {
+            return false; // a challenger's versions are nobody's to go back from
+        }
         let back = self.control.releases().back().map(|(back, _)| back);
         back != self.back && back.is_some_and(|back| back.epoch >= self.own.epoch)
     }
 
     /// A hold of the gate is red until somebody has looked.
     pub(super) fn hear(&self) {
+        if self.rival.is_some() {
+            return;
+        }
         let pin = self.control.releases().pin(self.ctx.now());
         let held = pin.filter(|(_, word)| Some(*word) == self.control.releases().gate());
         let told = |(place, word): (Place, &Release)| {
@@ -74,6 +80,6 @@ impl Trainer {
         self.attendance.settle().await;
         self.learning.end().await?;
         let epoch = Some(self.own.epoch);
-        Ok(End::RolledBack(Carried { attendance: Some(self.attendance), epoch }))
+        Ok(End::RolledBack(Carried { attendance: Some(self.attendance), epoch, promotion: None }))
     }
 }

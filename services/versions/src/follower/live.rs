@@ -93,7 +93,7 @@ impl Follower {
             debug!(%version, interactions, age_ms, "swapped checkpoint");
         }
         self.before = Some(self.slot.swap(model, decided, now));
-        self.ctx.set("model", Ok(()));
+        self.ctx.set(self.names.condition, Ok(()));
         counter!(self.names.swapped).increment(1);
     }
 }

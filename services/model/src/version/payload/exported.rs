@@ -67,6 +67,7 @@ impl Payload<'_> {
             good: None,
             evidence: 0.0,
             guarded: None,
+            contest: None,
         }
     }
 }
