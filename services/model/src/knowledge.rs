@@ -18,6 +18,7 @@ use crate::device::Device;
 use crate::keymap::KeyMap;
 use crate::memory::covisitation::{self, Covisitation};
 use crate::memory::history::Seen;
+use crate::memory::influence::Influence;
 use crate::memory::popularity::{Clock, Counters, HALF_LIVES, NEVER, Popular, Popularity, log2_add};
 use crate::memory::repeats::Repurchases;
 use crate::memory::sessions::Sessions;
@@ -228,10 +229,16 @@ impl Knowledge {
         self.repurchases.note(categories, gap_ms)
     }
 
-    /// Counts a user's choice of an item, `weights` times in the counter of each half-life; names the item that made
-    /// room for it in the hot set.
-    pub(crate) fn count(&mut self, slot: u32, user: u64, ts: i64, weights: [f32; HALF_LIVES]) -> Option<u64> {
-        let exponents = self.clock.exponents_of(ts, weights);
+    /// Counts a user's choice of an item, as often as its weight and influence say; names the item that made room for it
+    /// in the hot set.
+    pub(crate) fn count(
+        &mut self,
+        slot: u32,
+        user: u64,
+        ts: i64,
+        (weight, influence): (f32, &Influence),
+    ) -> Option<u64> {
+        let exponents = self.clock.exponents_of(ts, influence.popularity.map(|share| weight * share));
         for (total, t) in self.popular.totals.iter_mut().zip(exponents) {
             *total = log2_add(*total, t);
         }
@@ -241,6 +248,7 @@ impl Knowledge {
             entry.counters.iter_mut().zip(exponents).for_each(|(counter, t)| *counter = log2_add(*counter, t));
             entry.choose(user);
             entry.sightings = entry.sightings.saturating_add(1);
+            entry.repeated = entry.repeated.saturating_add(u32::from(!influence.first));
             entry.last_ts = entry.last_ts.max(ts);
             popular.update(entry.key, &old, &entry.popularity());
         });

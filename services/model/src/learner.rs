@@ -198,7 +198,7 @@ impl Learner {
         let nowhere = (0, Position::START); // it is not tested
         let Some(mut example) = self.note(interaction, nowhere, interaction.effective_ts()) else { return };
         self.popularity.record(example.key);
-        if example.influence.recent {
+        if example.influence.first {
             self.recent.remember(example.key);
         }
         example.chosen_then = self.recent.count(example.key);

@@ -12,6 +12,7 @@ use crate::table::items::{Entry, Moved, RowRef};
 pub(crate) struct Counted {
     pub(crate) counters: Counters,
     pub(crate) sightings: u32,
+    pub(crate) repeated: u32,
     /// The key of the one user who chose it, or [`PROVEN`](crate::table::items::PROVEN).
     pub(crate) chosen_by: u64,
     pub(crate) last_ts: i64,
@@ -45,6 +46,7 @@ impl Knowledge {
             let old = entry.popularity();
             entry.counters = counted.counters;
             entry.sightings = counted.sightings;
+            entry.repeated = counted.repeated;
             entry.chosen_by = counted.chosen_by;
             popular.update(entry.key, &old, &entry.popularity());
             entry.last_ts = counted.last_ts;

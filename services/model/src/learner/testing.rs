@@ -111,8 +111,7 @@ impl Learner {
             }
         };
         let (weight, influence) = (example.weight, &example.influence);
-        let weights = influence.popularity.map(|share| weight * share);
-        let displaced = self.knowledge.count(slot, example.user, example.ts, weights);
+        let displaced = self.knowledge.count(slot, example.user, example.ts, (weight, influence));
         self.changed.items.extend(displaced.into_iter().chain([key]));
         self.knowledge.note_arrival(key);
         self.popularity.record(key);
@@ -128,7 +127,7 @@ impl Learner {
         if example.kind == Kind::Purchase {
             self.bought(example);
         }
-        if influence.recent {
+        if influence.first {
             self.recent.remember(key);
         }
     }

@@ -9,7 +9,8 @@
 //! * *Pairs:* the half-life of what belongs together lately. What a household buys each week belongs together.
 //! * *Examples:* the same, and the first [`ALLOWED`] count in full. From those the ranker learns how soon people choose
 //!   the same again, and a person looks at a thing a few times before buying it.
-//! * *Negatives* are drawn from the last choices; of what is repeated the first alone is among them.
+//! * *Negatives* are drawn from the last choices; of what is repeated the first alone is among them. So it is in the
+//!   number of an item's choices that the ranker sees.
 
 use crate::memory::history::Seen;
 use crate::memory::popularity::{Counters, HALF_LIVES};
@@ -35,15 +36,15 @@ pub(crate) struct Influence {
     pub(crate) pairs: f32,
     /// As an example, 0 to 1.
     pub(crate) example: f32,
-    /// Whether it is among the last choices, from which negatives are drawn.
-    pub(crate) recent: bool,
+    /// Whether it repeats none of late: only such are among the last choices, and count as choices for the ranker.
+    pub(crate) first: bool,
 }
 
 impl Influence {
     /// Of a choice that counts in full.
-    pub(crate) const WHOLE: Self = Self { popularity: [1.0; HALF_LIVES], pairs: 1.0, example: 1.0, recent: true };
+    pub(crate) const WHOLE: Self = Self { popularity: [1.0; HALF_LIVES], pairs: 1.0, example: 1.0, first: true };
     /// Of a choice that nothing is learned from.
-    pub(crate) const NONE: Self = Self { popularity: [0.0; HALF_LIVES], pairs: 0.0, example: 0.0, recent: false };
+    pub(crate) const NONE: Self = Self { popularity: [0.0; HALF_LIVES], pairs: 0.0, example: 0.0, first: false };
 
     /// Of a choice by a user with this history, which does not hold it yet. What the history holds of later counts,
     /// too: who sends the newest first gains nothing.
@@ -61,7 +62,7 @@ impl Influence {
             popularity: popular.map(|k| share(k, 1)),
             pairs: share(lately, 1),
             example: share(lately, ALLOWED),
-            recent: lately == 1,
+            first: lately == 1,
         }
     }
 
@@ -95,31 +96,32 @@ mod tests {
     fn the_kth_choice_within_a_half_life_counts_one_part_in_k_squared_there() {
         let history = [view(7, 0), view(7, 95), view(8, 96), Seen { kind: Kind::Purchase, ..view(7, 97) }];
         let third = Influence::of(&history, &view(7, 99), &WINDOWS);
-        assert_eq!(third.popularity, [0.25, 1.0 / 9.0, 1.0 / 9.0, 1.0 / 9.0]);
-        assert_eq!((third.pairs, third.example, third.recent), (1.0 / 9.0, 1.0, false));
+        let [one, quarter, ninth] = [1, 2, 3].map(|k| share(k, 1));
+        assert!((one, quarter) == (1.0, 0.25) && (ninth - 1.0 / 9.0).abs() < 1e-6);
+        assert_eq!(third.popularity, [quarter, ninth, ninth, ninth]);
+        assert_eq!((third.pairs, third.example, third.first), (ninth, 1.0, false));
         let bought = Influence::of(&history, &Seen { kind: Kind::Cart, ..view(7, 99) }, &WINDOWS);
         assert_eq!(bought, Influence::WHOLE, "to put into the cart what was viewed is no repetition");
         let later = Influence::of(&history, &view(7, 1_100), &WINDOWS);
-        assert_eq!((later.popularity, later.pairs), ([1.0, 1.0, 1.0, 1.0 / 9.0], 1.0), "half-lives later");
+        assert_eq!((later.popularity, later.pairs), ([one, one, one, ninth], 1.0), "half-lives later");
         let late = Influence::of(&history, &view(7, -5), &WINDOWS);
-        assert_eq!(late.popularity, [0.25, 0.25, 1.0 / 9.0, 1.0 / 9.0], "what comes in the wrong order counts no more");
+        assert_eq!(late.popularity, [quarter, quarter, ninth, ninth], "what comes in the wrong order counts no more");
     }
 
     #[test]
     fn two_thousand_choices_of_one_item_count_less_than_two() {
         for backwards in [false, true] {
-            let (mut history, mut sum, mut recent) = (Vec::new(), [0.0_f32; 3], 0);
+            let (mut history, mut sum, mut firsts) = (Vec::new(), [0.0_f32; 3], 0);
             for n in 0..2_000 {
                 let choice = view(7, if backwards { -n } else { n } / 1_000);
-                let Influence { popularity, pairs, example, recent: counts } =
-                    Influence::of(&history, &choice, &WINDOWS);
+                let Influence { popularity, pairs, example, first } = Influence::of(&history, &choice, &WINDOWS);
                 [popularity[0], pairs, example].iter().zip(&mut sum).for_each(|(one, sum)| *sum += one);
-                recent += u32::from(counts);
+                firsts += u32::from(first);
                 remember(&mut history, choice, 128);
             }
             // 1.64 from the repetitions that the history holds, and 0.11 from all that it has forgotten.
             assert!(sum[0] < 1.8 && sum[1] < 1.8, "{sum:?}");
-            assert!(sum[2] < 11.0 && recent == 1, "{sum:?} {recent}");
+            assert!(sum[2] < 11.0 && firsts == 1, "{sum:?} {firsts}");
         }
     }
 

@@ -81,7 +81,7 @@ features! {
     PopularEver, "popular_ever", 0.5, |look| (look.log_shares[3] + 16.0) / 5.0;
     PopularPlace, "popular_place", 0.0, |look| look.place(Origin::Popularity);
     Choices, "choices", 0.0, |look| {
-        look.counts.as_ref().map_or(0.0, |counts| (1.0 + counts.sightings as f32).ln() / 4.0)
+        look.counts.as_ref().map_or(0.0, |counts| (1.0 + counts.firsts as f32).ln() / 4.0)
     };
     // What the user did with it.
     Chosen, "chosen", 0.0, |look| flag(look.back.is_some());

@@ -15,7 +15,7 @@ use crate::knowledge::Knowledge;
 use crate::memory::covisitation::{self, Neighbours};
 use crate::memory::history::Seen;
 use crate::memory::influence::Influence;
-use crate::memory::popularity::{Counters, HALF_LIVES, Popular, log2_add};
+use crate::memory::popularity::{Counters, Popular, log2_add};
 use crate::memory::sessions::Session;
 use crate::table::block::Counts;
 
@@ -48,7 +48,7 @@ impl Since {
         for (n, choice) in history.iter().enumerate().skip(first).filter(|(_, seen)| seen.kind.is_positive()) {
             let (ts, weight) = (choice.ts.saturating_sub(late), settings.weights.of(choice.kind));
             let influence = windows.map_or(Influence::WHOLE, |windows| Influence::of(&history[..n], choice, &windows));
-            since.count(knowledge, user, choice, ts, influence.popularity.map(|share| weight * share));
+            since.count(knowledge, user, choice, ts, (weight, &influence));
             // What is newer than the version is known to the learner, though not to the version.
             let earlier = history[..n].iter().enumerate().rev();
             let before =
@@ -68,8 +68,15 @@ impl Since {
         since
     }
 
-    fn count(&mut self, knowledge: &Knowledge, user: u64, choice: &Seen, ts: i64, weights: [f32; HALF_LIVES]) {
-        let exponents = knowledge.clock().exponents_of(ts, weights);
+    fn count(
+        &mut self,
+        knowledge: &Knowledge,
+        user: u64,
+        choice: &Seen,
+        ts: i64,
+        (weight, influence): (f32, &Influence),
+    ) {
+        let exponents = knowledge.clock().exponents_of(ts, influence.popularity.map(|share| weight * share));
         let add = |counters: &mut Counters| {
             counters
                 .iter_mut()
@@ -80,7 +87,7 @@ impl Since {
         if let Some(entry) = knowledge.table().get(choice.key) {
             let counts = self.counts.entry(choice.key).or_insert_with(|| Counts::of(entry));
             add(&mut counts.counters);
-            counts.sightings = counts.sightings.saturating_add(1);
+            counts.firsts = counts.firsts.saturating_add(u32::from(influence.first));
             counts.proven |= entry.chosen_by != user;
             counts.last_ts = counts.last_ts.max(choice.ts);
         }

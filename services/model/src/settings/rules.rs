@@ -123,6 +123,7 @@ impl Settings {
 mod tests {
     use super::*;
     use crate::memory::popularity::HALF_LIVES;
+    use crate::settings::Guard;
 
     #[test]
     fn a_vector_so_long_that_versions_reach_no_scorer_in_time_is_refused_with_the_reason() {
@@ -136,6 +137,13 @@ mod tests {
         for dim in [8, 64, 1_024] {
             assert_eq!(Settings { dim, ..Settings::default() }.rules(), Vec::<String>::new());
         }
+    }
+
+    #[test]
+    fn a_pace_that_people_have_is_guarded_against_by_no_setting() {
+        let of = |rate| Settings { guard: Guard { rate, repeats: true }, ..Settings::default() }.rules();
+        assert!(of(9)[0].contains("model.guard.rate"));
+        assert!([0, 10, u32::MAX].into_iter().all(|rate| of(rate).is_empty()));
     }
 
     #[test]

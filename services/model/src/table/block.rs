@@ -17,6 +17,8 @@ pub(crate) struct Entry {
     pub(crate) key: u64,
     pub(crate) id: Arc<str>,
     pub(crate) sightings: u32,
+    /// How many of them repeat a choice that the same user had made lately, or are of a user faster than people.
+    pub(crate) repeated: u32,
     /// The key of the one user who chose it, or [`PROVEN`].
     pub(crate) chosen_by: u64,
     /// Event time of the first sighting, or the catalog's time of publication.
@@ -47,7 +49,16 @@ impl Entry {
     /// An item that the shop lists.
     pub(crate) fn new(key: u64, id: Arc<str>, first_ts: i64) -> Self {
         let first_ts = first_ts.clamp(*TIMES.start(), *TIMES.end()); // a version with another would be refused
-        Self { key, id, sightings: 0, chosen_by: PROVEN, first_ts, last_ts: first_ts, counters: [NEVER; HALF_LIVES] }
+        Self {
+            key,
+            id,
+            sightings: 0,
+            repeated: 0,
+            chosen_by: PROVEN,
+            first_ts,
+            last_ts: first_ts,
+            counters: [NEVER; HALF_LIVES],
+        }
     }
 
     pub(crate) fn is_proven(&self) -> bool {
@@ -80,7 +91,8 @@ impl Entry {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Counts {
     pub(crate) counters: Counters,
-    pub(crate) sightings: u32,
+    /// Choices that repeat none of late.
+    pub(crate) firsts: u32,
     pub(crate) proven: bool,
     /// Event time of the newest choice, milliseconds since 1970.
     pub(crate) last_ts: i64,
@@ -89,7 +101,12 @@ pub(crate) struct Counts {
 impl Counts {
     /// As the table has it.
     pub(crate) fn of(entry: &Entry) -> Self {
-        Self { counters: entry.counters, sightings: entry.sightings, proven: entry.is_proven(), last_ts: entry.last_ts }
+        Self {
+            counters: entry.counters,
+            firsts: entry.sightings.saturating_sub(entry.repeated),
+            proven: entry.is_proven(),
+            last_ts: entry.last_ts,
+        }
     }
 }
 

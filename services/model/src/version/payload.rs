@@ -2,7 +2,7 @@
 //!
 //! | tensor | shape | what |
 //! |---|---|---|
-//! | `items.key`, `items.slot`, `items.sightings`, `items.chosen_by`, `items.first_ts`, `items.last_ts`, `items.popularity` | `[n]`, popularity `[n, 4]` | the items, of a delta those whose counts or place changed |
+//! | `items.key`, `items.slot`, `items.sightings`, `items.repeated`, `items.chosen_by`, `items.first_ts`, `items.last_ts`, `items.popularity` | `[n]`, popularity `[n, 4]` | the items, of a delta those whose counts or place changed |
 //! | `items.id`, `items.id_end` | bytes, `[n]` | their ids in UTF-8, one after the other, and where each ends |
 //! | `items.row_slot`, `items.row`, `items.accumulator` | `[w]`, `[w, dim]`, `[w]` | rows by the slot of their item, of a snapshot in the order of the items, of a delta those that moved |
 //! | `items.content_of`, `items.content` | `[m]`, `[m, dim]` | which of these rows have content, and its vector; the item's vector is row + content, scaled to length 1 |

@@ -69,9 +69,7 @@ fn everybody(manifest: &Manifest, guarded: &Guarded, json: bool) -> Result<(), E
         output::note(format!("nobody was guarded against in the hour before {}", Timestamp(manifest.event_ts)));
         return Ok(());
     }
-    let mut rows = vec![["user (hash)", "interactions", "since", "last"].map(str::to_owned).to_vec()];
-    rows.extend(guarded.most.iter().map(row));
-    output::table(&rows);
+    table(&guarded.most);
     let left_out = (guarded.users as usize).saturating_sub(guarded.most.len());
     if left_out > 0 {
         output::note(format!("{left_out} users with fewer interactions are not listed"));
@@ -93,7 +91,7 @@ fn one(manifest: &Manifest, guarded: &Guarded, user: u64, json: bool) -> Result<
     }
     match found {
         Some(known) => {
-            output::table(&[["user (hash)", "interactions", "since", "last"].map(str::to_owned).to_vec(), row(known)])
+            table(&[*known]);
         }
         None if unknown => output::note(format!(
             "unknown: the version names the {} busiest of {}, and this user, {user:016x}, is not among them",
@@ -108,7 +106,11 @@ fn one(manifest: &Manifest, guarded: &Guarded, user: u64, json: bool) -> Result<
     Ok(())
 }
 
-fn row(GuardedUser { user, since, last, interactions }: &GuardedUser) -> Vec<String> {
+fn table(users: &[GuardedUser]) {
     let time = |ms: i64| Timestamp(ms).to_string();
-    vec![format!("{user:016x}"), interactions.to_string(), time(*since), time(*last)]
+    let mut rows = vec![["user (hash)", "interactions", "since", "last"].map(str::to_owned).to_vec()];
+    rows.extend(users.iter().map(|GuardedUser { user, since, last, interactions }| {
+        vec![format!("{user:016x}"), interactions.to_string(), time(*since), time(*last)]
+    }));
+    output::table(&rows);
 }

@@ -20,6 +20,7 @@ pub(crate) struct ItemColumns {
     pub(super) key: Vec<u64>,
     pub(super) slot: Vec<u32>,
     pub(super) sightings: Vec<u32>,
+    pub(super) repeated: Vec<u32>,
     pub(super) chosen_by: Vec<u64>,
     pub(super) first_ts: Vec<i64>,
     pub(super) last_ts: Vec<i64>,
@@ -53,6 +54,7 @@ impl ItemColumns {
         let entries: Vec<&Entry> = slot.iter().map(entry).collect();
         let mut columns = Self {
             sightings: entries.iter().map(|entry| entry.sightings).collect(),
+            repeated: entries.iter().map(|entry| entry.repeated).collect(),
             chosen_by: entries.iter().map(|entry| entry.chosen_by).collect(),
             first_ts: entries.iter().map(|entry| entry.first_ts).collect(),
             last_ts: entries.iter().map(|entry| entry.last_ts).collect(),

@@ -62,6 +62,7 @@ impl Payload<'_> {
         let n = keys.len();
         let slots = self.column("items.slot", Dtype::U32, u32::from_le_bytes)?;
         let sightings = self.column("items.sightings", Dtype::U32, u32::from_le_bytes)?;
+        let repeated = self.repeated(n)?;
         let chosen_by = self.chosen_by(n)?;
         let first_ts = self.column("items.first_ts", Dtype::I64, i64::from_le_bytes)?;
         let last_ts = self.column("items.last_ts", Dtype::I64, i64::from_le_bytes)?;
@@ -71,6 +72,7 @@ impl Payload<'_> {
         for (name, got, expected) in [
             ("items.slot", slots.len(), n),
             ("items.sightings", sightings.len(), n),
+            ("items.repeated", repeated.len(), n),
             ("items.chosen_by", chosen_by.len(), n),
             ("items.first_ts", first_ts.len(), n),
             ("items.last_ts", last_ts.len(), n),
@@ -111,8 +113,8 @@ impl Payload<'_> {
             if !placed {
                 return Err(Error::tensor("items.slot", "puts two items into one slot or one into two"));
             }
-            let counted =
-                Counted { counters: new, sightings: sightings[i], chosen_by: chosen_by[i], last_ts: last_ts[i] };
+            let (sightings, repeated, chosen_by) = (sightings[i], repeated[i], chosen_by[i]);
+            let counted = Counted { counters: new, sightings, repeated, chosen_by, last_ts: last_ts[i] };
             knowledge.restore_counts(slot, counted);
         }
         Ok(())
@@ -188,6 +190,15 @@ impl Payload<'_> {
             return Ok(vec![PROVEN; n]);
         }
         self.column(name, Dtype::U64, u64::from_le_bytes)
+    }
+
+    /// How many of the choices of each of `n` items repeat another. Versions of before did not say: theirs count.
+    fn repeated(&self, n: usize) -> Result<Vec<u32>, Error> {
+        let name = "items.repeated";
+        if !self.holds(name) {
+            return Ok(vec![0; n]);
+        }
+        self.column(name, Dtype::U32, u32::from_le_bytes)
     }
 
     fn merge_pairs(&self, knowledge: &mut Knowledge) -> Result<(), Error> {

@@ -114,6 +114,7 @@ impl Frozen {
         column(out, "key", Dtype::U64, le(&items.key, u64::to_le_bytes));
         column(out, "slot", Dtype::U32, le(&items.slot, u32::to_le_bytes));
         column(out, "sightings", Dtype::U32, le(&items.sightings, u32::to_le_bytes));
+        column(out, "repeated", Dtype::U32, le(&items.repeated, u32::to_le_bytes));
         column(out, "chosen_by", Dtype::U64, le(&items.chosen_by, u64::to_le_bytes));
         column(out, "first_ts", Dtype::I64, le(&items.first_ts, i64::to_le_bytes));
         column(out, "last_ts", Dtype::I64, le(&items.last_ts, i64::to_le_bytes));
