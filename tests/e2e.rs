@@ -5,6 +5,7 @@
 mod bad_input;
 mod bounds;
 mod catalog;
+mod challenger;
 mod checkpoints;
 mod cluster;
 mod crashes;

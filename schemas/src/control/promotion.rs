@@ -1,8 +1,8 @@
 //! A challenger that is to be the trainer: a record on `control` under a key of its own.
 //!
-//! It is an event and no state of what is served, so it stands beside the operator's word and the gate's. The challenger
-//! answers by writing the record again with the epoch that it claimed. From then on it is the trainer, also after a
-//! restart, until another is promoted.
+//! It is an event and no state of what is served, so it stands beside the operator's word and the gate's. The
+//! challenger answers by writing the record again with the epoch that it claimed. From then on it is the trainer, also
+//! after a restart, until another is promoted.
 
 use serde::{Deserialize, Serialize};
 

@@ -68,7 +68,8 @@ pub struct Comparison {
     error: f64,
     window: u64,
     stretch: u32,
-    live: Option<VersionId>,
+    /// The version that is live, and whether somebody keeps it so.
+    live: Option<(VersionId, bool)>,
     hits: Sequence,
     ranks: Sequence,
 }
@@ -81,17 +82,26 @@ impl Comparison {
         Self { error, window: window.max(1), stretch: 1, live: None, hits, ranks }
     }
 
-    /// From now on the learner is held against this version.
-    pub fn against(&mut self, live: VersionId) {
-        self.live = Some(live);
+    /// From now on the learner is held against this version; `kept`: by somebody's word, and not as the newest. A
+    /// version that is kept grows old, which says nothing of the trainer: what was found beside it is not mixed with
+    /// the rest.
+    pub fn against(&mut self, live: VersionId, kept: bool) {
+        if self.live.is_some_and(|(_, before)| before != kept) && self.hits.tests > 0 {
+            self.begin_stretch();
+        }
+        self.live = Some((live, kept));
+    }
+
+    fn begin_stretch(&mut self) {
+        (self.hits, self.ranks) = Default::default();
+        self.stretch = self.stretch.saturating_add(1);
     }
 
     /// Takes a test in, if both took it.
     pub fn test(&mut self, tested: &Tested<'_>) {
         let Some(anchor) = tested.anchor else { return };
         if self.hits.tests >= self.window {
-            (self.hits, self.ranks) = Default::default();
-            self.stretch = self.stretch.saturating_add(1);
+            self.begin_stretch();
         }
         let (learner, live) = (figures(tested.rank), figures(anchor));
         self.hits.test(learner.0 - live.0);
@@ -101,7 +111,7 @@ impl Comparison {
     /// Where it stands; `None` while nothing was compared.
     #[must_use]
     pub fn standing(&self) -> Option<Contest> {
-        let (live, tests) = (self.live?, self.hits.tests);
+        let ((live, _), tests) = (self.live?, self.hits.tests);
         let stretch = f64::from(self.stretch);
         let alpha = self.error / (4.0 * stretch * (stretch + 1.0));
         let contest = || Contest { live, tests, hr20: self.hits.interval(alpha), mrr20: self.ranks.interval(alpha) };
@@ -139,7 +149,7 @@ mod tests {
     fn contest(better: f64, tests: u64, window: u64, seed: u64) -> (Contest, bool) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut comparison = Comparison::new(0.05, window);
-        comparison.against(VersionId { epoch: 1, sequence: 1 });
+        comparison.against(VersionId { epoch: 1, sequence: 1 }, false);
         let mut held = true;
         for _ in 0..tests {
             let (learner, live) = (rng.random_bool(0.3 + better), rng.random_bool(0.3));
@@ -172,11 +182,15 @@ mod tests {
     fn what_only_one_of_them_took_is_not_compared() {
         let mut comparison = Comparison::new(0.05, 100);
         comparison.test(&tested(Some(0), None));
-        comparison.against(VersionId { epoch: 1, sequence: 1 });
+        comparison.against(VersionId { epoch: 1, sequence: 1 }, false);
         assert_eq!(comparison.standing(), None);
         comparison.test(&tested(Some(1), Some(None)));
         let contest = comparison.standing().expect("one was compared");
         assert_eq!((contest.tests, contest.hr20.mean, contest.mrr20.mean), (1, 1.0, 0.5));
         assert_eq!((contest.hr20.lower, contest.hr20.upper), (-1.0, 1.0), "one test says nothing");
+        comparison.against(VersionId { epoch: 1, sequence: 2 }, false);
+        assert_eq!(comparison.standing().map(|contest| contest.tests), Some(1), "versions come each second");
+        comparison.against(VersionId { epoch: 1, sequence: 2 }, true);
+        assert_eq!(comparison.standing(), None, "what is kept grows old");
     }
 }

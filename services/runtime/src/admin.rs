@@ -165,6 +165,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_note_is_shown_and_makes_nobody_unready() {
+        let ctx = Context::new("test");
+        let port = listening(&ctx).await;
+        ctx.set("kafka", Ok(()));
+        ctx.note("standing-by", Some("another leads".into()));
+        let answer = fetch(port.addr(), "/readyz").await;
+        let body = r#"{"missing":{},"notes":{"standing-by":"another leads"},"ready":true}"#;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(body), "{answer}");
+        ctx.note("standing-by", None);
+        assert!(!fetch(port.addr(), "/readyz").await.contains("notes"));
+    }
+
+    #[tokio::test]
     async fn latencies_are_on_the_metrics_page() {
         let ctx = Context::new("test");
         ctx.latency("test_step").record(Duration::from_millis(4));

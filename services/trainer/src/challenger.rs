@@ -17,7 +17,7 @@ use serde::Deserialize;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::info;
-use versions::{Control, Follower, Log, Names, Slot};
+use versions::{Control, Decided, Follower, Log, Names, Slot};
 
 use crate::config::Config;
 use crate::error::Error;
@@ -140,11 +140,15 @@ impl Rival {
         Ok(Some(Self { slot, swaps, following }))
     }
 
-    /// The next version that is live; never, where none is followed. Dropping the future loses nothing.
-    pub(crate) async fn next(rival: &mut Option<Self>) -> Result<Model, Error> {
+    /// The next version that is live, and whether somebody keeps it so; never, where none is followed. Dropping the
+    /// future loses nothing.
+    pub(crate) async fn next(rival: &mut Option<Self>) -> Result<(Model, bool), Error> {
         let Some(Self { slot, swaps, following }) = rival else { return pending().await };
         tokio::select! {
-            Ok(()) = swaps.changed() => Ok(slot.load().model.clone()),
+            Ok(()) = swaps.changed() => {
+                let live = slot.load();
+                Ok((live.model.clone(), live.decided.as_ref().is_some_and(Decided::stays)))
+            }
             Some(ended) = following.join_next() => {
                 ended.map_err(Error::Publication)??;
                 pending().await // it ends only when the service drains
@@ -153,7 +157,8 @@ impl Rival {
     }
 
     /// What it said of the service is not said any more.
-    pub(crate) fn end(self, ctx: &Context) {
+    pub(crate) async fn end(mut self, ctx: &Context) {
+        self.following.shutdown().await;
         for condition in [CONDITION, "release"] {
             ctx.set(condition, Ok(()));
         }

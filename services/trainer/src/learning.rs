@@ -32,7 +32,7 @@ enum Work {
     Observe(Vec<Positioned>, bool),
     Freeze(PayloadKind, VersionId, oneshot::Sender<Froze>),
     /// Boxed, for it is the largest and comes once a second.
-    Against(Box<Model>),
+    Against(Box<Model>, bool),
 }
 
 /// The learner, as the async side sees it. Work is done in the order in which it is handed over.
@@ -50,8 +50,8 @@ impl Learning {
         Ok(trial.join().await??)
     }
 
-    /// Continues where `model` stands, judged by `gate`, whose alarms come out beside. A challenger has a `contest`, and
-    /// of how many tests the live version takes one.
+    /// Continues where `model` stands, judged by `gate`, whose alarms come out beside. A challenger has a `contest`,
+    /// and of how many tests the live version takes one.
     pub(crate) async fn start(
         settings: Settings,
         model: Model,
@@ -105,9 +105,9 @@ impl Learning {
         self.hand_over(Work::ForgetGood).await
     }
 
-    /// From now on the learner is held against this version, which is live.
-    pub(crate) async fn against(&self, live: Model) -> Result<(), Error> {
-        self.hand_over(Work::Against(Box::new(live))).await
+    /// From now on the learner is held against this version, which is live, and perhaps kept so by somebody's word.
+    pub(crate) async fn against(&self, (live, kept): (Model, bool)) -> Result<(), Error> {
+        self.hand_over(Work::Against(Box::new(live), kept)).await
     }
 
     /// From now on interactions come from this life of their topic.
@@ -163,7 +163,7 @@ fn attend(
             Work::Catalog(_)
             | Work::CatalogIsWhole
             | Work::ForgetGood
-            | Work::Against(_)
+            | Work::Against(..)
             | Work::Follow(_)
             | Work::PassOver(_)
             | Work::Remember(_)
@@ -177,9 +177,9 @@ fn attend(
             }
             Work::CatalogIsWhole => learner.catalog_is_whole(),
             Work::ForgetGood => gate.forget(),
-            Work::Against(live) => {
+            Work::Against(live, kept) => {
                 if let (Some((contest, sample)), Some(version)) = (contest.as_mut(), live.version()) {
-                    contest.against(version);
+                    contest.against(version, kept);
                     learner.set_anchor(*live, *sample);
                 }
             }

@@ -21,8 +21,8 @@ use crate::metrics::STANDING_BY;
 const EVERY: Duration = Duration::from_millis(250);
 /// The group is without members for so long: then the place is vacant. More than two looks.
 const VACANT: Duration = Duration::from_millis(600);
-/// The same after the group could not be asked: in an outage every member is lost, and a leader that lives is back within
-/// this.
+/// The same after the group could not be asked: in an outage every member is lost, and a leader that lives is back
+/// within this.
 const AFTER_AN_OUTAGE: Duration = Duration::from_secs(15);
 /// The same until who took our place was seen in the group: it joins once it has claimed, and may take long to restore.
 const AFTER_A_CLAIM: Duration = Duration::from_secs(60);

@@ -33,13 +33,15 @@ pub async fn decide(
     say(word, key, (producer, topics)).await
 }
 
-/// Writes that a challenger is to be the trainer, or is; `evidence` are the numbers that it was decided on.
+/// Writes that a challenger is to be the trainer, or is, `now` in milliseconds since 1970; `evidence` are the numbers
+/// that it was decided on.
 ///
 /// # Errors
 /// Kafka refuses.
 pub async fn promote(
     promotion: &Promotion,
     evidence: BTreeMap<String, f64>,
+    now: i64,
     chain: &mut Chain,
     (producer, topics): (&Producer, &Topics),
 ) -> Result<(), KafkaError> {
@@ -52,7 +54,7 @@ pub async fn promote(
         reason: format!("{}: {}", promotion.name, promotion.reason),
         evidence,
     };
-    note(deed, promotion.at, chain, (producer, topics)).await?;
+    note(deed, now, chain, (producer, topics)).await?;
     let value = serde_json::to_vec(promotion).expect("a promotion has nothing that JSON has not");
     producer.send_all(&topics.name(Topic::Control), [record(PROMOTE.to_owned(), value)]).await?;
     Ok(())

@@ -7,6 +7,7 @@ use crate::table::rows::RowEncoding;
 use schemas::checkpoint::{Manifest, PayloadKind};
 use schemas::{Item, VersionId};
 
+mod against;
 mod carried;
 mod encoded;
 mod forgotten;

@@ -114,6 +114,14 @@ pub async fn delete_records(config: &config::Kafka, topic: &str, before: &Positi
     deleted.elements().iter().try_for_each(TopicPartitionListElem::error).map_err(failed)
 }
 
+/// The names of all topics there are, in order.
+///
+/// # Errors
+/// No broker answers.
+pub async fn names(config: &config::Kafka) -> Result<Vec<String>, KafkaError> {
+    Ok(cluster(config, &client(config)?).await?.topics.into_keys().collect())
+}
+
 /// Compares topics with what they should be.
 ///
 /// # Errors

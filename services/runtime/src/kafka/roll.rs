@@ -1,8 +1,8 @@
 //! How many members a group has, asked of the broker that coordinates it: whoever waits for its place to become vacant
 //! looks here, and joins nothing.
 //!
-//! librdkafka can ask one group's coordinator; its Rust client asks every broker, and has no answer while one of them is
-//! away. So librdkafka is called by hand, as for a topic's id.
+//! librdkafka can ask one group's coordinator; its Rust client asks every broker, and has no answer while one of them
+//! is away. So librdkafka is called by hand, as for a topic's id.
 #![allow(unsafe_code)]
 
 use std::ffi::CString;

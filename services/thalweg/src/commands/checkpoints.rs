@@ -14,7 +14,7 @@ use model::{Model, Payload, unpack};
 use runtime::Context;
 use schemas::checkpoint::{Part, PayloadKind, VersionId};
 use schemas::signature::Distrust;
-use schemas::{Manifest, Timestamp};
+use schemas::{Manifest, Timestamp, Topic};
 use serde_json::json;
 use versions::{Log, Step, Version, signing};
 
@@ -99,11 +99,24 @@ pub(super) struct Walked {
 pub(super) async fn go_through(
     config: &Config,
     whole: bool,
+    each: impl FnMut(Step) -> Result<bool, Error>,
+) -> Result<Walked, Error> {
+    go_through_log(&config.topic(Topic::Checkpoints), config, whole, each).await
+}
+
+/// The same for a challenger's topic.
+pub(super) async fn go_through_log(
+    topic: &str,
+    config: &Config,
+    whole: bool,
     mut each: impl FnMut(Step) -> Result<bool, Error>,
 ) -> Result<Walked, Error> {
     let ctx = Context::new("thalweg");
-    let mut log =
-        if whole { Log::open_whole(&config.kafka, &ctx).await? } else { Log::open(&config.kafka, &ctx).await? };
+    let mut log = if whole {
+        Log::open_whole_named(topic, &config.kafka, &ctx).await?
+    } else {
+        Log::open_named(topic, &config.kafka, &ctx).await?
+    };
     let (whole, start, mut walk) = (log.is_whole(), log.start(), log.walk());
     let end = log.reader.end().await?;
     let records = end.values().map(|end| end.0).sum::<i64>().saturating_sub(start);

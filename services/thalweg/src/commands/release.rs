@@ -1,5 +1,6 @@
 //! `thalweg release`: which version is served, and the operator's word on it.
 
+mod challengers;
 mod compare;
 mod log;
 
@@ -75,6 +76,14 @@ pub(crate) enum What {
     /// Lifts a hold or pin: the newest version is served again.
     #[command(after_help = "Example: thalweg release resume --reason \"audit is done\"")]
     Resume(Change),
+    /// Makes a challenger the trainer: it goes on, under a claim of its own, with what it has learned.
+    #[command(after_help = "Example: thalweg release promote gru --reason \"better for a week\"")]
+    Promote {
+        /// The challenger's `trainer.name`; `thalweg release status` lists the challengers there are.
+        name: String,
+        #[command(flatten)]
+        change: Change,
+    },
     /// Compares two versions: figures, sizes, and the lists that each makes for the same users.
     #[command(after_help = "Example: thalweg release diff 000003-00000120 latest --user u42")]
     Diff(compare::Args),
@@ -130,6 +139,7 @@ pub(crate) async fn run(what: What, config: &Config) -> Result<ExitCode, Error> 
         What::Rollback { version, change } => decide(config, Action::Rollback, version, None, change).await?,
         What::Hold { until, change } => decide(config, Action::Hold, None, until.expires, change).await?,
         What::Resume(change) => decide(config, Action::Resume, None, None, change).await?,
+        What::Promote { name, change } => challengers::promote(name, change, config).await?,
         What::Diff(args) => compare::run(args, config).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -144,6 +154,7 @@ async fn releases(config: &Config, ctx: &Context) -> Result<Releases, Error> {
 async fn status(config: &Config, json: bool) -> Result<(), Error> {
     let ctx = Context::new("thalweg");
     let (releases, versions) = (releases(config, &ctx).await?, log::read(config, false).await?);
+    let challengers = challengers::read(config).await?;
     let newest = versions.newest();
     let (wanted, word) = match releases.serve(newest.map_or_else(VersionId::default, |m| m.version), ctx.now()) {
         Serve::Tip => (newest.map(|manifest| manifest.version), None),
@@ -160,7 +171,8 @@ async fn status(config: &Config, json: bool) -> Result<(), Error> {
         let live = live.map_or(Value::Null, |live| json!(live));
         return Ok(output::json(&json!({
             "newest": newest.map(|m| m.version), "to_be_served": wanted, "live": live, "decided": word,
-            "operator": releases.operator(), "gate": releases.gate(),
+            "operator": releases.operator(), "gate": releases.gate(), "promotion": releases.promotion(),
+            "challengers": challengers.iter().map(challengers::Challenger::json).collect::<Vec<_>>(),
         }))?);
     }
     let mut rows = vec![vec!["newest version".to_owned(), newest.map_or_else(|| "none".to_owned(), described)]];
@@ -170,6 +182,7 @@ async fn status(config: &Config, json: bool) -> Result<(), Error> {
     for (who, word) in [("operator's word", releases.operator()), ("gate's word", releases.gate())] {
         rows.push(vec![who.to_owned(), word.map_or_else(|| "none".to_owned(), sentence)]);
     }
+    rows.extend(challengers.iter().map(|challenger| challenger.row(&releases)));
     output::table(&rows);
     Ok(())
 }

@@ -6,6 +6,7 @@ use clap::Subcommand;
 use laboratory::output;
 use runtime::kafka::KafkaError;
 use runtime::kafka::admin::{self, Difference, Outcome, TopicSpec};
+use schemas::topics::is_challenger;
 use schemas::{Topic, Topics};
 use serde_json::json;
 
@@ -35,9 +36,17 @@ pub(crate) struct Args {
     /// there are brokers, up to 3].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     replication_factor: Option<u16>,
+    /// The topic of a challenger of this name, too; may be given several times.
+    #[arg(long, value_name = "NAME", value_parser = challenger)]
+    challenger: Vec<String>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+fn challenger(name: &str) -> Result<String, String> {
+    let wrong = || "a challenger's name has up to 40 of a-z, 0-9 and -".to_owned();
+    is_challenger(name).then(|| name.to_owned()).ok_or_else(wrong)
 }
 
 #[derive(clap::Args, Debug)]
@@ -80,7 +89,11 @@ impl Args {
     fn specs(&self, config: &Config) -> Vec<TopicSpec> {
         let mut settings = config.topics.clone();
         settings.replication_factor = self.replication_factor.unwrap_or(settings.replication_factor);
-        specs(&config.kafka.topic_prefix, self.partitions, Some(&settings))
+        let (prefix, copies) = (&config.kafka.topic_prefix, settings.replication_factor);
+        let mut specs = specs(prefix, self.partitions, Some(&settings));
+        let (topics, copies) = (Topics::new(prefix), Some(copies).filter(|copies| *copies > 0));
+        specs.extend(self.challenger.iter().map(|name| trainer::challenger::topic(&topics, name, copies)));
+        specs
     }
 }
 

@@ -65,6 +65,9 @@ impl Trainer {
         self.publications.shutdown().await; // of our epoch: nobody would take it
         self.survey.shutdown().await;
         self.learning.end().await?;
+        if let Some(rival) = self.rival {
+            rival.end(&self.ctx).await;
+        }
         Ok(End::Superseded)
     }
 

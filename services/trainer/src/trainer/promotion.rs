@@ -24,8 +24,8 @@ impl Trainer {
         (self.may_publish() && self.bookmarks.has_published()).then_some(promotion)
     }
 
-    /// Writes what is learned as a last version of its own, and ends as a challenger: the next start goes on from there.
-    /// Until that one claims, the trainer before publishes, so no gap is to be seen.
+    /// Writes what is learned as a last version of its own, and ends as a challenger: the next start goes on from
+    /// there. Until that one claims, the trainer before publishes, so no gap is to be seen.
     pub(super) async fn rise(mut self, promotion: Promotion) -> Result<End, Error> {
         warn!(name = promotion.name, by = promotion.by, reason = promotion.reason, "promoted: becoming the trainer");
         while let Some(outcome) = self.publications.join_next().await {
@@ -41,7 +41,7 @@ impl Trainer {
         self.survey.shutdown().await;
         self.learning.end().await?;
         if let Some(rival) = self.rival {
-            rival.end(&self.ctx);
+            rival.end(&self.ctx).await;
         }
         show_contest(None);
         Ok(End::Promoted(promotion))
@@ -54,7 +54,7 @@ impl Trainer {
         info!(name = answered.name, epoch = self.own.epoch, "the challenger is the trainer");
         let topics = Topics::new(&self.kafka.topic_prefix);
         let evidence = BTreeMap::from([("epoch".to_owned(), f64::from(self.own.epoch))]);
-        promote(&answered, evidence, &mut self.chain, (&self.publisher.producer, &topics)).await?;
+        promote(&answered, evidence, self.ctx.now(), &mut self.chain, (&self.publisher.producer, &topics)).await?;
         Ok(())
     }
 
@@ -80,7 +80,7 @@ impl Trainer {
         let promotion =
             Promotion { name: name.clone(), by: format!("challenger {name}"), reason, at: now, epoch: None };
         let topics = Topics::new(&self.kafka.topic_prefix);
-        promote(&promotion, evidence, &mut self.chain, (&self.publisher.producer, &topics)).await?;
+        promote(&promotion, evidence, now, &mut self.chain, (&self.publisher.producer, &topics)).await?;
         Ok(())
     }
 }

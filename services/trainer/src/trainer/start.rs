@@ -34,8 +34,8 @@ use crate::survey;
 use crate::unpublished::Unpublished;
 
 impl Trainer {
-    /// Restores, claims an epoch and reads the catalog; `None` when asked to drain meanwhile, when another was faster and
-    /// this one is to stand by, or when a challenger is the trainer by now.
+    /// Restores, claims an epoch and reads the catalog; `None` when asked to drain meanwhile, when another was faster
+    /// and this one is to stand by, or when a challenger is the trainer by now.
     pub(crate) async fn start(
         config: &Config,
         Carried { attendance, epoch: led, promotion }: Carried,

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use schemas::checkpoint::PayloadKind;
 use schemas::control::Place;
-use schemas::{Manifest, VersionId};
+use schemas::{Manifest, Topic, VersionId};
 use versions::{Step, Version};
 
-use crate::commands::checkpoints::go_through;
+use crate::commands::checkpoints::go_through_log;
 use crate::config::Config;
 use crate::error::Error;
 
@@ -21,10 +21,15 @@ pub(super) struct Versions {
 
 /// Reads the topic, whole or from the newest snapshot but one on.
 pub(super) async fn read(config: &Config, whole: bool) -> Result<Versions, Error> {
+    read_named(&config.topic(Topic::Checkpoints), config, whole).await
+}
+
+/// The same for a challenger's topic.
+pub(super) async fn read_named(topic: &str, config: &Config, whole: bool) -> Result<Versions, Error> {
     let mut versions = Versions::default();
     for whole in [whole, true] {
         versions = Versions::default();
-        let walked = go_through(config, whole, |step| {
+        let walked = go_through_log(topic, config, whole, |step| {
             match step {
                 Step::Whole(Version { manifest, first, .. }) => versions.take(manifest, first),
                 Step::Claimed(claim) => versions.epoch = versions.epoch.max(claim.epoch),
