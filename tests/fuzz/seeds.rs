@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use model::{Learner, Positioned, Settings};
 use schemas::checkpoint::PayloadKind;
 use schemas::{Interaction, Kind, Source, VersionId};
+use versions::audit::{Chain, Deed};
 use versions::{Record, manifest_record, split};
 
 const NOW: i64 = 1_700_000_000_000;
@@ -26,6 +27,11 @@ const TIMES: [&str; 6] = [
     "%d.%m.%Y %H:%M",
     "2023-11-14 22:13:20 UTC",
 ];
+const WORDS: &str = "release\t{\"action\":\"pin\",\"version\":\"000003-00000120\",\"begins\":7,\"by\":\"ann\",\
+    \"reason\":\"a sale\",\"at\":1700000000000,\"expires\":1700000001000}\n\
+    gate\t{\"action\":\"rollback\",\"version\":\"000003-00000100\",\"back\":{\"to\":{\"version\":\"000003-00000100\"},\
+    \"epoch\":4,\"at\":1700000000000},\"by\":\"gate\",\"reason\":\"worse\",\"at\":1700000000000,\
+    \"rollbacks\":[1700000000000]}\nrelease";
 const CONFIGS: [&str; 3] = [
     "[frame]\ngrace = \"10s\"\n[frame.admin]\nlisten = \"127.0.0.1:0\"\n[kafka.properties]\n\"linger.ms\" = \"5\"\n",
     "[model]\ndim = 64\nnegatives = 256\n[trainer]\ngroup = \"trainer\"\n",
@@ -56,6 +62,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (n, text) in CONFIGS.into_iter().enumerate() {
         write("config", &n.to_string(), text.as_bytes())?;
     }
+    write("control", "words", WORDS.as_bytes())?;
+    write("audit", "chain", &chain())?;
     let mut log = Vec::new();
     for (sequence, (kind, payload, records)) in (1..).zip(versions()?) {
         write("payload", &format!("{sequence}-{kind:?}"), &payload)?;
@@ -66,6 +74,23 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     write("checkpoint", "claim", &[b"!000003/claim\t".as_slice(), &golden("claim.json")?].concat())?;
     write("checkpoint", "versions", &log)
+}
+
+/// Three records of one writer, and one of another.
+fn chain() -> Vec<u8> {
+    let deed = |action: &str| Deed {
+        actor: "ann".to_owned(),
+        action: action.to_owned(),
+        subject: "release".to_owned(),
+        version: Some(VersionId { epoch: 3, sequence: 120 }),
+        reason: "a sale".to_owned(),
+        evidence: [("tests".to_owned(), 5.0)].into(),
+    };
+    let (mut one, mut other) = (Chain::new("thalweg-1".to_owned()), Chain::new("trainer-2".to_owned()));
+    let mut records: Vec<_> = ["pin", "unpin", "rollback"].map(|action| one.next(deed(action), NOW)).into();
+    records.push(other.next(deed("hold"), NOW));
+    let line = |(key, value): (String, Vec<u8>)| [key.as_bytes(), b"\t", &value, b"\n"].concat();
+    records.into_iter().flat_map(line).collect()
 }
 
 /// What kind, its payload, and its records.
