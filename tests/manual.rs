@@ -104,6 +104,7 @@ async fn every_command_of_the_manual_runs_as_written() {
         "operators/deploy.md",
         "operators/guard.md",
         "operators/releases.md",
+        "operators/backup.md",
         "operators/troubleshoot.md",
     ] {
         run(page, &world).await;
@@ -124,6 +125,7 @@ fn no_page_of_the_manual_has_commands_that_are_not_run() {
         "operators/deploy.md",
         "operators/guard.md",
         "operators/releases.md",
+        "operators/backup.md",
         "operators/troubleshoot.md",
         "data-scientists.md",
         "data-scientists/evaluate.md",

@@ -274,7 +274,7 @@ async fn decide(
     let (at, before) = (releases.moment(ctx.now()), releases.operator().and_then(|word| word.back));
     let back = if action == Action::Rollback { place.map(|place| releases.back_to(place, epoch, at)) } else { before };
     let expires = expires.map(|after| at.saturating_add(i64::try_from(after.as_millis()).unwrap_or(i64::MAX)));
-    let word = Release { action, place, back, by, reason, at, expires, rollbacks: Vec::new() };
+    let mut word = Release { action, place, back, by, reason, at, expires, rollbacks: Vec::new() };
     if let Some(problem) = word.problem() {
         return Err(Error::Other(format!("it {problem}")));
     }
@@ -282,6 +282,11 @@ async fn decide(
         if self::releases(config, &ctx).await? != releases {
             let again = "somebody else decided meanwhile: look at `thalweg release status`, and say it again";
             return Err(Error::Other(again.to_owned()));
+        }
+        if action == Action::Rollback {
+            // To read the whole topic takes long: who claimed meanwhile does not know of this, and is to go back, too.
+            let claimed = log::read(config, false).await?.epoch().max(epoch);
+            word.back = place.map(|place| releases.back_to(place, claimed, at));
         }
         let producer = config.producer(&ctx)?;
         let mut chain = Chain::new(format!("thalweg-{}-{:x}", std::process::id(), at));
