@@ -237,7 +237,39 @@ fn judge(learner: &mut Learner, gate: &mut Gate, raise: &mpsc::Sender<Alarm>) {
 mod tests {
     use std::time::Duration;
 
+    use model::{Rules, Tested};
+    use schemas::Kind;
+
     use super::*;
+
+    #[test]
+    fn an_alarm_that_finds_another_waiting_to_be_answered_is_raised_after_it() {
+        let good_after = Duration::from_secs(600);
+        let rules = Rules { tolerance: 0.002, threshold: 1e3, sample: 1, good_after_tests: 20_000, good_after };
+        let mut learner = Learner::new(Settings { dim: 16, negatives: 16, ..Settings::default() }).expect("opens");
+        let (mut gate, (raise, mut alarms)) = (Gate::new(rules, None), mpsc::channel(1));
+        let missed = Tested {
+            user_id: "u",
+            key: 1,
+            kind: Kind::View,
+            ts: 0,
+            asked_at: 0,
+            history: &[],
+            item: None,
+            slate: &[],
+            rank: None,
+            anchor: Some(Some(0)),
+            covisitation: None,
+            popularity: None,
+        };
+        for _ in 0..2 {
+            (0..100).for_each(|_| gate.test(&missed));
+            judge(&mut learner, &mut gate, &raise);
+        }
+        assert!(alarms.try_recv().is_ok() && alarms.try_recv().is_err(), "one waits");
+        judge(&mut learner, &mut gate, &raise);
+        assert!(alarms.try_recv().is_ok(), "what was found meanwhile is not lost");
+    }
 
     #[tokio::test]
     async fn who_hands_more_over_than_waits_for_the_learner_waits_and_nothing_is_left_out() {
