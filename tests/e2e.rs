@@ -11,6 +11,7 @@ mod cluster;
 mod crashes;
 mod documents;
 mod downgrade;
+mod erasure;
 mod import;
 mod influence;
 mod listing;

@@ -20,6 +20,8 @@ pub const PREFIX: &str = "erase:";
 pub const BEGUN: &str = "erase";
 /// The action of a receipt.
 pub const ERASED: &str = "erased";
+/// The action of a deed that says that all receipts are in.
+pub const DONE: &str = "erase-done";
 /// The action of a deed that ends an erasure.
 pub const LIFTED: &str = "erase-lift";
 /// The actors whose receipts an erasure needs.

@@ -151,7 +151,7 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
 /// Forgets users who are erased now, and answers for our partitions; whether there are others than before.
 async fn forget(erasing: &mut Erasing, slates: &mut Slates, ours: &[i32]) -> Result<bool, Error> {
     let news = erasing.news();
-    let changed = news.is_some();
+    let changed = news.as_ref().is_some_and(|erased| !erased.erasures().is_empty());
     if let Some(erased) = news {
         slates.forget_erased(erased).await?;
     }

@@ -59,6 +59,8 @@ pub(crate) struct Slates {
     serving: bool,
     /// Whether it was said that users' events come through several partitions.
     told_split: bool,
+    /// Whether it was said that the version's users are hashed with another secret.
+    told_secret: bool,
     freshness: Latency,
     ranking: Latency,
     ctx: Context,
@@ -130,6 +132,7 @@ impl Slates {
             script: script::write(),
             serving: false,
             told_split: false,
+            told_secret: false,
             horizon: Horizon::default(),
             told_foreign: false,
             freshness: ctx.latency(names::FRESHNESS),
@@ -184,6 +187,7 @@ impl Slates {
             self.serving = true;
             self.renewals.extend(self.users.all()); // who acted before a version knew an item
         }
+        self.look_at_secret();
         let partitions: BTreeSet<i32> = records.iter().map(|record| record.partition).collect();
         let mut acting = self.gather(records).await?;
         let renewed: Vec<Arc<str>> = acting.iter().filter(|user| user.renewed).map(|user| user.name.clone()).collect();

@@ -153,6 +153,13 @@ enum Command {
         #[command(subcommand)]
         what: commands::guard::What,
     },
+    /// Forgets a user: their later events are dropped, their lists deleted, and the model goes on without them.
+    ///
+    /// The output says what stays: sums that the user's events were part of cannot be undone, and topics keep the
+    /// events within their retention (`--verify`).
+    #[command(after_help = "Example: thalweg erase u42 --reason \"request 1234\"\n         \
+        thalweg erase u42 --verify")]
+    Erase(commands::erase::Args),
     /// Shows what was done to releases and by whom, and checks that the record of it is whole.
     #[command(after_help = "Example: thalweg audit verify")]
     Audit {
@@ -251,6 +258,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Checkpoints { what } => commands::checkpoints::run(what, &config).await?,
         Command::Release { what } => return commands::release::run(what, &config).await,
         Command::Guard { what } => commands::guard::run(what, &config).await?,
+        Command::Erase(args) => return commands::erase::run(args, &config).await,
         Command::Audit { what } => return commands::audit::run(what, &config).await,
         Command::Recs(args) => return commands::recs::run(args, &config).await,
         Command::DeadLetters { what } => commands::dead_letters::run(what, &config).await?,

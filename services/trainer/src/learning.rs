@@ -6,9 +6,10 @@ use std::time::Instant;
 use metrics::counter;
 use model::{Alarm, Comparison, Frozen, Gate, Learner, Model, Positioned, Settings, Standing};
 use runtime::{Context, Latency, Pulse, Thread};
-use schemas::Interaction;
 use schemas::checkpoint::{Contest, PayloadKind, VersionId};
+use schemas::{Erased, Interaction, Secret};
 use tokio::sync::{mpsc, oneshot};
+use tracing::warn;
 
 use crate::catalog::Listing;
 use crate::error::Error;
@@ -27,6 +28,7 @@ enum Work {
     CatalogIsWhole,
     ForgetGood,
     Follow(u32),
+    Forget(Erased, Vec<u64>),
     PassOver(Vec<(i32, i64)>),
     Remember(Vec<Interaction>),
     Observe(Vec<Positioned>, bool),
@@ -50,11 +52,11 @@ impl Learning {
         Ok(trial.join().await??)
     }
 
-    /// Continues where `model` stands, judged by `gate`, whose alarms come out beside. A challenger has a `contest`,
-    /// and of how many tests the live version takes one.
+    /// Continues where `model` stands, with users' keys made with `secret`, judged by `gate`, whose alarms come out beside.
+    /// A challenger has a `contest`, and of how many tests the live version takes one.
     pub(crate) async fn start(
         settings: Settings,
-        model: Model,
+        (model, secret): (Model, Secret),
         mut shedding: LoadShedding,
         mut gate: Gate,
         mut contest: Option<(Comparison, u64)>,
@@ -68,9 +70,13 @@ impl Learning {
             let learner = {
                 let _busy = pulse.long_work("restore");
                 let learner = Learner::restore(settings, &model);
+                let goes_on = model.manifest().is_some();
                 // An anchor costs the learner a copy of each block before it first writes to it.
                 let anchor = Some(model).filter(|model| gate.sample() > 0 && model.knowledge().items() > 0);
                 learner.map(|mut learner| {
+                    if learner.set_secret(secret) && goes_on {
+                        warn!("privacy.secret is another than the version was made with: users' sessions begin anew");
+                    }
                     anchor.into_iter().for_each(|anchor| learner.set_anchor(anchor, gate.sample()));
                     learner
                 })
@@ -113,6 +119,11 @@ impl Learning {
     /// From now on interactions come from this life of their topic.
     pub(crate) async fn follow(&self, log: u32) -> Result<(), Error> {
         self.hand_over(Work::Follow(log)).await
+    }
+
+    /// Forgets users who are erased, and by their keys what versions know of them.
+    pub(crate) async fn forget(&self, erased: Erased, keys: Vec<u64>) -> Result<(), Error> {
+        self.hand_over(Work::Forget(erased, keys)).await
     }
 
     /// Takes note of places that hold no interaction.
@@ -165,6 +176,7 @@ fn attend(
             | Work::ForgetGood
             | Work::Against(..)
             | Work::Follow(_)
+            | Work::Forget(..)
             | Work::PassOver(_)
             | Work::Remember(_)
             | Work::Freeze(..) => pulse.long_work("what it was handed"),
@@ -184,6 +196,10 @@ fn attend(
                 }
             }
             Work::Follow(log) => learner.follow(log),
+            Work::Forget(erased, keys) => {
+                learner.forget(&keys, |user| erased.is_erased(user));
+                gate.forget_users(&keys);
+            }
             Work::PassOver(places) => learner.pass_over(&places),
             Work::Remember(interactions) => {
                 interactions.iter().for_each(|interaction| learner.remember(interaction));

@@ -54,6 +54,10 @@ pub const LOSS: &str = "trainer_loss";
 pub const LAG: &str = "trainer_lag_messages";
 /// Seconds since the oldest of them was written, by its own time.
 pub const LAG_SECONDS: &str = "trainer_lag_seconds";
+/// Interactions of erased users, of which nothing was learned.
+pub const ERASED: &str = "trainer_erased_total";
+/// Users that are or were erased.
+pub const ERASURES: &str = "trainer_erasures_entries";
 /// Items known.
 pub const ITEMS: &str = "trainer_items";
 /// Users whose history is held.
@@ -101,6 +105,7 @@ pub(crate) fn describe() {
         (REMEMBERED, "Interactions read again at the start to rebuild histories."),
         (UNREADABLE, "Records on interactions that are no interaction."),
         (MISSED, "Interactions that retention deleted before they were trained on."),
+        (ERASED, "Interactions of erased users, of which nothing was learned."),
         (CATALOG, "Records of the catalog taken in."),
         (VERSIONS_REFUSED, "Versions found on checkpoints that are not usable."),
         (VERSIONS_UNFIT, "Versions of ours that no reader would have taken: not published."),
@@ -135,6 +140,7 @@ pub(crate) fn describe() {
     describe_gauge!(LOSS, "The encoder's loss on the last micro-batch.");
     describe_gauge!(LAG, "Messages of interactions not yet handed to the learner.");
     describe_gauge!(LAG_SECONDS, "Seconds since the oldest of them was written.");
+    describe_gauge!(ERASURES, "Users that are or were erased.");
     describe_gauge!(ITEMS, "Items known.");
     describe_gauge!(USERS, "Users whose history is held.");
     describe_gauge!(PAIRS, "Items with neighbours.");

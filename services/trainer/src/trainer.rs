@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 mod defence;
+mod erasures;
 mod log;
 mod promotion;
 mod rollback;
@@ -42,6 +43,7 @@ use crate::metrics::UNREADABLE;
 use crate::publisher::{Places, Published, Publisher};
 use crate::schedule::Schedule;
 use crate::unpublished::Unpublished;
+use erasures::Erasing;
 
 /// How late a version may be noticed to be due.
 const TICK: Duration = Duration::from_millis(20);
@@ -124,6 +126,8 @@ pub(crate) struct Trainer {
     rival: Option<Rival>,
     /// By which we claimed, until it is answered.
     promotion: Option<Promotion>,
+    /// Who is to be forgotten.
+    erasing: Erasing,
     /// Where the versions stood that it rolled back, by partition: what lies before is not trained on.
     skip: BTreeMap<i32, Through>,
     /// What lay on `checkpoints` before the place where we began to read.
@@ -161,7 +165,10 @@ impl Trainer {
                 Some(outcome) = self.publications.join_next() => self.finish(outcome).await?,
                 changed = self.control.changed() => match changed? {
                     true if self.is_rolled_back() => return self.step_back().await,
-                    true => self.hear(), // a promotion is looked for with every tick
+                    true => {
+                        self.hear(); // a promotion is looked for with every tick
+                        self.forget_erased().await?;
+                    }
                     false => break,
                 },
                 live = Rival::next(&mut self.rival) => self.learning.against(live?).await?,
@@ -169,6 +176,9 @@ impl Trainer {
                 Some(older) = self.survey.join_next() => {
                     if let Some(older) = older.map_err(Error::Publication)?? {
                         self.ledger.adopt(older);
+                        if std::mem::take(&mut self.erasing.purged) {
+                            self.purge().await?;
+                        }
                     }
                 }
                 _ = tick.tick() => {
@@ -233,7 +243,8 @@ impl Trainer {
         Ok(())
     }
 
-    async fn take(&mut self, sorted: Sorted) -> Result<(), Error> {
+    async fn take(&mut self, mut sorted: Sorted) -> Result<(), Error> {
+        self.leave_out_erased(&mut sorted);
         if let Some((partition, offset)) = sorted.undecodable.first() {
             counter!(UNREADABLE).increment(sorted.undecodable.len() as u64);
             let records = sorted.undecodable.len();

@@ -38,6 +38,7 @@ impl Knowledge {
     }
 
     /// How many sessions and items name this user.
+    #[cfg(test)]
     pub(crate) fn traces_of(&self, user: u64) -> (usize, usize) {
         let sessions = self.sessions.iter().filter(|(_, session)| session.user == user).count();
         (sessions, self.chosen_alone_by(&|key| key == user).len())

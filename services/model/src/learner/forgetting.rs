@@ -53,10 +53,4 @@ impl Model {
     pub fn knows_users_by(&self, secret: &Secret) -> bool {
         self.knowledge().users_known_by().is_none_or(|mark| secret.mark() == Some(mark))
     }
-
-    /// How many sessions, and how many items that nobody else chose, name the user with this key.
-    #[must_use]
-    pub fn traces_of(&self, user: u64) -> (usize, usize) {
-        self.knowledge().traces_of(user)
-    }
 }

@@ -132,6 +132,19 @@ pub async fn compare(config: &config::Kafka, specs: &[TopicSpec]) -> Result<Vec<
     Ok(compare_with(&admin, &there, specs).await)
 }
 
+/// The settings of a topic, by their names; empty where the brokers do not tell.
+///
+/// # Errors
+/// librdkafka refuses a setting of ours.
+pub async fn told_settings(config: &config::Kafka, topic: &str) -> Result<BTreeMap<String, String>, KafkaError> {
+    let admin = client(config)?;
+    let options = AdminOptions::new().request_timeout(Some(REQUEST));
+    let described = admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options).await;
+    let resource = described.ok().and_then(|mut resources| resources.pop()?.ok());
+    let entries = resource.into_iter().flat_map(|resource| resource.entries);
+    Ok(entries.filter_map(|entry| Some((entry.name, entry.value?))).collect())
+}
+
 /// Checks that topics are there and that each has as many partitions as the one before it or more, as a topic has whose
 /// partitions are written one by one from that one's; how many the last has.
 ///

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use metrics::gauge;
 use schemas::Erased;
+use tracing::warn;
 
 use super::Slates;
 use crate::batch::Positioned;
@@ -29,6 +30,17 @@ impl Slates {
         let keys: Vec<String> = gone.iter().flat_map(|user| [self.keys.recs(user), self.keys.user(user)]).collect();
         self.ctx.retry("redis", || self.redis.delete(&keys)).await?;
         Ok(())
+    }
+
+    /// With another secret than the trainer's, users' own sessions are not known as theirs: lists are a little worse,
+    /// and that is told.
+    pub(super) fn look_at_secret(&mut self) {
+        let known = self.sources.slot.load().model.knows_users_by(self.sources.erased.load().secret());
+        if !known && !std::mem::replace(&mut self.told_secret, true) {
+            warn!(
+                "the trainer has another privacy.secret: users' own sessions are not known as theirs; set the same one"
+            );
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod checkpoints;
 pub(crate) mod dead_letters;
+pub(crate) mod erase;
 pub(crate) mod evaluate;
 pub(crate) mod guard;
 pub(crate) mod items;

@@ -121,6 +121,7 @@ impl Trainer {
 
     pub(super) async fn publish(&mut self, order: Order) -> Result<(), Error> {
         let frozen = self.learning.freeze(order.kind, order.version).await?;
+        self.will_answer(order.version);
         self.unpublished.ordered(Instant::now());
         let mut known = self.places.clone();
         self.good.iter().for_each(|good| known.note(good.version, good.begins));
@@ -159,7 +160,11 @@ impl Trainer {
         (self.good, self.candidate) = (manifest.good, candidate);
         self.answer_promotion().await?;
         self.propose(manifest.contest.as_ref()).await?;
-        if kind == PayloadKind::Snapshot && !self.is_rolled_back() { self.tidy().await } else { Ok(()) }
+        if kind == PayloadKind::Snapshot && !self.is_rolled_back() {
+            self.tidy().await?;
+            self.answer_for(&manifest).await?;
+        }
+        Ok(())
     }
 
     /// Deletes what need not be kept, by what is decided now: nothing of what somebody has just named.

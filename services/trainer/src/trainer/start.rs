@@ -8,12 +8,13 @@ use std::time::Instant;
 use model::{Comparison, Gate};
 use runtime::Context;
 use runtime::kafka::{Attendance, Expected, Producer, Watch, admin};
-use schemas::{Releases, Topic, Topics};
+use schemas::{Erased, Releases, Secret, Topic, Topics};
 use tokio::task::JoinSet;
 use tracing::warn;
 use versions::audit::Chain;
 use versions::{Control, signing};
 
+use super::erasures::{self, Erasing};
 use super::{Carried, Trainer};
 use crate::catalog::Catalog;
 use crate::challenger::{self, Rival, Settings};
@@ -56,6 +57,8 @@ impl Trainer {
         // What is decided is about the trainer's versions.
         let releases = if challenges { Releases::default() } else { control.releases().clone() };
         let back = releases.back().map(|(back, _)| back);
+        let secret = Secret::new(&config.privacy.secret);
+        let erased = erasures::erased(&control, &Erased::new(secret.clone(), Arc::default()));
         let candidate = match &promotion {
             None => Candidate::read(config, &releases, ctx).await?,
             Some(_) => Candidate::promoted(config, ctx).await?,
@@ -127,7 +130,17 @@ impl Trainer {
             (Comparison::new(error, window), sample)
         });
         let gate = Gate::new(rules, good.map(|good| good.version));
-        let (learning, alarms) = Learning::start(config.model.clone(), model, shedding, gate, contest, ctx).await?;
+        let (erasing, made_at) = (Erasing::new(erased), model.manifest().map_or(0, |manifest| manifest.made_at));
+        let known = (model, secret);
+        let (learning, alarms) = Learning::start(config.model.clone(), known, shedding, gate, contest, ctx).await?;
+        // The version may be from before an erasure, be it that it was gone back to.
+        let gone: Vec<u64> = erasing.erased.keys(made_at).collect();
+        if !gone.is_empty() {
+            learning.forget(erasing.erased.clone(), gone).await?;
+        }
+        if erasing.wants_purge() {
+            learning.forget_good().await?;
+        }
         learning.follow(intake.life()).await?;
         if !catalog.read_whole(&learning, &producer, &attendance).await? {
             return Ok(None);
@@ -177,6 +190,7 @@ impl Trainer {
             said: None,
             rival,
             promotion,
+            erasing,
             skip,
             survey,
             publisher: Publisher { producer, topic, ctx: ctx.clone() },

@@ -3,6 +3,7 @@
 use schemas::Secret;
 
 use super::*;
+use crate::version::payload::Payload;
 
 const USER: &str = "u90";
 
@@ -32,7 +33,7 @@ fn a_forgotten_user_is_in_no_history_no_session_no_example_and_in_the_next_versi
     for secret in [Secret::default(), Secret::new("of the installation")] {
         let (mut learner, user) = (learner(&secret), secret.key(USER));
         let before = snapshot(&mut learner);
-        let (sessions, items) = before.traces_of(user);
+        let (sessions, items) = before.knowledge().traces_of(user);
         assert!(sessions > 0 && items == 1, "{sessions} {items}");
         let (histories, examples) = (learner.histories.len(), learner.replay.len());
         learner.set_anchor(before.clone(), 8);
@@ -40,14 +41,14 @@ fn a_forgotten_user_is_in_no_history_no_session_no_example_and_in_the_next_versi
         assert_eq!(learner.histories.len(), histories - 1);
         assert!(learner.histories.as_of(USER, i64::MAX).is_empty());
         assert!(learner.replay.len() < examples);
-        assert_eq!(learner.anchor.as_ref().map(|(anchor, _)| anchor.traces_of(user)), Some((0, 0)));
+        assert_eq!(learner.anchor.as_ref().map(|(anchor, _)| anchor.knowledge().traces_of(user)), Some((0, 0)));
         let frozen = learner.freeze(PayloadKind::Delta).expect("freezes");
         assert_eq!(frozen.kind(), PayloadKind::Snapshot, "no delta takes anything away");
         let after = snapshot(&mut learner);
-        assert_eq!(after.traces_of(user), (0, 0));
+        assert_eq!(after.knowledge().traces_of(user), (0, 0));
         assert_eq!(after.knowledge().interactions(), before.knowledge().interactions(), "sums stay");
         let sessions = |model: &Model| model.knowledge().sessions().len();
-        assert_eq!(sessions(&after) + before.traces_of(user).0, sessions(&before), "the others' stay");
+        assert_eq!(sessions(&after) + before.knowledge().traces_of(user).0, sessions(&before), "the others' stay");
         // A learner that goes on from it is as this one is.
         let restored = Learner::restore(settings(), &after).expect("restores");
         let numbers = |learner: &Learner| learner.knowledge.sessions().first();
@@ -79,6 +80,10 @@ fn with_another_secret_sessions_begin_anew_and_with_the_same_they_go_on() {
     assert_eq!(model.user(&secret, USER), secret.key(USER));
     assert_eq!(model.user(&Secret::default(), USER), 0, "a scorer without the secret takes nobody for another");
     assert!(model.knows_users_by(&secret) && !model.knows_users_by(&Secret::default()));
+    let file = model.export().expect("exports");
+    let traces = |secret: &Secret| Payload::open(&file).expect("opens").traces_of(secret, USER).expect("is readable");
+    assert!(traces(&secret).is_some_and(|(sessions, items)| sessions > 0 && items == 1));
+    assert_eq!(traces(&Secret::default()), None, "whom it names cannot be told");
 }
 
 #[test]

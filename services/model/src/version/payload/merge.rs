@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use safetensors::tensor::Dtype;
+use schemas::Secret;
 use schemas::checkpoint::PayloadKind;
 
 use super::read::{Payload, SUM, same_length};
@@ -181,6 +182,27 @@ impl Payload<'_> {
         } else {
             Err(Error::tensor("choices", "give other sessions than the version has"))
         }
+    }
+
+    /// How many sessions, and how many items that nobody else chose, name the user of this id, where the installation
+    /// has `secret`; `None` where the file's users were hashed with another.
+    ///
+    /// # Errors
+    /// When a column is not readable.
+    pub fn traces_of(&self, secret: &Secret, user_id: &str) -> Result<Option<(usize, usize)>, Error> {
+        let user = match self.metadata.users.as_deref() {
+            None => Secret::default().key(user_id),
+            mark if mark == secret.mark() => secret.key(user_id),
+            Some(_) => return Ok(None),
+        };
+        let named = |name: &str| {
+            if !self.holds(name) {
+                return Ok(0); // versions of before did not say
+            }
+            let users = self.column(name, Dtype::U64, u64::from_le_bytes)?;
+            Ok::<_, Error>(users.into_iter().filter(|named| *named == user).count())
+        };
+        Ok(Some((named("sessions.user")?, named("items.chosen_by")?)))
     }
 
     /// Who chose each of `n` items. Versions of before did not say: theirs are proven.

@@ -5,8 +5,8 @@ use laboratory::shown::plain;
 use model::{Model, RowEncoding, UserView};
 use runtime::Context;
 use runtime::redis::Redis;
+use schemas::Entry;
 use schemas::keys::Kind;
-use schemas::{Entry, key_of};
 use serde_json::json;
 
 use crate::commands::checkpoints;
@@ -131,8 +131,8 @@ async fn probe(args: &Args, models: &[Model; 2], config: &Config) -> Result<Vec<
     let mut probes = Vec::new();
     for user in users {
         let (history, ts) = explain::history(&user, &redis, config).await?;
-        let view = UserView { user: key_of(&user), history: &history, ts };
         let list = |model: &Model| {
+            let view = UserView { user: model.user(&config.secret(), &user), history: &history, ts };
             let explained = model.explained(&view, &catalog, usize::from(args.places));
             explained.into_iter().map(|explained| explained.entry).collect()
         };
