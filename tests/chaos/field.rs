@@ -14,8 +14,9 @@ const SERVICES: [Name; 5] = [Name::Ingest, Name::Ingest, Name::Trainer, Name::Sc
 /// A service that cannot work says so within this time.
 pub(crate) const RED: Duration = Duration::from_secs(15);
 
-/// What a service says that is started while a server is away.
+/// What a service says that is started while a server is away, and how soon it says it; whoever ran waits.
 const REFUSALS: [&str; 2] = ["no Kafka broker answers", "no Redis answers"];
+const REFUSES_WITHIN: Duration = Duration::from_secs(15);
 
 /// Which services must say that they cannot work.
 #[derive(Debug, Clone, Copy)]
@@ -88,11 +89,13 @@ impl Field {
         for (slot, name) in SERVICES.into_iter().enumerate() {
             let status = self.service(slot).await.ended();
             if let Some(status) = status {
-                let last = self.service(slot).await.log().lines().last().unwrap_or_default().to_owned();
+                let (log, lived) = (self.service(slot).await.log(), self.service(slot).await.lived());
+                let last = log.lines().last().unwrap_or_default();
                 // Whoever is started while a server is away refuses after 10 s; an orchestrator starts it again, as we
                 // do.
-                if !REFUSALS.iter().any(|refusal| last.contains(refusal)) {
-                    ended.push(format!("{name} ended by itself ({status}): {last}"));
+                let refuses = REFUSALS.iter().any(|refusal| last.contains(refusal)) && lived < REFUSES_WITHIN;
+                if !refuses {
+                    ended.push(format!("{name} ended by itself after {lived:?} ({status}): {last}"));
                 }
                 self.start_again(slot).await;
             }
@@ -124,7 +127,8 @@ impl Field {
         memory
     }
 
-    /// Waits until those services are red that `whose` names; how long that took, or who was not.
+    /// Waits until those services are red that `whose` names; how long that took, be it longer than promised, or who is
+    /// not after all.
     pub(crate) async fn turns_red(&self, whose: Whose<'_>, began: Instant) -> Result<Duration, String> {
         loop {
             let (mut green, mut red) = (Vec::new(), 0);

@@ -9,7 +9,7 @@ use schemas::{EventType, Topic};
 use tests::{Name, Transaction, click};
 
 use crate::fault::{Fault, Struck};
-use crate::field::{Field, Whose};
+use crate::field::{Field, RED, Whose};
 
 /// How long a fault lasts when nobody waits for a red light.
 fn moment(chance: &mut ChaCha8Rng) -> Duration {
@@ -24,7 +24,10 @@ async fn until_red(field: &Field, whose: Whose<'_>, alone: bool, chance: &mut Ch
         return Struck::default();
     }
     match field.turns_red(whose, Instant::now()).await {
-        Ok(red) => Struck { red_within: Some(red), wrong: Vec::new() },
+        Ok(red) => {
+            let late = (red > RED).then(|| format!("red only after {:.1} s", red.as_secs_f64()));
+            Struck { red_within: Some(red), wrong: late.into_iter().collect() }
+        }
         Err(green) => Struck { red_within: None, wrong: vec![green] },
     }
 }

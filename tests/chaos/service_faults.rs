@@ -21,12 +21,16 @@ pub(crate) async fn kill(field: &Field, name: Name, chance: &mut ChaCha8Rng) -> 
 
 pub(crate) async fn terminate(field: &Field, name: Name, chance: &mut ChaCha8Rng) -> Struck {
     let slot = field.draw(name, chance);
-    let status = field.service(slot).await.terminate().await;
+    let (status, log) = {
+        let mut service = field.service(slot).await;
+        (service.terminate().await, service.log())
+    };
+    let last = log.lines().last().unwrap_or_default();
     field.start_again(slot).await;
-    // In the middle of other faults it may have to leave work to the next: exit code 1 and nothing lost.
+    // In the middle of other faults it may have to leave work to the next: that is no failure.
     let wrong = match status.code() {
-        Some(0 | 1) => Vec::new(),
-        _ => vec![format!("{name} ended with {status} when asked to")],
+        Some(0) => Vec::new(),
+        _ => vec![format!("{name} ended with {status} when asked to: {last}")],
     };
     Struck { wrong, ..Struck::default() }
 }

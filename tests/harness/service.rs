@@ -5,7 +5,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use runtime::telemetry::scrape;
 use serde_json::Value;
@@ -24,6 +24,7 @@ pub struct Service {
     name: Name,
     child: Leashed,
     log: PathBuf,
+    began: SystemTime,
     /// Known once it said so.
     admin: Option<SocketAddr>,
 }
@@ -41,7 +42,7 @@ impl Service {
             command.env(variable(key), value);
         }
         command.stdin(Stdio::null()).stdout(out).stderr(err);
-        Self { name, child: Leashed::start(&mut command), log, admin: None }
+        Self { name, child: Leashed::start(&mut command), log, began: SystemTime::now(), admin: None }
     }
 
     /// Waits until it says where its admin port is.
@@ -114,6 +115,13 @@ impl Service {
     #[must_use]
     pub fn log(&self) -> String {
         read(&self.log)
+    }
+
+    /// From its start to its last word.
+    #[must_use]
+    pub fn lived(&self) -> Duration {
+        let last = fs::metadata(&self.log).and_then(|log| log.modified()).unwrap_or(self.began);
+        last.duration_since(self.began).unwrap_or_default()
     }
 
     /// SIGKILL: nothing is finished, nothing is said goodbye to.
