@@ -66,6 +66,7 @@ impl App {
         let (config, shown) = match config::load_shown::<C>(self.defaults, file, &[], true) {
             Ok(loaded) => loaded,
             Err(problems) => {
+                let problems = plain(&problems.to_string());
                 let _ = writeln!(std::io::stderr(), "{}: the configuration is refused:\n{problems}", self.name);
                 return ExitCode::from(2);
             }
@@ -134,6 +135,21 @@ impl App {
                     .help("Print what is in force, without secrets, or list every problem; and exit"),
             )
     }
+}
+
+/// What a file or a variable holds, as a terminal may show it: nothing of it is a command, and nothing turns the
+/// direction of reading.
+fn plain(text: &str) -> String {
+    let steers = |c: char| {
+        let turns =
+            matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        turns || (c.is_control() && c != '\n')
+    };
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if steers(c) { plain.extend(c.escape_default()) } else { plain.push(c) }
+    }
+    plain
 }
 
 /// Runs the service between its admin port, its signals and its tasks.
@@ -226,6 +242,12 @@ mod tests {
         })
         .await;
         assert!(outcome.is_ok(), "nothing is lost: {outcome:?}");
+    }
+
+    #[test]
+    fn a_refused_configuration_steers_no_terminal() {
+        let refused = "x.toml: `\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}`\nüber: unknown";
+        assert_eq!(plain(refused), "x.toml: `\\u{1b}]0;owned\\u{7}\\u{9b}31m\\u{202e}`\nüber: unknown");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Each setting is tried on its own, so that one run lists every mistake, not the first.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
@@ -58,8 +59,24 @@ pub(crate) fn load_shown<C: DeserializeOwned + Validate>(
     overrides: &[(&str, String)],
     env: bool,
 ) -> Result<(C, String), ConfigError> {
-    let variables = if env { std::env::vars().collect() } else { Vec::new() };
+    let variables = if env { variables(std::env::vars_os())? } else { Vec::new() };
     load_from(defaults, file, variables, overrides)
+}
+
+/// Our variables of an environment; what others put into it is not looked at.
+fn variables(all: impl Iterator<Item = (OsString, OsString)>) -> Result<Vec<(String, String)>, ConfigError> {
+    let ours = all.filter(|(name, _)| name.as_encoded_bytes().starts_with(ENV_PREFIX.as_bytes()));
+    let (mut variables, mut problems) = (Vec::new(), Vec::new());
+    for (name, value) in ours {
+        match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => variables.push((name, value)),
+            (name, _) => {
+                let name = name.unwrap_or_else(|name| name.to_string_lossy().into_owned());
+                problems.push(format!("{name}: the environment variable is not UTF-8; set it again, or take it out"));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(variables) } else { Err(ConfigError(problems)) }
 }
 
 fn load_from<C: DeserializeOwned + Validate>(

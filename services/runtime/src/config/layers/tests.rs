@@ -129,6 +129,21 @@ fn a_mistyped_section_in_the_environment_is_refused_and_another_services_is_not(
 }
 
 #[test]
+fn an_environment_that_is_not_utf_8_is_refused_only_where_it_is_ours() {
+    use std::os::unix::ffi::OsStringExt;
+
+    let os = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+    let foreign = [(os(b"X"), os(b"\xff")), (os(b"\xffTHALWEG__"), os(b"x")), (os(b"THALWEG_DATA"), os(b"\xfe"))];
+    assert_eq!(variables(foreign.clone().into_iter()).expect("nobody looks at them"), []);
+    let ours = [(os(b"THALWEG__LIMITS__BATCH"), os(b"7")), (os(b"THALWEG__KAFKA__BROKERS"), os(b"b\xff"))];
+    let error = variables(foreign.into_iter().chain(ours)).expect_err("one is not UTF-8");
+    assert_eq!(
+        error.0,
+        ["THALWEG__KAFKA__BROKERS: the environment variable is not UTF-8; set it again, or take it out"]
+    );
+}
+
+#[test]
 fn what_is_in_force_is_shown_as_toml_without_secrets() {
     let defaults = format!("{DEFAULTS}\n[redis]\nurl = \"redis://h:6379/0\"\nkey_prefix = \"\"");
     let overrides = [
