@@ -7,16 +7,16 @@ use tests::{
 };
 
 /// Snapshots come every two seconds, and none stays for its age: what stays does so for somebody's word.
-const SETTINGS: &[(&str, &str)] =
+pub(crate) const SETTINGS: &[(&str, &str)] =
     &[("trainer.snapshot_every", "2s"), ("trainer.keep_snapshots", "1"), ("trainer.retention.ages", "[]")];
 
-async fn release(world: &World, words: &[&str]) -> Value {
+pub(crate) async fn release(world: &World, words: &[&str]) -> Value {
     let words = [&["release"], words, &["--json"]].concat();
     serde_json::from_str(&world.operate(&words).await).expect("it is JSON")
 }
 
 /// The newest snapshot that there is to go back to.
-async fn snapshot(world: &World) -> VersionId {
+pub(crate) async fn snapshot(world: &World) -> VersionId {
     eventually("a snapshot is there", SOON, async || {
         let ladder = release(world, &["rollback"]).await;
         let newest = ladder.as_array().and_then(|all| all.last()).ok_or("there is none")?;
@@ -26,7 +26,7 @@ async fn snapshot(world: &World) -> VersionId {
 }
 
 /// Waits until the hash `model` says this.
-async fn live(world: &World, what: &str, right: impl Fn(VersionId, &str) -> bool) {
+pub(crate) async fn live(world: &World, what: &str, right: impl Fn(VersionId, &str) -> bool) {
     eventually(what, SOON, async || {
         let model = world.model().await?;
         let version = model.get("version").and_then(|text| text.parse().ok()).ok_or("no version is live")?;

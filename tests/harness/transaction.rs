@@ -32,6 +32,14 @@ impl Transaction {
     /// # Panics
     /// When Kafka does not answer.
     pub async fn begin(world: &World, name: &str) -> Self {
+        Self::begin_on(world, Topic::Events, name).await
+    }
+
+    /// Begins one on any topic.
+    ///
+    /// # Panics
+    /// When Kafka does not answer.
+    pub async fn begin_on(world: &World, topic: Topic, name: &str) -> Self {
         let producer: FutureProducer = ClientConfig::new()
             .set("bootstrap.servers", &world.kafka.brokers)
             .set("transactional.id", format!("{}{name}", world.kafka.topic_prefix))
@@ -44,7 +52,7 @@ impl Transaction {
             producer.begin_transaction().expect("none is open");
         })
         .await;
-        Self { producer, topic: world.topics.name(Topic::Events) }
+        Self { producer, topic: world.topics.name(topic) }
     }
 
     /// Writes events in it.
@@ -63,6 +71,15 @@ impl Transaction {
             Sent { event: event.clone(), partition: delivery.partition, offset: delivery.offset }
         };
         events.iter().zip(written.into_iter().map(|it| it.map_err(|(error, _)| error))).map(sent).collect()
+    }
+
+    /// Writes a record in it that is nobody's.
+    ///
+    /// # Panics
+    /// When it is not acknowledged.
+    pub async fn write(&self, key: &str, value: &str) {
+        let written = self.producer.send(FutureRecord::to(&self.topic).key(key).payload(value), ANSWER).await;
+        written.expect("it is acknowledged");
     }
 
     /// Lets everybody see what was written.

@@ -137,7 +137,23 @@ impl World {
     /// # Panics
     /// When Kafka does not.
     pub async fn make_otherwise(&self, topic: Topic, settings: &[(&str, &str)]) {
+        self.take_away(topic).await;
+        self.give_back(topic, settings).await;
+    }
+
+    /// Deletes a topic.
+    ///
+    /// # Panics
+    /// When Kafka does not.
+    pub async fn take_away(&self, topic: Topic) {
         admin::delete(&self.kafka, &[&self.topics.name(topic)]).await.expect("it is deleted");
+    }
+
+    /// Makes a topic that is not there, with settings over those of the contract.
+    ///
+    /// # Panics
+    /// When Kafka does not.
+    pub async fn give_back(&self, topic: Topic, settings: &[(&str, &str)]) {
         let mut spec = spec(&self.topics, topic);
         spec.settings.retain(|(key, _)| settings.iter().all(|(other, _)| key != other));
         spec.settings.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));

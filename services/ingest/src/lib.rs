@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use runtime::Context;
-use runtime::kafka::{Commits, Consumer, Expected, Producer, Watch, admin};
+use runtime::kafka::{Commits, Consumer, Expected, Producer, Watch, admin, contact};
 use schemas::{Secret, Topic, Topics};
 use tracing::warn;
 
@@ -50,7 +50,7 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
         [Topic::Events, Topic::Interactions, Topic::DeadLetters].map(|topic| topics.name(topic));
     ctx.set("caught-up", Err("waiting for partitions of events".to_owned()));
     metrics::describe();
-    admin::check_partitions(&config.kafka, &[&events, &interactions]).await?;
+    contact(&ctx, || admin::check_partitions(&config.kafka, &[&events, &interactions])).await?;
 
     // Before the first event: nobody who is erased slips through at a start.
     let secret = Secret::new(&config.privacy.secret);
@@ -75,6 +75,7 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
     let mut told = false;
 
     let mut placement = Placement::default();
+    ctx.started();
 
     while let Some(mut batch) = input.next_batch(config.ingest.batch, config.ingest.linger).await? {
         let started = Instant::now();

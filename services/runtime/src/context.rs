@@ -8,6 +8,7 @@ mod tasks;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -22,6 +23,7 @@ pub use failure::{TaskError, chain};
 use pulse::{Beats, Watched};
 pub use pulse::{Busy, Pulse};
 pub use retry::Outage;
+pub(crate) use retry::Pauses;
 pub use tasks::Thread;
 
 /// The grace of a context that was not given one: Kubernetes allows 30 s between SIGTERM and SIGKILL.
@@ -41,6 +43,10 @@ struct Inner {
     stall: Duration,
     draining: CancellationToken,
     drain_began: OnceLock<Instant>,
+    /// Kafka has answered once: the address is right.
+    reached: AtomicBool,
+    /// The start is over.
+    started: AtomicBool,
     conditions: Mutex<BTreeMap<&'static str, Result<(), String>>>,
     /// What is unusual and yet no reason not to be ready.
     notes: Mutex<BTreeMap<&'static str, String>>,
@@ -77,6 +83,8 @@ impl Context {
                 stall,
                 draining: CancellationToken::new(),
                 drain_began: OnceLock::new(),
+                reached: AtomicBool::new(false),
+                started: AtomicBool::new(false),
                 conditions: Mutex::default(),
                 notes: Mutex::default(),
                 latencies: Mutex::default(),
@@ -151,6 +159,28 @@ impl Context {
     pub(crate) fn reaches_its_neighbours(&self) -> bool {
         let conditions = lock(&self.inner.conditions);
         ["kafka", "redis"].iter().all(|name| conditions.get(name).is_none_or(Result::is_ok))
+    }
+
+    /// Says that the start is over. A topic that is missing, or a right, ends a service that starts, for somebody looks
+    /// on; from now on it is an outage: told on `/readyz` and waited for.
+    pub fn started(&self) {
+        self.reached();
+        self.inner.started.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`started`](Self::started) was called.
+    pub(crate) fn has_started(&self) -> bool {
+        self.inner.started.load(Ordering::Relaxed)
+    }
+
+    /// Kafka has answered: from now on it is waited for whenever it is away.
+    pub(crate) fn reached(&self) {
+        self.inner.reached.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether Kafka has ever answered.
+    pub(crate) fn has_reached(&self) -> bool {
+        self.inner.reached.load(Ordering::Relaxed)
     }
 
     /// Asks the service to finish its in-flight work and end. Asking twice is harmless.

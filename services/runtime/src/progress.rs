@@ -105,7 +105,8 @@ impl Progress {
             if age >= STILL && told.is_none() {
                 told = Some(format!(
                     "a transaction that another producer left open holds back {} records of {}/{partition} for {} s; \
-                     Kafka ends it after its transaction.timeout.ms, `kafka-transactions.sh abort` at once",
+                     Kafka ends it after that producer's transaction.timeout.ms, or at once when the application that \
+                     left it starts again",
                     stable.until(end),
                     self.topic,
                     age.as_secs()

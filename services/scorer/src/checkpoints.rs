@@ -34,5 +34,5 @@ pub(crate) async fn follow(
     watch: Watch,
     ctx: Context,
 ) -> Result<(), versions::Error> {
-    Follower::new(slot, NAMES, kafka, ctx).follow(log, control, watch, loaded).await
+    ctx.finish(Follower::new(slot, NAMES, kafka, ctx.clone()).follow(log, control, watch, loaded).await)
 }

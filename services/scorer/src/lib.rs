@@ -37,7 +37,7 @@ mod users;
 use std::sync::Arc;
 use std::time::Instant;
 
-use runtime::kafka::{Batch, Consumer, Expected, Watch, admin};
+use runtime::kafka::{Batch, Consumer, Expected, Watch, admin, contact};
 use runtime::redis::Redis;
 use runtime::{Context, lock};
 use schemas::{Keys, Secret, Topic, Topics};
@@ -71,7 +71,7 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
     versions::signing::tell(&kafka);
     let topics = Topics::new(&kafka.topic_prefix);
     let [events, interactions] = [Topic::Events, Topic::Interactions].map(|topic| topics.name(topic));
-    let mut partitions = admin::check_partitions(&kafka, &[&events, &interactions]).await?;
+    let mut partitions = contact(&ctx, || admin::check_partitions(&kafka, &[&events, &interactions])).await?;
     let keys = Keys::new(&redis.key_prefix);
     let redis = match Redis::connect_patiently(&redis, &ctx).await {
         Err(_) if ctx.draining() => return Ok(()), // nothing was begun
@@ -102,6 +102,7 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
     let events = Events { topic: events, kafka };
     let mut slates = Slates::new(Arc::clone(&sources), settings.clone(), redis, keys, events, ctx.clone());
     let latency = ctx.latency(metrics::BATCH);
+    ctx.started();
 
     while let Some(batch) = progress.next_batch(&settings).await? {
         let started = Instant::now();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use metrics::{counter, gauge};
 use model::Model;
 use runtime::Context;
-use runtime::kafka::{Producer, Reader, Record};
+use runtime::kafka::{Expected, Producer, Reader, Record, Watch};
 use schemas::checkpoint::{Claim, EPOCH_REACH, Part, Through, parse_key};
 use schemas::control::Back;
 use schemas::signature::{SigningKey, Trust};
@@ -69,14 +69,25 @@ pub(crate) struct Leadership {
 
 impl Candidate {
     /// Reads `checkpoints` to its end, from the newest snapshot but one on, or whole if operator or gate went back;
-    /// `None` when asked to drain meanwhile.
-    pub(crate) async fn read(config: &Config, releases: &Releases, ctx: &Context) -> Result<Option<Self>, Error> {
+    /// `None` when asked to drain meanwhile. What is read is watched: a transaction that a stranger leaves open hides
+    /// what lies behind it, our own claim, too.
+    pub(crate) async fn read(
+        config: &Config,
+        releases: &Releases,
+        watch: &Watch,
+        ctx: &Context,
+    ) -> Result<Option<Self>, Error> {
+        let watched = |log: &Log| {
+            watch.follow(log.reader.stream(), Expected { topic: "checkpoints", caught_up: None, gauges: None });
+        };
         let topic = config.log();
         let log = Log::open_named(&topic, &config.kafka, ctx).await?;
+        watched(&log);
         let Some(mut candidate) = Self::read_from(log, |all| all, config, ctx).await? else { return Ok(None) };
         if !candidate.log.is_whole() && candidate.model().manifest().is_none() {
             warn!(topic, "nothing is usable from the newest snapshots on; reading from the beginning");
             let log = Log::open_whole_named(&topic, &config.kafka, ctx).await?;
+            watched(&log);
             let Some(whole) = Self::read_from(log, |all| all, config, ctx).await? else { return Ok(None) };
             candidate = whole;
         }
@@ -87,6 +98,7 @@ impl Candidate {
             let to = back.to.version;
             warn!(%to, by = release.by, reason = release.reason, "rolled back: going on from an older version");
             let log = Log::open_whole_named(&topic, &config.kafka, ctx).await?;
+            watched(&log);
             let Some(whole) = Self::read_from(log, |all| all.back(back), config, ctx).await? else { return Ok(None) };
             candidate = whole;
             if candidate.model().version() != Some(to) {

@@ -76,10 +76,11 @@ async fn serve(config: &Config, ctx: &Context) -> Result<(), Error> {
                 config.trainer.role = Role::Trainer;
             }
         }
-        if let Some(since) = waits
-            && !standing_by::wait(&config, since, ctx).await?
-        {
-            return Ok(());
+        if let Some(since) = waits {
+            if !standing_by::wait(&config, since, ctx).await? {
+                return Ok(());
+            }
+            ctx.started(); // what is missing where we take over is waited for: nobody else leads
         }
         let Some(trainer) = Trainer::start(&config, carried, &watch, ctx).await? else {
             if ctx.draining() {
@@ -89,6 +90,7 @@ async fn serve(config: &Config, ctx: &Context) -> Result<(), Error> {
             (waits, carried) = (stands_by.then_some(Since::Claim), Carried::default());
             continue;
         };
+        ctx.started();
         match trainer.run().await? {
             End::Drained => return Ok(()),
             // Weights and offsets agree in versions alone, so the way back to one is a start.

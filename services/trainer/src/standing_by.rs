@@ -9,8 +9,8 @@
 use std::time::{Duration, Instant};
 
 use metrics::gauge;
-use runtime::Context;
 use runtime::kafka::Roll;
+use runtime::{Context, chain};
 use tracing::{debug, info};
 
 use crate::config::Config;
@@ -77,7 +77,7 @@ pub(crate) async fn wait(config: &Config, since: Since, ctx: &Context) -> Result
     let roll = Roll::open(&config.kafka, ctx.name(), &group)?;
     let mut vacancy = Vacancy::new(since);
     gauge!(STANDING_BY).set(1.0);
-    ctx.note("standing-by", Some(format!("a trainer is in group {group}; this one takes over when it is gone")));
+    let why = format!("a trainer is in group {group}; this one takes over when it is gone");
     info!(group, "standing by until no trainer is in the group");
     let vacant = loop {
         // Of the trainer that we were, another client may say something yet.
@@ -85,9 +85,14 @@ pub(crate) async fn wait(config: &Config, since: Since, ctx: &Context) -> Result
             ctx.set(condition, Ok(()));
         }
         let members = match roll.members().await {
-            Ok(members) => Some(members),
+            Ok(members) => {
+                ctx.note("standing-by", Some(why.clone()));
+                Some(members)
+            }
             Err(error) => {
                 debug!(group, %error, "who is in the group is not known");
+                // A right that is missing would else have it stand by for ever, without a word.
+                ctx.note("standing-by", Some(format!("it takes over from nobody meanwhile: {}", chain(&error))));
                 None
             }
         };

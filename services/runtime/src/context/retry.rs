@@ -4,7 +4,7 @@ use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tracing::{debug, warn};
 
 use super::Context;
@@ -14,6 +14,21 @@ use super::failure::chain;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause: how late the end of an outage may be noticed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The pauses between tries: 100 ms to 5 s, with jitter.
+#[derive(Debug)]
+pub(crate) struct Pauses(ExponentialBackoff);
+
+impl Pauses {
+    pub(crate) fn begin() -> Self {
+        let pauses = ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_delay(LONGEST_PAUSE);
+        Self(pauses.without_max_times().with_jitter().build())
+    }
+
+    pub(crate) fn next(&mut self) -> Duration {
+        self.0.next().unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE)
+    }
+}
 
 /// An error of a neighbour.
 pub trait Outage: Error {
@@ -48,12 +63,7 @@ impl Context {
         E: Outage,
         Fut: Future<Output = Result<T, E>>,
     {
-        let mut pauses = ExponentialBuilder::default()
-            .with_min_delay(FIRST_PAUSE)
-            .with_max_delay(LONGEST_PAUSE)
-            .without_max_times()
-            .with_jitter()
-            .build();
+        let mut pauses = Pauses::begin();
         let mut failures = 0_u64;
         loop {
             let error = match op().await {
@@ -70,10 +80,9 @@ impl Context {
             if !error.is_outage() {
                 return Err(error);
             }
-            let pause = pauses.next().unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE);
             tokio::select! {
                 () = self.drained() => return Err(error),
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(pauses.next()) => {}
             }
         }
     }

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
-use tracing::debug;
 
 use super::client::{NEW_TOPIC, PAUSE, Role, blocking, settings, unreachable_or};
 use super::consumer::offsets;
+use super::contact::contact;
 use super::error::KafkaError;
 use super::link::Quiet;
 use super::topic::describe;
@@ -35,6 +35,8 @@ pub enum Outcome {
     Created,
     /// It is as it should be.
     Exists,
+    /// It is there, and its settings are not told, for this reason.
+    Untold(String),
     /// It is not there.
     Missing,
     /// It is there, but otherwise; nothing was changed.
@@ -211,7 +213,7 @@ pub async fn ends_patiently(config: &config::Kafka, topic: &str, ctx: &Context) 
         Err(KafkaError::MissingTopic { .. }) => Ok(Ends::default()),
         ends => ends,
     };
-    ctx.retry("kafka", ask).await
+    contact(ctx, ask).await
 }
 
 type Admin = Arc<AdminClient<Quiet>>;
@@ -309,8 +311,13 @@ async fn compare_with(admin: &Admin, there: &Cluster, specs: &[TopicSpec]) -> Ve
             None => Outcome::Missing,
             Some(&(partitions, copies)) => {
                 let mut differences = spec.differences(there.brokers, partitions, copies);
-                differences.extend(compare_settings(admin, spec, there.brokers).await);
-                if differences.is_empty() { Outcome::Exists } else { Outcome::Differs(differences) }
+                let settings = compare_settings(admin, spec, there.brokers).await;
+                differences.extend(settings.as_ref().cloned().unwrap_or_default());
+                match settings {
+                    _ if !differences.is_empty() => Outcome::Differs(differences),
+                    Ok(_) => Outcome::Exists,
+                    Err(why) => Outcome::Untold(why),
+                }
             }
         };
         outcomes.push((spec.name.clone(), outcome));
@@ -318,17 +325,14 @@ async fn compare_with(admin: &Admin, there: &Cluster, specs: &[TopicSpec]) -> Ve
     outcomes
 }
 
-async fn compare_settings(admin: &Admin, spec: &TopicSpec, brokers: usize) -> Vec<Difference> {
+/// In which settings a topic differs; else why Kafka does not tell.
+async fn compare_settings(admin: &Admin, spec: &TopicSpec, brokers: usize) -> Result<Vec<Difference>, String> {
     let options = AdminOptions::new().request_timeout(Some(REQUEST));
     let described = admin.describe_configs([&ResourceSpecifier::Topic(&spec.name)], &options).await;
-    let resource = match described.map(|mut resources| resources.pop()) {
-        Ok(Some(Ok(resource))) => resource,
-        other => {
-            // The embedded broker and some clouds do not tell.
-            debug!(topic = spec.name, answer = ?other.err(), "the settings of the topic are not known");
-            return Vec::new();
-        }
-    };
+    // Some clouds do not tell, and not everybody may ask.
+    let described = described.map_err(|error| error.to_string())?.pop();
+    let described = described.ok_or_else(|| "Kafka's answer is empty".to_owned())?;
+    let resource = described.map_err(|code| code.to_string())?;
     let found = resource.entry_map();
     let differs = |(key, wanted): &(String, String)| {
         let found = found.get(key.as_str())?.value.clone()?;
@@ -338,5 +342,5 @@ async fn compare_settings(admin: &Admin, spec: &TopicSpec, brokers: usize) -> Ve
             found,
         })
     };
-    spec.all_settings(brokers).iter().filter_map(differs).collect()
+    Ok(spec.all_settings(brokers).iter().filter_map(differs).collect())
 }

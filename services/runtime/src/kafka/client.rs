@@ -89,6 +89,8 @@ const WRITING: &[(&str, &str)] = &[
     // A retry never writes a record twice, nor out of order; acknowledged means on all in-sync replicas.
     ("enable.idempotence", "true"),
     ("acks", "all"),
+    // Behind a record that Kafka refuses none of its partition is written (I2): the client gives up, see `producer`.
+    ("enable.gapless.guarantee", "true"),
     // I6: a record waits for its broker for ever; nothing is dropped.
     ("message.timeout.ms", "0"),
     // `send_all` hands over whole batches and waits for them: 1 ms is enough to fill a request, more only delays.
@@ -135,6 +137,12 @@ const RESERVED: &[(&str, &str)] = &[
     ("partition.assignment.strategy", "all members of a group must hand partitions over in the same way"),
     ("group.protocol", "all members of a group must hand partitions over in the same way"),
     ("group.remote.assignor", "all members of a group must hand partitions over in the same way"),
+    ("group.protocol.type", "all members of a group must hand partitions over in the same way"),
+    ("delivery.report.only.error", "a record counts as written when its acknowledgement is reported"),
+    ("queued.max.messages.kbytes", "what is read ahead is bounded (I7)"),
+    ("enabled_events", "rebalances and acknowledgements are heard by callbacks"),
+    ("topic.blacklist", "a topic that is not seen would be taken for one that is not there"),
+    ("test.mock.num.brokers", "records would go to a broker that is none"),
     ("topic.metadata.refresh.interval.ms", "added partitions are read within seconds"),
 ];
 

@@ -7,10 +7,11 @@ use std::time::Duration;
 use rdkafka::consumer::{CommitMode, Consumer as _, ConsumerContext, StreamConsumer};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::client::{Role, blocking, partitions, settings};
-use super::error::{KafkaError, is_lost_partition, is_outage};
+use super::contact::contact;
+use super::error::{KafkaError, is_denied, is_lost_partition, is_missing, is_outage};
 use super::group::Group;
 use super::growth::follow_partitions;
 use super::link::{self, Link};
@@ -26,6 +27,9 @@ const IDLE: Duration = Duration::from_secs(1);
 const QUESTION: Duration = Duration::from_secs(2);
 /// Pause between two tries to commit while the coordinator is away.
 const COMMIT_PAUSE: Duration = Duration::from_millis(200);
+
+/// The same while it does not allow it.
+const DENIED_PAUSE: Duration = Duration::from_secs(1);
 
 /// Reads a topic as a member of a group.
 ///
@@ -43,8 +47,18 @@ impl Consumer {
     /// Joins `group` to read `topic`.
     ///
     /// # Errors
-    /// No broker answers within 10 s, the topic is missing, or librdkafka refuses a setting.
+    /// What is not waited for ([`contact`]): no broker answers within 10 s and none ever did, or the topic is missing at
+    /// the start; librdkafka refuses a setting; the service drains.
     pub async fn subscribe(
+        config: &config::Kafka,
+        group: &str,
+        topic: &str,
+        ctx: &Context,
+    ) -> Result<Self, KafkaError> {
+        contact(ctx, || Self::try_subscribe(config, group, topic, ctx)).await
+    }
+
+    async fn try_subscribe(
         config: &config::Kafka,
         group: &str,
         topic: &str,
@@ -71,10 +85,11 @@ impl Consumer {
     /// The next records, at most `most`; `None` once the service drains.
     ///
     /// Waits for the first record, then up to `linger` for more. A change of the assignment, or an
-    /// idle second, ends the wait: such a batch has no records. Dropping the future loses nothing.
+    /// idle second, ends the wait: such a batch has no records. Dropping the future loses nothing. A right that is lost
+    /// while the service runs is waited for.
     ///
     /// # Errors
-    /// Only what waiting does not mend: lost rights, a fatal state of the client.
+    /// Only what waiting does not mend: a right that is missing at the start, a fatal state of the client.
     pub async fn next_batch(&mut self, most: usize, linger: Duration) -> Result<Option<Batch>, KafkaError> {
         let Some(pull) = &mut self.pull else { return Ok(None) };
         if self.settling.is_none() {
@@ -104,9 +119,10 @@ impl Consumer {
         self.pull().life()
     }
 
-    /// Commits where the group continues; waits while Kafka is away.
+    /// Commits where the group continues; waits while Kafka is away or does not allow it.
     ///
-    /// Partitions that are no longer ours are left out: their new owner commits them.
+    /// Partitions that are no longer ours are left out: their new owner commits them. Of a topic that is gone nothing is
+    /// committed: made again, it is read from its beginning.
     ///
     /// # Errors
     /// The drain's grace is over, or Kafka refuses for good.
@@ -122,10 +138,28 @@ impl Consumer {
                 return Ok(());
             }
             match commit_list(pull.consumer(), pull.link(), list).await? {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    pull.denial().over();
+                    return Ok(());
+                }
                 Err(error) if is_lost_partition(&error) => {
                     debug!(topic = pull.topic(), %error, "not committed: the partitions changed hands");
                     return Ok(());
+                }
+                Err(error) if is_missing(&error) => {
+                    warn!(topic = pull.topic(), %error, "not committed: there is no such topic now");
+                    return Ok(());
+                }
+                Err(error) if is_denied(&error) && pull.link().ctx().has_started() => {
+                    let error = KafkaError::of(format!("commit offsets of {}", pull.topic()), error);
+                    pull.denial().told(&error);
+                    let pause = tokio::time::sleep(DENIED_PAUSE);
+                    tokio::select! {
+                        () = pause => {}
+                        () = pull.link().ctx().grace_over() => {
+                            return Err(KafkaError::Draining { what: "commit offsets".into() });
+                        }
+                    }
                 }
                 Err(error) if is_outage(&error) => {
                     pull.link().down(format!("cannot commit: {error}"));

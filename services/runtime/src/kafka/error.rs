@@ -43,7 +43,7 @@ pub enum KafkaError {
     #[error("librdkafka refuses the settings; correct kafka.properties or kafka.brokers")]
     Settings(#[source] Client),
     /// The service may not do it.
-    #[error("Kafka does not allow to {what}; give the service's user the right to")]
+    #[error("Kafka does not allow to {what}; give the service's user the right to {}", right(source))]
     Denied { what: String, source: Client },
     /// A record is bigger than the topic takes.
     #[error(
@@ -62,20 +62,35 @@ impl KafkaError {
     /// Names what was tried, and sorts out what an operator can mend.
     pub(super) fn of(what: impl Into<String>, source: Client) -> Self {
         let what = what.into();
-        match source.rdkafka_error_code() {
-            Some(
-                Code::TopicAuthorizationFailed
-                | Code::GroupAuthorizationFailed
-                | Code::ClusterAuthorizationFailed
-                | Code::SaslAuthenticationFailed,
-            ) => Self::Denied { what, source },
-            _ => Self::Failed { what, source },
-        }
+        if is_denied(&source) { Self::Denied { what, source } } else { Self::Failed { what, source } }
+    }
+
+    /// Whether somebody else may mend it while we run: a right, a topic, a partition that is missing, a topic that takes
+    /// no record of that size. Nothing is wrong with what was asked for.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Denied { .. }
+                | Self::MissingTopic { .. }
+                | Self::MissingPartition { .. }
+                | Self::FewerPartitions { .. }
+                | Self::TooBig { .. }
+        )
     }
 
     /// A call off the async threads did not come back.
     pub(super) fn interrupted(what: impl Into<String>) -> Self {
         Self::Failed { what: what.into(), source: Client::Canceled }
+    }
+}
+
+/// The right that is missing, as Kafka's ACLs have it.
+fn right(error: &Client) -> &'static str {
+    match error.rdkafka_error_code() {
+        Some(Code::GroupAuthorizationFailed) => "(READ on the group)",
+        Some(Code::TopicAuthorizationFailed) => "(READ on topics that it reads, WRITE on those that it writes)",
+        Some(Code::ClusterAuthorizationFailed) => "(on the cluster: IDEMPOTENT_WRITE to write, CREATE to make topics)",
+        _ => "(see its name and password in kafka.properties)",
     }
 }
 
@@ -130,6 +145,27 @@ pub(super) fn is_outage(error: &Client) -> bool {
     )
 }
 
+/// Whether there is no such topic, or a broker has not heard of it.
+pub(super) fn is_missing(error: &Client) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(Code::UnknownPartition | Code::UnknownTopic | Code::UnknownTopicOrPartition)
+    )
+}
+
+/// Whether the service has not the right to it.
+pub(super) fn is_denied(error: &Client) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::TopicAuthorizationFailed
+                | Code::GroupAuthorizationFailed
+                | Code::ClusterAuthorizationFailed
+                | Code::SaslAuthenticationFailed
+        )
+    )
+}
+
 /// Whether a commit was refused because the partition or the membership went to somebody else.
 pub(super) fn is_lost_partition(error: &Client) -> bool {
     matches!(
@@ -152,6 +188,21 @@ pub(super) fn is_lost_partition(error: &Client) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_right_that_is_missing_is_named_and_somebody_else_may_mend_it() {
+        for (code, right) in [
+            (Code::TopicAuthorizationFailed, "WRITE on those that it writes"),
+            (Code::GroupAuthorizationFailed, "READ on the group"),
+            (Code::ClusterAuthorizationFailed, "IDEMPOTENT_WRITE"),
+        ] {
+            let error = KafkaError::of("write to topic x", Client::MessageProduction(code));
+            let told = error.to_string();
+            assert!(told.contains("does not allow to write to topic x") && told.contains(right), "{told}");
+            assert!(error.is_refusal() && !error.is_outage(), "{told}");
+        }
+        assert!(!KafkaError::Unreachable { brokers: String::new() }.is_refusal());
+    }
 
     #[test]
     fn what_the_protocol_calls_retriable_is_waited_out() {

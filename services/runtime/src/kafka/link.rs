@@ -60,6 +60,12 @@ impl Link {
         }
     }
 
+    /// The same for what a broker that answers refuses: the newest reason counts.
+    pub(super) fn refused(&self, reason: String) {
+        self.down.store(true, Ordering::Relaxed);
+        self.show(Some(reason));
+    }
+
     /// Says that the client works, once it was checked.
     pub(super) fn opened(&self) {
         self.down.store(false, Ordering::Relaxed);

@@ -1,26 +1,31 @@
 //! Writes batches of records and waits until every one is acknowledged.
+//!
+//! In each partition records are written in their order or not at all (I2): what comes behind a record that Kafka
+//! refuses must not lie before it. librdkafka would go on with the next, so it is told to stop instead
+//! (`enable.gapless.guarantee`), which is for good; then another client takes over and sends again what was not written.
+//! That a broker refuses what comes out of order it can only do once it knows the client, so the first record of a
+//! partition goes alone.
 #![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
-use rdkafka::message::{Header, Message, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
-use tokio::sync::Notify;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer as _, PurgeConfig, ThreadedProducer};
+use tracing::{info, warn};
 
 use super::acks::{Outstanding, watch_acknowledgements};
 use super::client::{Role, settings};
 use super::error::KafkaError;
-use super::link::{Link, log, watch};
+use super::flight::{Flight, Place, Reports, Ticket, is_echo};
+use super::link::{Link, watch};
 use crate::config;
-use crate::context::Context;
+use crate::context::{Context, Pauses, chain};
 use crate::lock::lock;
 
 /// Pause when the local queue is full: at 300,000 records/s 600 leave it meanwhile.
@@ -29,6 +34,10 @@ const FULL_PAUSE: Duration = Duration::from_millis(2);
 const GROWTH: Duration = Duration::from_secs(10);
 /// Records handed over between two yields to the other tasks of the thread, about half a millisecond.
 const HANDFUL: usize = 512;
+/// librdkafka's own bound of a batch, bytes before compression.
+const BATCH: usize = 1_000_000;
+/// How often a client is asked whether it has given up while its records are on their way.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A record to be written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,16 +54,46 @@ pub struct Outgoing {
     pub headers: Vec<(&'static str, String)>,
 }
 
+impl Outgoing {
+    fn bytes(&self) -> usize {
+        self.key.len() + self.value.as_ref().map_or(0, Bytes::len)
+    }
+}
+
 /// Gives a record of the topic with this name one more header on its way out, or none.
 pub type Stamp = Arc<dyn Fn(&str, &Outgoing) -> Option<(&'static str, String)> + Send + Sync>;
 
-/// An idempotent producer: records are written once and in order, and none is dropped. Clones share it.
+/// An idempotent producer: records are written in order, and none is dropped. Clones share it.
 #[derive(Clone)]
 pub struct Producer {
-    client: Arc<ThreadedProducer<Reports>>,
+    shared: Arc<Shared>,
+    stamp: Option<Stamp>,
+}
+
+struct Shared {
+    config: config::Kafka,
     link: Arc<Link>,
     outstanding: Arc<Outstanding>,
-    stamp: Option<Stamp>,
+    current: Mutex<Arc<Client>>,
+}
+
+/// One of librdkafka's clients.
+struct Client {
+    inner: Arc<ThreadedProducer<Reports>>,
+    /// Its bound of a batch, bytes.
+    batch: usize,
+    /// Where a record of it was acknowledged: there the brokers know it.
+    known: Mutex<BTreeSet<(String, i32)>>,
+}
+
+/// Why a round left records unwritten.
+enum Trouble {
+    /// Our own bound: nobody else can mend it.
+    Ours(KafkaError),
+    /// Kafka's word.
+    Theirs(KafkaError),
+    /// Another record was the cause; nothing is known of these.
+    Echo,
 }
 
 impl Producer {
@@ -63,19 +102,10 @@ impl Producer {
     /// # Errors
     /// librdkafka refuses a setting.
     pub fn connect(config: &config::Kafka, ctx: &Context) -> Result<Self, KafkaError> {
-        let link = Arc::new(Link::new(ctx));
-        let outstanding = Arc::new(Outstanding::default());
-        let client: ThreadedProducer<Reports> = settings(config, ctx.name(), Role::Producer)
-            .create_with_context(Reports { link: Arc::clone(&link), outstanding: Arc::clone(&outstanding) })
-            .map_err(KafkaError::Settings)?;
-        let client = Arc::new(client);
-        watch(&client, &link, |client, link| link.probe(client.client()));
-        watch_acknowledgements(&client, &outstanding, &link, &config.brokers);
-        // The first contact fetches the id of an idempotent producer, up to a second on a Kafka that has just started:
-        // better now than with the first record.
-        let (first, contact) = (Arc::clone(&client), Arc::clone(&link));
-        tokio::task::spawn_blocking(move || contact.probe(first.client()));
-        Ok(Self { client, link, outstanding, stamp: None })
+        let (link, outstanding) = (Arc::new(Link::new(ctx)), Arc::default());
+        let client = Client::connect(config, None, &link, &outstanding)?;
+        let current = Mutex::new(Arc::new(client));
+        Ok(Self { shared: Arc::new(Shared { config: config.clone(), link, outstanding, current }), stamp: None })
     }
 
     /// The same, which stamps every record.
@@ -86,11 +116,14 @@ impl Producer {
 
     /// Writes records and waits until all are acknowledged; partition and offset of each, in their order.
     ///
-    /// While no broker answers it waits, with the condition `kafka` red. A full local queue is waited out.
+    /// While no broker answers it waits, with the condition `kafka` red. A full local queue is waited out. What a topic
+    /// does not take together is sent in smaller batches. Once the service has [started](Context::started), a missing
+    /// topic, partition or right, and a topic that does not take a record of that size, are waited for, too, and what was
+    /// not written is sent again: of what was under way some may be written twice, in order.
     ///
     /// # Errors
-    /// A record that Kafka refuses (too big, topic missing, no right), or the end of the drain's
-    /// grace. Some of the records may be written then.
+    /// A record that is too big for any topic, what is not waited for, or the end of the drain's grace. Some of the
+    /// records may be written then.
     pub async fn send_all(
         &self,
         topic: &str,
@@ -102,181 +135,256 @@ impl Producer {
                 record.headers.extend(stamp(topic, record));
             }
         }
-        if records.is_empty() {
-            return Ok(Vec::new());
-        }
-        let flight = Arc::new(Flight::new(records.len()));
-        let _sent = self.outstanding.begin(topic, records.len());
-        for (index, record) in records.iter().enumerate() {
-            let began = Instant::now();
-            loop {
-                match self.hand_over(topic, record, &flight, index) {
-                    Ok(true) => break,
-                    Ok(false) => {}
-                    Err(KafkaError::MissingPartition { .. }) if began.elapsed() < GROWTH => {}
-                    Err(error) => return Err(error),
+        let mut places: Vec<Option<Place>> = vec![None; records.len()];
+        let mut left: Vec<usize> = (0..records.len()).collect();
+        let (mut refused, mut pauses) = (None, Pauses::begin());
+        while !left.is_empty() {
+            let client = Arc::clone(&lock(&self.shared.current));
+            let Some(trouble) = self.attempt(&client, topic, &records, &left, &mut places).await? else { break };
+            left.retain(|index| places[*index].is_none());
+            let largest = left.iter().map(|index| records[*index].bytes()).max().unwrap_or(0);
+            let (ctx, gave_up) = (self.shared.link.ctx(), client.inner.client().fatal_error());
+            let error = match trouble {
+                Trouble::Ours(error) => return Err(error),
+                Trouble::Theirs(KafkaError::TooBig { .. }) if client.batch > largest => {
+                    let batch = (client.batch / 2).max(largest);
+                    warn!(topic, batch, "the topic does not take so much at once: sending smaller batches");
+                    self.renew(client, batch)?;
+                    continue;
                 }
-                self.in_grace(topic, tokio::time::sleep(FULL_PAUSE)).await?;
+                Trouble::Theirs(KafkaError::TooBig { topic, .. }) => Some(KafkaError::TooBig { topic, bytes: largest }),
+                Trouble::Theirs(error) => Some(error),
+                Trouble::Echo => gave_up.as_ref().and_then(|(code, _)| its_own(topic, *code)),
+            };
+            if gave_up.is_some() {
+                let batch = client.batch;
+                self.renew(client, batch)?;
             }
-            if index % HANDFUL == HANDFUL - 1 {
-                tokio::task::yield_now().await;
+            if let Some(error) = error {
+                if !ctx.has_started() {
+                    return Err(error);
+                }
+                refused.get_or_insert_with(|| Link::new(ctx)).refused(chain(&error));
             }
+            self.in_grace(topic, tokio::time::sleep(pauses.next())).await?;
         }
-        self.in_grace(topic, flight.landed.notified()).await?;
-        flight.outcome().map_err(|error| explain(topic, &records, error))
+        self.shared.link.ctx().reached();
+        Ok(places.into_iter().flatten().collect())
     }
 
     /// Waits until nothing is under way any more.
     pub async fn flush(&self) {
-        while self.client.in_flight_count() > 0 {
+        while self.waiting() > 0 {
             tokio::select! {
-                () = self.link.ctx().grace_over() => return,
+                () = self.shared.link.ctx().grace_over() => return,
                 () = tokio::time::sleep(FULL_PAUSE) => {}
             }
         }
     }
 
     /// Records that librdkafka holds.
-    #[cfg(test)]
     pub(super) fn waiting(&self) -> i32 {
-        self.client.in_flight_count()
+        lock(&self.shared.current).inner.in_flight_count()
     }
 
-    /// Copies a record into librdkafka's queue; false if that is full.
-    fn hand_over(
+    /// Sends what is `left` once; why some of it was not written.
+    async fn attempt(
         &self,
+        client: &Client,
+        topic: &str,
+        records: &[Outgoing],
+        left: &[usize],
+        places: &mut [Option<Place>],
+    ) -> Result<Option<Trouble>, KafkaError> {
+        let first = client.first_of_unknown(topic, records, left);
+        if first.is_empty() {
+            return self.round(client, topic, records, left, places).await;
+        }
+        if let Some(trouble) = self.round(client, topic, records, &first, places).await? {
+            return Ok(Some(trouble));
+        }
+        let of = |index: &usize| Some((topic.to_owned(), records[*index].partition?));
+        lock(&client.known).extend(first.iter().filter_map(of));
+        let rest: Vec<usize> = left.iter().copied().filter(|index| places[*index].is_none()).collect();
+        if rest.is_empty() { Ok(None) } else { self.round(client, topic, records, &rest, places).await }
+    }
+
+    async fn round(
+        &self,
+        client: &Client,
+        topic: &str,
+        records: &[Outgoing],
+        part: &[usize],
+        places: &mut [Option<Place>],
+    ) -> Result<Option<Trouble>, KafkaError> {
+        let flight = Arc::new(Flight::new(part.len()));
+        let _sent = self.shared.outstanding.begin(topic, part.len());
+        let mut trouble = None;
+        for (number, &index) in part.iter().enumerate() {
+            trouble = self.hand_over(client, topic, &records[index], &flight, number).await?;
+            if trouble.is_some() {
+                flight.took_off(part.len() - number);
+                break;
+            }
+            if number % HANDFUL == HANDFUL - 1 {
+                tokio::task::yield_now().await;
+            }
+        }
+        self.in_grace(topic, client.landed(&flight)).await?;
+        let (reported, error) = flight.outcome();
+        for (&index, place) in part.iter().zip(reported) {
+            places[index] = place;
+        }
+        // What is reported befell the earlier records.
+        Ok(error.map(|error| trouble_of(topic, error)).or(trouble))
+    }
+
+    /// Copies a record into librdkafka's queue, and waits for room there; what is wrong with it, if it is not taken.
+    async fn hand_over(
+        &self,
+        client: &Client,
         topic: &str,
         record: &Outgoing,
         flight: &Arc<Flight>,
-        index: usize,
-    ) -> Result<bool, KafkaError> {
-        let ticket = Box::new(Ticket { flight: Arc::clone(flight), index });
-        let mut message = BaseRecord::<[u8], [u8], Box<Ticket>>::with_opaque_to(topic, ticket);
-        message.partition = record.partition;
-        message.key = (!record.key.is_empty()).then_some(&record.key[..]);
-        message.payload = record.value.as_deref();
-        message.timestamp = record.timestamp;
-        if !record.headers.is_empty() {
-            let headers = OwnedHeaders::new_with_capacity(record.headers.len());
-            message.headers =
-                Some(record.headers.iter().fold(headers, |headers, (key, value)| {
-                    headers.insert(Header { key, value: Some(value.as_bytes()) })
-                }));
+        number: usize,
+    ) -> Result<Option<Trouble>, KafkaError> {
+        let began = Instant::now();
+        loop {
+            let ticket = Box::new(Ticket { flight: Arc::clone(flight), index: number });
+            match client.inner.send(message(topic, record, ticket)) {
+                Ok(()) => return Ok(None),
+                Err((ClientError::MessageProduction(Code::QueueFull), _)) => {}
+                Err((ClientError::MessageProduction(Code::UnknownPartition), _)) if began.elapsed() < GROWTH => {}
+                Err((ClientError::MessageProduction(Code::MessageSizeTooLarge), _)) => {
+                    let error = KafkaError::TooBig { topic: topic.to_owned(), bytes: record.bytes() };
+                    return Ok(Some(Trouble::Ours(error)));
+                }
+                Err((error, _)) => return Ok(Some(trouble_of(topic, error))),
+            }
+            self.in_grace(topic, tokio::time::sleep(FULL_PAUSE)).await?;
         }
-        match self.client.send(message) {
-            Ok(()) => Ok(true),
-            Err((ClientError::MessageProduction(Code::QueueFull), _)) => Ok(false),
-            Err((error, _)) => Err(explain(topic, std::slice::from_ref(record), error)),
+    }
+
+    /// Has another client take over, with batches of at most so many bytes, unless one has already.
+    fn renew(&self, old: Arc<Client>, batch: usize) -> Result<(), KafkaError> {
+        let Shared { config, link, outstanding, current } = &*self.shared;
+        let mut current = lock(current);
+        if Arc::ptr_eq(&current, &old) {
+            info!(batch, "another producer takes over what was not written");
+            *current = Arc::new(Client::connect(config, Some(batch), link, outstanding)?);
         }
+        drop(current);
+        // Whoever drops it last waits for it to close.
+        drop(link.ctx().spawn_worker("kafka-close", move |_| drop(old)));
+        Ok(())
     }
 
     async fn in_grace<T>(&self, topic: &str, waiting: impl Future<Output = T>) -> Result<T, KafkaError> {
         tokio::select! {
             biased;
             output = waiting => Ok(output),
-            () = self.link.ctx().grace_over() => Err(KafkaError::Draining { what: format!("write to {topic}") }),
+            () = self.shared.link.ctx().grace_over() => Err(KafkaError::Draining { what: format!("write to {topic}") }),
+        }
+    }
+}
+
+impl Client {
+    fn connect(
+        config: &config::Kafka,
+        batch: Option<usize>,
+        link: &Arc<Link>,
+        outstanding: &Arc<Outstanding>,
+    ) -> Result<Self, KafkaError> {
+        let mut settings = settings(config, link.ctx().name(), Role::Producer);
+        if let Some(batch) = batch {
+            settings.set("batch.size", batch.max(1).to_string());
+        }
+        let batch = settings.get("batch.size").and_then(|bytes| bytes.parse().ok()).unwrap_or(BATCH);
+        let inner: ThreadedProducer<Reports> = settings
+            .create_with_context(Reports { link: Arc::clone(link), outstanding: Arc::clone(outstanding) })
+            .map_err(KafkaError::Settings)?;
+        let inner = Arc::new(inner);
+        watch(&inner, link, |client, link| link.probe(client.client()));
+        watch_acknowledgements(&inner, outstanding, link, &config.brokers);
+        // The first contact fetches the id of an idempotent producer, up to a second on a Kafka that has just started:
+        // better now than with the first record.
+        let (first, contact) = (Arc::clone(&inner), Arc::clone(link));
+        tokio::task::spawn_blocking(move || contact.probe(first.client()));
+        Ok(Self { inner, batch, known: Mutex::default() })
+    }
+
+    /// Of each partition that is named and where the brokers do not know this client, the first record.
+    fn first_of_unknown(&self, topic: &str, records: &[Outgoing], left: &[usize]) -> Vec<usize> {
+        let mut met = BTreeSet::new();
+        let mut first: Vec<(i32, usize)> = Vec::new();
+        for &index in left {
+            let Some(partition) = records[index].partition else { continue };
+            if met.insert(partition) {
+                first.push((partition, index));
+            }
+        }
+        let known = lock(&self.known);
+        first.retain(|(partition, _)| !known.contains(&(topic.to_owned(), *partition)));
+        first.into_iter().map(|(_, index)| index).collect()
+    }
+
+    /// Waits until every record is reported. A client that has given up may keep some: then they are taken from it.
+    async fn landed(&self, flight: &Flight) {
+        loop {
+            tokio::select! {
+                biased;
+                () = flight.landed.notified() => return,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            if self.inner.client().fatal_error().is_some() {
+                let client = Arc::clone(&self.inner);
+                let purged =
+                    tokio::task::spawn_blocking(move || client.purge(PurgeConfig::default().queue().inflight()));
+                let _ = purged.await; // fails only when the tokio runtime goes down
+            }
         }
     }
 }
 
 impl fmt::Debug for Producer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Producer").field("in_flight", &self.client.in_flight_count()).finish_non_exhaustive()
+        f.debug_struct("Producer").field("in_flight", &self.waiting()).finish_non_exhaustive()
     }
 }
 
-fn explain(topic: &str, records: &[Outgoing], error: ClientError) -> KafkaError {
+fn message<'r>(topic: &'r str, record: &'r Outgoing, ticket: Box<Ticket>) -> BaseRecord<'r, [u8], [u8], Box<Ticket>> {
+    let mut message = BaseRecord::<[u8], [u8], Box<Ticket>>::with_opaque_to(topic, ticket);
+    message.partition = record.partition;
+    message.key = (!record.key.is_empty()).then_some(&record.key[..]);
+    message.payload = record.value.as_deref();
+    message.timestamp = record.timestamp;
+    if !record.headers.is_empty() {
+        let headers = OwnedHeaders::new_with_capacity(record.headers.len());
+        message.headers = Some(
+            record
+                .headers
+                .iter()
+                .fold(headers, |headers, (key, value)| headers.insert(Header { key, value: Some(value.as_bytes()) })),
+        );
+    }
+    message
+}
+
+/// Why a client gave up, where that was not another record: such as that it may not write at all.
+fn its_own(topic: &str, code: Code) -> Option<KafkaError> {
+    let error = ClientError::MessageProduction(code);
+    (code != Code::GaplessGuarantee).then(|| KafkaError::of(format!("write to topic {topic}"), error))
+}
+
+fn trouble_of(topic: &str, error: ClientError) -> Trouble {
+    if is_echo(&error) {
+        return Trouble::Echo;
+    }
     let topic = topic.to_owned();
-    match error.rdkafka_error_code() {
+    Trouble::Theirs(match error.rdkafka_error_code() {
         Some(Code::UnknownTopic | Code::UnknownTopicOrPartition) => KafkaError::MissingTopic { topic },
         Some(Code::UnknownPartition) => KafkaError::MissingPartition { topic },
-        Some(Code::MessageSizeTooLarge) => {
-            let size = |record: &Outgoing| record.key.len() + record.value.as_ref().map_or(0, Bytes::len);
-            KafkaError::TooBig { topic, bytes: records.iter().map(size).max().unwrap_or(0) }
-        }
+        Some(Code::MessageSizeTooLarge | Code::MessageBatchTooLarge) => KafkaError::TooBig { topic, bytes: 0 },
         _ => KafkaError::of(format!("write to topic {topic}"), error),
-    }
-}
-
-/// The records of one `send_all`, on their way.
-#[derive(Debug)]
-pub(super) struct Flight {
-    /// Records that are not reported yet.
-    left: AtomicUsize,
-    reports: Mutex<Reported>,
-    landed: Notify,
-}
-
-#[derive(Debug)]
-struct Reported {
-    positions: Vec<(i32, i64)>,
-    /// The first failure.
-    error: Option<ClientError>,
-}
-
-/// What librdkafka carries along with a record.
-pub(super) struct Ticket {
-    flight: Arc<Flight>,
-    index: usize,
-}
-
-impl Flight {
-    fn new(records: usize) -> Self {
-        let reports = Reported { positions: vec![(-1, -1); records], error: None };
-        Self { left: AtomicUsize::new(records), reports: Mutex::new(reports), landed: Notify::new() }
-    }
-
-    fn report(&self, index: usize, report: Result<(i32, i64), ClientError>) {
-        let mut reports = lock(&self.reports);
-        match report {
-            Ok(position) => reports.positions[index] = position,
-            Err(error) => {
-                reports.error.get_or_insert(error);
-            }
-        }
-        drop(reports);
-        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.landed.notify_one();
-        }
-    }
-
-    fn outcome(&self) -> Result<Vec<(i32, i64)>, ClientError> {
-        let mut reports = lock(&self.reports);
-        match reports.error.take() {
-            Some(error) => Err(error),
-            None => Ok(std::mem::take(&mut reports.positions)),
-        }
-    }
-}
-
-/// Receives the delivery reports, on librdkafka's polling thread.
-pub(super) struct Reports {
-    link: Arc<Link>,
-    outstanding: Arc<Outstanding>,
-}
-
-impl ClientContext for Reports {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        log(level, facility, line);
-    }
-
-    fn error(&self, error: ClientError, reason: &str) {
-        self.link.heard(&error, reason);
-    }
-}
-
-impl ProducerContext for Reports {
-    type DeliveryOpaque = Box<Ticket>;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Self::DeliveryOpaque) {
-        let report = match result {
-            Ok(message) => {
-                self.link.up();
-                self.outstanding.acknowledged();
-                Ok((message.partition(), message.offset()))
-            }
-            Err((error, _)) => Err(error.clone()),
-        };
-        ticket.flight.report(ticket.index, report);
-    }
+    })
 }

@@ -18,7 +18,8 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::collect::Collector;
-use super::error::{KafkaError, is_outage};
+use super::denial::Denial;
+use super::error::{KafkaError, is_denied, is_outage};
 use super::identity::{Answer, Identity};
 use super::life::{Gaps, Step, step};
 use super::link::Link;
@@ -47,6 +48,7 @@ pub(super) trait Changes: ConsumerContext {
 pub(super) struct Pull<C: Changes + 'static> {
     consumer: Arc<StreamConsumer<C>>,
     link: Arc<Link>,
+    denial: Denial,
     stream: Arc<Stream>,
     collector: Collector,
     /// The next offset to hand out, for partitions of which a record or a start is known.
@@ -76,6 +78,7 @@ impl<C: Changes + 'static> Pull<C> {
     ) -> Self {
         Self {
             consumer,
+            denial: Denial::new(link.ctx()),
             link,
             stream,
             collector: Collector::default(),
@@ -169,6 +172,19 @@ impl<C: Changes + 'static> Pull<C> {
         self.ends.get(&partition).copied()
     }
 
+    /// Whether it may read and commit.
+    pub(super) fn denial(&self) -> &Denial {
+        &self.denial
+    }
+
+    /// Reads on where it stands, some time after it was denied: then there is a record, an end or another denial.
+    fn ask_again(&mut self) {
+        if self.denial.is_due(std::time::Instant::now()) {
+            let positions = self.positions.clone();
+            positions.into_iter().for_each(|(partition, next)| self.seek(partition, next, false));
+        }
+    }
+
     /// Waits up to `wait` for a record or a change, then up to `linger` for more; `None` once draining.
     ///
     /// Dropping the future loses nothing.
@@ -186,6 +202,7 @@ impl<C: Changes + 'static> Pull<C> {
             if self.link.ctx().draining() {
                 return Ok(None);
             }
+            self.ask_again();
             if !self.unsought.is_empty() {
                 let ctx = self.link.ctx().clone();
                 tokio::select! {
@@ -266,6 +283,7 @@ impl<C: Changes + 'static> Pull<C> {
             Ok(message) if self.unsought.contains_key(&message.partition()) => Ok(()),
             Ok(message) => {
                 self.ends.remove(&message.partition());
+                self.denial.over();
                 self.identity.read();
                 self.collector.push(&message);
                 Ok(())
@@ -273,6 +291,7 @@ impl<C: Changes + 'static> Pull<C> {
             Err(ClientError::PartitionEOF(partition)) => {
                 self.ends.insert(partition, Instant::now());
                 self.link.up();
+                self.denial.over();
                 Ok(())
             }
             Err(error) => self.judge(error),
@@ -283,6 +302,7 @@ impl<C: Changes + 'static> Pull<C> {
         for change in context.changes() {
             match change {
                 Change::Assigned(partitions) => {
+                    self.denial.over();
                     self.stream.assigned(&partitions);
                     self.collector.assign(&partitions);
                 }
@@ -305,9 +325,14 @@ impl<C: Changes + 'static> Pull<C> {
         let topic = self.stream.topic();
         let code = error.rdkafka_error_code();
         match (&error, code) {
-            (ClientError::MessageConsumptionFatal(_), _)
-            | (_, Some(Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed)) => {
-                Err(KafkaError::of(format!("read topic {topic}"), error))
+            (ClientError::MessageConsumptionFatal(_), _) => Err(KafkaError::of(format!("read topic {topic}"), error)),
+            _ if is_denied(&error) => {
+                let error = KafkaError::of(format!("read topic {topic}"), error);
+                if !self.link.ctx().has_started() {
+                    return Err(error);
+                }
+                self.denial.told(&error);
+                Ok(())
             }
             (_, Some(Code::PollExceeded)) => {
                 warn!(

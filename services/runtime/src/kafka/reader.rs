@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use super::alone::Alone;
 use super::client::{NO_GROUP, Role, blocking, partitions, patiently, settings};
 use super::consumer::{committed_offsets, offsets};
+use super::contact::contact;
 use super::error::KafkaError;
 use super::growth::follow_partitions;
 use super::link::{self, Link};
@@ -82,7 +83,8 @@ impl Reader {
     /// Opens a topic that is only read.
     ///
     /// # Errors
-    /// No broker answers within 10 s, the topic is missing, or librdkafka refuses a setting.
+    /// What is not waited for ([`contact`]): no broker answers within 10 s and none ever did, the topic is missing at the
+    /// start; librdkafka refuses a setting; the service drains.
     pub async fn open(config: &config::Kafka, topic: &str, from: From, ctx: &Context) -> Result<Self, KafkaError> {
         Self::open_as(config, NO_GROUP, topic, from, ctx).await
     }
@@ -92,6 +94,16 @@ impl Reader {
     /// # Errors
     /// As [`open`](Self::open).
     pub async fn open_as(
+        config: &config::Kafka,
+        group: &str,
+        topic: &str,
+        from: From,
+        ctx: &Context,
+    ) -> Result<Self, KafkaError> {
+        contact(ctx, || Self::try_open(config, group, topic, from.clone(), ctx)).await
+    }
+
+    async fn try_open(
         config: &config::Kafka,
         group: &str,
         topic: &str,
@@ -130,10 +142,11 @@ impl Reader {
 
     /// The next records, at most `most`, waiting up to `wait` for the first; `None` once the service drains.
     ///
-    /// The batch may be empty. Dropping the future loses nothing.
+    /// The batch may be empty. Dropping the future loses nothing. A right that is lost while the service runs is waited
+    /// for.
     ///
     /// # Errors
-    /// Only what waiting does not mend: lost rights, a fatal state of the client.
+    /// Only what waiting does not mend: a right that is missing at the start, a fatal state of the client.
     pub async fn next_batch(&mut self, most: usize, wait: Duration) -> Result<Option<Batch>, KafkaError> {
         match &mut self.pull {
             Some(pull) => pull.next(most, wait, Duration::ZERO).await,
@@ -214,7 +227,7 @@ impl Reader {
     /// # Errors
     /// What waiting does not mend.
     pub async fn wait_for_end(&self) -> Result<Option<Positions>, KafkaError> {
-        self.unless_draining(self.pull().link().ctx().retry("kafka", || self.end()).await)
+        self.unless_draining(contact(self.pull().link().ctx(), || self.end()).await)
     }
 
     /// As [`beginning`](Self::beginning), but waits as [`wait_for_end`](Self::wait_for_end) does.
@@ -222,7 +235,7 @@ impl Reader {
     /// # Errors
     /// What waiting does not mend.
     pub(super) async fn wait_for_beginning(&self) -> Result<Option<Positions>, KafkaError> {
-        self.unless_draining(self.pull().link().ctx().retry("kafka", || self.beginning()).await)
+        self.unless_draining(contact(self.pull().link().ctx(), || self.beginning()).await)
     }
 
     /// Which offsets the topic holds now; waits while Kafka is away, and gives `None` once draining.
@@ -273,7 +286,7 @@ impl Reader {
     /// What was committed under the reader's own group; a partition without a commit is not named.
     ///
     /// # Errors
-    /// Kafka is away or refuses.
+    /// Kafka is away or refuses; [`contact`] waits for it.
     pub async fn committed(&self) -> Result<Positions, KafkaError> {
         let pull = self.pull();
         let (consumer, topic, partitions) =

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
-use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
+use rdkafka::error::KafkaError as ClientError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::client::blocking;
-use super::error::{KafkaError, is_lost_partition, is_outage};
+use super::error::{KafkaError, is_lost_partition, is_missing, is_outage};
 use super::group::Group;
 use super::identity::{self, Answer};
 use super::life::{self, Resume};
@@ -30,7 +30,7 @@ pub(super) async fn settle(pull: &mut Pull<Group>, assigned: &[i32]) -> Result<O
     let asked = Instant::now();
     // What is not known must not look like what was never committed: whoever holds it against other marks would skip
     // records.
-    let asking = patiently(pull, "ask where to continue", is_unknown, |pull| {
+    let asking = patiently(pull, "ask where to continue", is_missing, |pull| {
         let (consumer, topic, partitions) = (Arc::clone(pull.consumer()), pull.topic().to_owned(), assigned.to_vec());
         move || starts(&consumer, &topic, &partitions)
     });
@@ -112,7 +112,7 @@ fn starts(
 /// deleted or was never written is read from the oldest record on.
 pub(super) async fn seek(pull: &mut Pull<Group>, to: &Positions) -> Result<Positions, KafkaError> {
     // A broker that has just come back may not know its partitions yet, and one of ours is not gone for good.
-    let went = patiently(pull, "read from another offset", is_unknown, |pull| {
+    let went = patiently(pull, "read from another offset", is_missing, |pull| {
         let assigned = pull.consumer().context().assigned();
         let ours: Positions = to.iter().filter(|(p, _)| assigned.contains(p)).map(|(p, next)| (*p, *next)).collect();
         let (consumer, topic) = (Arc::clone(pull.consumer()), pull.topic().to_owned());
@@ -133,16 +133,8 @@ pub(super) async fn seek(pull: &mut Pull<Group>, to: &Positions) -> Result<Posit
     Ok(went)
 }
 
-/// Whether a client has not heard of a partition.
-fn is_unknown(error: &ClientError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(Code::UnknownPartition | Code::UnknownTopic | Code::UnknownTopicOrPartition)
-    )
-}
-
-/// Tries until it succeeds, the service drains, or waiting does not help; it helps in an outage, and where `waits` says
-/// so.
+/// Tries until it succeeds, the service drains, or waiting does not help; it helps in an outage, where a right is missing
+/// while the service runs, and where `waits` says so.
 async fn patiently<T: Send + 'static, F: FnOnce() -> Result<T, KafkaError> + Send + 'static>(
     pull: &Pull<Group>,
     what: &str,
@@ -159,9 +151,11 @@ async fn patiently<T: Send + 'static, F: FnOnce() -> Result<T, KafkaError> + Sen
                     pull.link().down(format!("cannot {what}: {source}"));
                 }
             }
+            Err(error) if error.is_refusal() && pull.link().ctx().has_started() => pull.denial().told(&error),
             outcome => {
                 if outcome.is_ok() {
                     pull.link().up();
+                    pull.denial().over();
                 }
                 return outcome;
             }

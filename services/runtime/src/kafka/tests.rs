@@ -1,6 +1,7 @@
 //! Against librdkafka's mock brokers: the protocol for real, over sockets, without a server.
 
 mod bounds;
+mod refusals;
 
 use std::time::{Duration, Instant};
 

@@ -21,7 +21,7 @@ use tracing::debug;
 use super::bootstrap::{self, Silence};
 use super::client::{Role, blocking, settings};
 use super::consumer::offsets;
-use super::error::KafkaError;
+use super::error::{KafkaError, is_outage};
 use super::link::{Link, Quiet};
 use super::stream::Stream;
 use super::{Next, Positions};
@@ -122,8 +122,9 @@ impl Watch {
                     debug!(%error, "it is not known how far behind we are");
                     let silent = answered.elapsed();
                     if silent >= SILENT {
-                        let why = crate::context::chain(&error);
-                        link.down(format!("no answer for {} s, a broker may hang: {why}", silent.as_secs()));
+                        let (why, seconds) = (crate::context::chain(&error), silent.as_secs());
+                        let hangs = if is_answer(&error) { "" } else { ", a broker may hang" };
+                        link.refused(format!("not known for {seconds} s how far behind we are{hangs}: {why}"));
                     }
                     self.unknown(&ctx);
                     if silence.goes_on() {
@@ -187,6 +188,12 @@ impl Followed {
             ctx.stands_still(stream.topic(), None);
         }
     }
+}
+
+/// Whether Kafka answered, and refused.
+fn is_answer(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::Denied { .. })
+        || matches!(error, KafkaError::Failed { source, .. } if !is_outage(source))
 }
 
 /// Seconds since the oldest record was written that is not applied; 0 if there is none, `NaN` if it has no time.

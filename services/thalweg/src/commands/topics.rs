@@ -108,6 +108,7 @@ pub(crate) async fn run(what: What, config: &Config) -> Result<ExitCode, Error> 
         Outcome::Created => "created".to_owned(),
         Outcome::Exists => "as it should be".to_owned(),
         Outcome::Missing => "missing".to_owned(),
+        Outcome::Untold(why) => format!("there; its settings are unknown: {why}"),
         Outcome::Differs(differences) => differences
             .iter()
             .map(|d| format!("{} is {}, should be {}", d.what, d.found, d.wanted))
@@ -126,10 +127,14 @@ pub(crate) async fn run(what: What, config: &Config) -> Result<ExitCode, Error> 
         output::note(
             "nothing that was there is altered: name the partitions there are by --partitions, add some by \
              `thalweg topics partitions N`, say what is wanted in [topics] of the command's configuration, or alter the \
-             topic with Kafka's own kafka-configs.sh and kafka-reassign-partitions.sh",
+             topic's settings and copies where your Kafka is administered",
         );
     }
-    let good = outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::Created | Outcome::Exists));
+    if outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Untold(_))) {
+        output::note("to see the settings, give this command's user the right DESCRIBE_CONFIGS on the topics");
+    }
+    let bad = |outcome: &Outcome| matches!(outcome, Outcome::Missing | Outcome::Differs(_));
+    let good = !outcomes.iter().any(|(_, outcome)| bad(outcome));
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

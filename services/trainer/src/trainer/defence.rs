@@ -37,7 +37,10 @@ impl Trainer {
             note(deed, self.ctx.now(), &mut self.chain, to).await?;
         }
         let words = self.control.overwritten();
-        if self.rival.is_some() || words.is_empty() || self.repeated.is_some_and(|at| now.duration_since(at) < REPEAT_EVERY) {
+        if self.rival.is_some()
+            || words.is_empty()
+            || self.repeated.is_some_and(|at| now.duration_since(at) < REPEAT_EVERY)
+        {
             return Ok(());
         }
         for (key, word) in words {

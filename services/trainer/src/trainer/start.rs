@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use model::{Comparison, Gate};
 use runtime::Context;
-use runtime::kafka::{Attendance, Expected, Producer, Watch, admin};
+use runtime::kafka::{Attendance, Expected, Producer, Watch, admin, contact};
 use schemas::{Erased, Releases, Secret, Topic, Topics};
 use tokio::task::JoinSet;
 use tracing::warn;
@@ -45,7 +45,7 @@ impl Trainer {
     ) -> Result<Option<Self>, Error> {
         let topics = Topics::new(&config.kafka.topic_prefix);
         let [events, interactions] = [Topic::Events, Topic::Interactions].map(|topic| topics.name(topic));
-        admin::check_partitions(&config.kafka, &[&events, &interactions]).await?;
+        contact(ctx, || admin::check_partitions(&config.kafka, &[&events, &interactions])).await?;
         let challenges = config.trainer.role == Role::Challenger;
         if challenges {
             challenger::make_topic(config).await?;
@@ -60,7 +60,7 @@ impl Trainer {
         let secret = Secret::new(&config.privacy.secret);
         let erased = erasures::erased(&control, &Erased::new(secret.clone(), Arc::default()));
         let candidate = match &promotion {
-            None => Candidate::read(config, &releases, ctx).await?,
+            None => Candidate::read(config, &releases, watch, ctx).await?,
             Some(_) => Candidate::promoted(config, ctx).await?,
         };
         let Some(mut candidate) = candidate else { return Ok(None) };
