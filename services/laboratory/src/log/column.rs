@@ -109,8 +109,9 @@ fn suspect(count: usize, rows: usize, what: &str, word: &str) -> String {
     )
 }
 
-/// `1.23457E+12`: digits are gone.
-fn is_rounded(id: &str) -> bool {
+/// `1.23457E+12`: digits are gone, for a spreadsheet has rounded them.
+#[must_use]
+pub fn is_rounded(id: &str) -> bool {
     let Some((mantissa, exponent)) = id.split_once(['e', 'E']) else { return false };
     let exponent = exponent.strip_prefix('+').unwrap_or_default();
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');

@@ -35,19 +35,10 @@ pub(super) fn read(
 
     let mut fields = Fields::default();
     while let Some((row, lines)) = rows.next(&head.width, &mut fields).map_err(|error| broken(table.rows, &error))? {
-        match row {
-            Row::Fields(at) => take(rows.text(at), &fields, &head.at, table),
-            Row::Blank => table.skip(Skip::Blank, || "nothing in it".to_owned()),
-            Row::TooLong => table.skip(Skip::Malformed, || "longer than 1 MiB".to_owned()),
-            Row::Open => table.skip(Skip::Malformed, || {
-                let line = rows.lines().next().unwrap_or_default();
-                format!("a quotation mark that is not closed in {}", shown::quoted_bytes(line))
-            }),
-            Row::Wide(found) => table.skip(Skip::Malformed, || {
-                let line = rows.lines().next().unwrap_or_default();
-                let wanted = head.width.columns;
-                format!("{found} fields where the header has {wanted}, in {}", shown::quoted_bytes(line))
-            }),
+        if let Row::Fields(at) = &row {
+            take(rows.text(at.clone()), &fields, &head.at, table);
+        } else if let Some((reason, text)) = row.unfit(rows.lines().next().unwrap_or_default(), head.width.columns) {
+            table.skip(reason, || text);
         }
         rows.pass(lines);
         tell(table.rows);
@@ -87,12 +78,19 @@ fn take(row: &[u8], fields: &Fields, at: &[Option<usize>; ROLES], table: &mut Ta
 /// A number that a program has made a fraction because another row had none (`7.0`) is a whole one: here nothing tells
 /// a number from a text.
 fn whole(id: &mut Cow<'_, str>) {
-    let Some((digits, zeros)) = id.trim().split_once('.') else { return };
+    if let Some(digits) = whole_id(id).map(str::to_owned) {
+        *id = Cow::Owned(digits);
+    }
+}
+
+/// The digits of an id that is a whole number written as a fraction, in a format that has nothing but text; `None` for
+/// any other.
+#[must_use]
+pub fn whole_id(id: &str) -> Option<&str> {
+    let (digits, zeros) = id.trim().split_once('.')?;
     let is_whole = !digits.is_empty()
         && digits.bytes().all(|byte| byte.is_ascii_digit())
         && !zeros.is_empty()
         && zeros.bytes().all(|byte| byte == b'0');
-    if is_whole {
-        *id = Cow::Owned(digits.to_owned());
-    }
+    is_whole.then_some(digits)
 }

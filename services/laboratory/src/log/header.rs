@@ -23,45 +23,33 @@ pub(super) struct Header {
 /// Looks at the first lines of the file at `path`.
 pub(super) fn find(path: &Path, lines: &[&[u8]], options: &Options) -> Result<Header, LogError> {
     let refuse = |why: String| Err(LogError::refused(path, why));
-    let said = lines.iter().find_map(|line| separator(line));
-    let candidates: Vec<Delimiter> = match options.delimiter.clone().or(said) {
-        Some(delimiter) => vec![delimiter],
-        None => Delimiter::known().collect(),
-    };
+    let candidates = candidates(lines, options.delimiter.as_ref());
     let first = lines.iter().position(|line| !line.trim_ascii().is_empty()).unwrap_or(0);
     if options.no_header {
         return numbered(path, lines, first, &candidates, options);
     }
     let mut twice = None;
-    for (n, _) in lines.iter().enumerate() {
-        let resolved = candidates.iter().rev().filter_map(|delimiter| {
-            let (used, names) = names(&lines[n..], delimiter)?;
-            match resolve(&options.columns, &names) {
-                Ok(at) => Some((used, names, delimiter.clone(), at)),
-                Err(Unresolved::Twice(why)) => {
-                    twice.get_or_insert(why);
-                    None
-                }
-                Err(Unresolved::Missing) => None,
-            }
-        });
-        // Blanks only where nothing else will do: a name may hold some.
-        let best = resolved.max_by_key(|(_, names, delimiter, _)| (*delimiter != Delimiter::Blank, names.len()));
-        let Some((used, names, delimiter, at)) = best else { continue };
+    let found = seek(lines, &candidates, |names| match resolve(&options.columns, names) {
+        Ok(at) => Some(at),
+        Err(Unresolved::Twice(why)) => {
+            twice.get_or_insert(why);
+            None
+        }
+        Err(Unresolved::Missing) => None,
+    });
+    if let Some(Found { above, used, names, delimiter, resolved: at }) = found {
         let role = |role: Role| at[role as usize].map(|at| names[at].as_str());
         if is_row(role(Role::Time), &[role(Role::User), role(Role::Item)]) {
-            return refuse(without(lines[n], &delimiter));
+            return refuse(without(lines[above], &delimiter));
         }
-        let named = names.iter().rposition(|name| !name.is_empty()).map_or(names.len(), |last| last + 1);
-        return Ok(Header { lines: n + used, width: Width { delimiter, columns: names.len(), named }, at });
+        return Ok(Header { lines: above + used, width: Width::of(&names, delimiter), at });
     }
     if let Some(why) = twice {
         return refuse(why);
     }
     // No line has them all: the first is shown, split as it splits most.
-    let split = candidates.into_iter().filter_map(|d| names(&lines[first..], &d).map(|(_, names)| (names, d)));
-    let Some((names, delimiter)) = split.rev().max_by_key(|(names, d)| (names.len(), *d != Delimiter::Blank)) else {
-        return refuse("has no header that can be read: close its quotation marks, and keep it below 1 MiB".to_owned());
+    let Some((names, delimiter)) = widest(&lines[first..], &candidates) else {
+        return refuse(UNREADABLE.to_owned());
     };
     if names.iter().any(|name| is_number(name) || is_time(name)) {
         return refuse(without(lines[first], &delimiter));
@@ -76,6 +64,75 @@ pub(super) fn find(path: &Path, lines: &[&[u8]], options: &Options) -> Result<He
     })
 }
 
+/// Why not even one name of a header can be told.
+const UNREADABLE: &str = "has no header that can be read: close its quotation marks, and keep it below 1 MiB";
+
+/// What may separate the columns of a file that begins with `lines`: what was given, or what Excel's line says, or any
+/// that is known.
+fn candidates(lines: &[&[u8]], given: Option<&Delimiter>) -> Vec<Delimiter> {
+    match given.cloned().or_else(|| lines.iter().find_map(|line| separator(line))) {
+        Some(delimiter) => vec![delimiter],
+        None => Delimiter::known().collect(),
+    }
+}
+
+/// A header that was found.
+struct Found<T> {
+    /// Lines above it, and lines that it takes.
+    above: usize,
+    used: usize,
+    names: Vec<String>,
+    delimiter: Delimiter,
+    resolved: T,
+}
+
+/// The first line whose names are those that are looked for, split as it splits most.
+fn seek<T>(
+    lines: &[&[u8]],
+    candidates: &[Delimiter],
+    mut resolve: impl FnMut(&[String]) -> Option<T>,
+) -> Option<Found<T>> {
+    (0..lines.len()).find_map(|above| {
+        let found = candidates.iter().rev().filter_map(|delimiter| {
+            let (used, names) = names(&lines[above..], delimiter)?;
+            let resolved = resolve(&names)?;
+            Some(Found { above, used, names, delimiter: delimiter.clone(), resolved })
+        });
+        // Blanks only where nothing else will do: a name may hold some.
+        found.max_by_key(|found| (found.delimiter != Delimiter::Blank, found.names.len()))
+    })
+}
+
+/// The fields of the first line, split as it splits most.
+fn widest(lines: &[&[u8]], candidates: &[Delimiter]) -> Option<(Vec<String>, Delimiter)> {
+    let split = candidates.iter().filter_map(|d| names(lines, d).map(|(_, names)| (names, d.clone())));
+    split.rev().max_by_key(|(names, d)| (names.len(), *d != Delimiter::Blank))
+}
+
+/// The header of a file that is no log: the first line that `is_header` takes for it. Without one, columns are named by
+/// number. An error is the names that the first line would have, or why there are none.
+pub(super) fn of_sheet(
+    lines: &[&[u8]],
+    given: Option<&Delimiter>,
+    no_header: bool,
+    is_header: impl Fn(&[String]) -> bool,
+) -> Result<(usize, Vec<String>, Width), Result<Vec<String>, &'static str>> {
+    let candidates = candidates(lines, given);
+    let first = lines.iter().position(|line| !line.trim_ascii().is_empty()).unwrap_or(0);
+    if !no_header && let Some(found) = seek(lines, &candidates, |names| is_header(names).then_some(())) {
+        let width = Width::of(&found.names, found.delimiter);
+        return Ok((found.above + found.used, found.names, width));
+    }
+    match widest(lines.get(first..).unwrap_or_default(), &candidates) {
+        Some((names, delimiter)) if no_header => {
+            let numbers = (1..=names.len()).map(|number| number.to_string()).collect();
+            Ok((first, numbers, Width { delimiter, columns: names.len(), named: names.len() }))
+        }
+        Some((names, _)) => Err(Ok(names)),
+        None => Err(Err(UNREADABLE)),
+    }
+}
+
 /// Columns by number.
 fn numbered(
     path: &Path,
@@ -84,10 +141,8 @@ fn numbered(
     candidates: &[Delimiter],
     options: &Options,
 ) -> Result<Header, LogError> {
-    let split = |delimiter: &Delimiter| names(&lines[first..], delimiter).map_or(0, |(_, names)| names.len());
-    let best = candidates.iter().rev().max_by_key(|d| (split(d), **d != Delimiter::Blank)).cloned();
-    let delimiter = best.unwrap_or(Delimiter::Blank);
-    let columns = split(&delimiter);
+    let (names, delimiter) = widest(&lines[first..], candidates).unwrap_or((Vec::new(), Delimiter::Blank));
+    let columns = names.len();
     let mut at = [None; ROLES];
     for role in Role::ALL {
         let Some(name) = options.columns.get(role) else { continue };

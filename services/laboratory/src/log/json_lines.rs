@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::columns::{Columns, ROLES, Role};
-use super::json_row::{Found, Row, why_not, without_nan};
+use super::json_row::{Found, Row, whole_json, why_not};
 use super::skip::Skip;
 use super::source::{ROW_BYTES, Text, next_line, told};
 use super::table::{Raw, Table};
@@ -56,17 +56,8 @@ fn take(line: &[u8], columns: &Columns, table: &mut Table, met: &mut Met) {
     if line.trim_ascii().is_empty() {
         return table.skip(Skip::Blank, || "nothing in it".to_owned());
     }
-    let mut patched = None;
-    let row = match Row::of(line) {
-        Err(error) => match patched.insert(without_nan(line)).as_deref().map(Row::of) {
-            Some(Ok(row)) => Ok(row),
-            _ => Err(Some(error)),
-        },
-        Ok(row) if !row.is_object() => Err(None),
-        Ok(row) => Ok(row),
-    };
-    match row {
-        Ok(row) => objects(&row, columns, table, met),
+    match whole_json(line) {
+        Ok(whole) => objects(&Row::whole(&whole), columns, table, met),
         Err(error) => {
             let why = why_not(line, error.as_ref());
             table.skip(Skip::Malformed, || format!("{why}; {}", shown::quoted_bytes(line)));

@@ -1,5 +1,7 @@
 //! Finds values in a line of JSON as they are written: a number keeps every digit.
 
+use std::borrow::Cow;
+
 use serde::de::IgnoredAny;
 
 /// A value of a row, as far as a log needs to know it.
@@ -36,9 +38,9 @@ impl<'j> Row<'j> {
         Ok(Self { json })
     }
 
-    /// Whether it is an object, and no list or number.
-    pub(super) fn is_object(&self) -> bool {
-        self.json.first() == Some(&b'{')
+    /// What [`whole_json`] gave.
+    pub(super) fn whole(json: &'j [u8]) -> Self {
+        Self { json }
     }
 
     /// The value under `name`, which may be a path. A number is spelled as an id, unless it `counts`.
@@ -48,12 +50,12 @@ impl<'j> Row<'j> {
 
     /// The names of its members.
     pub(super) fn names(&self) -> impl Iterator<Item = String> + 'j {
-        Members { json: self.json, at: 1 }.map(|(key, _)| String::from_utf8_lossy(inner(key)).into_owned())
+        Members::of(self.json).map(|(key, _)| String::from_utf8_lossy(inner(key)).into_owned())
     }
 
     /// Members that are lists of objects: events inside a line.
     pub(super) fn lists(&self) -> Vec<String> {
-        let members = Members { json: self.json, at: 1 };
+        let members = Members::of(self.json);
         let is_list = |value: &[u8]| {
             value.strip_prefix(b"[").is_some_and(|inner| matches!(inner.trim_ascii_start().first(), Some(b'{' | b'[')))
         };
@@ -66,7 +68,7 @@ impl<'j> Row<'j> {
 
 fn find(object: &[u8], name: &str, counts: bool) -> Found {
     let mut met = None;
-    for (key, value) in (Members { json: object, at: 1 }) {
+    for (key, value) in Members::of(object) {
         if is_key(key, name) {
             if met.is_some() {
                 return Found::Twice;
@@ -78,7 +80,7 @@ fn find(object: &[u8], name: &str, counts: bool) -> Found {
         (Some(value), _) => read(value, name, counts),
         (None, None) => Found::Nothing,
         (None, Some((outer, inner))) => {
-            let member = Members { json: object, at: 1 }.find(|(key, _)| is_key(key, outer));
+            let member = Members::of(object).find(|(key, _)| is_key(key, outer));
             match member {
                 Some((_, value)) if value.starts_with(b"{") => find(value, inner, counts),
                 Some((_, value)) if value.starts_with(b"[") => Found::List(outer.to_owned()),
@@ -118,10 +120,19 @@ fn is_key(key: &[u8], name: &str) -> bool {
     inner == name.as_bytes()
 }
 
-/// The members of an object that is known to be JSON: the key with its quotation marks, and the value.
-struct Members<'j> {
+/// The members of an object that is known to be JSON: the key with its quotation marks, and the value as it is written.
+#[derive(Debug)]
+pub struct Members<'j> {
     json: &'j [u8],
     at: usize,
+}
+
+impl<'j> Members<'j> {
+    /// Those of an object, without blanks around it; whatever else it is, none panics.
+    #[must_use]
+    pub const fn of(object: &'j [u8]) -> Self {
+        Self { json: object, at: 1 }
+    }
 }
 
 impl<'j> Iterator for Members<'j> {
@@ -199,8 +210,25 @@ pub(super) fn without_nan(json: &[u8]) -> Option<Vec<u8>> {
     met.then_some(plain)
 }
 
+/// A text that is one JSON object, with `null` for numbers that JSON does not have.
+///
+/// # Errors
+/// What is wrong, in the words of the parser; `None` when it is JSON and no object.
+pub fn whole_json(json: &[u8]) -> Result<Cow<'_, [u8]>, Option<serde_json::Error>> {
+    let json = json.trim_ascii();
+    let whole = match Row::of(json) {
+        Ok(_) => Cow::Borrowed(json),
+        Err(error) => match without_nan(json).filter(|plain| Row::of(plain).is_ok()) {
+            Some(plain) => Cow::Owned(plain),
+            None => return Err(Some(error)),
+        },
+    };
+    if whole.first() == Some(&b'{') { Ok(whole) } else { Err(None) }
+}
+
 /// What a line is that is no JSON object, and what to do.
-pub(super) fn why_not(json: &[u8], error: Option<&serde_json::Error>) -> String {
+#[must_use]
+pub fn why_not(json: &[u8], error: Option<&serde_json::Error>) -> String {
     let text = json.trim_ascii();
     let holds = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
     let Some(error) = error else {
@@ -234,7 +262,6 @@ mod tests {
         let json = r#" {"a" : "x\"}y", "n":90071992547409930005,"f":7.0,"l":[{"a":1}],"o":{"p":{"q":true},"l":[1]},
             "z":null,"d":1,"d":2,"e.f":"dotted","\u0067":"esc"} "#;
         let row = Row::of(json.as_bytes()).expect("is JSON");
-        assert!(row.is_object());
         assert_eq!(row.find("a", false), text("x\"}y"));
         assert_eq!(row.find("n", false), text("90071992547409930005"));
         assert_eq!((row.find("f", false), row.find("f", true)), (text("7"), text("7.0")));

@@ -30,7 +30,7 @@ const MAGIC: [(&[u8], &str, &str); 32] = [
     (b"\x80\x03", "a Python pickle", "write it as Parquet or CSV"),
     (b"\x80\x04", "a Python pickle", "write it as Parquet or CSV"),
     (b"\x80\x05", "a Python pickle", "write it as Parquet or CSV"),
-    (b"%PDF", "a PDF", "a log is CSV, JSON lines or Parquet"),
+    (b"%PDF", "a PDF", "write its table as CSV"),
     (b"\x1f\x8b", "packed twice", "unpack it once with `gzip -d`"),
     (b"\x28\xb5\x2f\xfd", "packed twice", "unpack it once with `zstd -d`"),
     (b"PAR1", "a packed Parquet file", "unpack it: Parquet is read from anywhere in the file"),
@@ -41,7 +41,32 @@ const MAGIC: [(&[u8], &str, &str); 32] = [
 
 /// Says what a file is by its `head`, when that is nothing a log can be read from.
 pub(super) fn foreign(head: &[u8]) -> Option<String> {
-    let say = |what: &str, to_do: &str| Some(format!("is {what}: {to_do}"));
+    binary(head).or_else(|| {
+        let text = text(head);
+        let starts =
+            |with: &str| text.get(..with.len()).is_some_and(|first| first.eq_ignore_ascii_case(with.as_bytes()));
+        if starts("<!doctype html") || starts("<html") {
+            say("a web page", "a log is CSV, JSON lines or Parquet")
+        } else if starts("<?xml") || starts("<!") {
+            say("XML", "a log is CSV, JSON lines or Parquet")
+        } else if is_list(text) {
+            say("one JSON array", "write one object a line, such as by `jq -c '.[]' FILE`")
+        } else {
+            None
+        }
+    })
+}
+
+fn say(what: &str, to_do: &str) -> Option<String> {
+    Some(format!("is {what}: {to_do}"))
+}
+
+fn text(head: &[u8]) -> &[u8] {
+    head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start()
+}
+
+/// The same, when it is no text in UTF-8, or something that is packed.
+pub(super) fn binary(head: &[u8]) -> Option<String> {
     if head.starts_with(b"PK\x03\x04")
         && [&b"[Content_Types].xml"[..], b"opendocument"].iter().any(|part| holds(head, part))
     {
@@ -62,20 +87,10 @@ pub(super) fn foreign(head: &[u8]) -> Option<String> {
     if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") || is_wide(head) {
         return say("text in UTF-16, as Excel writes \"Unicode text\"", "convert it with `iconv -f UTF-16 -t UTF-8`");
     }
-    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
-    let starts = |with: &str| text.get(..with.len()).is_some_and(|first| first.eq_ignore_ascii_case(with.as_bytes()));
-    if starts("<!doctype html") || starts("<html") {
-        return say("a web page", "a log is CSV, JSON lines or Parquet");
-    }
-    if starts("<?xml") || starts("<!") {
-        return say("XML", "a log is CSV, JSON lines or Parquet");
-    }
+    let text = text(head);
     let line = &text[..text.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(text.len())];
     if line.contains(&0) {
-        return say("no text, for there are NUL bytes in its first line", "a log is CSV, JSON lines or Parquet");
-    }
-    if is_list(text) {
-        return say("one JSON array", "write one object a line, such as by `jq -c '.[]' FILE`");
+        return say("no text, for there are NUL bytes in its first line", "write it as CSV or JSON lines");
     }
     None
 }

@@ -18,6 +18,7 @@ mod kind;
 mod nothing;
 mod parquet;
 mod rows;
+mod sheet;
 mod skip;
 mod source;
 mod table;
@@ -29,12 +30,17 @@ use std::path::Path;
 
 use schemas::{Event, EventType, Item, key_of};
 
+pub use column::is_rounded;
 pub use columns::{Columns, Role};
+pub use delimited::whole_id;
 pub use dialect::Delimiter;
 pub use error::LogError;
+pub use json_row::{Members, whole_json, why_not};
 pub use nothing::Nothing;
+pub use sheet::{Form, Line, Sheet};
 pub use skip::by_name;
 pub use skip::{Example, Skip, Unread, event_type};
+pub use source::{Lines, Text, told};
 pub(crate) use table::YEAR_2000;
 pub use time::parse as parse_time;
 pub use time_format::TimeFormat;

@@ -41,7 +41,8 @@ impl Nothing {
     }
 
     /// What is there: `text` trimmed, unless that stands for nothing.
-    pub(super) fn present<'t>(&self, text: &'t str) -> Option<&'t str> {
+    #[must_use]
+    pub fn present<'t>(&self, text: &'t str) -> Option<&'t str> {
         let text = text.trim();
         let is_nothing = text.is_empty()
             || self.words.iter().any(|word| word == text)

@@ -8,7 +8,9 @@ use std::io::{self, BufRead};
 use std::ops::Range;
 
 use super::dialect::{Delimiter, Fields, Quotes, Split};
+use super::skip::Skip;
 use super::source::{Ends, ROW_BYTES, next_line};
+use crate::shown;
 
 /// Lines with quotation marks that a field may go over: each time the row is looked at anew.
 const TRIES: usize = 64;
@@ -35,6 +37,24 @@ pub(super) enum Row {
     Open,
     /// So many fields.
     Wide(usize),
+}
+
+impl Row {
+    /// Why it is no row, and what stands there instead, in the words of a message; `None` for one that is.
+    pub(super) fn unfit(&self, line: &[u8], columns: usize) -> Option<(Skip, String)> {
+        Some(match self {
+            Self::Fields(_) => return None,
+            Self::Blank => (Skip::Blank, "nothing in it".to_owned()),
+            Self::TooLong => (Skip::Malformed, "longer than 1 MiB".to_owned()),
+            Self::Open => {
+                (Skip::Malformed, format!("a quotation mark that is not closed in {}", shown::quoted_bytes(line)))
+            }
+            Self::Wide(found) => {
+                let line = shown::quoted_bytes(line);
+                (Skip::Malformed, format!("{found} fields where the header has {columns}, in {line}"))
+            }
+        })
+    }
 }
 
 impl<R: BufRead> Rows<R> {
@@ -180,6 +200,12 @@ pub(super) struct Width {
 }
 
 impl Width {
+    /// That of a header.
+    pub(super) fn of(names: &[String], delimiter: Delimiter) -> Self {
+        let named = names.iter().rposition(|name| !name.is_empty()).map_or(names.len(), |last| last + 1);
+        Self { delimiter, columns: names.len(), named }
+    }
+
     fn fits(&self, fields: &Fields, line: &[u8]) -> bool {
         fields.len() >= self.named && fields.is_empty_from(self.columns, line)
     }

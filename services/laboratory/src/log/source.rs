@@ -1,6 +1,7 @@
 //! Opens a file, sees through its compression and tells its format: by content, never by extension.
 
 use std::cell::Cell;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 use std::path::Path;
@@ -33,11 +34,34 @@ pub(super) enum Source {
 type Whole = Chain<Cursor<Vec<u8>>, Box<dyn BufRead>>;
 
 /// Decompressed text, without a byte order mark.
-pub(super) struct Text {
+pub struct Text {
     pub(super) all: BufReader<Whole>,
     pub(super) ends: Ends,
     read: Rc<Cell<u64>>,
     size: u64,
+}
+
+/// A text's lines, one after the other.
+pub struct Lines {
+    from: BufReader<Whole>,
+    ends: Ends,
+}
+
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lines").field("ends", &self.ends).finish_non_exhaustive()
+    }
+}
+
+impl Lines {
+    /// The next one, in place of what `line` held; `false` at the end of the text.
+    ///
+    /// # Errors
+    /// When the file cannot be read or unpacked.
+    pub fn read(&mut self, line: &mut Vec<u8>) -> io::Result<bool> {
+        line.clear();
+        next_line(&mut self.from, self.ends, line)
+    }
 }
 
 /// What ends a line.
@@ -49,7 +73,44 @@ pub(super) enum Ends {
     Any,
 }
 
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Text").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
 impl Text {
+    /// Opens the file at `path` for whoever reads no log of it: compression is seen through, and text alone goes on.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, is empty, or is no text; the error says what it is and what to do.
+    pub fn open(path: &Path) -> Result<Self, LogError> {
+        let Unpacked::Text(text, head) = unpacked(path)? else {
+            return Err(LogError::refused(path, "is Parquet: write it as CSV or JSON lines"));
+        };
+        kind::binary(&head).map_or(Ok(text), |what| Err(LogError::refused(path, what)))
+    }
+
+    /// Its beginning, at least the first byte.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn head(&mut self) -> io::Result<&[u8]> {
+        self.all.fill_buf()
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn into_reader(self) -> impl BufRead + 'static {
+        self.all
+    }
+
+    /// Its lines, without what ends them; one of more than 1 MiB is cut, and a byte longer than that.
+    #[must_use]
+    pub fn into_lines(self) -> Lines {
+        Lines { from: self.all, ends: self.ends }
+    }
+
     /// A teller of progress: call it with each row's number.
     pub(super) fn teller<'p>(&self, progress: &'p mut dyn FnMut(Progress)) -> impl FnMut(u64) + use<'p> {
         let (read, size) = (Rc::clone(&self.read), self.size.max(1));
@@ -64,50 +125,63 @@ impl Text {
 impl Source {
     /// Opens the log at `path`.
     pub(super) fn open(path: &Path) -> Result<Self, LogError> {
-        let open = |source| LogError::Open { path: path.to_owned(), source };
-        let mut file = File::open(path).map_err(open)?;
-        let about = file.metadata().map_err(open)?;
-        if about.is_dir() {
-            return Err(LogError::refused(path, "is a folder: name a file in it"));
-        }
-        let raw = head(&mut file).map_err(open)?;
-        if raw.starts_with(b"PAR1") {
-            if !about.is_file() {
-                return Err(LogError::refused(
-                    path,
-                    "is Parquet in a pipe: name the file, which is read from anywhere",
-                ));
-            }
-            io::Seek::rewind(&mut file).map_err(open)?;
-            return Ok(Self::Parquet(file));
-        }
-        let read = Rc::new(Cell::new(0));
-        let counted = Counted { file: Cursor::new(raw.clone()).chain(file), read: Rc::clone(&read) };
-        let counted = BufReader::with_capacity(BUFFER_BYTES, counted);
-        let mut body: Box<dyn BufRead> = match raw.as_slice() {
-            [0x1f, 0x8b, ..] => buffered(Members::new(counted)),
-            // The second is a skippable frame, as pzstd writes first.
-            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
-                buffered(zstd::Decoder::with_buffer(counted).map_err(open)?)
-            }
-            _ => Box::new(counted),
+        let (text, head) = match unpacked(path)? {
+            Unpacked::Parquet(file) => return Ok(Self::Parquet(file)),
+            Unpacked::Text(text, head) => (text, head),
         };
-        let broken = |error| LogError::Read { path: path.to_owned(), rows: 0, detail: told(&error) };
-        let mut first = head(&mut body).map_err(broken)?;
-        if let Some(what) = kind::foreign(&first) {
-            return Err(LogError::refused(path, what));
+        match kind::foreign(&head) {
+            Some(what) => Err(LogError::refused(path, what)),
+            None if is_json(&head) => Ok(Self::JsonLines(text)),
+            None => Ok(Self::Delimited(text)),
         }
-        if first.starts_with(b"\xef\xbb\xbf") {
-            first.drain(..3);
-        }
-        if first.trim_ascii().is_empty() && first.len() < HEAD - 3 {
-            return Err(LogError::Empty { path: path.to_owned() });
-        }
-        let (json, ends) = (is_json(&first), ends(&first));
-        let all = BufReader::with_capacity(BUFFER_BYTES, Cursor::new(first).chain(body));
-        let text = Text { all, ends, read, size: about.len() };
-        Ok(if json { Self::JsonLines(text) } else { Self::Delimited(text) })
     }
+}
+
+/// A file behind its compression.
+enum Unpacked {
+    Parquet(File),
+    /// What is taken for text, and its first bytes.
+    Text(Text, Vec<u8>),
+}
+
+/// Opens the file at `path`, and sees through its compression.
+fn unpacked(path: &Path) -> Result<Unpacked, LogError> {
+    let open = |source| LogError::Open { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(open)?;
+    let about = file.metadata().map_err(open)?;
+    if about.is_dir() {
+        return Err(LogError::refused(path, "is a folder: name a file in it"));
+    }
+    let raw = head(&mut file).map_err(open)?;
+    if raw.starts_with(b"PAR1") {
+        if !about.is_file() {
+            return Err(LogError::refused(path, "is Parquet in a pipe: name the file, which is read from anywhere"));
+        }
+        io::Seek::rewind(&mut file).map_err(open)?;
+        return Ok(Unpacked::Parquet(file));
+    }
+    let read = Rc::new(Cell::new(0));
+    let counted = Counted { file: Cursor::new(raw.clone()).chain(file), read: Rc::clone(&read) };
+    let counted = BufReader::with_capacity(BUFFER_BYTES, counted);
+    let mut body: Box<dyn BufRead> = match raw.as_slice() {
+        [0x1f, 0x8b, ..] => buffered(Members::new(counted)),
+        // The second is a skippable frame, as pzstd writes first.
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
+            buffered(zstd::Decoder::with_buffer(counted).map_err(open)?)
+        }
+        _ => Box::new(counted),
+    };
+    let broken = |error| LogError::Read { path: path.to_owned(), rows: 0, detail: told(&error) };
+    let mut first = head(&mut body).map_err(broken)?;
+    if first.starts_with(b"\xef\xbb\xbf") {
+        first.drain(..3);
+    }
+    if first.trim_ascii().is_empty() && first.len() < HEAD - 3 {
+        return Err(LogError::Empty { path: path.to_owned() });
+    }
+    let ends = ends(&first);
+    let all = BufReader::with_capacity(BUFFER_BYTES, Cursor::new(first.clone()).chain(body));
+    Ok(Unpacked::Text(Text { all, ends, read, size: about.len() }, first))
 }
 
 /// Whether one of the first lines is an object: the very first may be cut, or say something else.
@@ -129,7 +203,7 @@ fn ends(head: &[u8]) -> Ends {
 }
 
 /// Why unpacking broke off, and what to do.
-pub(super) fn told(error: &io::Error) -> String {
+pub fn told(error: &io::Error) -> String {
     let said = error.to_string();
     let has = |part: &str| said.to_ascii_lowercase().contains(part);
     if error.kind() == io::ErrorKind::UnexpectedEof || has("incomplete frame") {

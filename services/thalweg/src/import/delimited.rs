@@ -1,123 +1,55 @@
-//! CSV, and the same with tabs, semicolons or pipes: a header, and a row a line.
+//! CSV and its cousins: the laboratory's reader of logs finds header, delimiter and rows.
 
-use std::io::{self, BufRead, Read};
+use std::path::Path;
 
-use csv::{ErrorKind, ReaderBuilder, StringRecord};
+use laboratory::log::{Line, LogError, Sheet, Text};
+use laboratory::shown;
 use serde_json::Value;
 
-use super::columns::ID;
-use super::{ROW_BYTES, Row, Take, plain_name, too_long};
+use super::{NOT_UTF8, Options, Row, Take, plain_name};
 
-/// Reads every row.
-pub(super) fn read(head: &[u8], text: Box<dyn BufRead>, take: Take<'_>) -> Result<(), String> {
-    let line = head.trim_ascii_start().split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let count = |candidate: &u8| line.iter().filter(|byte| *byte == candidate).count();
-    // The last of equals wins, so the comma stands last.
-    let delimiter = *b"|;\t,".iter().max_by_key(|candidate| count(candidate)).unwrap_or(&b',');
-    let text = Rows { text: text.bytes(), delimiter, row: Vec::new(), given: 0, line: 1, next: 1, long: Vec::new() };
-    let mut rows = ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(text);
-    let header = rows.headers().map_err(|error| format!("its header: {error}"))?;
-    let names: Vec<String> = header.iter().map(plain_name).collect();
-    if !rows.get_ref().long.is_empty() {
-        return Err(too_long("its header"));
+/// Reads every row; tells how many lines above the header were passed over.
+pub(super) fn read(path: &Path, text: Text, options: &Options, take: Take<'_>) -> Result<usize, LogError> {
+    let refuse = |why: String| Err(LogError::Refused { path: path.to_owned(), why });
+    let columns = &options.columns;
+    let wanted = format!(
+        "that is the item's id ({}): name it, such as --columns item_id=NAME; if the first line is an item, give \
+         --no-header and the columns by number, such as --columns item_id=1,title=2 (--delimiter sets what separates \
+         them)",
+        columns.id_names()
+    );
+    let is_header = |names: &[String]| names.iter().any(|name| columns.is_id(&plain_name(name)));
+    let mut sheet = Sheet::open(path, text, &options.form, is_header, &wanted)?;
+    let names: Vec<String> = sheet.names().iter().map(|name| plain_name(name)).collect();
+    for (n, name) in names.iter().enumerate().filter(|(_, name)| columns.knows(name)) {
+        if let Some(first) = names[..n].iter().position(|other| other == name) {
+            let (first, second) = (first + 1, n + 1);
+            let name = shown::quoted(name);
+            return refuse(format!(
+                "has two columns of the name {name}, the {first}. and the {second}.: rename one of them in the header"
+            ));
+        }
     }
-    if !names.iter().any(|name| ID.contains(&name.as_str())) {
-        let shown: String = names.join(", ").chars().filter(|c| !c.is_control()).take(200).collect();
-        return Err(format!("no column is the item's id ({}); it has: {shown}", ID.join(", ")));
+    while let Some(line) = sheet.read()? {
+        take(match line {
+            Line::Unfit(reason, text) => Err((reason.as_str(), text)),
+            Line::Cells(cells) => row(&names, cells, options),
+        });
     }
-    let mut record = StringRecord::new();
-    loop {
-        let read = rows.read_record(&mut record);
-        let line = rows.get_ref().line;
-        rows.get_mut().long.drain(..).for_each(|line| take(Err(too_long(format!("line {line}")))));
-        match read {
-            Ok(false) => return Ok(()),
-            Ok(true) if record.len() != names.len() => {
-                let (got, wanted) = (record.len(), names.len());
-                take(Err(format!(
-                    "a row with another number of fields than the header: line {line}, {got} of {wanted}"
-                )));
+    Ok(sheet.above())
+}
+
+/// The cells that are asked for; the others may be in any encoding.
+fn row(names: &[String], cells: Vec<Vec<u8>>, options: &Options) -> Result<Row, super::Left> {
+    let mut row = Row::new();
+    for (name, cell) in names.iter().zip(cells).filter(|(name, _)| options.columns.knows(name)) {
+        match String::from_utf8(cell) {
+            Ok(text) => row.insert(name.clone(), Value::String(text)),
+            Err(error) => {
+                let cell = shown::quoted_bytes(error.as_bytes());
+                return Err((NOT_UTF8, format!("{cell}; convert the file, such as by `iconv -f LATIN1 -t UTF-8`")));
             }
-            Ok(true) => {
-                let values = record.iter().map(|value| Value::String(value.to_owned()));
-                take(Ok(names.iter().cloned().zip(values).collect::<Row>()));
-            }
-            Err(error) => match error.kind() {
-                ErrorKind::Utf8 { .. } => take(Err(format!("a row that is no UTF-8: line {line}"))),
-                _ => return Err(error.to_string()),
-            },
-        }
+        };
     }
-}
-
-/// A text by rows, without those that are too long. Who reads it has one row at a time.
-struct Rows<R> {
-    text: io::Bytes<R>,
-    delimiter: u8,
-    row: Vec<u8>,
-    /// How much of the row was handed on.
-    given: usize,
-    /// The line that the row begins with.
-    line: u64,
-    /// The line behind it.
-    next: u64,
-    /// Lines that rows begin with which were left out.
-    long: Vec<u64>,
-}
-
-/// Where in a row: a line ends none within a quoted field.
-#[derive(Clone, Copy)]
-enum At {
-    Field,
-    Plain,
-    Quoted,
-    /// Behind a quotation mark that closes a field, unless another one follows.
-    Closed,
-}
-
-impl<R: Read> Rows<R> {
-    /// Reads the next row that is not too long; none is left at the end.
-    fn read_row(&mut self) -> io::Result<()> {
-        (self.given, self.line) = (0, self.next);
-        self.row.clear();
-        let mut at = At::Field;
-        while let Some(byte) = self.text.next().transpose()? {
-            if self.row.len() as u64 <= ROW_BYTES {
-                self.row.push(byte);
-            }
-            self.next += u64::from(byte == b'\n');
-            at = match (at, byte) {
-                (At::Field | At::Closed, b'"') => At::Quoted,
-                (At::Quoted, b'"') => At::Closed,
-                (At::Quoted, _) => At::Quoted,
-                (_, b'\n' | b'\r') if self.row.len() as u64 <= ROW_BYTES => return Ok(()),
-                (_, b'\n' | b'\r') => {
-                    self.leave_out();
-                    At::Field
-                }
-                (_, byte) if byte == self.delimiter => At::Field,
-                _ => At::Plain,
-            };
-        }
-        if self.row.len() as u64 > ROW_BYTES {
-            self.leave_out();
-        }
-        Ok(())
-    }
-
-    fn leave_out(&mut self) {
-        self.row.clear();
-        self.long.push(std::mem::replace(&mut self.line, self.next));
-    }
-}
-
-impl<R: Read> Read for Rows<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.given == self.row.len() {
-            self.read_row()?;
-        }
-        let read = (&self.row[self.given..]).read(into)?;
-        self.given += read;
-        Ok(read)
-    }
+    Ok(row)
 }

@@ -2,12 +2,17 @@
 
 use std::io::{self, BufRead, Read};
 
+use laboratory::log::told;
+use laboratory::shown;
 use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesStart, Event};
 use serde_json::Value;
 
-use super::{ROW_BYTES, Row, Take, plain_name, too_long};
+use super::{MALFORMED, ROW_BYTES, Row, TOO_LONG, Take, plain_name};
+
+/// Bytes of one item.
+const ITEM_BYTES: u64 = ROW_BYTES as u64;
 
 /// Elements that are items.
 const ITEMS: [&[u8]; 3] = [b"item", b"entry", b"product"];
@@ -29,29 +34,31 @@ struct Open {
 
 /// Reads every item.
 pub(super) fn read(text: Box<dyn BufRead>, take: Take<'_>) -> Result<(), String> {
-    let mut reader = Reader::from_reader(text.take(ROW_BYTES));
+    let mut reader = Reader::from_reader(text.take(ITEM_BYTES));
     let (mut buffer, mut open, mut items) = (Vec::new(), None::<Open>, 0_u64);
     loop {
         buffer.clear();
         if open.is_none() {
-            reader.get_mut().set_limit(ROW_BYTES);
+            reader.get_mut().set_limit(ITEM_BYTES);
         }
         let event = reader.read_event_into(&mut buffer);
         if reader.get_ref().limit() == 0 {
             let mut text = reader.into_inner().into_inner();
             if let Some(item) = open.take() {
                 items += 1;
-                take(Err(too_long(format!("item {items}"))));
-                pass(&mut text, &item.tag).map_err(|error| error.to_string())?;
+                take(Err((MALFORMED, TOO_LONG.to_owned())));
+                pass(&mut text, &item.tag).map_err(|error| told(&error))?;
             }
-            reader = Reader::from_reader(text.take(ROW_BYTES));
+            reader = Reader::from_reader(text.take(ITEM_BYTES));
             reader.config_mut().allow_unmatched_ends = true; // of what was open
             continue;
         }
-        let event = event.map_err(|error| format!("its XML breaks behind item {items}: {error}"))?;
+        let event = event.map_err(|error| {
+            format!("is read up to item {items}, where its XML breaks: {}", shown::plain(&error.to_string()))
+        })?;
         match (event, &mut open) {
             (Event::Eof, None) => break,
-            (Event::Eof, Some(_)) => return Err(format!("it breaks off in item {}", items + 1)),
+            (Event::Eof, Some(_)) => return Err(format!("breaks off in item {}", items + 1)),
             (Event::Start(start), None) if ITEMS.contains(&start.local_name().as_ref()) => {
                 open = Some(Open { tag: start.name().as_ref().to_vec(), ..Open::default() });
             }
@@ -80,7 +87,7 @@ pub(super) fn read(text: Box<dyn BufRead>, take: Take<'_>) -> Result<(), String>
         }
     }
     if items == 0 {
-        return Err("it holds no item: no element is called item, entry or product".to_owned());
+        return Err("holds no item: no element is called item, entry or product".to_owned());
     }
     Ok(())
 }

@@ -1,47 +1,79 @@
 //! Reads files of items as shops have them: CSV and its cousins, JSON, and the XML of product feeds.
 //!
-//! Every format gives rows of named values; [`columns`] makes items of them, by the same rules as a record of `items`
-//! is read. What cannot be read is counted, with an example.
+//! What compression, header, delimiter, quotation marks, words for nothing and ids are is read as in recorded logs, by
+//! the laboratory's readers. Every format gives rows of named values; [`columns`] makes items of them, by the same rules
+//! as a record of `items` is read. What cannot be read is counted, with an example.
 
 mod columns;
 mod delimited;
 mod feed;
 mod json;
+mod write;
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
-use schemas::{DeadLetter, Item};
+use laboratory::log::{Form, LogError, Nothing, Skip, Text, is_rounded, told};
+use laboratory::shown;
+use schemas::DeadLetter;
+use schemas::item::Fields;
 use serde_json::{Map, Value};
 
 use crate::error::Error;
+pub(crate) use columns::Columns;
+pub(crate) use write::Meant;
 
 /// A row: values by their plain names.
 type Row = Map<String, Value>;
+/// Why a row is left out, and what stands there.
+type Left = (&'static str, String);
 /// Where readers put rows, and what they cannot read.
-type Take<'t> = &'t mut dyn FnMut(Result<Row, String>);
+type Take<'t> = &'t mut dyn FnMut(Result<Row, Left>);
 
-/// So much of a file is looked at to tell its format.
-const LOOKED_AT: u64 = 64 * 1024;
+const MALFORMED: &str = Skip::Malformed.as_str();
+const BLANK: &str = Skip::Blank.as_str();
+const NOT_UTF8: &str = Skip::NotUtf8.as_str();
 
 /// I7: a row is no longer, as in a recorded log; Kafka takes no larger record by default either. A longer one is left
 /// out.
-const ROW_BYTES: u64 = 1 << 20;
+const ROW_BYTES: usize = 1 << 20;
+/// Why.
+const TOO_LONG: &str = "longer than 1 MiB";
+
+/// How a file is to be read where it does not tell.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Options {
+    /// Which column is which field.
+    pub(crate) columns: Columns,
+    /// Header and delimiter of a table.
+    pub(crate) form: Form,
+    /// Which words stand for nothing.
+    pub(crate) nothing: Nothing,
+}
+
+/// What a row says of an item.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Entry {
+    pub(crate) item_id: String,
+    /// What it says, and what it leaves open.
+    pub(crate) fields: Fields,
+    /// The row itself says that it is no whole record.
+    pub(crate) update: bool,
+}
 
 /// What a file holds.
 #[derive(Debug, Default)]
 pub(crate) struct Import {
     /// In the order of the file.
-    pub(crate) items: Vec<Item>,
-    /// Rows, items or elements that were read.
+    pub(crate) entries: Vec<Entry>,
+    /// Lines as written, values or elements that were read; a quoted field over several lines is of one.
     pub(crate) rows: u64,
     /// Why rows were left out: how many, and an example.
     pub(crate) left_out: BTreeMap<String, (u64, String)>,
     /// Why fields of items were left out.
     pub(crate) fields: BTreeMap<String, (u64, String)>,
+    /// What else is odd about the file.
+    pub(crate) remarks: Vec<String>,
 }
 
 impl Import {
@@ -49,41 +81,63 @@ impl Import {
     ///
     /// # Errors
     /// The file cannot be opened, is of no format that is known, or breaks off.
-    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        let refuse = |what: String| Error::Other(format!("cannot import {}: {what}", path.display()));
-        let file = File::open(path).map_err(|error| refuse(error.to_string()))?;
+    pub(crate) fn open(path: &Path, options: &Options) -> Result<Self, Error> {
+        let refuse = |what: String| Error::Other(format!("the file {} {what}", shown::plain(&path.to_string_lossy())));
+        if options.form.no_header && !options.columns.names_the_id() {
+            let way_out =
+                "with --no-header columns have numbers: name them, such as --columns item_id=1,title=2,price=4";
+            return Err(Error::Other(way_out.to_owned()));
+        }
         let mut import = Self::default();
-        import.read(file).map_err(refuse)?;
+        import.read(path, options).map_err(refuse)?;
+        import.tell();
         Ok(import)
     }
 
-    fn read(&mut self, file: impl Read + 'static) -> Result<(), String> {
-        let (head, text) = head(plain(file)?)?;
-        let start = head.trim_ascii_start();
-        let mut take = |row: Result<Row, String>| self.take(row);
-        match start.first() {
-            None => Err("it is empty".to_owned()),
-            Some(b'<') => feed::read(text, &mut take),
-            Some(b'{' | b'[') => json::read(text, &mut take),
-            Some(_) if head.contains(&0) => {
-                Err("it is no text in UTF-8: write it as UTF-8, and unpack a zip or a spreadsheet".to_owned())
-            }
-            Some(_) => delimited::read(&head, text, &mut take),
+    fn read(&mut self, path: &Path, options: &Options) -> Result<(), String> {
+        let mut text = Text::open(path).map_err(why)?;
+        let first = text.head().map_err(|error| told(&error))?.trim_ascii_start().first().copied();
+        let (is_json, is_xml) = (matches!(first, Some(b'{' | b'[')), first == Some(b'<'));
+        if (is_json || is_xml) && (options.form.no_header || options.form.delimiter.is_some()) {
+            return Err("is no table: leave --no-header and --delimiter out".to_owned());
         }
+        let mut unmet: Vec<(&str, &str)> = options.columns.given().collect();
+        let mut take = |row: Result<Row, Left>| {
+            if let Ok(row) = &row {
+                unmet.retain(|(_, column)| !row.contains_key(*column));
+            }
+            self.take(row, options, !is_json);
+        };
+        let above = if is_xml {
+            feed::read(Box::new(text.into_reader()), &mut take).map(|()| 0)
+        } else if is_json {
+            json::read(text, &options.columns, &mut take).map(|()| 0)
+        } else {
+            delimited::read(path, text, options, &mut take).map_err(why)
+        }?;
+        if let (Some((field, column)), true) = (unmet.first(), self.rows > 0) {
+            let column = shown::quoted(column);
+            return Err(format!("has no column {column} (for {field}): change --columns"));
+        }
+        if above > 0 {
+            self.remarks.push(format!("{above} lines above the header were passed over"));
+        }
+        Ok(())
     }
 
-    fn take(&mut self, row: Result<Row, String>) {
+    fn take(&mut self, row: Result<Row, Left>, options: &Options, untyped: bool) {
         self.rows += 1;
         let mut faults = Vec::new();
-        match row.and_then(|row| columns::item(&row, &mut faults)) {
-            Ok(item) => {
-                self.items.push(item);
+        let entry = row.and_then(|row| columns::entry(&row, &options.columns, &options.nothing, untyped, &mut faults));
+        match entry {
+            Ok(entry) => {
+                self.entries.push(entry);
                 faults.into_iter().for_each(|fault| self.lacks(fault));
             }
-            Err(reason) => {
-                let (kind, example) = reason.split_once(": ").unwrap_or((&reason, ""));
-                let known = self.left_out.entry(kind.to_owned()).or_insert_with(|| (0, example.to_owned()));
-                known.0 += 1;
+            Err((kind, example)) => {
+                let row = self.rows;
+                let first = || (0, format!("row {row}: {example}"));
+                self.left_out.entry(kind.to_owned()).or_insert_with(first).0 += 1;
             }
         }
     }
@@ -92,40 +146,36 @@ impl Import {
         let (field, example) = detail.split_once(": ").unwrap_or(("", &detail));
         self.fields.entry(format!("{field} ({reason})")).or_insert_with(|| (0, example.to_owned())).0 += 1;
     }
-}
 
-/// Sees through compression.
-fn plain(file: impl Read + 'static) -> Result<Box<dyn BufRead>, String> {
-    let mut file = BufReader::new(file);
-    let magic = file.fill_buf().map_err(|error| error.to_string())?;
-    Ok(match magic {
-        [0x1f, 0x8b, ..] => Box::new(BufReader::new(flate2::bufread::MultiGzDecoder::new(file))),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            let decoder = zstd::Decoder::with_buffer(file).map_err(|error| error.to_string())?;
-            Box::new(BufReader::new(decoder))
+    /// Says what only the whole file tells.
+    fn tell(&mut self) {
+        let rounded: Vec<&str> = self.entries.iter().map(|entry| &*entry.item_id).filter(|id| is_rounded(id)).collect();
+        if let Some(first) = rounded.first() {
+            self.remarks.push(format!(
+                "warning: {} ids look like numbers that a spreadsheet has rounded, such as {}: several may have become \
+                 one; write them as text",
+                rounded.len(),
+                shown::quoted(first)
+            ));
         }
-        _ => Box::new(file),
-    })
-}
-
-/// The beginning of a text, without a byte order mark, and all of it.
-fn head(mut text: Box<dyn BufRead>) -> Result<(Vec<u8>, Box<dyn BufRead>), String> {
-    let mut head = Vec::new();
-    text.by_ref().take(LOOKED_AT).read_to_end(&mut head).map_err(|error| error.to_string())?;
-    if let Some(rest) = head.strip_prefix(b"\xef\xbb\xbf") {
-        head = rest.to_vec();
     }
-    Ok((head.clone(), Box::new(BufReader::new(Cursor::new(head).chain(text)))))
 }
 
-/// Why a row is left out that is longer than a row may be.
-fn too_long(place: impl Display) -> String {
-    format!("a row longer than 1 MiB: {place}")
+/// What is wrong with a file, without its name.
+fn why(error: LogError) -> String {
+    match error {
+        LogError::Open { source, .. } => format!("cannot be opened: {source}"),
+        LogError::Read { rows, detail, .. } => format!("cannot be read past row {rows}: {detail}"),
+        LogError::Empty { .. } => "is empty".to_owned(),
+        LogError::Refused { why, .. } => why,
+        other => other.to_string(),
+    }
 }
 
 /// A name as it is looked for: `g:Product Type` is `product_type`.
 fn plain_name(name: &str) -> String {
     let name = name.trim().to_lowercase();
+    let name = name.strip_prefix('#').unwrap_or(&name).trim();
     let name = name.rsplit(':').next().unwrap_or_default();
     name.replace([' ', '-'], "_")
 }
