@@ -100,7 +100,7 @@ impl Interaction {
         if !(OLDEST_TS..=latest).contains(&ts) {
             return Err(Malformed::Time(Timestamp(interaction.ts)));
         }
-        interaction.ts = interaction.ts.min(latest); // told to readers of lists as it came, within reason
+        interaction.ts = interaction.ts.min(latest); // what comes out of here holds no time that could overflow
         Ok((interaction, source))
     }
 }

@@ -23,13 +23,14 @@ pub(crate) fn apply(stored: &mut StoredProfile, interaction: &Interaction, sourc
     let Some(outcome) = move_on(stored, source) else { return Outcome::Repeat };
     let profile = &mut stored.profile;
     count(&mut profile.counts, interaction.kind());
+    let ts = interaction.effective_ts();
     if profile.first_ts == 0 {
-        profile.first_ts = interaction.ts;
+        profile.first_ts = ts;
     }
-    profile.last_ts = profile.last_ts.max(interaction.ts);
+    profile.last_ts = profile.last_ts.max(ts); // of whom only impressions are known, the slate is of this time
     if interaction.kind() != Kind::Impression {
         let item_id = interaction.item_id.clone();
-        let seen = proto::Seen { item_id, kind: interaction.kind, ts: interaction.effective_ts() };
+        let seen = proto::Seen { item_id, kind: interaction.kind, ts };
         remember(&mut profile.recent, seen, history);
     }
     outcome
@@ -204,6 +205,19 @@ mod tests {
         let kinds: Vec<Kind> = stored.profile.recent.iter().map(proto::Seen::kind).collect();
         assert_eq!(kinds, [Kind::Dislike]);
         assert_eq!(stored.profile.counts.iter().sum::<u64>(), 2);
+    }
+
+    #[test]
+    fn a_clock_that_is_fast_moves_no_time_of_a_profile_and_so_neither_what_is_ranked_nor_what_a_list_says() {
+        let (mut stored, now) = (unknown(), 1_700_000_000_000);
+        for (offset, kind) in (0..).zip([Kind::Impression, Kind::View]) {
+            let ahead = Interaction { kind: kind.into(), arrived_at: now + offset, ..view("a", now + 3_540_000) };
+            apply(&mut stored, &ahead, at(0, offset), 16);
+            assert_eq!((stored.profile.first_ts, stored.profile.last_ts), (now, now + offset), "{kind:?}");
+        }
+        assert_eq!(stored.profile.recent[0].ts, now + 1);
+        apply(&mut stored, &Interaction { arrived_at: now + 9, ..view("a", now - 5) }, at(0, 2), 16);
+        assert_eq!(stored.profile.last_ts, now + 1, "one of before is no newer");
     }
 
     #[test]
