@@ -25,7 +25,7 @@ pub struct Event {
     pub session_id: Option<String>,
     /// What it was done to.
     pub item_id: String,
-    /// When: milliseconds since 1970 or RFC 3339.
+    /// When: milliseconds since 1970, also as text, or RFC 3339.
     pub ts: Timestamp,
     /// Money, rating or whatever the application counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,7 +122,12 @@ impl<'de> Deserialize<'de> for Timestamp {
             fn visit_f64<E: serde::de::Error>(self, ms: f64) -> Result<Timestamp, E> {
                 if ms.fract() == 0.0 { Ok(Timestamp(ms as i64)) } else { Err(E::custom("not a whole number")) }
             }
+            /// Digits are the number that they spell; what is beyond 64 bits becomes the farthest time.
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Timestamp, E> {
+                let text = text.trim();
+                if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+                    return Ok(Timestamp(text.parse().unwrap_or(i64::MAX)));
+                }
                 let ts: jiff::Timestamp = text.parse().map_err(E::custom)?;
                 Ok(Timestamp(ts.as_millisecond()))
             }
@@ -151,6 +156,18 @@ mod tests {
         let ts: Timestamp = serde_json::from_str(r#""2023-11-14T22:13:20.123Z""#).expect("parses");
         assert_eq!(ts, Timestamp(1_700_000_000_123));
         assert!(serde_json::from_str::<Timestamp>(r#""yesterday""#).is_err());
+    }
+
+    #[test]
+    fn digits_as_text_are_the_number_that_they_spell() {
+        for (text, ms) in [("1700000000123", 1_700_000_000_123), (" 0 ", 0), ("99999999999999999999", i64::MAX)] {
+            assert_eq!(serde_json::from_str::<Timestamp>(&format!("\"{text}\"")).expect("parses"), Timestamp(ms));
+        }
+        assert!(
+            ["", "17e11", "-5", "1700000000123.5"]
+                .iter()
+                .all(|text| { serde_json::from_str::<Timestamp>(&format!("\"{text}\"")).is_err() })
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::date;
-use crate::Reason;
+use crate::{Reason, vocabulary};
 
 /// What a value says; `None` is nothing. An error says what is wrong with it.
 pub(super) type Read<T> = Result<Option<T>, (Reason, String)>;
@@ -28,7 +28,7 @@ fn wrong<T>(value: &Value, wanted: &str) -> Read<T> {
     Err((Reason::WrongType, format!("{} is no {wanted}", shown(value))))
 }
 
-/// Names and titles; a number is a name, too, and a list of one is that one.
+/// Ids, names and titles; a number is a name, too, `7.0` the same as 7, and a list of one is that one.
 pub(super) fn text(value: &Value) -> Read<String> {
     match value {
         Value::Null => Ok(None),
@@ -36,7 +36,10 @@ pub(super) fn text(value: &Value) -> Read<String> {
             Err((Reason::WrongType, format!("{} holds what is no UTF-8", shown(value))))
         }
         Value::String(text) => Ok(Some(text.trim_matches(is_blank).to_owned()).filter(|text| !text.is_empty())),
-        Value::Number(number) => Ok(Some(number.to_string())),
+        Value::Number(number) => {
+            let written = number.to_string();
+            Ok(Some(vocabulary::number_as_id(&written).unwrap_or(written)))
+        }
         Value::Array(list) if list.len() < 2 => list.first().map_or(Ok(None), text),
         _ => wrong(value, "text"),
     }

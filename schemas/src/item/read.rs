@@ -1,10 +1,12 @@
 //! Reads a record of the topic `items`: what is clear in it, and what is wrong with the rest.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::lenient::{shown, text, yes};
 use super::{Fields, PART, salvage};
-use crate::{DeadLetter, MAX_ID_BYTES, Reason};
+use crate::{DeadLetter, MAX_ID_BYTES, Reason, literal, vocabulary};
 
 /// The longest name of a part of an item, in bytes.
 const MAX_PART_BYTES: usize = 64;
@@ -55,7 +57,7 @@ pub fn read(key: &[u8], value: Option<&[u8]>) -> Reading {
     };
     let value = String::from_utf8_lossy(value);
     let value = value.trim_start_matches('\u{feff}');
-    let object = match object(value) {
+    let (object, text) = match object(value) {
         Ok(object) => object,
         Err(fault) => {
             let gone = salvage::says_unavailable(value);
@@ -64,7 +66,7 @@ pub fn read(key: &[u8], value: Option<&[u8]>) -> Reading {
     };
     let mut faults: Vec<DeadLetter> = Vec::new();
     let fields = Fields::of(&object, &mut faults);
-    match about(key, &object) {
+    match about(key, &object, &text) {
         Ok((item_id, None)) => Reading { item_id, says: Says::Whole(fields), faults },
         Ok((item_id, Some(part))) => Reading { item_id, says: Says::Part(part, fields), faults },
         Err((item_id, fault)) => {
@@ -105,13 +107,13 @@ fn of_key(key: &[u8]) -> Result<String, DeadLetter> {
     }
 }
 
-/// The object that a value is; one that was encoded twice is read, too.
-fn object(value: &str) -> Result<Map<String, Value>, DeadLetter> {
+/// The object that a value is, and as it is written; one that was encoded twice is read, too.
+fn object(value: &str) -> Result<(Map<String, Value>, Cow<'_, str>), DeadLetter> {
     let fault = |reason, detail| Err(DeadLetter { reason, detail });
     match serde_json::from_str(value) {
-        Ok(Value::Object(object)) => Ok(object),
+        Ok(Value::Object(object)) => Ok((object, value.into())),
         Ok(Value::String(inner)) if inner.trim_start().starts_with('{') => match serde_json::from_str(&inner) {
-            Ok(Value::Object(object)) => Ok(object),
+            Ok(Value::Object(object)) => Ok((object, inner.into())),
             _ => fault(Reason::WrongType, "it is a text, and no object".to_owned()),
         },
         Ok(Value::Null) => fault(Reason::WrongType, "it is `null`; an empty value delists".to_owned()),
@@ -124,8 +126,16 @@ fn object(value: &str) -> Result<Map<String, Value>, DeadLetter> {
 fn about(
     key: Result<String, DeadLetter>,
     object: &Map<String, Value>,
+    written: &str,
 ) -> Result<(String, Option<String>), (String, DeadLetter)> {
-    let id = text(object.get("item_id").unwrap_or(&Value::Null));
+    let id = match object.get("item_id").unwrap_or(&Value::Null) {
+        // As a number of 64 bits a long id would lose digits.
+        Value::Number(number) if number.is_f64() => {
+            let id = literal(written, "item_id").and_then(vocabulary::number_as_id);
+            id.map(Some).ok_or_else(|| (Reason::WrongType, format!("{number} is no id; write it as text")))
+        }
+        other => text(other),
+    };
     let key = match key {
         Ok(key) => key,
         Err(fault) => {

@@ -174,6 +174,27 @@ fn a_record_that_cannot_be_read_says_why_and_what_was_known_holds() {
 }
 
 #[test]
+fn a_number_as_the_id_of_an_item_is_the_key_that_it_spells_and_loses_no_digit() {
+    for (key, id) in [
+        ("7", "7"),
+        ("7", "7.0"),
+        ("7", "0.7e1"),
+        ("7.5", "7.5"),
+        ("90071992547409930005", "90071992547409930005"),
+        ("90071992547409930005", "90071992547409930005.0"),
+    ] {
+        let reading = read(key.as_bytes(), Some(format!("{{\"title\":\"Hat\",\"item_id\":{id}}}").as_bytes()));
+        assert!(reading.faults.is_empty() && matches!(reading.says, Says::Whole(_)), "{key} {id}: {reading:?}");
+    }
+    for (key, id) in [("8", "7.0"), ("90071992547409930006", "90071992547409930005"), ("7.0", "7.0")] {
+        let value = format!("{{\"item_id\":{id}}}");
+        assert_eq!(reasons(key, value.as_bytes()), [Reason::KeyMismatch], "{key} {id}");
+    }
+    let (change, _) = taken("i9", &json!({"categories": [7.0, 8]}));
+    assert_eq!(change.and_then(|(_, item)| item).expect("is listed").categories, ["7", "8"]);
+}
+
+#[test]
 fn a_title_that_is_no_utf_8_is_left_out_and_the_rest_is_taken() {
     let reading = read(b"i9", Some(b"{\"title\":\"Sch\xf6n\",\"categories\":[\"shoes\"],\"price\":7}"));
     assert_eq!(reading.faults.len(), 1);

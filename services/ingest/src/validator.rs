@@ -9,7 +9,7 @@ use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde::de::{IgnoredAny, IntoDeserializer};
 
 use crate::config::Limits;
-use crate::wire::{Field, Wire, literal};
+use crate::wire::{Field, Wire};
 
 /// A detail quotes the event; this much of it is enough to find the mistake.
 const MAX_DETAIL_BYTES: usize = 300;
@@ -99,11 +99,14 @@ impl Validator {
         let ts = match field {
             Field::Absent => return missing("ts"),
             Field::Whole(ms) => *ms,
-            Field::Text(text) if text.is_empty() => return empty("ts"),
+            Field::Text(text) if text.trim().is_empty() => return empty("ts"),
             Field::Text(text) => match Timestamp::deserialize(deserializer(text)) {
                 Ok(ts) => ts.0,
                 Err(error) => {
-                    return refuse(Reason::WrongType, format!("`ts` \"{text}\" is no RFC 3339 time: {error}"));
+                    return refuse(
+                        Reason::WrongType,
+                        format!("`ts` \"{text}\" is neither milliseconds nor an RFC 3339 time: {error}"),
+                    );
                 }
             },
             // To JSON 1.7e12 is a whole number, too; what is beyond 64 bits becomes the farthest future.
@@ -200,7 +203,7 @@ fn any_id(name: &str, field: Field<'_>, text: &str) -> Result<String, DeadLetter
 
 /// Spells a number that is none of 64 bits: from its literal, for else digits would be lost.
 fn number_as_id(name: &str, number: f64, text: &str) -> Option<String> {
-    match literal(text, name) {
+    match schemas::literal(text, name) {
         Some(literal) => vocabulary::number_as_id(literal),
         None if number.abs() < EXACT => vocabulary::number_as_id(&number.to_string()),
         None => None,
@@ -215,6 +218,11 @@ fn amount(field: &Field<'_>) -> Result<Option<f64>, DeadLetter> {
         Field::Absent => Ok(None),
         Field::Whole(number) => Ok(Some(*number as f64)),
         Field::Number(number) => Ok(Some(*number)),
+        Field::Text(text) if vocabulary::is_nothing(text) => Ok(None),
+        Field::Text(text) => match schemas::item::number(text) {
+            Some(number) => Ok(Some(number)),
+            None => refuse(Reason::WrongType, format!("`value` \"{text}\" is no number; one such as 19.90 is wanted")),
+        },
         other => wrong_type("value", other, "a number"),
     }
 }

@@ -167,13 +167,28 @@ fn a_wrong_type_is_a_dead_letter_that_names_the_field_and_what_is_wanted() {
             assert!(detail.starts_with(&format!("`{field}` is ")) && detail.ends_with("wanted"), "{detail}");
         }
     }
-    assert_eq!(reason(with("value", r#""19.9""#)).1, "`value` is a string; a number is wanted");
-    for ts in ["1700000000000.5", r#""yesterday""#, r#""1700000000000""#] {
+    for value in ["free", "1,234"] {
+        let (reason, detail) = reason(with("value", &format!("\"{value}\"")));
+        assert_eq!(reason, Reason::WrongType, "{value}");
+        assert!(detail.contains(value) && detail.ends_with("wanted"), "{detail}");
+    }
+    for ts in ["1700000000000.5", r#""yesterday""#, r#""1.7e12""#, r#""2023-11-14""#] {
         assert_eq!(reason(with("ts", ts)).0, Reason::WrongType, "{ts}");
     }
     for items in ["7", "[true]", "[null]", "[[]]"] {
         let impression = with("items", items).replace("view", "impression");
         assert_eq!(reason(impression).0, Reason::WrongType, "{items}");
+    }
+}
+
+#[test]
+fn a_number_as_text_is_a_number_in_a_live_event_as_in_a_log_and_in_the_catalog() {
+    assert_eq!(accepted(&with("ts", r#""1700000000123""#)).ts, 1_700_000_000_123);
+    assert_eq!(accepted(&with("ts", r#"" 1700000000123 ""#)).ts, 1_700_000_000_123);
+    assert_eq!(reason(with("ts", r#""1700000000""#)).0, Reason::TooOld, "seconds, and it says so");
+    assert_eq!(reason(with("ts", r#""99999999999999999999""#)).0, Reason::InFuture);
+    for (value, wanted) in [("19.90", Some(19.9)), ("19,90 EUR", Some(19.9)), ("", None), ("NaN", None)] {
+        assert_eq!(accepted(&with("value", &format!("\"{value}\""))).value, wanted, "{value}");
     }
 }
 
