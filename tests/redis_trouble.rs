@@ -69,6 +69,22 @@ async fn redis_full_read_only_short_of_replicas_or_without_its_disk_is_waited_ou
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_is_busy_with_a_script_is_waited_out_and_says_so() {
+    let world = World::on(Servers { own_redis: true, ..Servers::default() }).await;
+    let mut traffic = Traffic::new(28, world.ctx.now()).with_users(12);
+    let _ingest = world.start(Name::Ingest, &[]).await;
+    let mut scorer = world.start(Name::Scorer, &[]).await;
+    let mut sent = world.send(&traffic.take(100)).await;
+    served_once(&world, &sent).await;
+    world.client().command(&["CONFIG", "SET", "busy-reply-threshold", "50"]).await.expect("it is set");
+    let _ = world.client().command(&["EVAL", "while true do end", "0"]).await; // has no answer in time
+    sent.extend(world.send(&traffic.take(100)).await);
+    says(&mut scorer, "BUSY").await;
+    world.server().kill_its_script();
+    served_once(&world, &sent).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn foreign_keys_are_counted_named_once_and_passed_over_and_nobody_else_suffers() {
     let world = World::on(Servers { own_redis: true, ..Servers::default() }).await;
     let (keys, redis) = (&world.keys, world.client());

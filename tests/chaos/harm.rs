@@ -114,7 +114,12 @@ pub(crate) async fn redis(field: &Field, fault: Fault, chance: &mut ChaCha8Rng, 
             struck = until_red(field, Whose::OneOf(&[Name::Scorer]), alone, chance).await;
             server.go_on();
         }
-        Fault::RedisSlow => tell(&["CLIENT", "PAUSE", "1500", "ALL"]).await,
+        Fault::RedisSlow => {
+            // A scorer waits for two seconds: some of these are slow answers, and some are none.
+            let pause = Duration::from_millis(chance.random_range(500..6_000));
+            tell(&["CLIENT", "PAUSE", &pause.as_millis().to_string(), "ALL"]).await;
+            tokio::time::sleep(pause).await;
+        }
         Fault::RedisFlushed => tell(&["FLUSHALL"]).await,
         Fault::RedisLost => {
             server.kill();

@@ -15,6 +15,9 @@ use crate::sent::Sent;
 /// Interactions that a scorer remembers of each user, by default (`scorer.history`).
 const HISTORY: usize = 128;
 
+/// A shop of so many items has some to show to everybody.
+const ENOUGH: usize = 20;
+
 /// Findings that are named; the rest is counted.
 const NAMED: usize = 5;
 
@@ -207,7 +210,8 @@ impl Oracle {
         findings
     }
 
-    /// Compares a user's list: it was made through the user's last event. `events` is the topic's full name.
+    /// Compares a user's list: it was made through the user's last event, names each item once, and holds some where a
+    /// version made it and there are items enough. `events` is the topic's full name.
     #[must_use]
     pub fn slate(&self, user: &str, slate: &Slate, events: &str) -> Findings {
         let mut findings = Findings::default();
@@ -217,7 +221,21 @@ impl Oracle {
                 findings.wrong(format!("{user}'s list was made through {}, the last event is {wanted}", slate.source));
             }
         }
+        let distinct: BTreeSet<&str> = slate.items.iter().map(|entry| entry.id.as_str()).collect();
+        if distinct.len() != slate.items.len() {
+            findings.wrong(format!("{user}'s list names an item twice"));
+        }
+        // Of few items all may be the user's own, and out of the list for now.
+        if slate.items.is_empty() && slate.model != Slate::NO_MODEL && self.chosen() >= ENOUGH {
+            findings.wrong(format!("{user}'s list is empty, though {} made it and there are items", slate.model));
+        }
         findings
+    }
+
+    /// How many items were chosen.
+    fn chosen(&self) -> usize {
+        let chosen = self.sent.iter().filter(|sent| Kind::from(sent.event.kind).is_positive());
+        chosen.map(|sent| &sent.event.item_id).collect::<BTreeSet<_>>().len()
     }
 
     fn events_of(&self, user: &str) -> impl Iterator<Item = &Event> {
@@ -323,5 +341,27 @@ mod tests {
         let counted = |items: &[(&str, u32)]| items.iter().map(|(item, n)| ((*item).to_owned(), *n)).collect();
         assert!(oracle.sightings(&counted(&[("i0", 1), ("i1", 1)])).is_clean());
         assert_eq!(oracle.sightings(&counted(&[("i0", 2)])).wrong.len(), 2);
+    }
+
+    #[test]
+    fn an_empty_list_by_a_version_and_an_item_that_is_there_twice_are_wrong() {
+        let all: Vec<Sent> = (0..30).map(sent).collect();
+        let oracle = Oracle::of(&all);
+        let entry = |id: &str| schemas::Entry { id: id.to_owned(), score: 1.0, from: String::new(), because: vec![] };
+        let slate = |model: &str, ids: &[&str]| Slate {
+            v: Slate::V,
+            model: model.to_owned(),
+            source: Slate::source_of("events", 0, 29),
+            event_ts: 0,
+            made_at: 0,
+            items: ids.iter().map(|id| entry(id)).collect(),
+        };
+        let wrong = |oracle: &Oracle, slate: &Slate| oracle.slate("u1", slate, "events").wrong.len();
+        assert_eq!(wrong(&oracle, &slate("000001-00000001", &["i1", "i2"])), 0);
+        assert_eq!(wrong(&oracle, &slate("000001-00000001", &[])), 1);
+        assert_eq!(wrong(&oracle, &slate(Slate::NO_MODEL, &[])), 0, "nothing was learned yet");
+        assert_eq!(wrong(&oracle, &slate(Slate::NO_MODEL, &["i1", "i1"])), 1);
+        let few = Oracle::of(&[sent(29)]);
+        assert_eq!(wrong(&few, &slate("000001-00000001", &[])), 0, "it is the user's own");
     }
 }

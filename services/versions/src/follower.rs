@@ -344,13 +344,15 @@ impl std::fmt::Debug for Follower {
 }
 
 #[cfg(test)]
+mod empty;
+#[cfg(test)]
 mod tests {
     use model::RowEncoding;
 
     use super::*;
     use crate::testing::versions;
 
-    const NAMES: Names = Names {
+    pub(super) const NAMES: Names = Names {
         condition: "model",
         thread: "versions",
         swapped: "swapped",
@@ -359,7 +361,7 @@ mod tests {
         freshness: "freshness",
     };
 
-    fn kafka() -> Kafka {
+    pub(super) fn kafka() -> Kafka {
         Kafka {
             brokers: "127.0.0.1:1".into(),
             topic_prefix: String::new(),

@@ -20,9 +20,22 @@ pub(crate) fn log(epoch: u32) -> Vec<Record> {
     records
 }
 
+/// A snapshot of a learner that knows no item.
+pub(crate) fn empty(version: VersionId) -> Version {
+    let frozen = Learner::new(settings()).expect("opens").freeze(PayloadKind::Snapshot).expect("freezes");
+    let payload = frozen.encode().expect("encodes");
+    let (_, manifest) = split(version, None, &frozen, &payload, 0);
+    Version { manifest, payload, first: None }
+}
+
 /// A trainer's claim.
 pub(crate) fn claim(offset: i64, epoch: u32) -> Record {
-    let claim = Claim { epoch, trainer: "a trainer".into(), claimed_at: 0, anew: false };
+    claim_of(offset, epoch, false)
+}
+
+/// The same of a trainer that was told to begin anew, or was not.
+pub(crate) fn claim_of(offset: i64, epoch: u32, anew: bool) -> Record {
+    let claim = Claim { epoch, trainer: "a trainer".into(), claimed_at: 0, anew };
     let value = serde_json::to_vec(&claim).expect("serialises");
     let key = key(VersionId { epoch, sequence: 0 }, Part::Claim);
     Record { value: Some(value.into()), ..deleted(offset, &key) }
@@ -41,9 +54,12 @@ pub(crate) fn deleted(offset: i64, key: &str) -> Record {
     }
 }
 
+fn settings() -> Settings {
+    Settings { dim: 16, negatives: 16, retrieval_items: 64, ..Settings::default() }
+}
+
 fn of(epoch: u32) -> Vec<(Version, Vec<Record>)> {
-    let settings = Settings { dim: 16, negatives: 16, retrieval_items: 64, ..Settings::default() };
-    let mut learner = Learner::new(settings).expect("opens");
+    let mut learner = Learner::new(settings()).expect("opens");
     let mut made = Vec::new();
     for sequence in 1..6 {
         let kind = if sequence == 1 { PayloadKind::Snapshot } else { PayloadKind::Delta };
