@@ -1,5 +1,8 @@
 //! The Redis keys. The braces are part of a key: a cluster keeps what is about one user together.
 
+use crate::MAX_ID_BYTES;
+use crate::item::MAX_NAME_BYTES;
+
 /// What lies under a key that matches [`Keys::swept`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind<'k> {
@@ -9,7 +12,7 @@ pub enum Kind<'k> {
     Similar(&'k str),
     /// A `hot` or a `new` list, of a category or of all.
     Top,
-    /// None of ours, though it is spelt so: its name is no UTF-8.
+    /// None of ours, though it is spelt so: its name is no UTF-8, or longer than any that we write.
     Odd,
 }
 
@@ -54,7 +57,8 @@ impl Keys {
         }
         let named = |list: &str, kind: fn(&'k str) -> Kind<'k>| {
             let name = key.strip_prefix(list.as_bytes())?.strip_suffix(b"}")?;
-            Some(std::str::from_utf8(name).map_or(Kind::Odd, kind))
+            let name = std::str::from_utf8(name).ok().filter(|name| name.len() <= MAX_ID_BYTES.max(MAX_NAME_BYTES));
+            Some(name.map_or(Kind::Odd, kind))
         };
         named("user:{", Kind::User)
             .or_else(|| named("similar:{", Kind::Similar))
@@ -124,6 +128,12 @@ mod tests {
         }
         assert_eq!(keys.kind(b"shop:user:{\xff}"), Some(Kind::Odd));
         assert_eq!(keys.kind(b"shop:session\xff"), None);
+        let name = |length: usize| "x".repeat(length);
+        for key in [Keys::user, Keys::similar] {
+            assert_ne!(keys.kind(key(&keys, &name(MAX_ID_BYTES)).as_bytes()), Some(Kind::Odd));
+            assert_eq!(keys.kind(key(&keys, &name(MAX_ID_BYTES + 1)).as_bytes()), Some(Kind::Odd), "a name too long");
+        }
+        assert_eq!(keys.kind(keys.hot(Some(&name(MAX_NAME_BYTES + 1))).as_bytes()), Some(Kind::Odd));
         assert_eq!(Keys::default().kind(keys.user("u42").as_bytes()), None);
     }
 

@@ -13,6 +13,9 @@ use crate::metrics::FOREIGN_KEYS;
 /// Keys that are named; what comes later is only counted.
 const NAMED: usize = 100;
 
+/// Bytes of a name that are kept and shown: one of ours has a few hundred, a stranger's may have 512 MB.
+const NAME_BYTES: usize = 512;
+
 /// What was found so far.
 #[derive(Debug, Default)]
 pub(crate) struct Foreign {
@@ -24,6 +27,7 @@ impl Foreign {
     pub(crate) fn found(&self, key: impl AsRef<[u8]>, why: impl Display) {
         counter!(FOREIGN_KEYS).increment(1);
         let key = key.as_ref();
+        let key = &key[..key.len().min(NAME_BYTES)];
         let mut named = lock(&self.named);
         let shown = key.escape_ascii();
         if named.len() >= NAMED || !named.insert(key.into()) {
@@ -49,5 +53,12 @@ mod tests {
             (0..2).for_each(|_| foreign.found(format!("user:{{{n}}}"), "a list"));
         }
         assert_eq!(lock(&foreign.named).len(), NAMED);
+    }
+
+    #[test]
+    fn of_a_name_however_long_only_its_beginning_is_kept() {
+        let foreign = Foreign::default();
+        foreign.found("x".repeat(1 << 20), "too long");
+        assert_eq!(lock(&foreign.named).iter().map(|name| name.len()).collect::<Vec<_>>(), [NAME_BYTES]);
     }
 }

@@ -132,7 +132,7 @@ impl Sweep {
                 Some(Kind::User(user)) => page.users.push(user.into()),
                 Some(Kind::Similar(item)) => page.similar.push(item.to_owned()),
                 Some(Kind::Top) => page.tops.push(String::from_utf8_lossy(&key).into_owned()),
-                Some(Kind::Odd) => self.sources.foreign.found(&key, "its name is no UTF-8"),
+                Some(Kind::Odd) => self.sources.foreign.found(&key, "its name is no UTF-8, or longer than any of ours"),
                 None => {}
             }
         }

@@ -6,6 +6,11 @@ use schemas::checkpoint::{Part, PayloadKind, VersionId, key};
 
 use crate::retention::Retention;
 
+/// I7: versions that are known at once. A trainer leaves a few hundred; what lies on the topic beyond it, under names
+/// that anybody may have invented, is not taken note of and so is never deleted. What we made or read ourselves, and
+/// what has a manifest up to twice as many, is noted in any case.
+const MOST_VERSIONS: usize = 50_000;
+
 /// The records of every version, as far as they were not deleted since. Claims are left to the topic's retention.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
@@ -45,6 +50,10 @@ pub(crate) struct Keep<'a> {
 impl Ledger {
     /// Takes note of a record, or of its deletion.
     pub(crate) fn note(&mut self, version: VersionId, part: Part, deleted: bool) {
+        let most = if part == Part::Manifest { 2 * MOST_VERSIONS } else { MOST_VERSIONS };
+        if self.versions.len() >= most && !self.versions.contains_key(&version) {
+            return;
+        }
         let records = self.versions.entry(version).or_default();
         match part {
             Part::Claim => {}
@@ -201,6 +210,24 @@ pub(crate) mod tests {
         ledger.note(id(1, 7), Part::Chunk(0), false);
         ledger.note(id(1, 7), Part::Chunk(1), false);
         assert_eq!(ledger.retire(&newest(1)), ["000001-00000007/0000", "000001-00000007/0001"]);
+    }
+
+    #[test]
+    fn of_versions_that_strangers_invent_no_more_are_noted_than_the_bound_and_our_own_always_are() {
+        let mut ledger = Ledger::default();
+        let most = u32::try_from(MOST_VERSIONS).expect("is small");
+        for sequence in 1..=3 * most {
+            ledger.note(id(1, sequence), Part::Chunk(0), false);
+        }
+        assert_eq!(ledger.versions.len(), MOST_VERSIONS);
+        for sequence in 1..=3 * most {
+            ledger.note(id(2, sequence), Part::Manifest, false);
+        }
+        assert_eq!(ledger.versions.len(), 2 * MOST_VERSIONS);
+        ledger.note(id(1, 1), Part::Chunk(1), false);
+        ledger.whole(id(3, 1), PayloadKind::Snapshot, 1, 0);
+        let gone = ledger.retire(&newest(1));
+        assert_eq!((gone.len(), gone[1].as_str()), (MOST_VERSIONS + 1, "000001-00000001/0001"), "one of two chunks");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Pure: records in, verdicts out. A version exists only when its manifest is there and every checksum holds (I4).
 //! Records of a superseded trainer are ignored by everyone (I9). Anybody may have written what is read here. Whatever
-//! it is, it leads to a verdict, and no more is held than [`MAX_PAYLOAD_BYTES`] of [`MAX_PENDING`] versions.
+//! it is, it leads to a verdict, and no more is held than there is [`room`] for, of [`MAX_PENDING`] versions.
 
 use bytes::Bytes;
 use schemas::checkpoint::{
@@ -32,6 +32,16 @@ pub enum Outcome {
     Claimed(Claim),
     /// A record of a superseded trainer.
     Stale(VersionId),
+}
+
+/// What may be held in any case, of all the memory that there is.
+const LEAST_ROOM: u64 = 64 << 20;
+
+/// How many bytes without a manifest a process may hold that may take so much memory: a quarter, for a model is made of
+/// a version beside the one that is live, and each takes more than its payload. So strangers' chunks never kill it, and
+/// what is refused could not have gone live.
+pub(crate) fn room(memory: Option<u64>) -> u64 {
+    memory.map_or(MAX_PAYLOAD_BYTES, |memory| (memory / 4).clamp(LEAST_ROOM, MAX_PAYLOAD_BYTES))
 }
 
 /// Puts records together, in log order.
@@ -69,6 +79,18 @@ impl Assembler {
     #[must_use]
     pub fn holding(most: u64) -> Self {
         Self { epoch: 0, claim: None, pending: Vec::new(), most }
+    }
+
+    /// The same, and all else as it is.
+    #[must_use]
+    pub fn at_most(self, most: u64) -> Self {
+        Self { most, ..self }
+    }
+
+    /// Bytes that it may hold without a manifest.
+    #[must_use]
+    pub const fn most(&self) -> u64 {
+        self.most
     }
 
     /// Begins behind a claim, in the middle of the log.
@@ -148,7 +170,9 @@ impl Assembler {
         let mut dropped = None;
         while self.pending.len() >= MAX_PENDING || self.held() + pending.payload.len() as u64 > self.most {
             if self.pending.is_empty() {
-                pending.spoil(format!("it is larger than {} bytes", self.most));
+                let most = self.most;
+                pending
+                    .spoil(format!("it is larger than {most} bytes; give the process four times the version's memory"));
                 break;
             }
             dropped = Some(self.pending.remove(0).version);

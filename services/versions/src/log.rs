@@ -8,6 +8,7 @@ use schemas::signature::Trust;
 use schemas::{Topic, Topics};
 use tracing::warn;
 
+use crate::assembler::room;
 use crate::signing;
 use crate::walk::Walk;
 
@@ -112,6 +113,6 @@ impl Log {
     #[must_use]
     pub fn walk(&self) -> Walk {
         let walk = self.behind.as_ref().map_or_else(Walk::default, |(_, claim)| Walk::behind(claim.clone()));
-        walk.believing(self.trust.clone(), &self.topic)
+        walk.believing(self.trust.clone(), &self.topic).holding(room(runtime::allowed_memory()))
     }
 }

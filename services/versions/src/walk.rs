@@ -79,6 +79,12 @@ impl Walk {
         Self { trust, topic: topic.to_owned(), ..self }
     }
 
+    /// Holds at most so many bytes of versions whose manifest did not come yet.
+    #[must_use]
+    pub fn holding(self, most: u64) -> Self {
+        Self { assembler: self.assembler.at_most(most), ..self }
+    }
+
     /// Takes the next record of the log.
     pub fn take(&mut self, record: &Record) -> Step {
         self.next = record.offset.saturating_add(1);
@@ -139,13 +145,20 @@ impl Walk {
     /// a superseded trainer's.
     pub fn begin_again(&mut self) {
         let (trust, topic) = (self.trust.clone(), std::mem::take(&mut self.topic));
-        *self = Self { next: self.next, trust, topic, ..Self::default() };
+        let fresh = Self::default().holding(self.assembler.most());
+        *self = Self { next: self.next, trust, topic, ..fresh };
     }
 
     /// Offset of the last record that counted: one that was neither refused nor of a superseded trainer.
     #[must_use]
     pub fn counted(&self) -> Option<i64> {
         self.counted
+    }
+
+    /// Bytes held of versions whose manifest did not come yet.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.assembler.held()
     }
 
     /// The highest epoch that counts so far; 0 before the first.
@@ -293,6 +306,24 @@ mod tests {
         assert!(matches!(again[0], Step::Stale(_)));
         assert_eq!(again.into_iter().filter_map(refusal).collect::<Vec<_>>(), [Distrust::Replayed; 5]);
         assert_eq!((walk.epoch(), walk.next_epoch()), (1, Some(2)));
+    }
+
+    #[test]
+    fn a_walk_that_begins_again_holds_no_more_than_before() {
+        let held = |walk: &mut Walk| {
+            let records = crate::testing::log(1);
+            let mut most = 0;
+            for record in &records {
+                walk.take(record);
+                most = walk.held().max(most);
+            }
+            most
+        };
+        assert!(held(&mut Walk::default()) > 1);
+        let mut walk = Walk::default().holding(1);
+        assert_eq!(held(&mut walk), 0);
+        walk.begin_again();
+        assert_eq!(held(&mut walk), 0);
     }
 
     #[test]

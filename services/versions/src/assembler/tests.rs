@@ -207,6 +207,14 @@ fn chunks_without_a_manifest_are_bounded_and_letting_them_go_is_told() {
 }
 
 #[test]
+fn chunks_without_a_manifest_take_no_more_than_a_quarter_of_the_memory_that_the_process_may_take() {
+    let gib = 1_u64 << 30;
+    assert_eq!(room(Some(gib)), gib / 4);
+    assert_eq!([room(Some(64 * gib)), room(None)], [MAX_PAYLOAD_BYTES; 2], "as much as a version may have");
+    assert_eq!(room(Some(1)), LEAST_ROOM);
+}
+
+#[test]
 fn chunks_out_of_their_order_hold_nothing() {
     let mut assembler = Assembler::default();
     for n in [9_999, 5, 7, 0] {
