@@ -50,7 +50,7 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
         [Topic::Events, Topic::Interactions, Topic::DeadLetters].map(|topic| topics.name(topic));
     ctx.set("caught-up", Err("waiting for partitions of events".to_owned()));
     metrics::describe();
-    contact(&ctx, || admin::check_partitions(&config.kafka, &[&events, &interactions])).await?;
+    contact(&ctx, async || admin::check_partitions(&config.kafka, &[&events, &interactions]).await).await?;
 
     // Before the first event: nobody who is erased slips through at a start.
     let secret = Secret::new(&config.privacy.secret);

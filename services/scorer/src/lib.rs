@@ -71,7 +71,8 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
     versions::signing::tell(&kafka);
     let topics = Topics::new(&kafka.topic_prefix);
     let [events, interactions] = [Topic::Events, Topic::Interactions].map(|topic| topics.name(topic));
-    let mut partitions = contact(&ctx, || admin::check_partitions(&kafka, &[&events, &interactions])).await?;
+    let mut partitions =
+        contact(&ctx, async || admin::check_partitions(&kafka, &[&events, &interactions]).await).await?;
     let keys = Keys::new(&redis.key_prefix);
     let redis = match Redis::connect_patiently(&redis, &ctx).await {
         Err(_) if ctx.draining() => return Ok(()), // nothing was begun

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use metrics::counter;
 use model::{Alarm, Model, Positioned};
 use runtime::Context;
-use runtime::kafka::{Attendance, Reader, admin, contact};
+use runtime::kafka::{Attendance, Reader, admin};
 use schemas::Release;
 use schemas::checkpoint::{Through, VersionId};
 use schemas::control::{Back, Place, Promotion};

@@ -45,7 +45,7 @@ impl Trainer {
     ) -> Result<Option<Self>, Error> {
         let topics = Topics::new(&config.kafka.topic_prefix);
         let [events, interactions] = [Topic::Events, Topic::Interactions].map(|topic| topics.name(topic));
-        contact(ctx, || admin::check_partitions(&config.kafka, &[&events, &interactions])).await?;
+        contact(ctx, async || admin::check_partitions(&config.kafka, &[&events, &interactions]).await).await?;
         let challenges = config.trainer.role == Role::Challenger;
         if challenges {
             challenger::make_topic(config).await?;
