@@ -31,8 +31,8 @@ pub(crate) async fn run(what: What, config: &Config) -> Result<(), Error> {
     let manifest = newest(config).await?;
     let Some(guarded) = &manifest.guarded else {
         return Err(Error::Other(format!(
-            "whom the trainer guards against is unknown: version {} does not say. Its trainer has model.guard.rate = 0, \
-             or is of a release before there was a guard",
+            "whom the trainer guards against is unknown: version {} does not say. Its trainer has \
+             model.guard.rate = 0, or is of a release before there was a guard",
             manifest.version
         )));
     };
