@@ -107,6 +107,8 @@ pub(crate) struct Trainer {
     trust: Trust,
     distrusted: Distrusted,
     repeated: Option<Instant>,
+    /// When a snapshot came out of turn for that.
+    hurried: Option<Instant>,
     bookmarks: Bookmarks,
     control: Control,
     /// The rollback that we went on from.

@@ -273,7 +273,7 @@ async fn decide(
     };
     let (at, before) = (releases.moment(ctx.now()), releases.operator().and_then(|word| word.back));
     let back = if action == Action::Rollback { place.map(|place| releases.back_to(place, epoch, at)) } else { before };
-    let expires = expires.map(|after| at.saturating_add(i64::try_from(after.as_millis()).unwrap_or(i64::MAX)));
+    let expires = expires.map(|after| ctx.now().saturating_add(i64::try_from(after.as_millis()).unwrap_or(i64::MAX)));
     let mut word = Release { action, place, back, by, reason, at, expires, rollbacks: Vec::new() };
     if let Some(problem) = word.problem() {
         return Err(Error::Other(format!("it {problem}")));

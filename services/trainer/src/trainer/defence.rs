@@ -13,15 +13,24 @@ use super::Trainer;
 use crate::error::Error;
 use crate::metrics::VERSIONS_REFUSED;
 
+/// A snapshot comes out of turn this often at most for the same reason.
+const HURRY_EVERY: Duration = Duration::from_secs(60);
+
 /// Words are written again this often at most: a flood of forged ones must not become one of ours.
 const REPEAT_EVERY: Duration = Duration::from_secs(5);
 
 impl Trainer {
-    /// Takes note of a claim or manifest that is not believed.
+    /// Takes note of a claim or manifest that is not believed. One of our epoch may lie over a version of ours, which
+    /// who starts after a compaction would lack: a snapshot goes behind it.
     pub(super) fn distrust(&mut self, why: Distrust, version: VersionId) {
         counter!(VERSIONS_REFUSED, "reason" => why.as_str()).increment(1);
         debug!(%version, %why, "refused a claim or manifest");
         self.distrusted.note("checkpoints", why, Some(version), 1);
+        let hurried = self.hurried.is_some_and(|at| at.elapsed() < HURRY_EVERY);
+        if version.epoch == self.own.epoch && !hurried {
+            self.hurried = Some(Instant::now());
+            self.schedule.hurry();
+        }
     }
 
     /// Writes to the audit what was refused, and writes the words that stand again where what was refused lies over

@@ -189,7 +189,8 @@ impl Trainer {
             if self.trust.is_on() {
                 self.distrust(Distrust::Replayed, version); // who checks signatures takes each version once
             } else {
-                warn!(%version, "somebody else wrote a version of our epoch, or ours again: publishing a snapshot at once");
+                let doing = "publishing a snapshot at once";
+                warn!(%version, doing, "somebody else wrote a version of our epoch, or ours again");
                 self.schedule.hurry();
             }
         }

@@ -180,6 +180,7 @@ impl Trainer {
             trust,
             distrusted,
             repeated: None,
+            hurried: None,
             bookmarks,
             control,
             back,
