@@ -34,6 +34,9 @@ pub enum Error {
     /// A version of a shop that had items has none.
     #[error("it knows no item, and the live version does")]
     Empty,
+    /// It can be used, and yet no honest learner has come to it from the version before.
+    #[error("it is doubted: {0}")]
+    Doubted(crate::version::integrity::Doubt),
     /// The payload's metadata is not as this program writes it.
     #[error("the payload's metadata is not readable: {0}")]
     Metadata(String),

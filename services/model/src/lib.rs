@@ -67,5 +67,6 @@ pub use ranking::order::{Rank, rank_of};
 pub use ranking::query::UserView;
 pub use settings::{Architecture, DEFAULTS, Guard, Settings, Shape};
 pub use table::rows::RowEncoding;
+pub use version::integrity::{Doubt, Probe, Sample};
 pub use version::payload::{Frozen, Payload, pack, unpack};
 pub use version::served::{Contribution, Dropped, Explained, Model, Order, Scored, Tops};

@@ -8,13 +8,14 @@ use runtime::kafka::{KafkaError, Watch};
 use tokio::sync::oneshot;
 use versions::{Control, Follower, Log, Names, Slot};
 
-use crate::metrics::{LOAD, MODEL_FRESHNESS, VERSIONS_REFUSED, VERSIONS_SWAPPED};
+use crate::metrics::{LOAD, MODEL_FRESHNESS, SLATES_WITHDRAWN, VERSIONS_REFUSED, VERSIONS_SWAPPED};
 
 const NAMES: Names = Names {
     condition: "model",
     thread: "scorer-versions",
     swapped: VERSIONS_SWAPPED,
     refused: VERSIONS_REFUSED,
+    withdrawn: SLATES_WITHDRAWN,
     load: LOAD,
     freshness: MODEL_FRESHNESS,
 };

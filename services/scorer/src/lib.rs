@@ -25,6 +25,7 @@ pub mod metrics;
 mod profile;
 mod progress;
 mod script;
+mod service;
 mod share;
 mod similar_due;
 mod slate_queue;

@@ -8,16 +8,16 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge};
-use runtime::Context;
 use runtime::redis::Redis;
+use runtime::{Context, Latency};
 use schemas::Keys;
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
-use versions::Worker;
+use versions::{Kept, Worker};
 
 use crate::config::Scorer;
 use crate::error::Error;
-use crate::metrics::{CATEGORIES_LEFT_OUT, HIDDEN, LISTS, REFILLS, SIMILAR, UNUSABLE_SCORES};
+use crate::metrics::{CATEGORIES_LEFT_OUT, FRESHNESS, HIDDEN, LISTS, REFILLS, SIMILAR, UNUSABLE_SCORES};
 use crate::summary;
 use crate::{Sources, lock};
 use tops::Tops;
@@ -44,6 +44,10 @@ pub(crate) struct Lists {
     started: Instant,
     /// When the version under `model` went live, and when it was written.
     announced: Option<(i64, Instant)>,
+    /// What was kept from going live, as it was written last.
+    kept: Kept,
+    /// From an event's arrival to its slate in Redis.
+    freshness: Latency,
     /// An item whose list we wrote, and that lives long: if it is gone, so is everything.
     witness: Option<Arc<str>>,
     /// Everything is to be written again.
@@ -70,8 +74,10 @@ impl Lists {
             settings,
             redis,
             keys,
+            freshness: ctx.latency(FRESHNESS),
             ctx,
             announced: None,
+            kept: Kept::default(),
             witness: None,
             filling: true,
             fallbacks: 0,
@@ -152,16 +158,19 @@ impl Lists {
         }
         let live = self.sources.slot.load();
         let Some(manifest) = live.model.manifest() else { return Ok(()) };
+        let kept = self.sources.slot.kept();
         let known = self.announced.filter(|(_, at)| at.elapsed() < self.settings.list_ttl / 4);
-        if known.is_some_and(|(swapped_at, _)| swapped_at == live.swapped_at) {
+        if known.is_some_and(|(swapped_at, _)| swapped_at == live.swapped_at) && kept == self.kept {
             return Ok(());
         }
         let (key, ttl) = (self.keys.model(), self.settings.list_ttl);
-        let fields = summary::fields(manifest, live.swapped_at, live.decided.as_ref());
+        let service = self.sources.service.standing(&self.freshness);
+        let mut fields = summary::fields(manifest, live.swapped_at, live.decided.as_ref());
+        fields.extend(summary::evidence(&kept, service));
         if let Err(wrong) = self.ctx.retry(REDIS, || self.redis.hset(&key, fields.clone(), ttl)).await? {
             self.sources.foreign.found(&key, wrong);
         }
-        self.announced = Some((live.swapped_at, Instant::now()));
+        (self.announced, self.kept) = (Some((live.swapped_at, Instant::now())), kept);
         Ok(())
     }
 

@@ -33,6 +33,10 @@ pub const SLATES_REFUSED: &str = "scorer_slates_refused_total";
 pub const SLATES_TRIMMED: &str = "scorer_slates_trimmed_total";
 /// Slates made anew without an interaction.
 pub const SLATES_RENEWED: &str = "scorer_slates_renewed_total";
+/// Slates made by versions that were gone back from since.
+pub const SLATES_WITHDRAWN: &str = "scorer_slates_withdrawn_total";
+/// Slates without an item.
+pub const SLATES_EMPTY: &str = "scorer_slates_empty_total";
 /// Profiles in Redis looked at for slates that show what is delisted, or that are missing.
 pub const SWEPT: &str = "scorer_swept_profiles_total";
 /// Lists written, by `list`: `hot`, `new`, `similar`.
@@ -93,6 +97,8 @@ pub(crate) fn describe() {
         (SLATES_REFUSED, "Slates that Redis refused because another instance had written the user since."),
         (SLATES_TRIMMED, "Slates or profiles cut to max_user_bytes."),
         (SLATES_RENEWED, "Slates made anew without an interaction."),
+        (SLATES_WITHDRAWN, "Slates made by versions that were gone back from since."),
+        (SLATES_EMPTY, "Slates without an item."),
         (LISTS, "Lists written, by list."),
         (VERSIONS_SWAPPED, "Versions that went live."),
         (VERSIONS_REFUSED, "Versions that did not go live, by reason."),
@@ -101,7 +107,9 @@ pub(crate) fn describe() {
     ] {
         describe_counter!(name, help);
     }
-    for name in [INTERACTIONS, REPLAYED, SLATES, SLATES_REFUSED, SLATES_TRIMMED, SLATES_RENEWED] {
+    for name in
+        [INTERACTIONS, REPLAYED, SLATES, SLATES_REFUSED, SLATES_TRIMMED, SLATES_RENEWED, SLATES_WITHDRAWN, SLATES_EMPTY]
+    {
         counter!(name).increment(0);
     }
     counter!(UNREADABLE, "from" => "items").increment(0);

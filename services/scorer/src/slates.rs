@@ -367,6 +367,8 @@ impl Slates {
             let mut lists = live.model.slates(&users, &catalog, k);
             // JSON has no other numbers; a reader must never meet one.
             lists.iter_mut().for_each(|list| list.retain(|entry| entry.score.is_finite()));
+            live.gave(lists.len() as u64);
+            sources.service.gave(&lists);
             ranking.record(started.elapsed());
             (live.maker(), lists)
         };

@@ -22,6 +22,7 @@ use crate::early::Early;
 use crate::error::Error;
 use crate::foreign::Foreign;
 use crate::lock;
+use crate::service::Service;
 use crate::share::Share;
 use crate::similar_due::SimilarDue;
 
@@ -40,6 +41,7 @@ pub(crate) struct Sources {
     pub(crate) early: Mutex<Early>,
     pub(crate) share: ArcSwap<Share>,
     pub(crate) foreign: Foreign,
+    pub(crate) service: Service,
     /// Keys of `hot` and `new` lists that lie in Redis, whoever wrote them: who leads deletes those of categories that
     /// are no more.
     pub(crate) tops: Mutex<BTreeSet<String>>,
@@ -71,6 +73,7 @@ impl Sources {
             early: Mutex::default(),
             share: ArcSwap::default(),
             foreign: Foreign::default(),
+            service: Service::default(),
             tops: Mutex::default(),
             life: AtomicU32::new(0),
             fallbacks: AtomicU64::new(0),

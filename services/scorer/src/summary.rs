@@ -2,7 +2,9 @@
 
 use schemas::Manifest;
 use serde_json::json;
-use versions::Decided;
+use versions::{Decided, Kept};
+
+use crate::service::Standing;
 
 /// Its fields; times in milliseconds since 1970.
 ///
@@ -42,6 +44,25 @@ pub(crate) fn fields(manifest: &Manifest, swapped_at: i64, decided: Option<&Deci
     .into()
 }
 
+/// Fields beside them, of what the scorer knows that writes the hash.
+///
+/// | field | value |
+/// |---|---|
+/// | `suspect`, `refused` | the version that is put aside because it is doubted, and the last that could not be used, with the reason; else empty |
+/// | `slates_p99_ms`, `slates_empty` | from an event's arrival to its list, the 99th percentile since the start, empty before the first; lists without an item |
+pub(crate) fn evidence(kept: &Kept, service: Standing) -> [(String, String); 4] {
+    let told = |kept: &Option<(schemas::VersionId, String)>| {
+        kept.as_ref().map(|(version, why)| format!("{version}: {why}")).unwrap_or_default()
+    };
+    [
+        ("suspect", told(&kept.suspect)),
+        ("refused", told(&kept.refused)),
+        ("slates_p99_ms", service.p99_ms.map(|ms| ms.to_string()).unwrap_or_default()),
+        ("slates_empty", service.empty.to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -72,5 +93,13 @@ mod tests {
         let decided = Decided { action: schemas::control::Action::Pin, by: "ann".to_owned() };
         let fields: BTreeMap<String, String> = super::fields(&manifest, 6, Some(&decided)).into_iter().collect();
         assert_eq!((fields["state"].as_str(), fields["pinned_by"].as_str()), ("pin", "ann"));
+    }
+    #[test]
+    fn the_hash_says_what_was_kept_from_going_live_and_how_lists_are_served() {
+        let kept = Kept { suspect: Some((schemas::VersionId { epoch: 1, sequence: 9 }, "odd".into())), refused: None };
+        let fields = |p99_ms| BTreeMap::from(evidence(&kept, Standing { p99_ms, empty: 3 }));
+        assert_eq!(fields(Some(12))["suspect"], "000001-00000009: odd");
+        assert_eq!((fields(Some(12))["refused"].as_str(), fields(Some(12))["slates_p99_ms"].as_str()), ("", "12"));
+        assert_eq!((fields(None)["slates_p99_ms"].as_str(), fields(None)["slates_empty"].as_str()), ("", "3"));
     }
 }

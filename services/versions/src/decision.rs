@@ -1,5 +1,5 @@
 //! Writes a decision on what is served: first to `audit`, then to `control`, so that nothing is decided that the audit
-//! lacks.
+//! lacks. What is only told goes to `audit` alone.
 
 use std::collections::BTreeMap;
 

@@ -1,17 +1,18 @@
 //! Follows the log of versions: makes models of them on a thread and swaps them in.
 //!
 //! Two versions are told apart. The *tip* is the end of the chain: the newest version that a model could be made of, on
-//! which the next delta builds. *Live* is what the [`Slot`] holds and slates are made by. The tip moves with every
+//! which the next delta builds ([`tip`]). *Live* is what the [`Slot`] holds and slates are made by. The tip moves with every
 //! version; whether live follows, or stays on what operator or gate decided, is one place ([`live`]).
 #![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 mod live;
+mod tip;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics::counter;
-use model::{Error as Unfit, Model};
+use model::Model;
 use runtime::config::Kafka;
 use runtime::kafka::{Expected, Followed, Reader, Record, Watch};
 use runtime::{Context, Latency};
@@ -21,6 +22,7 @@ use schemas::{Releases, VersionId};
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
+use crate::continuity::Continuity;
 use crate::control::Control;
 use crate::error::Error;
 use crate::held::Held;
@@ -39,8 +41,8 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 const QUESTION: Duration = Duration::from_secs(2);
 
 /// What was refused, as the counter of refusals has it: why a version did not go live, or a record of `control`.
-pub const REFUSALS: [&str; 9] =
-    ["torn", "payload", "parent", "epoch", "control", "unsigned", "forged", "foreign", "replayed"];
+pub const REFUSALS: [&str; 10] =
+    ["torn", "payload", "suspect", "parent", "epoch", "control", "unsigned", "forged", "foreign", "replayed"];
 
 /// What a service calls the thread, and what it counts and measures.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +55,8 @@ pub struct Names {
     pub swapped: &'static str,
     /// Counter: versions that did not, by `reason`, one of [`REFUSALS`].
     pub refused: &'static str,
+    /// Counter: lists that users were given by versions that were gone back from.
+    pub withdrawn: &'static str,
     /// Latency: making a version out of its payload.
     pub load: &'static str,
     /// Latency: from an event's arrival to a version trained on it being live.
@@ -64,6 +68,8 @@ pub struct Follower {
     walk: Walk,
     /// The end of the chain: the next delta builds on it.
     tip: Model,
+    /// What the next version is held against.
+    continuity: Continuity,
     /// What operator and gate decided.
     releases: Releases,
     /// What a version is put together on that is read again.
@@ -102,6 +108,7 @@ impl Follower {
         Self {
             walk: Walk::default(),
             tip: empty.clone(),
+            continuity: Continuity::default(),
             releases: Releases::default(),
             empty,
             missing: None,
@@ -183,13 +190,13 @@ impl Follower {
     async fn take(&mut self, record: &Record, reader: &Reader) -> Result<(), Error> {
         if self.walk.is_made_anew(record) {
             warn!(offset = record.offset, "the topic checkpoints was made anew; following it from its beginning");
-            self.walk.begin_again();
+            self.begin_again();
         }
         let mut step = self.walk.take(record);
         if matches!(step, Step::Stale(_)) && self.was_emptied(reader).await {
             // The same after it was emptied: whoever claimed since found nothing to claim above.
             warn!(offset = record.offset, "the topic checkpoints was emptied; following it from here");
-            self.walk.begin_again();
+            self.begin_again();
             step = self.walk.take(record);
         }
         match step {
@@ -208,6 +215,11 @@ impl Follower {
             }
         }
         Ok(())
+    }
+
+    fn begin_again(&mut self) {
+        self.walk.begin_again();
+        self.continuity.forget();
     }
 
     /// Whether all that counted so far is gone from the topic. Asked of the broker only when something does not count.
@@ -252,6 +264,7 @@ impl Follower {
     async fn catch_up(&mut self) -> Result<bool, Error> {
         if let Some(mut held) = self.held.take() {
             self.apply_all(held.take()).await?;
+            self.ask_from_tip().await?;
         }
         let some = self.tip.version().is_some();
         self.follow_tip().await?;
@@ -268,61 +281,6 @@ impl Follower {
             info!("no version is usable yet");
         }
         Ok(false)
-    }
-
-    /// Takes note of what a trainer wrote and this release cannot use. What is of an epoch that nobody claimed is a
-    /// stranger's.
-    ///
-    /// Where nothing is claimed that is signed, a trainer may have written it before signatures were asked for.
-    fn refuse(&mut self, version: VersionId, distrust: Option<Distrust>, reason: &str) {
-        let claimed = self.walk.epoch();
-        if claimed > 0 && version.epoch <= claimed || claimed == 0 && distrust.is_some() {
-            self.refused = Some(format!("{version}: {reason}"));
-        }
-    }
-
-    /// Moves the tip on to the next version; false, and nothing changed, if it does not fit.
-    async fn apply(&mut self, Version { manifest, payload, .. }: Version) -> Result<bool, Error> {
-        let (tip, before) = (self.tip.clone(), self.before.take());
-        let started = Instant::now();
-        let version = manifest.version;
-        // What went on from a version that was gone back to knows what that one knew.
-        let back = self.releases.back().map(|(back, _)| back);
-        let rolled_back = tip.version().is_some_and(|tip| back.is_some_and(|back| back.covers(tip)));
-        let known = if rolled_back { self.slot.load().model.knowledge().items() } else { tip.knowledge().items() };
-        let may_be_empty = known == 0 || self.walk.claim().is_some_and(|claim| claim.anew);
-        let made = self.worker.run(move || {
-            drop(before);
-            tip.apply(&manifest, &payload).and_then(|next| match next.knowledge().items() {
-                0 if !may_be_empty => Err(Unfit::Empty),
-                _ => Ok(next),
-            })
-        });
-        match made.await? {
-            Ok(next) => {
-                self.load.record(started.elapsed());
-                self.tip = next;
-                if std::mem::take(&mut self.waiting) {
-                    info!(%version, "the chain of versions goes on");
-                }
-                Ok(true)
-            }
-            Err(error @ Unfit::Parent { .. }) => {
-                counter!(self.names.refused, "reason" => "parent").increment(1);
-                if self.waiting || self.tip.version().is_none() {
-                    debug!(%error, "waiting for a snapshot");
-                } else {
-                    warn!(%error, "the chain of versions is broken; the live one keeps serving until the next snapshot");
-                }
-                self.waiting = true;
-                Ok(false)
-            }
-            Err(error) => {
-                self.refuse(version, None, &error.to_string());
-                self.told.refused("payload", Some(version), &error.to_string());
-                Ok(false)
-            }
-        }
     }
 
     /// How old the interactions are that the live version is the first to know; not for what was published before we
@@ -357,6 +315,7 @@ mod tests {
         thread: "versions",
         swapped: "swapped",
         refused: "refused",
+        withdrawn: "withdrawn",
         load: "load",
         freshness: "freshness",
     };

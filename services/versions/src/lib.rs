@@ -12,6 +12,7 @@
 mod assembler;
 pub mod audit;
 pub mod catalog;
+mod continuity;
 mod control;
 mod decision;
 mod erasure;
@@ -31,6 +32,7 @@ mod walk;
 mod worker;
 
 pub use assembler::{Assembler, MAX_PENDING, Outcome};
+pub use continuity::{Continuity, Follows};
 pub use control::Control;
 pub use decision::{decide, note, promote, say};
 pub use erasure::{erase, receipts};
@@ -40,6 +42,6 @@ pub use follower::{Follower, Names, REFUSALS};
 pub use held::Held;
 pub use log::Log;
 pub use records::{Record, claim_record, cut, manifest_record, split};
-pub use slot::{Decided, Live, Slot};
+pub use slot::{Decided, Kept, Live, Slot};
 pub use walk::{Step, Version, Walk, believed};
 pub use worker::Worker;

@@ -261,6 +261,11 @@ impl Sessions {
         all.into_iter()
     }
 
+    /// The newest `count` sessions that are kept, newest first.
+    pub(crate) fn newest(&self, count: usize) -> impl Iterator<Item = &Arc<Session>> {
+        self.kept.iter().rev().take(count).map(|(_, session)| session)
+    }
+
     /// Puts a session under its number, as `note` does and as a payload says, whose numbers rise. The user's last one
     /// goes if it is of one item: this one goes on with it, or it has ended and says nothing.
     pub(crate) fn set(&mut self, number: u64, session: Session, bounds: &Bounds) {

@@ -34,6 +34,7 @@ mod metadata;
 mod pack;
 mod read;
 mod rows;
+mod sample;
 mod weights;
 mod write;
 

@@ -13,8 +13,11 @@ use schemas::checkpoint::{Manifest, VersionId};
 use crate::error::Error;
 use crate::knowledge::Knowledge;
 use crate::memory::catalog::Catalog;
+use crate::memory::only_listed::OnlyListed;
 use crate::network::trainable::OptimizerStates;
+use crate::settings::Settings;
 use crate::table::rows::RowEncoding;
+use crate::version::integrity::Sample;
 
 pub use explained::{Contribution, Explained};
 pub use lists::Tops;
@@ -28,6 +31,8 @@ pub struct Model {
     manifest: Option<Arc<Manifest>>,
     optimizers: Arc<OptimizerStates>,
     steps: u64,
+    /// What the next version is held against.
+    sample: Arc<Sample>,
 }
 
 impl Model {
@@ -42,6 +47,7 @@ impl Model {
             manifest: None,
             optimizers: Arc::default(),
             steps: 0,
+            sample: Arc::default(),
         })
     }
 
@@ -57,7 +63,8 @@ impl Model {
     /// What a learner knows now, as a version without a name; later learning does not change it.
     #[must_use]
     pub fn of(knowledge: &Knowledge) -> Self {
-        Self { knowledge: knowledge.clone(), manifest: None, optimizers: Arc::default(), steps: 0 }
+        let knowledge = knowledge.clone();
+        Self { knowledge, manifest: None, optimizers: Arc::default(), steps: 0, sample: Arc::default() }
     }
 
     /// The manifest of the version; `None` before the first.
@@ -70,6 +77,20 @@ impl Model {
     #[must_use]
     pub fn version(&self) -> Option<VersionId> {
         self.manifest.as_ref().map(|manifest| manifest.version)
+    }
+
+    /// What the next version is held against.
+    #[must_use]
+    pub fn sample(&self) -> &Sample {
+        &self.sample
+    }
+
+    /// The same version under another rule of what may be shown.
+    pub(crate) fn showing(&self, only_listed: OnlyListed) -> Self {
+        let mut model = self.clone();
+        let settings = Settings { only_listed, ..self.knowledge.settings().clone() };
+        model.knowledge.set_settings(Arc::new(settings));
+        model
     }
 
     /// Whether it knows the item with this key.

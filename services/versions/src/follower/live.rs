@@ -52,6 +52,9 @@ impl Follower {
             info!(version = %wanted, %action, by, "serving the version that was decided on");
             self.found();
             self.go_live(model, Some(decided));
+            if let Some((back, _)) = self.releases.back() {
+                self.withdraw(|version| back.covers(version));
+            }
         } else {
             self.miss(wanted, format!("{action} of {wanted} by {by}"), live.model.version());
         }

@@ -129,3 +129,16 @@ fn an_exported_version_says_where_it_stood_and_makes_the_same_model_under_anothe
     let published = snapshot(&mut learner);
     assert_eq!(crate::Payload::open(&published).expect("opens").exported().expect("has none"), None);
 }
+
+#[test]
+fn a_row_that_is_no_number_is_found_before_its_version_is_published() {
+    let mut learner = Learner::new(settings()).expect("flex opens");
+    learn(&mut learner, &stream(64));
+    let slot = learner.knowledge.table().slot(key_of("i1")).expect("it was met");
+    learner.knowledge.set_row(slot, None, |row, _| row[0] = f32::NAN);
+    let frozen = learner.freeze(PayloadKind::Snapshot).expect("freezes");
+    let payload = frozen.encode().expect("encodes");
+    let manifest = frozen.manifest(VersionId { epoch: 1, sequence: 1 }, None, 0);
+    let error = crate::Payload::open(&payload).expect("opens").check(Some(&manifest)).expect_err("is refused");
+    assert!(error.to_string().contains("not finite"), "{error}");
+}

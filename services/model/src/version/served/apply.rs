@@ -14,6 +14,7 @@ use crate::ranking::features::FEATURES;
 use crate::ranking::ranker::Ranker;
 use crate::table::rows::RowEncoding;
 use crate::version::frozen::{Carried, Frozen};
+use crate::version::integrity::Sample;
 use crate::version::payload::{Payload, unpack, whole};
 
 impl Model {
@@ -57,11 +58,13 @@ impl Model {
         payload.merge_into(&mut knowledge)?;
         knowledge.stand_at(metadata.now, metadata.interactions);
         probe(&knowledge)?;
+        let sample = Sample { items: knowledge.items(), ..payload.sample(manifest, &self.sample)? };
         Ok(Self {
             knowledge,
             manifest: Some(Arc::new(manifest.clone())),
             optimizers: payload.optimizers()?.map_or_else(|| Arc::clone(&self.optimizers), Arc::new),
             steps: metadata.steps,
+            sample: Arc::new(sample),
         })
     }
 
