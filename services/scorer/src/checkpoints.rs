@@ -15,7 +15,7 @@ const NAMES: Names = Names {
     thread: "scorer-versions",
     swapped: VERSIONS_SWAPPED,
     refused: VERSIONS_REFUSED,
-    withdrawn: SLATES_WITHDRAWN,
+    withdrawn: Some(SLATES_WITHDRAWN),
     load: LOAD,
     freshness: MODEL_FRESHNESS,
 };

@@ -109,6 +109,7 @@ const NAMES: Names = Names {
     thread: "trainer-live",
     swapped: LIVE_SWAPPED,
     refused: VERSIONS_REFUSED,
+    withdrawn: None,
     load: LIVE_LOAD,
     freshness: LIVE_FRESHNESS,
 };

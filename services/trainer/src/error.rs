@@ -1,8 +1,10 @@
 //! Why the trainer ends, and what to do about it.
 
+use std::collections::BTreeMap;
+
 use runtime::kafka::KafkaError;
 use runtime::{Outage, TaskError};
-use schemas::checkpoint::{Claim, VersionId};
+use schemas::checkpoint::{Claim, Through, VersionId};
 
 /// Ends the service. A version or record that is not usable is no error: it is counted, logged and skipped.
 #[derive(Debug, thiserror::Error)]
@@ -49,15 +51,18 @@ pub enum Error {
         /// The limit.
         most: u64,
     },
-    /// Nobody would take it: the learner's state is spoiled. Its state and offsets agree in versions alone, so the way
-    /// back to a good one is a start.
+    /// Nobody would take it: the learner's state is spoiled. Its state and offsets agree in versions alone, so the
+    /// trainer goes back to the newest one, and ends where that does not help.
     #[error(
-        "version {version} was not published, because no scorer may serve it; the last good one stays. Start the trainer \
-         again: it goes on from there. If it ends here again, lower model.row_learning_rate and model.dense_learning_rate"
+        "version {version} was not published, because no scorer may serve it ({source}); the last good one stays. Start \
+         the trainer again: it goes on from there. If it comes to the same again, lower model.row_learning_rate and \
+         model.dense_learning_rate, or go back further with `thalweg release rollback`"
     )]
     Unfit {
         /// Its name.
         version: VersionId,
+        /// Where it stood.
+        through: BTreeMap<i32, Through>,
         /// What is wrong with it.
         source: model::Error,
     },

@@ -98,6 +98,10 @@ async fn serve(config: &Config, ctx: &Context) -> Result<(), Error> {
                 (waits, carried) = (None, so_far);
                 ctx.set("model", Err("going back to an older version".to_owned()));
             }
+            End::Refused(so_far, why) => {
+                (waits, carried) = (None, so_far);
+                ctx.set("model", Err(format!("going back to the newest version, for the next was refused: {why}")));
+            }
             End::Superseded => (waits, carried) = (Some(Since::Claim), Carried::default()),
             End::Promoted(promotion) => {
                 config.trainer.role = Role::Trainer;

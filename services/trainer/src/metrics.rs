@@ -42,6 +42,8 @@ pub const CATALOG_REFUSED: &str = "trainer_catalog_refused_total";
 pub const VERSIONS_REFUSED: &str = "trainer_versions_refused_total";
 /// Versions of ours that no reader would have taken: not published.
 pub const VERSIONS_UNFIT: &str = "trainer_versions_unfit_total";
+/// Records that the topic `audit` did not take.
+pub const AUDIT_FAILED: &str = "trainer_audit_failed_total";
 /// Times `checkpoints` was found emptied or made anew, and a snapshot was published under a fresh claim.
 pub const CLAIMED_AGAIN: &str = "trainer_claimed_again_total";
 /// Versions published, by `kind`.
@@ -109,6 +111,7 @@ pub(crate) fn describe() {
         (CATALOG, "Records of the catalog taken in."),
         (VERSIONS_REFUSED, "Versions found on checkpoints that are not usable."),
         (VERSIONS_UNFIT, "Versions of ours that no reader would have taken: not published."),
+        (AUDIT_FAILED, "Records that the topic audit did not take."),
         (CLAIMED_AGAIN, "Times checkpoints was found emptied or made anew, and claimed again."),
         (LIVE_SWAPPED, "Versions that a challenger was held against."),
         (SUPERSEDED, "Times that another trainer claimed and this one stood by."),

@@ -2,11 +2,12 @@
 #![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use metrics::counter;
-use model::{Frozen, Payload, pack};
+use model::{Frozen, Payload, Sample, pack};
 use runtime::Context;
 use runtime::kafka::{Outgoing, Producer};
 use schemas::checkpoint::{MAX_PAYLOAD_BYTES, Manifest, Through, VersionId};
@@ -62,11 +63,21 @@ pub(crate) struct Published {
     pub(crate) candidate: Option<VersionId>,
     /// Offset of its first chunk.
     pub(crate) first: i64,
+    /// What the next one is held against.
+    pub(crate) sample: Arc<Sample>,
+}
+
+/// A version on its way.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    pub(crate) chunks: Vec<Record>,
+    pub(crate) manifest: Manifest,
+    pub(crate) sample: Sample,
 }
 
 impl Publisher {
-    /// Encodes, cuts and writes a version. `places` says where versions begin that may be good, and what lies before
-    /// `untrained` is not trained on.
+    /// Encodes, cuts and writes a version that follows `before`. `places` says where versions begin that may be good,
+    /// and what lies before `untrained` is not trained on.
     ///
     /// Killed before the manifest is acknowledged, it leaves chunks that are no version; the next epoch deletes them.
     pub(crate) async fn publish(
@@ -75,23 +86,26 @@ impl Publisher {
         frozen: Freezing,
         places: Places,
         mut untrained: BTreeMap<i32, Through>,
+        before: Arc<Sample>,
     ) -> Result<Published, Error> {
         let began = Instant::now();
         let (frozen, standing, contest) = frozen.await.map_err(|_| Error::LearnerGone)??;
         let now = self.ctx.now();
         let encoding = self.ctx.spawn_background("encode", move || {
-            let (chunks, manifest) = encode(&order, &frozen, now)?;
+            let Encoded { chunks, manifest, sample } = encode(&order, &frozen, &before, now)?;
             let good = standing.good.map(|version| places.of(version));
             untrained.retain(|partition, place| {
                 manifest.through.get(partition).is_none_or(|through| through.next < place.next)
             });
-            Ok::<_, Error>((chunks, Manifest { untrained, good, evidence: standing.evidence, contest, ..manifest }))
+            let manifest = Manifest { untrained, good, evidence: standing.evidence, contest, ..manifest };
+            Ok::<_, Error>(Encoded { chunks, manifest, sample })
         });
-        let (chunks, manifest) = encoding.join().await??;
+        let Encoded { chunks, manifest, sample } = encoding.join().await??;
         let written = self.producer.send_all(&self.topic, chunks.into_iter().map(Outgoing::from)).await?;
         let first = written.iter().map(|(_, offset)| *offset).min().unwrap_or(0);
         self.producer.send_all(&self.topic, [Outgoing::from(manifest_record(&manifest))]).await?;
-        Ok(Published { manifest, took: began.elapsed(), first, candidate: standing.candidate })
+        let (took, sample) = (began.elapsed(), Arc::new(sample));
+        Ok(Published { manifest, took, first, candidate: standing.candidate, sample })
     }
 
     /// Deletes records, in this order.
@@ -101,8 +115,9 @@ impl Publisher {
     }
 }
 
-/// The version's chunks and manifest. Takes time in proportion to what it holds.
-pub(crate) fn encode(order: &Order, frozen: &Frozen, now: i64) -> Result<(Vec<Record>, Manifest), Error> {
+/// The version's chunks and manifest, if it follows `before` as a version of an honest learner does. Takes time in
+/// proportion to what it holds.
+pub(crate) fn encode(order: &Order, frozen: &Frozen, before: &Sample, now: i64) -> Result<Encoded, Error> {
     let payload = frozen.encode()?;
     let bytes = payload.len() as u64;
     if bytes > MAX_PAYLOAD_BYTES {
@@ -110,14 +125,60 @@ pub(crate) fn encode(order: &Order, frozen: &Frozen, now: i64) -> Result<(Vec<Re
     }
     let (chunks, manifest) = split(order.version, order.parent, frozen, &pack(&payload)?, now);
     // What every reader would refuse must not become the newest version, nor let older ones be deleted.
-    Payload::open(&payload).and_then(|payload| payload.verify(&manifest)).map_err(|source| {
-        counter!(VERSIONS_UNFIT).increment(1);
-        Error::Unfit { version: order.version, source }
-    })?;
-    Ok((chunks, manifest))
+    let looked_at = Payload::open(&payload).and_then(|payload| {
+        payload.verify(&manifest)?;
+        let sample = payload.sample(&manifest, before)?;
+        sample.doubt(before).map_or(Ok(sample), |doubt| Err(model::Error::Doubted(doubt)))
+    });
+    match looked_at {
+        Ok(sample) => Ok(Encoded { chunks, manifest, sample }),
+        Err(source) => {
+            counter!(VERSIONS_UNFIT).increment(1);
+            Err(Error::Unfit { version: order.version, through: manifest.through, source })
+        }
+    }
 }
 
 /// A record without a value, which deletes `key`.
 fn at(key: String) -> Outgoing {
     Outgoing { partition: Some(0), key: Bytes::from(key), ..Outgoing::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Doubt, Learner, Positioned, Settings};
+    use schemas::checkpoint::PayloadKind;
+    use schemas::{Interaction, Kind, Source};
+
+    use super::*;
+
+    fn choice(offset: i64) -> Positioned {
+        let interaction = Interaction {
+            user_id: "u".into(),
+            item_id: format!("i{}", offset % 5),
+            kind: Kind::View.into(),
+            ts: 1_700_000_000_000 + offset * 1_000,
+            source: Some(Source { offset, ..Source::default() }),
+            ..Interaction::default()
+        };
+        Positioned { partition: 0, offset, interaction }
+    }
+
+    #[test]
+    fn a_version_that_does_not_follow_the_one_before_is_not_published_and_says_where_it_stood() {
+        let settings = Settings { dim: 16, negatives: 16, ..Settings::default() };
+        let mut learner = Learner::new(settings).expect("opens");
+        let order =
+            |sequence| Order { version: VersionId { epoch: 1, sequence }, parent: None, kind: PayloadKind::Snapshot };
+        let mut frozen = |offsets: std::ops::Range<i64>| {
+            learner.observe(&offsets.map(choice).collect::<Vec<_>>());
+            learner.freeze(PayloadKind::Snapshot).expect("freezes")
+        };
+        let (early, late) = (frozen(0..5), frozen(5..9));
+        let first = encode(&order(1), &early, &Sample::default(), 0).expect("is the first");
+        let second = encode(&order(2), &late, &first.sample, 0).expect("follows");
+        let error = encode(&order(3), &early, &second.sample, 0).expect_err("stands before the second");
+        let Error::Unfit { through, source: model::Error::Doubted(doubt), .. } = error else { panic!("{error}") };
+        assert_eq!((doubt, through[&0].next), (Doubt::Offsets, 5));
+    }
 }

@@ -12,7 +12,7 @@ use runtime::kafka::Record;
 use schemas::checkpoint::{Claim, Manifest, PayloadKind, Through, VersionId, parse_key};
 use schemas::control::Back;
 use schemas::signature::Distrust;
-use versions::{Held, Step, Version, Walk};
+use versions::{Continuity, Held, Step, Version, Walk};
 
 use crate::ledger::Ledger;
 
@@ -35,6 +35,7 @@ pub(crate) struct Restorer {
     walk: Walk,
     /// The tip: the newest version that a model could be made of.
     model: Model,
+    continuity: Continuity,
     ledger: Ledger,
     /// Where the newest whole snapshot begins, and behind which claim.
     snapshot: Option<(i64, Claim)>,
@@ -56,8 +57,8 @@ impl Restorer {
     pub(crate) fn new(model: Model, walk: Walk) -> Self {
         let (ledger, held) = (Ledger::default(), Held::default());
         let (refusals, rolled_back, distrusted) = (Vec::new(), BTreeMap::new(), None);
-        let (snapshot, only_looks, back) = (None, false, None);
-        Self { walk, model, ledger, snapshot, held, refusals, distrusted, only_looks, back, rolled_back }
+        let (continuity, snapshot, only_looks, back) = (Continuity::default(), None, false, None);
+        Self { walk, model, continuity, ledger, snapshot, held, refusals, distrusted, only_looks, back, rolled_back }
     }
 
     /// Makes no model, and only looks at what is there.
@@ -151,9 +152,13 @@ impl Restorer {
         });
     }
 
-    /// Makes the next version of the newest; false, and nothing changed, if it does not fit.
+    /// Makes the next version of the newest; false, and nothing changed, if it does not fit, or is doubted.
     fn apply(&mut self, Version { manifest, payload, first }: &Version) -> bool {
-        match self.model.apply(manifest, payload) {
+        let made = self.model.apply(manifest, payload).and_then(|next| {
+            let judged = self.continuity.judge(&self.model, &next, self.walk.claim(), false);
+            judged.map(|_| next).map_err(model::Error::Doubted)
+        });
+        match made {
             Ok(model) => {
                 self.model = model;
                 if manifest.kind == PayloadKind::Snapshot {

@@ -1,13 +1,13 @@
 //! Records for the unit tests: interactions, claims, and a `checkpoints` log written by a real learner.
 
 use bytes::Bytes;
-use model::{Learner, Positioned, Settings};
+use model::{Learner, Positioned, Sample, Settings};
 use runtime::kafka::Record;
 use schemas::checkpoint::{CHUNK_CHECKSUM, Claim, Part, PayloadKind, VersionId, key};
 use schemas::{Interaction, Kind, Message, Source};
 use versions::manifest_record;
 
-use crate::publisher;
+use crate::publisher::{self, Encoded};
 use crate::schedule::Order;
 
 /// A record at offset 0.
@@ -85,7 +85,9 @@ impl Log {
         let frozen = self.learner.freeze(kind).expect("freezes");
         let version = VersionId { sequence: self.newest.sequence + 1, ..self.newest };
         let parent = Some(self.newest).filter(|_| kind == PayloadKind::Delta);
-        let (chunks, manifest) = publisher::encode(&Order { version, parent, kind }, &frozen, 0).expect("encodes");
+        let order = Order { version, parent, kind };
+        let Encoded { chunks, manifest, .. } =
+            publisher::encode(&order, &frozen, &Sample::default(), 0).expect("encodes");
         self.newest = version;
         for part in chunks.into_iter().chain([manifest_record(&manifest)]) {
             let headers = vec![(CHUNK_CHECKSUM.to_owned(), part.checksum.into())];

@@ -1,18 +1,21 @@
 //! The loop: interactions and catalog to the learner, versions from it to the log.
 #![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
+mod audit;
 mod defence;
 mod erasures;
 mod log;
 mod promotion;
+mod refusal;
 mod rollback;
 mod start;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics::counter;
-use model::{Alarm, Model, Positioned};
+use model::{Alarm, Model, Positioned, Sample};
 use runtime::Context;
 use runtime::kafka::{Attendance, Reader, admin};
 use schemas::Release;
@@ -58,6 +61,8 @@ pub(crate) enum End {
     Drained,
     /// Operator or gate went back to an older version than ours: what the next start goes on with.
     RolledBack(Carried),
+    /// What we learned cannot be published, and why.
+    Refused(Carried, String),
     /// Another trainer claimed (I9), and this one is to stand by.
     Superseded,
     /// A challenger is to be the trainer.
@@ -73,6 +78,17 @@ pub(crate) struct Carried {
     pub(crate) epoch: Option<u32>,
     /// As a challenger we were promoted, and are to claim `checkpoints`.
     pub(crate) promotion: Option<Promotion>,
+    /// What the one before could not publish.
+    pub(crate) past: Past,
+}
+
+/// What a trainer remembers of those before in its place.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Past {
+    /// When a version of ours was refused.
+    refusals: Vec<Instant>,
+    /// Where such versions stood, by partition, once it was no chance: what lies before is not trained on.
+    spoiled: BTreeMap<i32, Through>,
 }
 
 /// The trainer of one epoch.
@@ -117,10 +133,13 @@ pub(crate) struct Trainer {
     good: Option<Place>,
     candidate: Option<VersionId>,
     places: Places,
+    /// Of the newest version: what the next is held against.
+    sample: Arc<Sample>,
     /// From the gate.
     alarms: mpsc::Receiver<Alarm>,
-    /// What the gate decided, for the audit.
+    /// What we did and the gate decided, for the audit; and how our settings differ from the default.
     chain: Chain,
+    settings: String,
     /// Its last decision.
     said: Option<Release>,
     /// A challenger's: what it is held against.
@@ -129,6 +148,7 @@ pub(crate) struct Trainer {
     promotion: Option<Promotion>,
     /// Who is to be forgotten.
     erasing: Erasing,
+    past: Past,
     /// Where the versions stood that it rolled back, by partition: what lies before is not trained on.
     skip: BTreeMap<i32, Through>,
     /// What lay on `checkpoints` before the place where we began to read.
@@ -146,6 +166,7 @@ impl Trainer {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.hear(); // a hold may be in force since before
+        self.audit_start().await;
         loop {
             // Every branch can be dropped while it waits and loses nothing.
             tokio::select! {
@@ -163,7 +184,10 @@ impl Trainer {
                     },
                     None => break,
                 },
-                Some(outcome) = self.publications.join_next() => self.finish(outcome).await?,
+                Some(outcome) = self.publications.join_next() => match self.finish(outcome).await {
+                    Err(Error::Unfit { version, through, source }) => return self.put_away(version, through, source).await,
+                    finished => finished?,
+                },
                 changed = self.control.changed() => match changed? {
                     true if self.is_rolled_back() => return self.step_back().await,
                     true => {
@@ -192,7 +216,7 @@ impl Trainer {
                     if let Some(promotion) = self.called() {
                         return self.rise(promotion).await;
                     }
-                    self.look();
+                    self.look().await;
                     self.look_down().await?;
                     self.defend().await?;
                 }
@@ -226,6 +250,7 @@ impl Trainer {
         if !reborn.is_empty() {
             self.skip.retain(|partition, _| !reborn.contains(partition));
             self.sorter.begin_anew(&reborn);
+            self.sample = Arc::default(); // its places are of another log
         }
         // Told with a rebirth, and where the broker had not said so far which life of the topic this is.
         if self.life != self.intake.life() {

@@ -55,8 +55,8 @@ pub struct Names {
     pub swapped: &'static str,
     /// Counter: versions that did not, by `reason`, one of [`REFUSALS`].
     pub refused: &'static str,
-    /// Counter: lists that users were given by versions that were gone back from.
-    pub withdrawn: &'static str,
+    /// Counter: lists that users were given by versions that were gone back from; `None` where no lists are made.
+    pub withdrawn: Option<&'static str>,
     /// Latency: making a version out of its payload.
     pub load: &'static str,
     /// Latency: from an event's arrival to a version trained on it being live.
@@ -315,7 +315,7 @@ mod tests {
         thread: "versions",
         swapped: "swapped",
         refused: "refused",
-        withdrawn: "withdrawn",
+        withdrawn: None,
         load: "load",
         freshness: "freshness",
     };

@@ -1,6 +1,7 @@
 //! Our versions on `checkpoints`: written, and still there, and nobody else's.
 #![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge};
@@ -123,15 +124,15 @@ impl Trainer {
         let frozen = self.learning.freeze(order.kind, order.version).await?;
         self.will_answer(order.version);
         self.unpublished.ordered(Instant::now());
-        let mut known = self.places.clone();
+        let (mut known, before) = (self.places.clone(), Arc::clone(&self.sample));
         self.good.iter().for_each(|good| known.note(good.version, good.begins));
-        self.publications.spawn(self.publisher.clone().publish(order, frozen, known, self.skip.clone()));
+        self.publications.spawn(self.publisher.clone().publish(order, frozen, known, self.skip.clone(), before));
         Ok(())
     }
 
     /// I3: offsets are committed after the version that holds them is acknowledged.
     pub(super) async fn finish(&mut self, outcome: Result<Result<Published, Error>, JoinError>) -> Result<(), Error> {
-        let Published { manifest, took, first, candidate } = outcome.map_err(Error::Publication)??;
+        let Published { manifest, took, first, candidate, sample } = outcome.map_err(Error::Publication)??;
         let (version, kind, bytes) = (manifest.version, manifest.kind, manifest.bytes);
         if version.epoch != self.own.epoch {
             return Ok(()); // it was under way when we claimed again
@@ -141,6 +142,7 @@ impl Trainer {
             self.places.note(version, Some(first));
             self.bookmarks.published(first).await;
         }
+        self.sample = sample;
         self.foreign.wrote(version, Instant::now());
         self.ledger.whole(version, kind, manifest.chunks, manifest.made_at);
         self.schedule.published(kind, bytes);
@@ -156,6 +158,10 @@ impl Trainer {
         self.ctx.set("model", Ok(()));
         if self.good.map(|good| good.version) != manifest.good.map(|good| good.version) {
             info!(good = ?manifest.good.map(|good| good.version.to_string()), "another version is good");
+            self.audit_good(&manifest).await;
+        }
+        if kind == PayloadKind::Snapshot {
+            self.audit_snapshot(&manifest).await;
         }
         (self.good, self.candidate) = (manifest.good, candidate);
         self.answer_promotion().await?;
@@ -183,7 +189,7 @@ impl Trainer {
 
     /// Scorers may serve what somebody else wrote in our epoch: a snapshot of ours at once puts that right. What is
     /// learned and not published for too long turns `model` red.
-    pub(super) fn look(&mut self) {
+    pub(super) async fn look(&mut self) {
         if let Some(version) = self.foreign.found(Instant::now()) {
             counter!(FOREIGN).increment(1);
             if self.trust.is_on() {
@@ -192,6 +198,7 @@ impl Trainer {
                 let doing = "publishing a snapshot at once";
                 warn!(%version, doing, "somebody else wrote a version of our epoch, or ours again");
                 self.schedule.hurry();
+                self.audit_foreign(version).await;
             }
         }
         if let Some(reason) = self.unpublished.too_long(Instant::now()) {

@@ -80,6 +80,7 @@ impl Trainer {
         self.attendance.settle().await;
         self.learning.end().await?;
         let epoch = Some(self.own.epoch);
-        Ok(End::RolledBack(Carried { attendance: Some(self.attendance), epoch, promotion: None }))
+        let carried = Carried { attendance: Some(self.attendance), epoch, promotion: None, past: self.past };
+        Ok(End::RolledBack(carried))
     }
 }

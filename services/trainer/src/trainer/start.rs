@@ -15,7 +15,7 @@ use versions::audit::Chain;
 use versions::{Control, signing};
 
 use super::erasures::{self, Erasing};
-use super::{Carried, Trainer};
+use super::{Carried, Trainer, audit};
 use crate::catalog::Catalog;
 use crate::challenger::{self, Rival, Settings};
 use crate::config::{Config, OnRollback, Role, WhenSuperseded};
@@ -39,7 +39,7 @@ impl Trainer {
     /// and this one is to stand by, or when a challenger is the trainer by now.
     pub(crate) async fn start(
         config: &Config,
-        Carried { attendance, epoch: led, promotion }: Carried,
+        Carried { attendance, epoch: led, promotion, past }: Carried,
         watch: &Watch,
         ctx: &Context,
     ) -> Result<Option<Self>, Error> {
@@ -113,6 +113,8 @@ impl Trainer {
             skip = model.manifest().map(|manifest| manifest.untrained.clone()).unwrap_or_default();
             furthest(&mut skip, &rolled_back);
         }
+        furthest(&mut skip, &past.spoiled);
+        let newest = Arc::new(model.sample().clone());
         let learning_the_past = model.manifest().is_none();
         if learning_the_past {
             ctx.set("model", Err("learning what was there at the start; the first version comes behind it".to_owned()));
@@ -160,6 +162,7 @@ impl Trainer {
         watch.follow(catalog.stream(), Expected { topic: "items", caught_up: None, gauges: None });
         Ok(Some(Self {
             chain: Chain::new(trainer.clone()),
+            settings: audit::changed(&config.model),
             own: Own { epoch, trainer, at: None },
             footing: (Footing::default(), Instant::now()),
             learning_the_past,
@@ -187,11 +190,13 @@ impl Trainer {
             good,
             candidate: None,
             places: Places::default(),
+            sample: newest,
             alarms,
             said: None,
             rival,
             promotion,
             erasing,
+            past,
             skip,
             survey,
             publisher: Publisher { producer, topic, ctx: ctx.clone() },

@@ -104,8 +104,8 @@ impl Follower {
     /// Counts the lists that users were given by versions that are gone back from.
     pub(super) fn withdraw(&self, gone: impl Fn(VersionId) -> bool) {
         let lists = self.slot.withdraw(gone);
-        if lists > 0 {
-            counter!(self.names.withdrawn).increment(lists);
+        if let Some(withdrawn) = self.names.withdrawn.filter(|_| lists > 0) {
+            counter!(withdrawn).increment(lists);
             warn!(lists, "users were given lists by versions that are gone back from");
         }
     }

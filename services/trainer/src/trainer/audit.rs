@@ -1,0 +1,111 @@
+//! What the trainer does, for `audit`: how it started, its snapshots, what became good, what was refused.
+//!
+//! Deltas are not told: one a second. What the audit does not take is counted and logged, and training goes on: a
+//! record of what was done must not keep it from being done.
+
+use std::collections::BTreeMap;
+
+use metrics::counter;
+use schemas::checkpoint::{Manifest, VersionId};
+use schemas::{RELEASE, Topics};
+use serde_json::{Map, Value};
+use tracing::warn;
+use versions::audit::Deed;
+use versions::note;
+
+use super::Trainer;
+use crate::metrics::AUDIT_FAILED;
+
+/// Bytes of the settings that a record names; a record's text has at most 1,000.
+const MOST_TEXT: usize = 900;
+
+impl Trainer {
+    /// The release, and what of the model's settings is not the default.
+    pub(super) async fn audit_start(&mut self) {
+        let reason = format!("release {RELEASE}; {}", self.settings);
+        let version = VersionId { epoch: self.own.epoch, sequence: 0 };
+        self.audit("start", "trainer", Some(version), reason, BTreeMap::new()).await;
+    }
+
+    pub(super) async fn audit_snapshot(&mut self, manifest: &Manifest) {
+        #[allow(clippy::cast_precision_loss)] // for people
+        let mut evidence = BTreeMap::from([
+            ("bytes".to_owned(), manifest.bytes as f64),
+            ("interactions".to_owned(), manifest.interactions as f64),
+            ("evidence".to_owned(), manifest.evidence),
+        ]);
+        let of_model = manifest.quality.get("model");
+        evidence.extend(of_model.map(|quality| ("hr20".to_owned(), quality.hr20)));
+        self.audit("publish", "snapshot", Some(manifest.version), String::new(), evidence).await;
+    }
+
+    pub(super) async fn audit_good(&mut self, manifest: &Manifest) {
+        let Some(good) = manifest.good else { return };
+        let evidence = BTreeMap::from([("evidence".to_owned(), manifest.evidence)]);
+        self.audit("good", "version", Some(good.version), String::new(), evidence).await;
+    }
+
+    pub(super) async fn audit_refusal(&mut self, version: VersionId, why: &str) {
+        self.audit("refuse", "version", Some(version), cut(why.to_owned()), BTreeMap::new()).await;
+    }
+
+    pub(super) async fn audit_foreign(&mut self, version: VersionId) {
+        let why = "somebody else wrote it, or wrote ours again".to_owned();
+        self.audit("notice", "foreign version", Some(version), why, BTreeMap::new()).await;
+    }
+
+    async fn audit(
+        &mut self,
+        action: &str,
+        subject: &str,
+        version: Option<VersionId>,
+        reason: String,
+        evidence: BTreeMap<String, f64>,
+    ) {
+        let (action, subject) = (action.to_owned(), subject.to_owned());
+        let deed = Deed { actor: self.own.trainer.clone(), action, subject, version, reason, evidence };
+        let topics = Topics::new(&self.kafka.topic_prefix);
+        let at = self.ctx.now();
+        if let Err(error) = note(deed, at, &mut self.chain, (&self.publisher.producer, &topics)).await {
+            counter!(AUDIT_FAILED).increment(1);
+            warn!(%error, "audit lacks a record: see whether the topic is there and may be written to");
+        }
+    }
+}
+
+/// The model's settings that are not the default, as JSON.
+pub(super) fn changed(settings: &model::Settings) -> String {
+    let object = |settings: &model::Settings| match serde_json::to_value(settings) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    };
+    let mut ours = object(settings);
+    for (name, default) in object(&model::Settings::default()) {
+        if ours.get(&name) == Some(&default) {
+            ours.remove(&name);
+        }
+    }
+    cut(format!("model: {}", Value::Object(ours)))
+}
+
+/// No longer than a record may name, and without what no record may hold.
+fn cut(mut text: String) -> String {
+    text.retain(|c| !c.is_control());
+    let end = (0..=MOST_TEXT.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    text.truncate(end);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_audit_names_the_settings_that_are_not_the_default_within_its_bounds() {
+        let settings = model::Settings { negatives: 64, ..model::Settings::default() };
+        assert_eq!(changed(&settings), r#"model: {"negatives":64}"#);
+        assert_eq!(changed(&model::Settings::default()), "model: {}");
+        assert_eq!(cut("\u{fc}".repeat(2_000)).len(), MOST_TEXT);
+        assert_eq!(cut("a\u{1b}b".to_owned()), "ab");
+    }
+}

@@ -1,0 +1,74 @@
+//! A version of ours that no scorer may serve: it is not written, and training goes on from the newest one.
+//!
+//! If the process dies in here nothing is lost: what was learned since the newest version is in none, and is read again.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use schemas::checkpoint::{Through, VersionId};
+use tracing::warn;
+
+use super::{Carried, End, Past, Trainer};
+use crate::error::Error;
+use crate::restore::furthest;
+
+/// A trainer goes back so often within [`WITHIN`]; then it ends, and somebody has to look.
+const MOST: usize = 3;
+const WITHIN: Duration = Duration::from_secs(3_600);
+
+impl Past {
+    /// Takes note of a refusal of a version that stood at `through`; false once there were too many. The first may be
+    /// chance, and what lies behind the newest version is learned again; then it is tested and counted, and not
+    /// trained on.
+    fn refused(&mut self, through: &BTreeMap<i32, Through>, now: Instant) -> bool {
+        self.refusals.retain(|at| now.duration_since(*at) < WITHIN);
+        if !self.refusals.is_empty() {
+            furthest(&mut self.spoiled, through);
+        }
+        self.refusals.push(now);
+        self.refusals.len() <= MOST
+    }
+}
+
+impl Trainer {
+    /// Ends without the version: what is learned here is not gone on from.
+    pub(super) async fn put_away(
+        mut self,
+        version: VersionId,
+        through: BTreeMap<i32, Through>,
+        source: model::Error,
+    ) -> Result<End, Error> {
+        let why = source.to_string();
+        warn!(%version, why, "not published, because no scorer may serve it: going back to the newest version");
+        self.audit_refusal(version, &why).await;
+        if !self.past.refused(&through, Instant::now()) {
+            return Err(Error::Unfit { version, through, source });
+        }
+        self.attendance.settle().await;
+        self.learning.end().await?;
+        let epoch = Some(self.own.epoch);
+        let carried = Carried { attendance: Some(self.attendance), epoch, promotion: None, past: self.past };
+        Ok(End::Refused(carried, why))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spoiled_learner_learns_again_once_then_skips_and_gives_up_after_three_times_in_an_hour() {
+        let (mut past, start) = (Past::default(), Instant::now());
+        let at = |next| BTreeMap::from([(0, Through { next, ..Through::NOTHING })]);
+        let minutes = |n: u64| start + Duration::from_secs(60 * n);
+        assert!(past.refused(&at(10), minutes(0)));
+        assert!(past.spoiled.is_empty(), "the first may be chance");
+        assert!(past.refused(&at(20), minutes(1)));
+        assert_eq!(past.spoiled[&0].next, 20);
+        assert!(past.refused(&at(15), minutes(2)));
+        assert_eq!(past.spoiled[&0].next, 20, "the furthest counts");
+        assert!(!past.refused(&at(30), minutes(3)));
+        assert!(past.refused(&at(40), minutes(90)), "an hour later it may try again");
+    }
+}
