@@ -8,6 +8,7 @@ mod freshness;
 mod gate;
 mod growth;
 mod ingest;
+mod integrity;
 mod limits;
 mod log;
 mod machine;
@@ -39,7 +40,7 @@ pub struct Benchmark {
 }
 
 /// Every benchmark, in the order of the flow.
-pub const ALL: [Benchmark; 12] = [
+pub const ALL: [Benchmark; 13] = [
     Benchmark {
         name: "ingest",
         about: "events/s through ingest, beside librdkafka's own consumer on the same topic",
@@ -59,6 +60,11 @@ pub const ALL: [Benchmark; 12] = [
         name: "gate",
         about: "what the quality gate costs a step, how soon it finds a broken learner, how often it is wrong",
         run: gate::run,
+    },
+    Benchmark {
+        name: "integrity",
+        about: "what it costs to hold a version against the one before, at 100,000 items",
+        run: integrity::run,
     },
     Benchmark { name: "checkpoint", about: "how long versions take to freeze, encode and apply", run: checkpoint::run },
     Benchmark { name: "log", about: "bytes a second of the log of versions, by what is in them", run: log::run },

@@ -14,6 +14,7 @@ mod downgrade;
 mod erasure;
 mod import;
 mod influence;
+mod integrity;
 mod listing;
 mod loop_closes;
 mod manual;
