@@ -140,8 +140,8 @@ impl Erasures {
         Ok(changed)
     }
 
-    /// Checks the signature of the next record, its key, value and header, on the topic with this full name, and that it
-    /// is not one of before that was written again.
+    /// Checks the signature of the next record, its key, value and header, on the topic with this full name, and that
+    /// it is not one of before that was written again.
     ///
     /// # Errors
     /// Why it is not believed.

@@ -27,7 +27,7 @@ use crate::error::Error;
 const BATCH: usize = 500;
 /// Longest wait for one.
 const WAIT: Duration = Duration::from_millis(200);
-/// A lifted erasure stays for so long at least: until nothing is left from before it, neither on topics nor in versions.
+/// A lifted erasure stays for so long at least: until nothing is left from before it, on topics or in versions.
 const LIFTED_STAYS: Duration = Duration::from_secs(30 * 86_400);
 
 #[derive(clap::Args, Debug)]
