@@ -195,7 +195,14 @@ impl Releases {
     #[must_use]
     pub fn moment(&self, now: i64) -> i64 {
         let said = [self.operator(), self.gate()].into_iter().flatten();
-        said.map(|word| word.at.saturating_add(1)).fold(now, i64::max)
+        let said = said.map(|word| word.at).chain(self.promotion().map(|promotion| promotion.at));
+        said.map(|at| at.saturating_add(1)).fold(now, i64::max)
+    }
+
+    /// The last challenger that was to be the trainer.
+    #[must_use]
+    pub fn promotion(&self) -> Option<&Promotion> {
+        self.promotion.as_ref()
     }
 
     /// The last challenger that was to be the trainer.

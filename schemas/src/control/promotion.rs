@@ -68,6 +68,13 @@ impl Promotion {
         self.name == name && self.epoch.is_none() && now.saturating_sub(self.at) < WAITS
     }
 
+    /// Whether it may come behind `before`: it is later, or the answer, or the same again.
+    #[must_use]
+    pub fn follows(&self, before: &Self) -> bool {
+        let answers = before.epoch.is_none() && self.at == before.at && self.name == before.name;
+        self.at > before.at || answers || self == before
+    }
+
     /// Whether this challenger was promoted and is the trainer.
     #[must_use]
     pub fn made(&self, name: &str) -> bool {
@@ -89,7 +96,9 @@ mod tests {
         let (called, now) = (promotion(), 1_700_000_000_000);
         assert!(called.calls("gru", now) && called.calls("gru", now + WAITS - 1) && !called.made("gru"));
         assert!(!called.calls("other", now) && !called.calls("gru", now + WAITS));
-        let answered = Promotion { epoch: Some(7), ..called };
+        let answered = Promotion { epoch: Some(7), ..called.clone() };
+        assert!(answered.follows(&called) && !called.follows(&answered), "an answer is not taken back");
+        assert!(Promotion { at: now + 1, ..called.clone() }.follows(&answered));
         assert!(!answered.calls("gru", now) && answered.made("gru") && !answered.made("other"));
     }
 

@@ -11,7 +11,6 @@ mod rollback;
 mod start;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics::counter;

@@ -57,7 +57,7 @@ impl Words {
             return self.erase(record);
         }
         if record.key == PROMOTE.as_bytes() {
-            self.believed_promotion(record).map_err(|distrust| self.distrust(distrust, PROMOTE))?;
+            self.called(record).map_err(|distrust| self.distrust(distrust, PROMOTE))?;
             let taken = self.releases.take(&record.key, record.value.as_deref(), record.offset);
             return taken.map(|_| ()).map_err(|reason| ("control", reason));
         }
@@ -72,6 +72,23 @@ impl Words {
         Ok(())
     }
 
+    /// Whether a promotion is believed: where words are signed, one that was answered is not written again as if it
+    /// were not, nor one of before.
+    fn called(&self, record: &Record) -> Result<(), Distrust> {
+        if !self.trust.is_on() {
+            return Ok(());
+        }
+        let Some(value) = &record.value else {
+            return if self.trust.is_required() { Err(Distrust::Unsigned) } else { Ok(()) };
+        };
+        self.trust.check(&self.topic, &record.key, value, record.header(SIGNATURE).map(Bytes::as_ref))?;
+        let Ok(new) = Promotion::read(value) else { return Ok(()) }; // which is refused for what is wrong with it
+        match self.releases.promotion() {
+            Some(standing) if !new.follows(standing) => Err(Distrust::Replayed),
+            _ => Ok(()),
+        }
+    }
+
     /// Takes the next record of an erasure.
     fn erase(&mut self, record: &Record) -> Result<(), (&'static str, String)> {
         let (value, signature) = (record.value.as_deref(), record.header(SIGNATURE).map(Bytes::as_ref));
@@ -80,24 +97,6 @@ impl Words {
         let taken = self.erasures.take(&record.key, record.value.as_deref());
         self.erasures_changed += u64::from(taken.map_err(|reason| ("control", reason))?);
         Ok(())
-    }
-
-    fn believed_promotion(&self, record: &Record) -> Result<(), Distrust> {
-        if !self.trust.is_on() {
-            return Ok(());
-        }
-        let Some(value) = &record.value else {
-            return if self.trust.is_required() { Err(Distrust::Unsigned) } else { Ok(()) };
-        };
-        self.trust.check(&self.topic, &record.key, value, record.header(SIGNATURE).map(Bytes::as_ref))?;
-        let Ok(new) = Promotion::read(value) else { return Ok(()) }; // which says what is wrong with it
-        match self.releases.promotion() {
-            // The challenger's answer has the time of what it answers, and an epoch.
-            Some(standing) if (new.at, new.epoch) <= (standing.at, standing.epoch) && new != *standing => {
-                Err(Distrust::Replayed)
-            }
-            _ => Ok(()),
-        }
     }
 
     fn distrust(&mut self, distrust: Distrust, key: &str) -> (&'static str, String) {
@@ -252,7 +251,10 @@ mod tests {
     }
 
     fn record(key: &str, word: &Release, signer: Option<&SigningKey>) -> Record {
-        let value = serde_json::to_vec(word).expect("serialises");
+        signed(key, serde_json::to_vec(word).expect("serialises"), signer)
+    }
+
+    fn signed(key: &str, value: Vec<u8>, signer: Option<&SigningKey>) -> Record {
         let signature = signer.map(|signer| signer.sign("control", key.as_bytes(), &value));
         let headers = signature.map(|signature| (SIGNATURE.to_owned(), signature.into())).into_iter().collect();
         Record { value: Some(value.into()), headers, ..deleted(0, key) }
@@ -301,5 +303,24 @@ mod tests {
             order.iter().for_each(|record| words.take(record).expect("is signed"));
             assert!(words.releases.pin(NOW + 9).is_some(), "by the time in it, not by its offset");
         }
+    }
+
+    #[test]
+    fn a_promotion_is_believed_if_it_is_signed_and_no_answer_is_taken_back_by_writing_it_again() {
+        let called = Promotion { name: "gru".into(), by: "ann".into(), reason: "a test".into(), at: NOW, epoch: None };
+        let answered = Promotion { epoch: Some(7), ..called.clone() };
+        let record =
+            |promotion: &Promotion, signer| signed(PROMOTE, serde_json::to_vec(promotion).expect("serialises"), signer);
+        let mut words = words();
+        for (promotion, signer, expected) in [
+            (&called, None, Err("unsigned")),
+            (&called, Some(&key(2)), Err("foreign")),
+            (&called, Some(&key(1)), Ok(())),
+            (&answered, Some(&key(1)), Ok(())),
+            (&called, Some(&key(1)), Err("replayed")),
+        ] {
+            assert_eq!(words.take(&record(promotion, signer)).map_err(|(why, _)| why), expected);
+        }
+        assert_eq!(words.releases.promotion(), Some(&answered));
     }
 }

@@ -77,8 +77,13 @@ impl Trainer {
         );
         let evidence = [("tests", *tests as f64), ("hr20_lower", hr20.lower), ("mrr20_lower", mrr20.lower)];
         let evidence = evidence.into_iter().map(|(figure, value)| (figure.to_owned(), value)).collect();
-        let promotion =
-            Promotion { name: name.clone(), by: format!("challenger {name}"), reason, at: now, epoch: None };
+        let promotion = Promotion {
+            name: name.clone(),
+            by: format!("challenger {name}"),
+            reason,
+            at: releases.moment(now),
+            epoch: None,
+        };
         let topics = Topics::new(&self.kafka.topic_prefix);
         promote(&promotion, evidence, now, &mut self.chain, (&self.publisher.producer, &topics)).await?;
         Ok(())

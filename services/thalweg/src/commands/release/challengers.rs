@@ -77,13 +77,11 @@ fn compared(Contest { live, tests, hr20, mrr20 }: Contest) -> String {
 
 /// Writes that a challenger is to be the trainer.
 pub(super) async fn promote(name: String, change: Change, config: &Config) -> Result<(), Error> {
-    let (by, reason) = change.said("promote changes who trains what is served")?;
+    let (by, reason) = change.said("promote changes what is served")?;
     let Change { dry_run, json, .. } = change;
     let ctx = Context::new("thalweg");
     let releases = releases(config, &ctx).await?;
-    // Later than the one before, whatever clock that had: a signed one that is not is one of before, written again.
-    let at = releases.promotion().map_or(i64::MIN, |before| before.at.saturating_add(1)).max(ctx.now());
-    let promotion = Promotion { name, by, reason, at, epoch: None };
+    let promotion = Promotion { name, by, reason, at: releases.moment(ctx.now()), epoch: None };
     if let Some(problem) = promotion.problem() {
         return Err(Error::Other(format!("it {problem}: `thalweg release status` lists the challengers there are")));
     }
