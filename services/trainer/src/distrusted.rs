@@ -30,6 +30,11 @@ impl Distrusted {
         seen.version = version.or(seen.version);
     }
 
+    /// Whether there was none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// What is to be written now.
     pub(crate) fn due(&mut self, now: Instant) -> Vec<Deed> {
         let is_due = |seen: &Seen| seen.written.is_none_or(|at| now.duration_since(at) >= EVERY);

@@ -255,7 +255,10 @@ impl Candidate {
             if let Some(why) = refusal.distrust {
                 self.distrusted.note("checkpoints", why, refusal.version, 1);
             }
-            if !refusal.orphan || self.refused.is_empty() {
+            // Where nothing is claimed that is believed, that is why; what else is wrong follows from it.
+            let follows = self.restorer.leadership().0 == 0 && !self.distrusted.is_empty();
+            let says = refusal.distrust.is_some() || !(refusal.orphan || follows);
+            if says || self.refused.is_empty() {
                 self.refused = refusal.reason;
             }
         }
