@@ -205,12 +205,6 @@ impl Releases {
         self.promotion.as_ref()
     }
 
-    /// The last challenger that was to be the trainer.
-    #[must_use]
-    pub fn promotion(&self) -> Option<&Promotion> {
-        self.promotion.as_ref()
-    }
-
     /// The record that holds a version, at `now` in milliseconds since 1970. The operator's counts before the gate's,
     /// and whatever the operator said after the gate held lifts it.
     #[must_use]
