@@ -282,16 +282,6 @@ impl Follower {
         }
         Ok(false)
     }
-
-    /// How old the interactions are that the live version is the first to know; not for what was published before we
-    /// came.
-    fn measure(&self) {
-        let (live, now) = (self.slot.load(), self.ctx.now());
-        for (arrived_at, count) in live.model.manifest().into_iter().flat_map(|manifest| &manifest.arrivals) {
-            let age = u64::try_from(now.saturating_sub(*arrived_at)).unwrap_or(0); // clocks of two machines may differ
-            self.freshness.record_n(Duration::from_millis(age), u64::from(*count));
-        }
-    }
 }
 
 impl std::fmt::Debug for Follower {
