@@ -76,7 +76,7 @@ pub fn topic(topics: &Topics, name: &str, copies: Option<u16>) -> TopicSpec {
 }
 
 /// Makes the challenger's topic if it is not there.
-pub(crate) async fn make_topic(config: &Config) -> Result<(), Error> {
+pub(crate) async fn make_topic(config: &Config) -> Result<(), KafkaError> {
     let topics = Topics::new(&config.kafka.topic_prefix);
     let spec = topic(&topics, &config.trainer.name, None);
     match admin::check_partitions(&config.kafka, &[&spec.name]).await {
@@ -86,7 +86,7 @@ pub(crate) async fn make_topic(config: &Config) -> Result<(), Error> {
             admin::apply(&config.kafka, &[spec]).await?;
             Ok(())
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 

@@ -77,18 +77,13 @@ impl Candidate {
         watch: &Watch,
         ctx: &Context,
     ) -> Result<Option<Self>, Error> {
-        let watched = |log: &Log| {
-            watch.follow(log.reader.stream(), Expected { topic: "checkpoints", caught_up: None, gauges: None });
-        };
         let topic = config.log();
         let log = Log::open_named(&topic, &config.kafka, ctx).await?;
-        watched(&log);
-        let Some(mut candidate) = Self::read_from(log, |all| all, config, ctx).await? else { return Ok(None) };
+        let Some(mut candidate) = Self::read_from(log, |all| all, config, watch, ctx).await? else { return Ok(None) };
         if !candidate.log.is_whole() && candidate.model().manifest().is_none() {
             warn!(topic, "nothing is usable from the newest snapshots on; reading from the beginning");
             let log = Log::open_whole_named(&topic, &config.kafka, ctx).await?;
-            watched(&log);
-            let Some(whole) = Self::read_from(log, |all| all, config, ctx).await? else { return Ok(None) };
+            let Some(whole) = Self::read_from(log, |all| all, config, watch, ctx).await? else { return Ok(None) };
             candidate = whole;
         }
         let newest = candidate.model().version();
@@ -98,8 +93,9 @@ impl Candidate {
             let to = back.to.version;
             warn!(%to, by = release.by, reason = release.reason, "rolled back: going on from an older version");
             let log = Log::open_whole_named(&topic, &config.kafka, ctx).await?;
-            watched(&log);
-            let Some(whole) = Self::read_from(log, |all| all.back(back), config, ctx).await? else { return Ok(None) };
+            let Some(whole) = Self::read_from(log, |all| all.back(back), config, watch, ctx).await? else {
+                return Ok(None);
+            };
             candidate = whole;
             if candidate.model().version() != Some(to) {
                 return Err(Error::GoneBackTo { topic, to });
@@ -126,15 +122,15 @@ impl Candidate {
 
     /// Reads `checkpoints` to its end to claim it, and goes on from the newest version of a challenger's own log.
     /// `None` when asked to drain meanwhile.
-    pub(crate) async fn promoted(config: &Config, ctx: &Context) -> Result<Option<Self>, Error> {
+    pub(crate) async fn promoted(config: &Config, watch: &Watch, ctx: &Context) -> Result<Option<Self>, Error> {
         let own = Topics::new(&config.kafka.topic_prefix).challenger(&config.trainer.name);
         let log = Log::open_named(&own, &config.kafka, ctx).await?;
-        let Some(challenger) = Self::read_from(log, |all| all, config, ctx).await? else { return Ok(None) };
+        let Some(challenger) = Self::read_from(log, |all| all, config, watch, ctx).await? else { return Ok(None) };
         let (model, _) = challenger.restorer.into_parts();
         let Some(manifest) = model.manifest() else { return Err(Error::NothingToPromote { topic: own }) };
         info!(topic = own, version = %manifest.version, "promoted: going on from the challenger's newest version");
         let log = Log::open_named(&config.log(), &config.kafka, ctx).await?;
-        let looked = Self::read_from(log, Restorer::only_looking, config, ctx).await?;
+        let looked = Self::read_from(log, Restorer::only_looking, config, watch, ctx).await?;
         Ok(looked.map(|mut candidate| {
             candidate.restorer.begin_anew(model);
             candidate
@@ -146,8 +142,10 @@ impl Candidate {
         log: Log,
         how: impl FnOnce(Restorer) -> Restorer,
         config: &Config,
+        watch: &Watch,
         ctx: &Context,
     ) -> Result<Option<Self>, Error> {
+        watch.follow(log.reader.stream(), Expected { topic: "checkpoints", caught_up: None, gauges: None });
         let Some(end) = log.reader.wait_for_end().await? else { return Ok(None) };
         if end.len() != 1 {
             return Err(Error::Partitions { topic: log.topic().to_owned(), partitions: end.len() });

@@ -123,6 +123,10 @@ pub(super) fn log(level: RDKafkaLogLevel, facility: &str, line: &str) {
     match level {
         // Broken connections come as errors, every second of an outage; the condition says it once.
         _ if matches!(facility, "FAIL" | "ERROR") => debug!(target: "librdkafka", facility, line),
+        // That what keeps records in order is experimental, at each start of a producer.
+        _ if facility == "CONFWARN" && line.contains("enable.gapless.guarantee") => {
+            debug!(target: "librdkafka", facility, line);
+        }
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
             warn!(target: "librdkafka", facility, line);
         }

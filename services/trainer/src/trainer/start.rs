@@ -48,7 +48,7 @@ impl Trainer {
         contact(ctx, async || admin::check_partitions(&config.kafka, &[&events, &interactions]).await).await?;
         let challenges = config.trainer.role == Role::Challenger;
         if challenges {
-            challenger::make_topic(config).await?;
+            contact(ctx, || challenger::make_topic(config)).await?;
         }
         let Some(control) = Control::open(&config.kafka, VERSIONS_REFUSED, ctx).await? else { return Ok(None) };
         if challenges && challenger::made(&control, config) {
@@ -61,7 +61,7 @@ impl Trainer {
         let erased = erasures::erased(&control, &Erased::new(secret.clone(), Arc::default()));
         let candidate = match &promotion {
             None => Candidate::read(config, &releases, watch, ctx).await?,
-            Some(_) => Candidate::promoted(config, ctx).await?,
+            Some(_) => Candidate::promoted(config, watch, ctx).await?,
         };
         let Some(mut candidate) = candidate else { return Ok(None) };
         let stands_by = config.trainer.when_superseded == WhenSuperseded::StandBy;
