@@ -15,6 +15,7 @@ mod erasure;
 mod import;
 mod influence;
 mod integrity;
+mod items_import;
 mod listing;
 mod loop_closes;
 mod manual;

@@ -11,6 +11,7 @@ mod rollback;
 mod start;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics::counter;

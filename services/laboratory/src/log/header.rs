@@ -109,27 +109,44 @@ fn widest(lines: &[&[u8]], candidates: &[Delimiter]) -> Option<(Vec<String>, Del
     split.rev().max_by_key(|(names, d)| (names.len(), *d != Delimiter::Blank))
 }
 
+/// A header with all its columns.
+pub(super) struct Named {
+    /// Lines up to and with the header; those above the first row when there is none.
+    pub(super) lines: usize,
+    pub(super) names: Vec<String>,
+    pub(super) width: Width,
+}
+
+/// Why there is no header.
+pub(super) enum Headless {
+    /// These would be the names.
+    Names(Vec<String>),
+    /// In words.
+    Unreadable(&'static str),
+}
+
 /// The header of a file that is no log: the first line that `is_header` takes for it. Without one, columns are named by
-/// number. An error is the names that the first line would have, or why there are none.
+/// number.
 pub(super) fn of_sheet(
     lines: &[&[u8]],
     given: Option<&Delimiter>,
     no_header: bool,
     is_header: impl Fn(&[String]) -> bool,
-) -> Result<(usize, Vec<String>, Width), Result<Vec<String>, &'static str>> {
+) -> Result<Named, Headless> {
     let candidates = candidates(lines, given);
     let first = lines.iter().position(|line| !line.trim_ascii().is_empty()).unwrap_or(0);
     if !no_header && let Some(found) = seek(lines, &candidates, |names| is_header(names).then_some(())) {
         let width = Width::of(&found.names, found.delimiter);
-        return Ok((found.above + found.used, found.names, width));
+        return Ok(Named { lines: found.above + found.used, names: found.names, width });
     }
     match widest(lines.get(first..).unwrap_or_default(), &candidates) {
         Some((names, delimiter)) if no_header => {
             let numbers = (1..=names.len()).map(|number| number.to_string()).collect();
-            Ok((first, numbers, Width { delimiter, columns: names.len(), named: names.len() }))
+            let width = Width { delimiter, columns: names.len(), named: names.len() };
+            Ok(Named { lines: first, names: numbers, width })
         }
-        Some((names, _)) => Err(Ok(names)),
-        None => Err(Err(UNREADABLE)),
+        Some((names, _)) => Err(Headless::Names(names)),
+        None => Err(Headless::Unreadable(UNREADABLE)),
     }
 }
 

@@ -65,13 +65,13 @@ impl Sheet {
         rows.ahead(header::LINES).map_err(broken)?;
         let lines: Vec<&[u8]> = rows.lines().collect();
         let found = header::of_sheet(&lines, form.delimiter.as_ref(), form.no_header, is_header);
-        let (passed, names, width) = match found {
+        let header::Named { lines: passed, names, width } = match found {
             Ok(found) => found,
-            Err(Ok(names)) => {
+            Err(header::Headless::Names(names)) => {
                 let have = shown::some(names.iter().map(String::as_str));
                 return Err(LogError::refused(path, format!("has no column {wanted}; it has: {have}")));
             }
-            Err(Err(why)) => return Err(LogError::refused(path, why)),
+            Err(header::Headless::Unreadable(why)) => return Err(LogError::refused(path, why)),
         };
         let above = passed.saturating_sub(1);
         let above = if form.no_header { 0 } else { lines[..above].iter().filter(|line| !is_blank(line)).count() };
