@@ -5,11 +5,10 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use model::{Learner, Positioned, Settings};
+use fuzz::Version;
 use schemas::checkpoint::PayloadKind;
-use schemas::{Interaction, Kind, Source, VersionId};
+use schemas::{Mark, VersionId};
 use versions::audit::{Chain, Deed};
-use versions::{Record, manifest_record, split};
 
 const NOW: i64 = 1_700_000_000_000;
 
@@ -18,6 +17,16 @@ const LOGS: [(&str, &str); 4] = [
     ("tsv", "user\titem\ttime\nu1\ti1\t20231114221320\n\\N\ti2\t1700000000123\n"),
     ("json", "{\"user\":7,\"item\":7.0,\"time\":\"2023-11-14T22:13:20Z\",\"type\":\"view\"}\n{\"user\":null}\n"),
     ("semicolons", "user;item;time\r\n\"u\"\"1\";i1;14.11.2023 22:13\r\n"),
+];
+const ITEMS: [(&str, &str); 5] = [
+    (
+        "csv",
+        "id,title,price,availability,product_type\n7.0,\"Hat, red\",\"79,00 EUR\",in stock,Apparel > Hats\nNULL,a,,,\n",
+    ),
+    ("tsv", "sep=\t\nid\ttitle\n1\t\"Heroes\n2\t12\" vinyl\n"),
+    ("lines", "{\"id\":123456789012345678901,\"price\":NaN}\n{\"id\":\"i9\",\"categories\":[\"a\"],\"update\":true}\n"),
+    ("array", "[{\"id\":7.0,\"title\":\"Hat\"},\n{\"id\":8,\"stock\":0}]"),
+    ("feed", "<rss><item><g:id>i9</g:id><title>A &amp; B</title><category term=\"x\"/></item></rss>"),
 ];
 const TIMES: [&str; 6] = [
     "2023-11-14T22:13:20.123+02:00",
@@ -65,15 +74,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     write("control", "words", WORDS.as_bytes())?;
     write("audit", "chain", &chain())?;
     let mut log = Vec::new();
-    for (sequence, (kind, payload, records)) in (1..).zip(versions()?) {
-        write("payload", &format!("{sequence}-{kind:?}"), &payload)?;
+    for Version { manifest, payload, records } in fuzz::versions()? {
+        let (target, name) = match manifest.kind {
+            PayloadKind::Snapshot => ("payload", "snapshot"),
+            PayloadKind::Delta => ("delta", "delta"),
+        };
+        write(target, name, &payload)?;
         // A chunk may hold the bytes that part lines; what is cut there is a torn version, which is a seed, too.
         for record in records {
             log.extend([b"!", record.key.as_bytes(), b"\t", &record.value, b"\n"].concat());
         }
     }
     write("checkpoint", "claim", &[b"!000003/claim\t".as_slice(), &golden("claim.json")?].concat())?;
-    write("checkpoint", "versions", &log)
+    for target in ["checkpoint", "restore"] {
+        write(target, "versions", &log)?;
+    }
+    write("redis_value", "mark", &Mark { next: 918_273, by: 7, seq: 3, life: 1 }.encode())?;
+    for (name, text) in ITEMS {
+        write("items_file", name, text.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// Three records of one writer, and one of another.
@@ -91,40 +111,4 @@ fn chain() -> Vec<u8> {
     records.push(other.next(deed("hold"), NOW));
     let line = |(key, value): (String, Vec<u8>)| [key.as_bytes(), b"\t", &value, b"\n"].concat();
     records.into_iter().flat_map(line).collect()
-}
-
-/// What kind, its payload, and its records.
-type Version = (PayloadKind, Vec<u8>, Vec<Record>);
-
-/// A snapshot and a delta of a small learner, as payload and as records.
-fn versions() -> Result<Vec<Version>, Box<dyn Error>> {
-    let settings = Settings { dim: 8, negatives: 8, ..Settings::default() };
-    let mut learner = Learner::new(settings)?;
-    let mut made = Vec::new();
-    let mut parent = None;
-    for (sequence, kind) in [(1, PayloadKind::Snapshot), (2, PayloadKind::Delta)] {
-        let batch: Vec<_> = (0..40).map(|n| view(i64::from(sequence) * 40 + n)).collect();
-        learner.observe(&batch);
-        let frozen = learner.freeze(kind)?;
-        let payload = frozen.encode()?;
-        let version = VersionId { epoch: 1, sequence };
-        let (mut records, manifest) = split(version, parent.replace(version), &frozen, &payload, NOW);
-        records.push(manifest_record(&manifest));
-        made.push((kind, payload, records));
-    }
-    Ok(made)
-}
-
-fn view(offset: i64) -> Positioned {
-    let ts = NOW + offset * 1_000;
-    let interaction = Interaction {
-        user_id: format!("u{}", offset % 5),
-        item_id: format!("i{}", offset % 7),
-        kind: Kind::View.into(),
-        ts,
-        arrived_at: ts,
-        source: Some(Source { offset, ..Source::default() }),
-        ..Interaction::default()
-    };
-    Positioned { partition: 0, offset, interaction }
 }

@@ -12,3 +12,5 @@ mod import;
 mod probe;
 pub mod report;
 mod traffic;
+
+pub use import::count as count_items;

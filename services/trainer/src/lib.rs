@@ -43,6 +43,7 @@ pub use config::Config;
 use config::{Role, WhenSuperseded};
 pub use error::Error;
 use standing_by::Since;
+pub use survey::restored;
 use trainer::{Carried, End, Trainer};
 use versions::signing;
 

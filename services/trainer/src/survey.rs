@@ -1,9 +1,11 @@
-//! What lies on `checkpoints` before the place where a trainer begins to read: it may have to delete it one day.
+//! What lies on `checkpoints` before the place where a trainer begins to read, which it may have to delete one day; and
+//! what it would go on from.
 
 use model::Model;
 use runtime::Context;
-use runtime::kafka::{Next, Positions};
-use versions::Log;
+use runtime::kafka::{Next, Positions, Record};
+use schemas::VersionId;
+use versions::{Log, Walk};
 
 use crate::config::Config;
 use crate::error::Error;
@@ -24,4 +26,13 @@ pub(crate) async fn before(start: i64, config: Config, ctx: Context) -> Result<O
         restorer.refusals(); // told by who reads for good; nobody else asks
     }
     Ok(log.reader.is_at(&end).then(|| restorer.into_parts().1))
+}
+
+/// The version that a trainer goes on from after these records of `checkpoints`, whoever wrote them.
+///
+/// # Errors
+/// When the processor does not open.
+pub fn restored(records: &[Record]) -> Result<Option<VersionId>, model::Error> {
+    let restorer = Restorer::new(Model::empty("flex")?, Walk::default()).take(records).settle();
+    Ok(restorer.into_parts().0.version())
 }

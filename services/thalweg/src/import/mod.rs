@@ -1,8 +1,8 @@
 //! Reads files of items as shops have them: CSV and its cousins, JSON, and the XML of product feeds.
 //!
 //! What compression, header, delimiter, quotation marks, words for nothing and ids are is read as in recorded logs, by
-//! the laboratory's readers. Every format gives rows of named values; [`columns`] makes items of them, by the same rules
-//! as a record of `items` is read. What cannot be read is counted, with an example.
+//! the laboratory's readers. Every format gives rows of named values; [`columns`] makes items of them, by the same
+//! rules as a record of `items` is read. What cannot be read is counted, with an example.
 
 mod columns;
 mod delimited;
@@ -159,6 +159,16 @@ impl Import {
             ));
         }
     }
+}
+
+/// What a file of items comes to, in numbers: rows, items, and rows left out.
+///
+/// # Errors
+/// Why it is refused, in a sentence.
+pub fn count(path: &Path) -> Result<[u64; 3], String> {
+    let import = Import::open(path, &Options::default()).map_err(|error| error.to_string())?;
+    let left_out = import.left_out.values().map(|(count, _)| count).sum();
+    Ok([import.rows, import.entries.len() as u64, left_out])
 }
 
 /// What is wrong with a file, without its name.
