@@ -214,6 +214,17 @@ impl Redis {
         Ok(fields.map(|fields| fields.into_iter().map(|(field, value)| (text(field), text(value))).collect()))
     }
 
+    /// What Redis says of itself (`INFO`), by its own names.
+    ///
+    /// # Errors
+    /// Redis is away or refuses.
+    pub async fn info(&self) -> Result<BTreeMap<String, String>, RedisError> {
+        let text: Vec<u8> = self.link.query(&cmd("INFO")).await?.unwrap_or_default();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let pairs = text.lines().filter_map(|line| line.split_once(':'));
+        Ok(pairs.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect())
+    }
+
     /// Whether the key is there.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ pub mod config;
 mod early;
 mod erasures;
 pub mod error;
+mod evictions;
 mod fit;
 mod foreign;
 mod inputs;
@@ -96,6 +97,9 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
     watch.follow(&stream, Expected { topic: "interactions", caught_up, gauges });
     let age = age::watch(Arc::clone(&sources), Arc::clone(&stream), settings.max_model_age, ctx.clone());
     ctx.spawn("version-age", age);
+    let evicted =
+        evictions::watch(Arc::clone(&sources), (redis.clone(), keys.clone()), settings.group.clone(), ctx.clone());
+    ctx.spawn("evictions", evicted);
 
     let mut inputs = Inputs::start(delistings, &sources, (&redis, &keys), &settings, &ctx);
     let (named, ttl) = ((keys.clone(), settings.group.clone()), settings.user_ttl);

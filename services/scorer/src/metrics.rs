@@ -47,6 +47,8 @@ pub const VERSIONS_SWAPPED: &str = "scorer_versions_swapped_total";
 pub const VERSIONS_REFUSED: &str = "scorer_versions_refused_total";
 /// Times Redis was found empty and filled again.
 pub const REFILLS: &str = "scorer_refills_total";
+/// Keys that Redis has evicted since it started; NaN while that is not known.
+pub const EVICTED: &str = "scorer_redis_evicted_entries";
 /// Messages of `interactions` not yet applied, on the partitions of this instance, up to the real end of the log.
 pub const LAG: &str = "scorer_lag_messages";
 /// Seconds since the oldest of them was written, by its own time.
@@ -132,6 +134,7 @@ pub(crate) fn describe() {
     }
     describe_gauge!(LAG, "Messages of interactions not yet applied, on the partitions of this instance.");
     describe_gauge!(LAG_SECONDS, "Seconds since the oldest of them was written.");
+    describe_gauge!(EVICTED, "Keys that Redis has evicted since it started.");
     describe_gauge!(MODEL_AGE, "Seconds since the live version was made.");
     describe_gauge!(USERS, "Users held in memory.");
     describe_gauge!(ERASURES, "Users that are or were erased.");

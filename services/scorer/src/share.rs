@@ -26,6 +26,11 @@ impl Share {
         self.assigned.contains(&partition)
     }
 
+    /// Our partitions.
+    pub(crate) fn partitions(&self) -> impl Iterator<Item = i32> {
+        self.assigned.iter().copied()
+    }
+
     /// Whether `hot`, `new` and `model` are ours: they go with partition 0.
     pub(crate) fn leads(&self) -> bool {
         self.assigned.contains(&0)

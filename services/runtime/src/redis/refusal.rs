@@ -41,7 +41,9 @@ pub(super) fn said(error: &RedisError) -> String {
 pub(super) fn advice(said: &str) -> &'static str {
     let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
     match said {
-        _ if says(&["OOM"]) => "it is full: raise its maxmemory, or choose a maxmemory-policy that makes room",
+        _ if says(&["OOM"]) => {
+            "it is full: raise its maxmemory; a maxmemory-policy that makes room would delete histories of users"
+        }
         _ if says(&["READONLY"]) => "it is a replica: redis.url must lead to the primary",
         _ if says(&["NOREPLICAS"]) => "bring its replicas back, or lower its min-replicas-to-write",
         _ if says(&["MISCONF"]) => "it cannot write to its disk: its log says why",
