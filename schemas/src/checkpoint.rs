@@ -213,7 +213,8 @@ pub struct Manifest {
     /// The gate's evidence that the learner had become worse; an alarm is raised at `trainer.gate.threshold`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub evidence: f64,
-    /// From whom nothing was learned lately; `None` where the trainer bounds nobody's pace, and before releases said so.
+    /// From whom nothing was learned lately; `None` where the trainer bounds nobody's pace, and before releases said
+    /// so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guarded: Option<Guarded>,
     /// Of a challenger: how it does beside the version that is live.

@@ -168,8 +168,8 @@ pub struct Buried {
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// Makes a dead letter of a record of `topic`, at its place there. What the broker would refuse is cut, so that one huge
-/// record cannot stop the flow.
+/// Makes a dead letter of a record of `topic`, at its place there. What the broker would refuse is cut, so that one
+/// huge record cannot stop the flow.
 #[must_use]
 pub fn bury(letter: DeadLetter, topic: &str, place: &Source, key: &Bytes, value: Option<&Bytes>) -> Buried {
     let mut headers = vec![

@@ -2,9 +2,9 @@
 //!
 //! Every test of the learner is held against three references: the *anchor*, an earlier version kept frozen;
 //! co-visitation; and popularity. Each has detectors of its own. A snapshot is *good* when enough was tested since it
-//! was made and the learner has not become worse than its anchor; then it is the next anchor, and the version to go back
-//! to. What is found beside a simple method is told and decides nothing. What is done about an alarm is the trainer's
-//! business.
+//! was made and the learner has not become worse than its anchor; then it is the next anchor, and the version to go
+//! back to. What is found beside a simple method is told and decides nothing. What is done about an alarm is the
+//! trainer's business.
 
 mod detector;
 

@@ -229,8 +229,8 @@ impl Knowledge {
         self.repurchases.note(categories, gap_ms)
     }
 
-    /// Counts a user's choice of an item, as often as its weight and influence say; names the item that made room for it
-    /// in the hot set.
+    /// Counts a user's choice of an item, as often as its weight and influence say; names the item that made room for
+    /// it in the hot set.
     pub(crate) fn count(
         &mut self,
         slot: u32,

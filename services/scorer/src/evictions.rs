@@ -1,9 +1,10 @@
 //! A Redis that makes room by throwing keys away: noticed, said, and mended once it does so no more.
 //!
-//! Under a `maxmemory-policy` other than `noeviction` a full Redis deletes keys, and a history that is gone under a mark
-//! that stands looks like a user who was deleted by hand. Only Redis' own count of evicted keys tells. So when it rises
-//! the condition `profiles` turns red. To read everything again at once would only evict more; it is done when Redis
-//! evicts no more: then the marks of our partitions go, and histories that are missing are made as after a flush (I1).
+//! Under a `maxmemory-policy` other than `noeviction` a full Redis deletes keys, and a history that is gone under a
+//! mark that stands looks like a user who was deleted by hand. Only Redis' own count of evicted keys tells. So when it
+//! rises the condition `profiles` turns red. To read everything again at once would only evict more; it is done when
+//! Redis evicts no more: then the marks of our partitions go, and histories that are missing are made as after a flush
+//! (I1).
 #![allow(clippy::disallowed_methods, reason = "waits")]
 
 use std::collections::BTreeMap;

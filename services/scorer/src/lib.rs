@@ -2,9 +2,9 @@
 //!
 //! Three tasks beside the loop over `interactions`: [`checkpoints`] makes versions live in the [`versions::Slot`],
 //! [`catalog`] follows the items ([`sources`] starts both), [`lists`] keeps `hot`, `new`, `similar` and `model`. The
-//! loop itself is [`slates`], and what comes to it beside interactions [`inputs`]; whom it forgets say [`erasures`]. Ranking, loading of versions and
-//! making of lists each have a thread ([`versions::Worker`]); nothing waits for a swap. Decisions are pure ([`batch`],
-//! [`profile`], [`fit`], [`similar_due`], [`early`], [`slate_queue`], [`share`]).
+//! loop itself is [`slates`], and what comes to it beside interactions [`inputs`]; whom it forgets say [`erasures`].
+//! Ranking, loading of versions and making of lists each have a thread ([`versions::Worker`]); nothing waits for a
+//! swap. Decisions are pure ([`batch`], [`profile`], [`fit`], [`similar_due`], [`early`], [`slate_queue`], [`share`]).
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests wait and measure"))]
 

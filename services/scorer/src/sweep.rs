@@ -6,9 +6,10 @@
 //! mostly not ours): after each delisting, whenever partitions become ours, for an item may have been delisted while
 //! nobody answered for them, and where Redis fell back to what it once was. Then, too, somebody may have ended who had
 //! written profiles anew after Redis forgot them, and still had their slates to make
-//! ([`SlateQueue`](crate::slate_queue::SlateQueue)), which their profiles say. Users who are erased go with all that lies
-//! there of them. The `similar` lists of items that must not be shown go in the same way, and who leads hears which `hot` and `new` lists lie there. Only what is spelt as
-//! one of our keys and decodes as one of our lists is ever deleted: Redis may be shared.
+//! ([`SlateQueue`](crate::slate_queue::SlateQueue)), which their profiles say. Users who are erased go with all that
+//! lies there of them. The `similar` lists of items that must not be shown go in the same way, and who leads hears
+//! which `hot` and `new` lists lie there. Only what is spelt as one of our keys and decodes as one of our lists is ever
+//! deleted: Redis may be shared.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -301,7 +301,8 @@ pub(crate) struct Own {
     pub(crate) at: Option<i64>,
 }
 
-/// The first claim among `records`, which are believed, that ends our epoch: a higher one, or one of the same that lies before ours.
+/// The first claim among `records`, which are believed, that ends our epoch: a higher one, or one of the same that lies
+/// before ours.
 pub(crate) fn superseded<'a>(own: &Own, records: impl IntoIterator<Item = &'a Record>) -> Option<Claim> {
     records.into_iter().find_map(|record| {
         let (version, part) = parse_key(&record.key).ok()?;

@@ -52,8 +52,8 @@ impl Learning {
         Ok(trial.join().await??)
     }
 
-    /// Continues where `model` stands, with users' keys made with `secret`, judged by `gate`, whose alarms come out beside.
-    /// A challenger has a `contest`, and of how many tests the live version takes one.
+    /// Continues where `model` stands, with users' keys made with `secret`, judged by `gate`, whose alarms come out
+    /// beside. A challenger has a `contest`, and of how many tests the live version takes one.
     pub(crate) async fn start(
         settings: Settings,
         (model, secret): (Model, Secret),

@@ -1,8 +1,8 @@
 //! Follows the log of versions: makes models of them on a thread and swaps them in.
 //!
 //! Two versions are told apart. The *tip* is the end of the chain: the newest version that a model could be made of, on
-//! which the next delta builds ([`tip`]). *Live* is what the [`Slot`] holds and slates are made by. The tip moves with every
-//! version; whether live follows, or stays on what operator or gate decided, is one place ([`live`]).
+//! which the next delta builds ([`tip`]). *Live* is what the [`Slot`] holds and slates are made by. The tip moves with
+//! every version; whether live follows, or stays on what operator or gate decided, is one place ([`live`]).
 #![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 mod live;

@@ -2,8 +2,9 @@
 //!
 //! A [`Log`] is opened where a reader begins; a [`Walk`] goes through its records and says what each led to. The
 //! trainer goes on from the newest [`Version`], the scorer's [`Follower`] makes versions live in a [`Slot`], and
-//! `thalweg checkpoints` lists them. [`Control`] follows what operator and gate want served and who is to be forgotten, and [`fetch()`] reads a
-//! version again that is not the newest. Deltas that a later snapshot may make needless are [`Held`] meanwhile.
+//! `thalweg checkpoints` lists them. [`Control`] follows what operator and gate want served and who is to be forgotten,
+//! and [`fetch()`] reads a version again that is not the newest. Deltas that a later snapshot may make needless are
+//! [`Held`] meanwhile.
 //!
 //! What else a list is made from is here as well, for no other library sees contract, frame and model at once: what may
 //! be shown ([`catalog`]) and who asks ([`profile`]).

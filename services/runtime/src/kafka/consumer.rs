@@ -47,8 +47,8 @@ impl Consumer {
     /// Joins `group` to read `topic`.
     ///
     /// # Errors
-    /// What is not waited for ([`contact`]): no broker answers within 10 s and none ever did, or the topic is missing at
-    /// the start; librdkafka refuses a setting; the service drains.
+    /// What is not waited for ([`contact`]): no broker answers within 10 s and none ever did, or the topic is missing
+    /// at the start; librdkafka refuses a setting; the service drains.
     pub async fn subscribe(
         config: &config::Kafka,
         group: &str,
@@ -121,8 +121,8 @@ impl Consumer {
 
     /// Commits where the group continues; waits while Kafka is away or does not allow it.
     ///
-    /// Partitions that are no longer ours are left out: their new owner commits them. Of a topic that is gone nothing is
-    /// committed: made again, it is read from its beginning.
+    /// Partitions that are no longer ours are left out: their new owner commits them. Of a topic that is gone nothing
+    /// is committed: made again, it is read from its beginning.
     ///
     /// # Errors
     /// The drain's grace is over, or Kafka refuses for good.

@@ -6,8 +6,8 @@ use crate::context::{Context, Outage, Pauses, chain};
 
 /// Tries `op` until it succeeds, with pauses of 100 ms to 5 s. Meanwhile the condition `kafka` is red, with the reason.
 ///
-/// It gives up where Kafka has not answered once: then the address may be wrong. It gives up for a topic or a right that
-/// is missing as long as the service starts ([`Context::started`]).
+/// It gives up where Kafka has not answered once: then the address may be wrong. It gives up for a topic or a right
+/// that is missing as long as the service starts ([`Context::started`]).
 ///
 /// # Errors
 /// What is not waited for, at once; anything else only once the service is draining.

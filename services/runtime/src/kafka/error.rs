@@ -65,8 +65,8 @@ impl KafkaError {
         if is_denied(&source) { Self::Denied { what, source } } else { Self::Failed { what, source } }
     }
 
-    /// Whether somebody else may mend it while we run: a right, a topic, a partition that is missing, a topic that takes
-    /// no record of that size. Nothing is wrong with what was asked for.
+    /// Whether somebody else may mend it while we run: a right, a topic, a partition that is missing, a topic that
+    /// takes no record of that size. Nothing is wrong with what was asked for.
     pub(super) fn is_refusal(&self) -> bool {
         matches!(
             self,

@@ -2,9 +2,9 @@
 //!
 //! In each partition records are written in their order or not at all (I2): what comes behind a record that Kafka
 //! refuses must not lie before it. librdkafka would go on with the next, so it is told to stop instead
-//! (`enable.gapless.guarantee`), which is for good; then another client takes over and sends again what was not written.
-//! That a broker refuses what comes out of order it can only do once it knows the client, so the first record of a
-//! partition goes alone.
+//! (`enable.gapless.guarantee`), which is for good; then another client takes over and sends again what was not
+//! written. That a broker refuses what comes out of order it can only do once it knows the client, so the first record
+//! of a partition goes alone.
 #![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::collections::BTreeSet;
@@ -118,8 +118,8 @@ impl Producer {
     ///
     /// While no broker answers it waits, with the condition `kafka` red. A full local queue is waited out. What a topic
     /// does not take together is sent in smaller batches. Once the service has [started](Context::started), a missing
-    /// topic, partition or right, and a topic that does not take a record of that size, are waited for, too, and what was
-    /// not written is sent again: of what was under way some may be written twice, in order.
+    /// topic, partition or right, and a topic that does not take a record of that size, are waited for, too, and what
+    /// was not written is sent again: of what was under way some may be written twice, in order.
     ///
     /// # Errors
     /// A record that is too big for any topic, what is not waited for, or the end of the drain's grace. Some of the

@@ -83,8 +83,8 @@ impl Reader {
     /// Opens a topic that is only read.
     ///
     /// # Errors
-    /// What is not waited for ([`contact`]): no broker answers within 10 s and none ever did, the topic is missing at the
-    /// start; librdkafka refuses a setting; the service drains.
+    /// What is not waited for ([`contact`]): no broker answers within 10 s and none ever did, the topic is missing at
+    /// the start; librdkafka refuses a setting; the service drains.
     pub async fn open(config: &config::Kafka, topic: &str, from: From, ctx: &Context) -> Result<Self, KafkaError> {
         Self::open_as(config, NO_GROUP, topic, from, ctx).await
     }

@@ -133,8 +133,8 @@ pub(super) async fn seek(pull: &mut Pull<Group>, to: &Positions) -> Result<Posit
     Ok(went)
 }
 
-/// Tries until it succeeds, the service drains, or waiting does not help; it helps in an outage, where a right is missing
-/// while the service runs, and where `waits` says so.
+/// Tries until it succeeds, the service drains, or waiting does not help; it helps in an outage, where a right is
+/// missing while the service runs, and where `waits` says so.
 async fn patiently<T: Send + 'static, F: FnOnce() -> Result<T, KafkaError> + Send + 'static>(
     pull: &Pull<Group>,
     what: &str,

@@ -43,8 +43,8 @@ pub(crate) enum What {
         #[arg(long)]
         json: bool,
     },
-    /// Publishes an exported version as the newest: a backup, or a model of another cluster. Scorers swap to it, and the
-    /// next trainer goes on from it.
+    /// Publishes an exported version as the newest: a backup, or a model of another cluster. Scorers swap to it, and
+    /// the next trainer goes on from it.
     #[command(after_help = "Example: thalweg checkpoints import model.safetensors --reason \"disk lost\" --yes")]
     Import(import::Args),
     /// Writes one complete version as a safetensors file, with its deltas applied. With a key (--sign-key), a signature

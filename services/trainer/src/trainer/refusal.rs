@@ -1,6 +1,7 @@
 //! A version of ours that no scorer may serve: it is not written, and training goes on from the newest one.
 //!
-//! If the process dies in here nothing is lost: what was learned since the newest version is in none, and is read again.
+//! If the process dies in here nothing is lost: what was learned since the newest version is in none, and is read
+//! again.
 #![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::collections::BTreeMap;

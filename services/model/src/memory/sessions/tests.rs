@@ -148,7 +148,7 @@ proptest! {
             prop_assert!(noted.is_none_or(|session| session.user == user && session.items.contains(&key)));
             prop_assert!(sessions.len() <= BOUNDS.sessions);
             prop_assert!(sessions.of_user.len() <= sessions.len());
-            for (key, numbers) in sessions.of_item.iter() {
+            for (key, numbers) in &sessions.of_item {
                 prop_assert!(numbers.len() <= BOUNDS.per_item && numbers.is_sorted());
                 prop_assert!(numbers.iter().all(|n| sessions.get(*n).is_some_and(|s| s.items.contains(key))));
             }

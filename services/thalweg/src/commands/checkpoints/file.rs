@@ -45,8 +45,8 @@ impl Exported {
 /// Reads and checks a file.
 ///
 /// # Errors
-/// When it is not there, not signed as `trust` asks, no export, cut off, of another format, or makes no model that could
-/// be served.
+/// When it is not there, not signed as `trust` asks, no export, cut off, of another format, or makes no model that
+/// could be served.
 pub(super) fn read(file: &Path, trust: &Trust, now: i64) -> Result<Exported, Error> {
     let name = file.display();
     let too_long = || Error::Other(format!("{name} is longer than any version, {MAX_PAYLOAD_BYTES} bytes"));
