@@ -53,8 +53,8 @@ impl Kafka {
         };
         let copy = format!("{topic_prefix}copy");
         let known = |topic: Topic| (topics.name(topic), topic.partitions(PARTITIONS));
-        let [events, interactions, dead_letters] = [Topic::Events, Topic::Interactions, Topic::DeadLetters].map(known);
-        let specs = [events, interactions, dead_letters, (copy.clone(), PARTITIONS)].map(spec);
+        let made = [Topic::Events, Topic::Interactions, Topic::DeadLetters, Topic::Control, Topic::Audit].map(known);
+        let specs: Vec<_> = made.into_iter().chain([(copy.clone(), PARTITIONS)]).map(spec).collect();
         admin::apply(&config, &specs).await?;
         Ok(Self { config, topics, copy, label, _broker: broker })
     }

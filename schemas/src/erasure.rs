@@ -156,13 +156,18 @@ impl Erasures {
             return if trust.is_required() { Err(Distrust::Unsigned) } else { Ok(()) };
         };
         trust.check(topic, key, value, signature)?;
-        let user = key.strip_prefix(PREFIX.as_bytes()).and_then(|user| std::str::from_utf8(user).ok()?.parse().ok());
-        let standing = user.and_then(|user: UserHash| self.users.get(&user)).filter(|_| trust.is_on());
+        let standing = std::str::from_utf8(key).ok().and_then(|key| self.standing(key)).filter(|_| trust.is_on());
         let Ok(new) = Erasure::read(value) else { return Ok(()) }; // which says what is wrong with it
         match standing {
             Some(standing) if new.said_at() <= standing.said_at() && new != *standing => Err(Distrust::Replayed),
             _ => Ok(()),
         }
+    }
+
+    /// The record that stands under a key of the topic.
+    #[must_use]
+    pub fn standing(&self, key: &str) -> Option<&Erasure> {
+        self.users.get(&key.strip_prefix(PREFIX)?.parse().ok()?)
     }
 
     /// How many users have a record.

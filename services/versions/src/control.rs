@@ -18,6 +18,8 @@ use crate::told::Told;
 
 /// Records of one read.
 const BATCH: usize = 100;
+/// Words that are named at a time, of those to be written again.
+const WRITTEN_AGAIN: usize = 100;
 /// Longest wait for a record.
 const WAIT: Duration = Duration::from_millis(200);
 
@@ -42,7 +44,7 @@ struct Words {
     trust: Trust,
     topic: String,
     /// Keys under which the last record is not the word that stands: it was refused.
-    overwritten: BTreeSet<&'static str>,
+    overwritten: BTreeSet<String>,
     /// Records that were not believed and that nobody asked for yet.
     distrusted: BTreeMap<Distrust, u64>,
 }
@@ -57,14 +59,17 @@ impl Words {
             return self.erase(record);
         }
         if record.key == PROMOTE.as_bytes() {
+            self.overwritten.insert(PROMOTE.to_owned());
             self.called(record).map_err(|distrust| self.distrust(distrust, PROMOTE))?;
             let taken = self.releases.take(&record.key, record.value.as_deref(), record.offset);
-            return taken.map(|_| ()).map_err(|reason| ("control", reason));
+            taken.map_err(|reason| ("control", reason))?;
+            self.overwritten.remove(PROMOTE);
+            return Ok(());
         }
         let Some(key) = [OPERATOR, GATE].into_iter().find(|key| key.as_bytes() == &record.key[..]) else {
             return Ok(()); // for somebody else
         };
-        self.overwritten.insert(key);
+        self.overwritten.insert(key.to_owned());
         let place = self.believed(key, record).map_err(|distrust| self.distrust(distrust, key))?;
         let taken = self.releases.take(&record.key, record.value.as_deref(), place);
         taken.map_err(|reason| ("control", reason))?;
@@ -92,11 +97,24 @@ impl Words {
     /// Takes the next record of an erasure.
     fn erase(&mut self, record: &Record) -> Result<(), (&'static str, String)> {
         let (value, signature) = (record.value.as_deref(), record.header(SIGNATURE).map(Bytes::as_ref));
+        let standing = std::str::from_utf8(&record.key).ok().filter(|key| self.erasures.standing(key).is_some());
+        self.overwritten.extend(standing.map(str::to_owned));
         let believed = self.erasures.believed(&self.trust, &self.topic, (&record.key, value, signature));
         believed.map_err(|distrust| self.distrust(distrust, erasure::PREFIX))?;
         let taken = self.erasures.take(&record.key, record.value.as_deref());
         self.erasures_changed += u64::from(taken.map_err(|reason| ("control", reason))?);
+        standing.map(|key| self.overwritten.remove(key));
         Ok(())
+    }
+
+    /// The value that stands under a key.
+    fn standing(&self, key: &str) -> Option<Vec<u8>> {
+        let value = match key {
+            PROMOTE => serde_json::to_vec(self.releases.promotion()?),
+            OPERATOR | GATE => serde_json::to_vec(self.releases.standing(key)?),
+            _ => serde_json::to_vec(self.erasures.standing(key)?),
+        };
+        Some(value.expect("a decision has nothing that JSON has not"))
     }
 
     fn distrust(&mut self, distrust: Distrust, key: &str) -> (&'static str, String) {
@@ -163,12 +181,13 @@ impl Control {
     }
 
     /// Words that stand though the last record under their key was refused: once Kafka compacts the topic, who starts
-    /// does not find them, unless somebody writes them again. Empty where nothing is signed.
+    /// does not find them, unless somebody writes them again. Each with its key, a hundred at most. Empty where nothing
+    /// is signed.
     #[must_use]
-    pub fn overwritten(&self) -> Vec<(&'static str, Release)> {
-        let Words { releases, trust, overwritten, .. } = &self.words;
+    pub fn overwritten(&self) -> Vec<(String, Vec<u8>)> {
+        let Words { trust, overwritten, .. } = &self.words;
         let keys = overwritten.iter().filter(|_| trust.is_on());
-        keys.filter_map(|key| Some((*key, releases.standing(key)?.clone()))).collect()
+        keys.filter_map(|key| Some((key.clone(), self.words.standing(key)?))).take(WRITTEN_AGAIN).collect()
     }
 
     /// How many records were not believed since this was asked last, and why.
@@ -222,6 +241,7 @@ mod tests {
     use schemas::VersionId;
     use schemas::control::{Action, Place};
     use schemas::signature::SigningKey;
+    use schemas::{Erasure, Secret};
 
     use super::*;
     use crate::testing::deleted;
@@ -322,5 +342,42 @@ mod tests {
             assert_eq!(words.take(&record(promotion, signer)).map_err(|(why, _)| why), expected);
         }
         assert_eq!(words.releases.promotion(), Some(&answered));
+        assert!(words.overwritten.contains(PROMOTE), "the answer is to be written again");
+        assert_eq!(words.standing(PROMOTE), serde_json::to_vec(&answered).ok());
+    }
+
+    #[test]
+    fn an_erasure_that_is_deleted_forged_or_written_over_by_one_of_before_stands_and_is_to_be_written_again() {
+        let (mut words, user) = (words(), Secret::new("a secret of this test").hash("u1"));
+        let erasure = Erasure {
+            by: "ann".into(),
+            reason: "a test".into(),
+            at: NOW,
+            purge: false,
+            secret: None,
+            done: None,
+            lifted: None,
+        };
+        let (ours, theirs) = (key(1), key(2));
+        let (done, erase) = (Erasure { done: Some(NOW + 5), ..erasure.clone() }, Erasure::key(user));
+        let record =
+            |erasure: &Erasure, signer| signed(&erase, serde_json::to_vec(erasure).expect("serialises"), signer);
+        for said in [&erasure, &done] {
+            assert_eq!(words.take(&record(said, Some(&ours))), Ok(()));
+        }
+        assert!(words.overwritten.is_empty());
+        let later = Erasure { lifted: Some(NOW + 9), ..done.clone() };
+        for (over, why) in [
+            (deleted(9, &erase), "unsigned"),
+            (record(&later, None), "unsigned"),
+            (record(&later, Some(&theirs)), "foreign"),
+            (record(&erasure, Some(&ours)), "replayed"),
+        ] {
+            assert_eq!(words.take(&over).map_err(|(why, _)| why), Err(why));
+            assert_eq!((words.erasures.get(user), words.overwritten.len()), (Some(&done), 1));
+        }
+        assert_eq!(words.standing(&erase), serde_json::to_vec(&done).ok());
+        assert_eq!(words.take(&record(&done, Some(&ours))), Ok(()), "as it stands");
+        assert!(words.overwritten.is_empty());
     }
 }

@@ -30,7 +30,8 @@ pub async fn decide(
         evidence,
     };
     note(deed, word.at, chain, (producer, topics)).await?;
-    say(word, key, (producer, topics)).await
+    let value = serde_json::to_vec(word).expect("a decision has nothing that JSON has not");
+    say(key.to_owned(), value, (producer, topics)).await
 }
 
 /// Writes that a challenger is to be the trainer, or is, `now` in milliseconds since 1970; `evidence` are the numbers
@@ -56,8 +57,7 @@ pub async fn promote(
     };
     note(deed, now, chain, (producer, topics)).await?;
     let value = serde_json::to_vec(promotion).expect("a promotion has nothing that JSON has not");
-    producer.send_all(&topics.name(Topic::Control), [record(PROMOTE.to_owned(), value)]).await?;
-    Ok(())
+    say(PROMOTE.to_owned(), value, (producer, topics)).await
 }
 
 /// Writes a deed to `audit`, `at` in milliseconds since 1970.
@@ -75,13 +75,12 @@ pub async fn note(
     Ok(())
 }
 
-/// Writes `word` under `key` as it is: it was decided before.
+/// Writes to `control` as it is what was decided before.
 ///
 /// # Errors
 /// Kafka refuses.
-pub async fn say(word: &Release, key: &str, (producer, topics): (&Producer, &Topics)) -> Result<(), KafkaError> {
-    let value = serde_json::to_vec(word).expect("a decision has nothing that JSON has not");
-    producer.send_all(&topics.name(Topic::Control), [record(key.to_owned(), value)]).await?;
+pub async fn say(key: String, value: Vec<u8>, (producer, topics): (&Producer, &Topics)) -> Result<(), KafkaError> {
+    producer.send_all(&topics.name(Topic::Control), [record(key, value)]).await?;
     Ok(())
 }
 

@@ -53,8 +53,8 @@ impl Trainer {
             return Ok(());
         }
         for (key, word) in words {
-            info!(key, action = %word.action, by = word.by, "writing a decision again: a refused record lies over it");
-            say(&word, key, to).await?;
+            info!(key, "writing a decision again: a refused record lies over it");
+            say(key, word, to).await?;
         }
         self.repeated = Some(now);
         Ok(())
