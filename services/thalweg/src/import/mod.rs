@@ -101,9 +101,10 @@ impl Import {
         if (is_json || is_xml) && (options.form.no_header || options.form.delimiter.is_some()) {
             return Err("is no table: leave --no-header and --delimiter out".to_owned());
         }
-        let mut unmet: Vec<(&str, &str)> = options.columns.given().collect();
+        let (mut unmet, mut read): (Vec<(&str, &str)>, bool) = (options.columns.given().collect(), false);
         let mut take = |row: Result<Row, Left>| {
             if let Ok(row) = &row {
+                read = true;
                 unmet.retain(|(_, column)| !row.contains_key(*column));
             }
             self.take(row, options, !is_json);
@@ -115,7 +116,7 @@ impl Import {
         } else {
             delimited::read(path, text, options, &mut take).map_err(why)
         }?;
-        if let (Some((field, column)), true) = (unmet.first(), self.rows > 0) {
+        if let (Some((field, column)), true) = (unmet.first(), read) {
             let column = shown::quoted(column);
             return Err(format!("has no column {column} (for {field}): change --columns"));
         }

@@ -282,3 +282,27 @@ fn whatever_bytes_a_file_has_it_is_read_or_refused() {
         }
     }
 }
+
+#[test]
+fn whatever_trouble_the_logs_of_people_show_their_items_are_read_and_counted_or_refused_in_a_sentence() {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cases");
+    let folder = std::env::var_os("THALWEG_CASES").map_or(beside, std::path::PathBuf::from).join("logs");
+    let Ok(kinds) = std::fs::read_dir(&folder) else {
+        eprintln!("skipped: no cases here; set THALWEG_CASES to the folder that has them");
+        return;
+    };
+    let options = Options { columns: "item_id=item".parse().expect("columns"), ..Options::default() };
+    for path in kinds.flatten().flat_map(|kind| std::fs::read_dir(kind.path()).into_iter().flatten()).flatten() {
+        match Import::open(&path.path(), &options) {
+            Ok(import) => {
+                assert_all_counted(&import, import.rows);
+                let distinct: std::collections::BTreeSet<&str> = ids(&import).into_iter().collect();
+                assert!(distinct.len() <= 15, "{:?} has 15 items: {distinct:?}", path.path());
+            }
+            Err(error) => {
+                let said = error.to_string();
+                assert!(said.len() > 20 && !said.contains(char::is_control), "{:?}: {said:?}", path.path());
+            }
+        }
+    }
+}
