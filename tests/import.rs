@@ -37,8 +37,11 @@ async fn hot(world: &World, maker: VersionId) -> BTreeSet<String> {
 }
 
 /// Learns in one world and exports: the file, the version, what it calls hot.
-async fn exported(world: &World, folder: &TempDir) -> (String, Manifest, BTreeSet<String>, Vec<tests::Sent>) {
-    let mut traffic = Traffic::new(71, world.ctx.now());
+async fn exported(
+    world: &World,
+    traffic: &mut Traffic,
+    folder: &TempDir,
+) -> (String, Manifest, BTreeSet<String>, Vec<tests::Sent>) {
     let [_ingest, mut trainer, _scorer] = world.start_all().await;
     let sent = world.send(&traffic.take(600)).await;
     learned_once(world, &sent).await;
@@ -54,7 +57,8 @@ async fn exported(world: &World, folder: &TempDir) -> (String, Manifest, BTreeSe
 #[tokio::test(flavor = "multi_thread")]
 async fn an_exported_version_is_imported_where_its_topic_was_lost_and_training_goes_on_where_it_stood() {
     let (world, folder) = (World::new().await, tempfile::tempdir().expect("a temporary folder"));
-    let (file, last, before, mut sent) = exported(&world, &folder).await;
+    let mut traffic = Traffic::new(71, world.ctx.now());
+    let (file, last, before, mut sent) = exported(&world, &mut traffic, &folder).await;
 
     // A trainer that leads is not ended by the way, and a dry run writes nothing.
     let refused = import(&world, &file, &[]).await;
@@ -75,7 +79,7 @@ async fn an_exported_version_is_imported_where_its_topic_was_lost_and_training_g
 
     // Where it stood: nothing of before is learned again, and nothing since is left out.
     let _ingest = world.start(Name::Ingest, &[]).await;
-    sent.extend(world.send(&Traffic::new(72, world.ctx.now()).take(200)).await);
+    sent.extend(world.send(&traffic.take(200)).await);
     let mut trainer = world.start(Name::Trainer, &[]).await;
     let next = learned_once(&world, &sent).await;
     assert_eq!(next.version.epoch, version.epoch + 1, "it went on from the import");
@@ -97,13 +101,16 @@ async fn an_exported_version_is_imported_where_its_topic_was_lost_and_training_g
 async fn offsets_of_another_cluster_are_never_taken_and_without_them_a_model_moves_there() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     // One after the other: each world waits for its turn.
-    let (file, last, before, _) = exported(&World::new().await, &folder).await;
+    let other = World::new().await;
+    let (file, last, before, _) = exported(&other, &mut Traffic::new(71, other.ctx.now()), &folder).await;
+    drop(other);
 
     let world = World::new().await;
     let _ingest = world.start(Name::Ingest, &[]).await;
     let mut scorer = world.start(Name::Scorer, &[]).await;
     // What is here before the model comes is learned, too.
-    let mut sent = world.send(&Traffic::new(73, world.ctx.now()).take(100)).await;
+    let mut traffic = Traffic::new(73, world.ctx.now());
+    let mut sent = world.send(&traffic.take(100)).await;
     let refused = import(&world, &file, &[]).await;
     assert!(refused.as_ref().is_err_and(|why| why.contains("--without-offsets")), "{refused:?}");
     let imported = import(&world, &file, &["--without-offsets"]).await.expect("it is written");
@@ -113,7 +120,7 @@ async fn offsets_of_another_cluster_are_never_taken_and_without_them_a_model_mov
     assert_eq!(hot(&world, version).await, before, "scorers serve the same lists");
 
     let _trainer = world.start(Name::Trainer, &[]).await;
-    sent.extend(world.send(&Traffic::new(74, world.ctx.now()).take(100)).await);
+    sent.extend(world.send(&traffic.take(100)).await);
     let knows = last.interactions + sent.len() as u64;
     eventually("what lies here is learned on top, all of it once", SOON, async || {
         let Manifest { version: newest, interactions, .. } = newest(&world).await;
@@ -128,7 +135,7 @@ async fn offsets_of_another_cluster_are_never_taken_and_without_them_a_model_mov
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_cut_off_or_no_export_is_refused_in_a_sentence_and_nothing_is_written() {
     let (world, folder) = (World::new().await, tempfile::tempdir().expect("a temporary folder"));
-    let (file, last, ..) = exported(&world, &folder).await;
+    let (file, last, ..) = exported(&world, &mut Traffic::new(71, world.ctx.now()), &folder).await;
     let whole = std::fs::read(&file).expect("it was exported");
     let of_format = |format: u32| {
         let (old, new) = (r#"\"v\":1,"#, format!(r#"\"v\":{format},"#));

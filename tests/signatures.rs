@@ -84,6 +84,7 @@ async fn scorer(world: &World, keys: &Keys, trusted: &[&str]) -> Service {
 const BOTH: &[&str] = &["trainer", "operator"];
 
 async fn started(world: &World, keys: &Keys) -> [Service; 3] {
+    world.believe(keys.list(BOTH).await); // a stranger's version is the newest for who believes everybody
     let ingest = world.start(Name::Ingest, &[]).await;
     [ingest, trainer(world, keys, "trainer", BOTH, &[]).await, scorer(world, keys, BOTH).await]
 }

@@ -72,6 +72,8 @@ pub struct World {
     broker: Option<OwnBroker>,
     server: Option<RedisServer>,
     started: AtomicU32,
+    /// Whom the operator believes, as `kafka.trust` has it.
+    trust: OnceLock<String>,
     logs: TempDir,
     _turn: SemaphorePermit<'static>,
 }
@@ -119,6 +121,7 @@ impl World {
             broker: own,
             server,
             started: AtomicU32::new(0),
+            trust: OnceLock::new(),
             logs: tempfile::tempdir().expect("a temporary folder"),
             _turn: turn,
         }
@@ -232,11 +235,17 @@ impl World {
         let mut command = tokio::process::Command::new(binary(Name::Thalweg));
         let here = ["--brokers", &self.kafka.brokers, "--topic-prefix", &self.kafka.topic_prefix];
         command.args(words).args(here).args(["--redis", &self.redis.url, "--key-prefix", &self.redis.key_prefix]);
+        command.envs(self.trust.get().map(|trust| ("THALWEG__KAFKA__TRUST", trust)));
         let output = command.kill_on_drop(true).output().await.expect("the command runs");
         if !output.status.success() {
             return Err(format!("`thalweg {}` failed: {}", words.join(" "), String::from_utf8_lossy(&output.stderr)));
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// From now on the operator believes only what these keys signed.
+    pub fn believe(&self, trust: String) {
+        self.trust.get_or_init(|| trust);
     }
 
     /// Writes events as an application does.

@@ -1,8 +1,9 @@
-//! How many members a group has, asked of the broker that coordinates it: whoever waits for its place to become vacant
-//! looks here, and joins nothing.
+//! How many members a group has: whoever waits for its place to become vacant looks here, and joins nothing.
 //!
-//! librdkafka can ask one group's coordinator; its Rust client asks every broker, and has no answer while one of them
-//! is away. So librdkafka is called by hand, as for a topic's id.
+//! librdkafka asks every broker. Its Rust client gives no answer while one of them is away, though the one that
+//! coordinates the group answered, so librdkafka is called by hand, as for a topic's id. Its newer call, which asks the
+//! coordinator alone (`DescribeConsumerGroups`), aborts the process when the broker goes away meanwhile: an assertion of
+//! librdkafka 2.12.1 on requests that are answered twice.
 #![allow(unsafe_code)]
 
 use std::ffi::CString;
@@ -42,15 +43,12 @@ impl Roll {
     /// How many members the group has; 0 where there is no such group. Takes two seconds at most.
     ///
     /// # Errors
-    /// The coordinator does not answer, or refuses.
+    /// No broker answers, or the one that coordinates the group refuses.
     pub async fn members(&self) -> Result<usize, KafkaError> {
         let (client, group) = (Arc::clone(&self.client), self.group.clone());
         blocking("ask who is in a group", move || {
             let failed = |code| KafkaError::of(format!("ask who is in group {group}"), ClientError::Global(code));
-            match count(client.inner(), &group) {
-                Err(Code::GroupIdNotFound) => Ok(0),
-                answer => answer.map_err(failed),
-            }
+            count(client.inner(), &group).map_err(failed)
         })
         .await
     }
@@ -66,50 +64,40 @@ impl fmt::Debug for Roll {
 fn count<C: ClientContext>(client: &Client<C>, group: &str) -> Result<usize, Code> {
     let name = CString::new(group).map_err(|_| Code::InvalidArgument)?;
     let wait = i32::try_from(QUESTION.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: the client outlives the call, for it is borrowed. Each object made here is destroyed here, once, after
-    // its last use: a description lives as long as its event, and `read` copies out of it. librdkafka copies the names
-    // and the options; a request still running when the queue is destroyed is answered into nothing.
+    let mut list = std::ptr::null();
+    // SAFETY: the client outlives the call, for it is borrowed; librdkafka gives a list or none, and says so by the
+    // pointer. It is destroyed here, once, after its last use: `read` copies out of it.
     unsafe {
-        let client = client.native_ptr();
-        let queue = rd::rd_kafka_queue_new(client);
-        let asked = rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
-        let options = rd::rd_kafka_AdminOptions_new(client, asked);
-        rd::rd_kafka_AdminOptions_set_request_timeout(options, wait, std::ptr::null_mut(), 0);
-        let mut names = [name.as_ptr()];
-        rd::rd_kafka_DescribeConsumerGroups(client, names.as_mut_ptr(), names.len(), options, queue);
-        let event = rd::rd_kafka_queue_poll(queue, wait);
-        let answer = if event.is_null() { Err(Code::OperationTimedOut) } else { read(event) };
-        if !event.is_null() {
-            rd::rd_kafka_event_destroy(event);
+        let code = rd::rd_kafka_list_groups(client.native_ptr(), name.as_ptr(), &raw mut list, wait);
+        let answer = read(code, list);
+        if !list.is_null() {
+            rd::rd_kafka_group_list_destroy(list);
         }
-        rd::rd_kafka_AdminOptions_destroy(options);
-        rd::rd_kafka_queue_destroy(queue);
         answer
     }
 }
 
-/// Reads the only description of an answer.
+/// Reads the members of the only group of an answer. Where a broker is missing from it, a group that is not there is
+/// not known.
 ///
 /// # Safety
-/// `event` is an answer to `rd_kafka_DescribeConsumerGroups` that was not destroyed.
-unsafe fn read(event: *mut rd::rd_kafka_event_t) -> Result<usize, Code> {
-    // SAFETY: as the caller promises; every pointer is looked at before it is followed, and none outlives the event.
-    unsafe {
-        let error = rd::rd_kafka_event_error(event);
-        if error != rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-            return Err(error.into());
-        }
-        let result = rd::rd_kafka_event_DescribeConsumerGroups_result(event);
-        let mut found = 0;
-        let groups = rd::rd_kafka_DescribeConsumerGroups_result_groups(result, &raw mut found);
-        if groups.is_null() || found == 0 {
-            return Err(Code::GroupIdNotFound);
-        }
-        let group = *groups;
-        let error = rd::rd_kafka_error_code(rd::rd_kafka_ConsumerGroupDescription_error(group));
-        if error != rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-            return Err(error.into());
-        }
-        Ok(rd::rd_kafka_ConsumerGroupDescription_member_count(group))
+/// `list` is null, or an answer of `rd_kafka_list_groups` that was not destroyed.
+unsafe fn read(code: rd::rd_kafka_resp_err_t, list: *const rd::rd_kafka_group_list) -> Result<usize, Code> {
+    let (good, partial) =
+        (rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR, rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTIAL);
+    if list.is_null() || (code != good && code != partial) {
+        return Err(if code == good { Code::OperationTimedOut } else { code.into() });
     }
+    // SAFETY: as the caller promises; the first group is looked at only if there is one.
+    let group = unsafe {
+        let found = usize::try_from((*list).group_cnt).unwrap_or(0);
+        if found == 0 {
+            return if code == good { Ok(0) } else { Err(code.into()) };
+        }
+        *(*list).groups
+    };
+    if group.err != good {
+        return Err(group.err.into());
+    }
+    Ok(usize::try_from(group.member_cnt).unwrap_or(0))
 }
