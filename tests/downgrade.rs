@@ -110,6 +110,7 @@ async fn versions_of_a_later_format_are_refused_by_name_the_live_one_serves_on_a
     scorer.ready().await;
     let lists = lists(&world, &sent).await;
     assert!(lists.values().all(|list| list.model != Slate::NO_MODEL), "all are made by a version");
+    eventually("everybody's list is there", SOON, async || world.slate(&world.keys.hot(None)).await).await;
     assert!(scorer.terminate().await.success(), "a clean shutdown");
 
     // Nothing else is on the topic any more. Whoever starts has no version, and says why.
