@@ -103,7 +103,7 @@ async fn a_rollback_with_the_broker_away_for_longer_than_a_start_waits_ends_no_t
     let mut trainer = world.start(Name::Trainer, SETTINGS).await;
     let mut scorer = world.start(Name::Scorer, &[]).await;
     let mut traffic = Traffic::new(91, world.ctx.now());
-    let mut sent = world.flow(&traffic.take(300), 300).await;
+    let mut sent = world.flow(&traffic.take(300), 100).await;
     learned_once(&world, &sent).await;
     let first = snapshot(&world).await;
     release(&world, &["pin", &first.to_string(), "--reason", "to be gone back to"]).await;
@@ -135,7 +135,7 @@ async fn a_version_that_is_wanted_with_the_broker_away_for_longer_than_a_start_w
     let mut trainer = world.start(Name::Trainer, SETTINGS).await;
     let mut scorer = world.start(Name::Scorer, &[]).await;
     let mut traffic = Traffic::new(92, world.ctx.now());
-    let mut sent = world.flow(&traffic.take(300), 300).await;
+    let mut sent = world.flow(&traffic.take(300), 100).await;
     learned_once(&world, &sent).await;
     let older = snapshot(&world).await;
     // What somebody wants once the operator's pin has ended by itself.

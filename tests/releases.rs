@@ -50,7 +50,7 @@ async fn a_pin_stands_through_crashes_of_scorer_and_trainer_until_it_is_lifted()
     let world = World::new().await;
     let [_ingest, mut trainer, mut scorer] = started(&world).await;
     let mut traffic = Traffic::new(41, world.ctx.now());
-    let mut sent = world.flow(&traffic.take(300), 300).await;
+    let mut sent = world.flow(&traffic.take(300), 100).await;
     learned_once(&world, &sent).await;
     let pinned = snapshot(&world).await;
     let said = release(&world, &["pin", &pinned.to_string(), "--reason", "a test", "--by", "ann"]).await;
@@ -118,7 +118,7 @@ async fn after_a_rollback_training_goes_on_from_the_version_and_nothing_is_lost_
     let world = World::new().await;
     let [_ingest, mut trainer, mut scorer] = started(&world).await;
     let mut traffic = Traffic::new(43, world.ctx.now());
-    let mut sent = world.flow(&traffic.take(300), 300).await;
+    let mut sent = world.flow(&traffic.take(300), 100).await;
     learned_once(&world, &sent).await;
     let first = snapshot(&world).await;
     // It is to stay though newer snapshots come.
