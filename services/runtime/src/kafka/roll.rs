@@ -2,8 +2,8 @@
 //!
 //! librdkafka asks every broker. Its Rust client gives no answer while one of them is away, though the one that
 //! coordinates the group answered, so librdkafka is called by hand, as for a topic's id. Its newer call, which asks the
-//! coordinator alone (`DescribeConsumerGroups`), aborts the process when the broker goes away meanwhile: an assertion of
-//! librdkafka 2.12.1 on requests that are answered twice.
+//! coordinator alone (`DescribeConsumerGroups`), aborts the process when the broker goes away meanwhile: an assertion
+//! of librdkafka 2.12.1 on requests that are answered twice.
 #![allow(unsafe_code)]
 
 use std::ffi::CString;
