@@ -269,7 +269,7 @@ impl Erased {
 
 /// What one process has given receipts for. An instance answers for the partitions that are its own, again for those
 /// that become its own later; a trainer for none in particular.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Given(HashMap<(UserHash, i64), BTreeSet<i32>>);
 
 impl Given {

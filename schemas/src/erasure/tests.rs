@@ -58,7 +58,7 @@ fn a_record_is_taken_back_and_what_cannot_be_is_refused() {
         Erasure { reason: "x".repeat(MAX_TEXT + 1), ..erasure() },
         Erasure { reason: "\u{1b}[2J".into(), ..erasure() },
         Erasure { at: i64::MAX, ..erasure() },
-        Erasure { lifted: Some(-1), ..erasure() },
+        Erasure { lifted: Some(i64::MIN), ..erasure() },
         Erasure { secret: Some("x".into()), ..erasure() },
     ] {
         assert!(take(&key, Some(&value(&bad))).is_err(), "{bad:?}");

@@ -1,8 +1,9 @@
 //! Users who are erased: follows the topic `control`, and answers on `audit` for our partitions.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use metrics::{counter, gauge};
@@ -19,6 +20,9 @@ use crate::metrics::{CONTROL_REFUSED, ERASURES};
 
 /// Records of one read.
 const BATCH: usize = 500;
+/// The longest wait for the audit, and the pause after it.
+const PATIENCE: Duration = Duration::from_secs(2);
+const AGAIN: Duration = Duration::from_secs(30);
 /// Longest wait for a record at the start. Later the loop asks each turn, and does not wait.
 const WAIT: Duration = Duration::from_millis(200);
 
@@ -37,6 +41,8 @@ pub(crate) struct Erasing {
     writer: String,
     /// Number of our last receipt, and its hash.
     last: (u64, String),
+    /// When a receipt that was not taken is tried again.
+    again: Option<Instant>,
     /// Whether a record that is not readable was told.
     told: bool,
     ctx: Context,
@@ -69,6 +75,7 @@ impl Erasing {
             audit: topics.name(Topic::Audit),
             writer: format!("{}-{}-{number:016x}", ctx.name(), std::process::id()),
             last: (0, String::new()),
+            again: None,
             told: false,
             ctx: ctx.clone(),
         };
@@ -110,12 +117,20 @@ impl Erasing {
         Ok(changed)
     }
 
-    /// Answers for partitions that are ours: from now on events of those users are dropped.
+    /// Answers for partitions that are ours: from now on events of those users are dropped. An audit that takes no
+    /// record holds nothing up for long, and is tried again.
     ///
     /// # Errors
     /// Kafka refuses.
     pub(crate) async fn answer(&mut self, ours: &[i32], output: &Producer) -> Result<(), KafkaError> {
+        if self.again.is_some_and(|at| Instant::now() < at) {
+            return Ok(());
+        }
+        let before = (self.given.clone(), self.last.clone());
         let due = self.given.due(&self.erased, ours);
+        if due.is_empty() {
+            return Ok(());
+        }
         let mut records = Vec::with_capacity(due.len());
         for (user, evidence) in due {
             let (number, hash) = &self.last;
@@ -136,7 +151,13 @@ impl Erasing {
             let key = entry.writer.into();
             records.push(Outgoing { partition: Some(0), key, value: Some(value.into()), ..Outgoing::default() });
         }
-        output.send_all(&self.audit, records).await?;
+        if let Ok(written) = tokio::time::timeout(PATIENCE, output.send_all(&self.audit, records)).await {
+            self.again = None;
+            return written.map(|_| ());
+        }
+        (self.given, self.last) = before;
+        self.again = Some(Instant::now() + AGAIN);
+        warn!(topic = self.audit, "the audit takes no receipt; `thalweg erase` waits for it");
         Ok(())
     }
 

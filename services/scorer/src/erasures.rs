@@ -3,19 +3,25 @@
 //!
 //! All that is written of a user goes through the loop, so once it has taken an erasure in, nothing of the user is on
 //! its way to Redis. Whoever wrote the user before and takes it in later finds the user in memory and deletes it then.
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use runtime::Context;
 use runtime::config::Kafka;
 use runtime::kafka::{KafkaError, Producer};
 use schemas::erasure::Given;
-use schemas::{Erased, Erasures, Secret, Topics};
+use schemas::{Erased, Erasures, Secret, Topic, Topics};
 use tokio::sync::watch;
 use tracing::{info, warn};
 use versions::audit::Chain;
 use versions::receipts;
+
+/// The longest wait for the audit, and the pause after it.
+const PATIENCE: Duration = Duration::from_secs(2);
+const AGAIN: Duration = Duration::from_secs(30);
 
 /// Follows the erasures and gives receipts for our partitions.
 #[derive(Debug)]
@@ -29,6 +35,8 @@ pub(crate) struct Erasing {
     topics: Topics,
     /// Connected for the first receipt.
     producer: Option<Producer>,
+    /// When a receipt that was not taken is tried again.
+    again: Option<Instant>,
     ctx: Context,
 }
 
@@ -48,6 +56,7 @@ impl Erasing {
             kafka: kafka.clone(),
             topics: Topics::new(&kafka.topic_prefix),
             producer: None,
+            again: None,
             ctx: ctx.clone(),
         }
     }
@@ -69,8 +78,13 @@ impl Erasing {
         Some(self.erased.clone())
     }
 
-    /// Answers for partitions that are ours: nothing of those users is held or on its way.
+    /// Answers for partitions that are ours: nothing of those users is held or on its way. An audit that takes no
+    /// record holds nothing up for long, and is tried again.
     pub(crate) async fn answer(&mut self, ours: &[i32]) -> Result<(), KafkaError> {
+        if self.again.is_some_and(|at| Instant::now() < at) {
+            return Ok(());
+        }
+        let before = (self.given.clone(), self.chain.clone());
         let due = self.given.due(&self.erased, ours);
         if due.is_empty() {
             return Ok(());
@@ -81,6 +95,14 @@ impl Erasing {
             None => self.producer.insert(Producer::connect(&self.kafka, &self.ctx)?),
         };
         let at = (None, self.ctx.now());
-        receipts("scorer", due, at, &mut self.chain, (producer, &self.topics)).await
+        let written = receipts("scorer", due, at, &mut self.chain, (producer, &self.topics));
+        if let Ok(written) = tokio::time::timeout(PATIENCE, written).await {
+            self.again = None;
+            return written;
+        }
+        (self.given, self.chain) = before;
+        self.again = Some(Instant::now() + AGAIN);
+        warn!(topic = self.topics.name(Topic::Audit), "the audit takes no receipt; `thalweg erase` waits for it");
+        Ok(())
     }
 }

@@ -78,12 +78,14 @@ impl Candidate {
         ctx: &Context,
     ) -> Result<Option<Self>, Error> {
         let topic = config.log();
+        let decided = releases.back().map(|(back, _)| back);
+        let all = |restorer: Restorer| restorer.decided(decided);
         let log = Log::open_named(&topic, &config.kafka, ctx).await?;
-        let Some(mut candidate) = Self::read_from(log, |all| all, config, watch, ctx).await? else { return Ok(None) };
+        let Some(mut candidate) = Self::read_from(log, all, config, watch, ctx).await? else { return Ok(None) };
         if !candidate.log.is_whole() && candidate.model().manifest().is_none() {
             warn!(topic, "nothing is usable from the newest snapshots on; reading from the beginning");
             let log = Log::open_whole_named(&topic, &config.kafka, ctx).await?;
-            let Some(whole) = Self::read_from(log, |all| all, config, watch, ctx).await? else { return Ok(None) };
+            let Some(whole) = Self::read_from(log, all, config, watch, ctx).await? else { return Ok(None) };
             candidate = whole;
         }
         let newest = candidate.model().version();
@@ -93,11 +95,13 @@ impl Candidate {
             let to = back.to.version;
             warn!(%to, by = release.by, reason = release.reason, "rolled back: going on from an older version");
             let log = Log::open_whole_named(&topic, &config.kafka, ctx).await?;
-            let Some(whole) = Self::read_from(log, |all| all.back(back), config, watch, ctx).await? else {
+            let Some(whole) = Self::read_from(log, |restorer| all(restorer).back(back), config, watch, ctx).await?
+            else {
                 return Ok(None);
             };
             candidate = whole;
-            if candidate.model().version() != Some(to) {
+            // Whoever came after went on from it.
+            if candidate.model().version().is_none_or(|newest| newest < to || back.covers(newest)) {
                 return Err(Error::GoneBackTo { topic, to });
             }
         }
@@ -133,6 +137,7 @@ impl Candidate {
         let looked = Self::read_from(log, Restorer::only_looking, config, watch, ctx).await?;
         Ok(looked.map(|mut candidate| {
             candidate.restorer.begin_anew(model);
+            candidate.anew = true; // it follows no version of this log
             candidate
         }))
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use metrics::counter;
-use model::{Frozen, Payload, Sample, pack};
+use model::{Doubt, Frozen, Payload, Sample, pack};
 use runtime::Context;
 use runtime::kafka::{Outgoing, Producer};
 use schemas::checkpoint::{MAX_PAYLOAD_BYTES, Manifest, Through, VersionId};
@@ -128,7 +128,10 @@ pub(crate) fn encode(order: &Order, frozen: &Frozen, before: &Sample, now: i64) 
     let looked_at = Payload::open(&payload).and_then(|payload| {
         payload.verify(&manifest)?;
         let sample = payload.sample(&manifest, before)?;
-        sample.doubt(before).map_or(Ok(sample), |doubt| Err(model::Error::Doubted(doubt)))
+        // That many items go at once is for others to doubt, until the next snapshot says the same: the trainer knows
+        // that they expired, or were delisted.
+        let doubt = sample.doubt(before).filter(|doubt| !matches!(doubt, Doubt::Items(..)));
+        doubt.map_or(Ok(sample), |doubt| Err(model::Error::Doubted(doubt)))
     });
     match looked_at {
         Ok(sample) => Ok(Encoded { chunks, manifest, sample }),

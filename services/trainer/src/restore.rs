@@ -48,6 +48,8 @@ pub(crate) struct Restorer {
     only_looks: bool,
     /// Versions that were rolled back are not gone on from.
     back: Option<Back>,
+    /// What somebody decided to go back to: what follows it follows no version that went back.
+    decided: Option<Back>,
     /// Where the newest of them stood.
     rolled_back: BTreeMap<i32, Through>,
 }
@@ -57,13 +59,31 @@ impl Restorer {
     pub(crate) fn new(model: Model, walk: Walk) -> Self {
         let (ledger, held) = (Ledger::default(), Held::default());
         let (refusals, rolled_back, distrusted) = (Vec::new(), BTreeMap::new(), None);
-        let (continuity, snapshot, only_looks, back) = (Continuity::default(), None, false, None);
-        Self { walk, model, continuity, ledger, snapshot, held, refusals, distrusted, only_looks, back, rolled_back }
+        let (continuity, snapshot, only_looks) = (Continuity::default(), None, false);
+        Self {
+            walk,
+            model,
+            continuity,
+            ledger,
+            snapshot,
+            held,
+            refusals,
+            distrusted,
+            only_looks,
+            back: None,
+            decided: None,
+            rolled_back,
+        }
     }
 
     /// Makes no model, and only looks at what is there.
     pub(crate) fn only_looking(self) -> Self {
         Self { only_looks: true, ..self }
+    }
+
+    /// Knows what somebody decided to go back to, if anybody did.
+    pub(crate) fn decided(self, decided: Option<Back>) -> Self {
+        Self { decided, ..self }
     }
 
     /// Passes over what was rolled back.
@@ -155,7 +175,8 @@ impl Restorer {
     /// Makes the next version of the newest; false, and nothing changed, if it does not fit, or is doubted.
     fn apply(&mut self, Version { manifest, payload, first }: &Version) -> bool {
         let made = self.model.apply(manifest, payload).and_then(|next| {
-            let judged = self.continuity.judge(&self.model, &next, self.walk.claim(), false);
+            let free = self.model.version().is_some_and(|tip| self.decided.is_some_and(|back| back.covers(tip)));
+            let judged = self.continuity.judge(&self.model, &next, self.walk.claim(), free);
             judged.map(|_| next).map_err(model::Error::Doubted)
         });
         match made {

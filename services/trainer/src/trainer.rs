@@ -232,14 +232,14 @@ impl Trainer {
             self.learn(handful).await?;
         }
         while let Some(outcome) = self.publications.join_next().await {
-            self.finish(outcome).await?;
+            self.finish_last(outcome).await?;
         }
         if self.may_publish()
             && let Some(order) = self.schedule.last(Instant::now())
         {
             self.publish(order).await?;
             if let Some(outcome) = self.publications.join_next().await {
-                self.finish(outcome).await?;
+                self.finish_last(outcome).await?;
             }
         }
         self.attendance.settle().await;

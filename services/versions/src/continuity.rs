@@ -40,9 +40,18 @@ pub enum Follows {
 struct Aside {
     version: VersionId,
     doubt: Doubt,
+    /// When the first was made of those that agree with it.
     made_at: i64,
     sample: Sample,
     probe: Option<Probe>,
+}
+
+impl Aside {
+    /// Whether a version follows it.
+    fn agrees(&self, next: &Model, probe: Option<&Probe>) -> bool {
+        next.sample().doubt(&self.sample).is_none()
+            && self.probe.as_ref().zip(probe).is_none_or(|(then, now)| then.agrees(now))
+    }
 }
 
 impl Continuity {
@@ -84,14 +93,16 @@ impl Continuity {
             self.begin(next);
             return Ok(Follows::InPlaceOf);
         }
-        if is_snapshot && self.confirms(next, probe.as_ref(), manifest.made_at) {
+        let agrees = self.aside.as_ref().filter(|aside| aside.agrees(next, probe.as_ref()));
+        let first = agrees.map_or(manifest.made_at, |aside| aside.made_at);
+        if is_snapshot && manifest.made_at.saturating_sub(first) >= CONFIRMS_AFTER_MS {
             self.begin(next);
             return Ok(Follows::On);
         }
-        // A repeated one does not become older.
+        // A repeated one does not become older, and one that agrees does not become younger.
         if self.aside.as_ref().is_none_or(|aside| aside.version != manifest.version) {
-            let (version, made_at, sample) = (manifest.version, manifest.made_at, next.sample().clone());
-            self.aside = Some(Aside { version, doubt, made_at, sample, probe });
+            let (version, sample) = (manifest.version, next.sample().clone());
+            self.aside = Some(Aside { version, doubt, made_at: first, sample, probe });
         }
         Err(doubt)
     }
@@ -114,15 +125,6 @@ impl Continuity {
     /// Whether it follows what the tip replaced.
     fn puts_right(&self, next: &Model) -> bool {
         self.replaced.as_ref().is_some_and(|replaced| next.sample().follows(replaced))
-    }
-
-    /// Whether it follows what was put aside.
-    fn confirms(&self, next: &Model, probe: Option<&Probe>, made_at: i64) -> bool {
-        self.aside.as_ref().is_some_and(|aside| {
-            made_at.saturating_sub(aside.made_at) >= CONFIRMS_AFTER_MS
-                && next.sample().doubt(&aside.sample).is_none()
-                && aside.probe.as_ref().zip(probe).is_none_or(|(then, now)| then.agrees(now))
-        })
     }
 
     fn accept(&mut self, tip: &Model, next: &Model, probe: Option<Probe>) {

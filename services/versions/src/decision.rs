@@ -21,17 +21,22 @@ pub async fn decide(
     chain: &mut Chain,
     (producer, topics): (&Producer, &Topics),
 ) -> Result<(), KafkaError> {
-    let deed = Deed {
+    note(deed_of(word, evidence), word.at, chain, (producer, topics)).await?;
+    let value = serde_json::to_vec(word).expect("a decision has nothing that JSON has not");
+    say(key.to_owned(), value, (producer, topics)).await
+}
+
+/// What the audit says of a decision.
+#[must_use]
+pub fn deed_of(word: &Release, evidence: BTreeMap<String, f64>) -> Deed {
+    Deed {
         actor: word.by.clone(),
         action: word.action.to_string(),
         subject: "release".to_owned(),
         version: word.place.map(|place| place.version),
         reason: word.reason.clone(),
         evidence,
-    };
-    note(deed, word.at, chain, (producer, topics)).await?;
-    let value = serde_json::to_vec(word).expect("a decision has nothing that JSON has not");
-    say(key.to_owned(), value, (producer, topics)).await
+    }
 }
 
 /// Writes that a challenger is to be the trainer, or is, `now` in milliseconds since 1970; `evidence` are the numbers

@@ -22,6 +22,7 @@ impl Learner {
         let gone: KeySet = keys.iter().copied().collect();
         self.histories.forget(is_gone);
         self.replay.forget(&gone);
+        self.guarded.forget(&gone);
         self.knowledge.forget_users(|user| gone.contains(&user));
         if let Some((anchor, _)) = &mut self.anchor {
             anchor.forget(keys);

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use schemas::checkpoint::{Guarded as Told, GuardedUser, MAX_GUARDED};
 
+use crate::keymap::KeySet;
+
 /// Users remembered at once; beyond it the one not guarded for longest goes.
 const USERS: usize = 1_000;
 
@@ -27,6 +29,11 @@ impl Guarded {
         {
             self.0.remove(&oldest);
         }
+    }
+
+    /// Forgets users, by their keys.
+    pub(crate) fn forget(&mut self, gone: &KeySet) {
+        self.0.retain(|user, _| !gone.contains(user));
     }
 
     /// How many are guarded at this time, and those of most interactions.

@@ -125,11 +125,10 @@ impl Sample {
                 return Some(Doubt::Offsets);
             }
         }
-        if before.items >= FEW_ITEMS && self.items * 2 < before.items {
+        if same && before.items >= FEW_ITEMS && self.items * 2 < before.items {
             return Some(Doubt::Items(self.items, before.items));
         }
-        let rate = self.settings.row_learning_rate;
-        if !same || rate > STEADY_RATE {
+        if !same || self.settings.row_learning_rate > STEADY_RATE {
             return None;
         }
         let pairs = self.in_common(before);

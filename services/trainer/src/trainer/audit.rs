@@ -4,6 +4,7 @@
 //! record of what was done must not keep it from being done.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use metrics::counter;
 use schemas::checkpoint::{Manifest, VersionId};
@@ -18,6 +19,8 @@ use crate::metrics::AUDIT_FAILED;
 
 /// Bytes of the settings that a record names; a record's text has at most 1,000.
 const MOST_TEXT: usize = 900;
+/// The longest wait for the audit: learning goes on without it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Trainer {
     /// The release, and what of the model's settings is not the default.
@@ -64,12 +67,22 @@ impl Trainer {
     ) {
         let (action, subject) = (action.to_owned(), subject.to_owned());
         let deed = Deed { actor: self.own.trainer.clone(), action, subject, version, reason, evidence };
+        self.audit_deed(deed, self.ctx.now()).await;
+    }
+
+    /// Writes a record, and waits for it no longer than [`PATIENCE`].
+    pub(super) async fn audit_deed(&mut self, deed: Deed, at: i64) {
         let topics = Topics::new(&self.kafka.topic_prefix);
-        let at = self.ctx.now();
-        if let Err(error) = note(deed, at, &mut self.chain, (&self.publisher.producer, &topics)).await {
-            counter!(AUDIT_FAILED).increment(1);
-            warn!(%error, "audit lacks a record: see whether the topic is there and may be written to");
-        }
+        let before = self.chain.clone();
+        let noted = note(deed, at, &mut self.chain, (&self.publisher.producer, &topics));
+        let why = match tokio::time::timeout(PATIENCE, noted).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("Kafka did not take it within {PATIENCE:?}"),
+        };
+        self.chain = before;
+        counter!(AUDIT_FAILED).increment(1);
+        warn!(why, "audit lacks a record: see whether the topic is there and may be written to");
     }
 }
 

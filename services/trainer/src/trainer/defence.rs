@@ -7,7 +7,7 @@ use metrics::counter;
 use schemas::signature::Distrust;
 use schemas::{Topics, VersionId};
 use tracing::{debug, info};
-use versions::{note, say};
+use versions::say;
 
 use super::Trainer;
 use crate::error::Error;
@@ -40,10 +40,9 @@ impl Trainer {
             self.distrusted.note("control", why, None, records);
         }
         let (now, topics) = (Instant::now(), Topics::new(&self.kafka.topic_prefix));
-        let to = (&self.publisher.producer, &topics);
         for deed in self.distrusted.due(now) {
             info!(subject = deed.subject, reason = deed.reason, "refused records; the audit says how many");
-            note(deed, self.ctx.now(), &mut self.chain, to).await?;
+            self.audit_deed(deed, self.ctx.now()).await;
         }
         let words = self.control.overwritten();
         if self.rival.is_some()
@@ -54,7 +53,7 @@ impl Trainer {
         }
         for (key, word) in words {
             info!(key, "writing a decision again: a refused record lies over it");
-            say(key, word, to).await?;
+            say(key, word, (&self.publisher.producer, &topics)).await?;
         }
         self.repeated = Some(now);
         Ok(())

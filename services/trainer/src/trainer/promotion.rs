@@ -29,12 +29,12 @@ impl Trainer {
     pub(super) async fn rise(mut self, promotion: Promotion) -> Result<End, Error> {
         warn!(name = promotion.name, by = promotion.by, reason = promotion.reason, "promoted: becoming the trainer");
         while let Some(outcome) = self.publications.join_next().await {
-            self.finish(outcome).await?;
+            self.finish_last(outcome).await?;
         }
         if let Some(order) = self.schedule.last(Instant::now()) {
             self.publish(order).await?;
             if let Some(outcome) = self.publications.join_next().await {
-                self.finish(outcome).await?;
+                self.finish_last(outcome).await?;
             }
         }
         self.attendance.settle().await;

@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use schemas::checkpoint::{Through, VersionId};
+use tokio::task::JoinError;
 use tracing::warn;
 
 use super::{Carried, End, Past, Trainer};
 use crate::error::Error;
+use crate::publisher::Published;
 use crate::restore::furthest;
 
 /// A trainer goes back so often within [`WITHIN`]; then it ends, and somebody has to look.
@@ -49,8 +51,25 @@ impl Trainer {
         self.attendance.settle().await;
         self.learning.end().await?;
         let epoch = Some(self.own.epoch);
-        let carried = Carried { attendance: Some(self.attendance), epoch, promotion: None, past: self.past };
-        Ok(End::Refused(carried, why))
+        let (attendance, promotion) = (Some(self.attendance), self.promotion);
+        Ok(End::Refused(Carried { attendance, epoch, promotion, past: self.past }, why))
+    }
+
+    /// Finishes a publication of a trainer that ends: a version that no scorer may serve is not written, and that is
+    /// all.
+    pub(super) async fn finish_last(
+        &mut self,
+        outcome: Result<Result<Published, Error>, JoinError>,
+    ) -> Result<(), Error> {
+        match self.finish(outcome).await {
+            Err(Error::Unfit { version, source, .. }) => {
+                let why = source.to_string();
+                warn!(%version, why, "not published, because no scorer may serve it");
+                self.audit_refusal(version, &why).await;
+                Ok(())
+            }
+            finished => finished,
+        }
     }
 }
 

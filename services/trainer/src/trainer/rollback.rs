@@ -8,7 +8,7 @@ use model::Alarm;
 use schemas::control::{Action, GATE, Place};
 use schemas::{Release, Topics};
 use tracing::warn;
-use versions::decide;
+use versions::{deed_of, say};
 
 use super::{Carried, End, Trainer};
 use crate::error::Error;
@@ -65,8 +65,11 @@ impl Trainer {
         let by = "gate".to_owned();
         let word = Release { action, place: Some(place), back, by, reason, at, expires: None, rollbacks };
         let evidence = BTreeMap::from([("evidence".to_owned(), evidence), ("tests".to_owned(), tests as f64)]);
+        // An audit that takes no record must not keep a broken model live.
+        self.audit_deed(deed_of(&word, evidence), at).await;
+        let value = serde_json::to_vec(&word)?;
         let topics = Topics::new(&self.kafka.topic_prefix);
-        decide(&word, GATE, evidence, &mut self.chain, (&self.publisher.producer, &topics)).await?;
+        say(GATE.to_owned(), value, (&self.publisher.producer, &topics)).await?;
         self.said = Some(word); // we go back as everybody does: when we read it
         Ok(())
     }
@@ -75,12 +78,12 @@ impl Trainer {
     pub(super) async fn step_back(mut self) -> Result<End, Error> {
         counter!(ROLLED_BACK).increment(1);
         while let Some(outcome) = self.publications.join_next().await {
-            self.finish(outcome).await?; // it is under way, and is rolled back with the others
+            self.finish_last(outcome).await?; // it is under way, and is rolled back with the others
         }
         self.attendance.settle().await;
         self.learning.end().await?;
         let epoch = Some(self.own.epoch);
-        let carried = Carried { attendance: Some(self.attendance), epoch, promotion: None, past: self.past };
-        Ok(End::RolledBack(carried))
+        let (attendance, promotion) = (Some(self.attendance), self.promotion);
+        Ok(End::RolledBack(Carried { attendance, epoch, promotion, past: self.past }))
     }
 }

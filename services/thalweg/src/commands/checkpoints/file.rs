@@ -34,7 +34,8 @@ impl Exported {
             version: VersionId { epoch, sequence: 1 },
             through: through.clone(),
             untrained: untrained.clone(),
-            made_at,
+            // As old as it is: what is forgotten since is forgotten in it, too.
+            made_at: exported.map_or(made_at, |exported| exported.made_at.min(made_at)),
             quality: exported.map(|exported| exported.quality.clone()).unwrap_or_default(),
             quality_overall: exported.map(|exported| exported.quality_overall.clone()).unwrap_or_default(),
             ..self.bare.clone()
