@@ -310,8 +310,8 @@ fn damage_is_done_where_it_was_ordered_and_what_was_found_before_and_after_is_to
         let found = gate.damage.expect("it was damaged");
         assert_eq!((found.ordered.at, found.anchored, found.gate_after), (300, false, None), "{kind}");
         assert!((100..300).contains(&found.test) && gate.tests > found.test, "{kind}: {found:?}");
-        // Larger weights need not change an order, nor noise that of a few hundred tests.
-        assert!(["scale", "noise"].contains(&kind) || figures(&run) != figures(&sound), "{kind}");
+        // Pairs and popularity hide the others in so short a stream; that each makes other lists is the model's test.
+        assert!(kind != "learning-rates" || figures(&run) != figures(&sound), "{kind}");
         assert!(gate.lines().iter().any(|line| line.contains("no version was good yet")), "{:?}", gate.lines());
     }
 }
