@@ -27,7 +27,7 @@ pub struct Version {
 /// # Errors
 /// When the processor does not open.
 pub fn versions() -> Result<Vec<Version>, Box<dyn Error>> {
-    let settings = Settings { dim: 8, negatives: 8, ..Settings::default() };
+    let settings = Settings { dim: 8, negatives: 16, ..Settings::default() };
     let mut learner = Learner::new(settings)?;
     let mut made = Vec::new();
     let mut parent = None;
