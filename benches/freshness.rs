@@ -48,7 +48,8 @@ pub(crate) fn demo(rate: u32, seconds: u32, publish_every: Option<&str>) -> Resu
     Ok(serde_json::from_slice(&report)?)
 }
 
-fn beside_us(name: &str) -> Result<PathBuf, Error> {
+/// A program that was built along with this one.
+pub(crate) fn beside_us(name: &str) -> Result<PathBuf, Error> {
     let us = env::current_exe().map_err(Error::file(&PathBuf::from("bench")))?;
     let path = us.with_file_name(name);
     if path.exists() {

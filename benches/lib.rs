@@ -16,6 +16,7 @@ mod measure;
 pub mod output;
 mod redis_writes;
 mod report;
+mod rollback;
 mod rows;
 mod scoring;
 mod servers;
@@ -40,7 +41,7 @@ pub struct Benchmark {
 }
 
 /// Every benchmark, in the order of the flow.
-pub const ALL: [Benchmark; 13] = [
+pub const ALL: [Benchmark; 14] = [
     Benchmark {
         name: "ingest",
         about: "events/s through ingest, beside librdkafka's own consumer on the same topic",
@@ -84,6 +85,11 @@ pub const ALL: [Benchmark; 13] = [
         name: "freshness",
         about: "from event to slate and from interaction to served model, everything on this machine",
         run: freshness::run,
+    },
+    Benchmark {
+        name: "rollback",
+        about: "how long it takes from a rollback's decision to the good version in Redis",
+        run: rollback::run,
     },
     Benchmark { name: "swap", about: "what swapping versions in costs the lists written meanwhile", run: swap::run },
 ];

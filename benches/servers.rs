@@ -53,8 +53,8 @@ impl Kafka {
         };
         let copy = format!("{topic_prefix}copy");
         let known = |topic: Topic| (topics.name(topic), topic.partitions(PARTITIONS));
-        let made = [Topic::Events, Topic::Interactions, Topic::DeadLetters, Topic::Control, Topic::Audit].map(known);
-        let specs: Vec<_> = made.into_iter().chain([(copy.clone(), PARTITIONS)]).map(spec).collect();
+        let ours = Topic::ALL.into_iter().map(known).chain([(copy.clone(), PARTITIONS)]);
+        let specs: Vec<TopicSpec> = ours.map(spec).collect();
         admin::apply(&config, &specs).await?;
         Ok(Self { config, topics, copy, label, _broker: broker })
     }
