@@ -1,4 +1,5 @@
-//! How long a rollback takes: from the decision to the moment at which Redis says that a scorer serves the good version.
+//! How long a rollback takes: from the decision to the moment at which Redis says that a scorer serves the good
+//! version.
 //!
 //! A scorer runs as it always does. Each round publishes another version, waits until it is live, and rolls back.
 
