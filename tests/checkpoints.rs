@@ -1,12 +1,13 @@
 //! A version that is not whole never goes live, and one trainer at a time makes them (I4, I9).
 
 use bytes::Bytes;
-use runtime::kafka::{Bookmark, Outgoing, Record};
+use runtime::kafka::{Bookmark, Outgoing};
 use schemas::checkpoint::{CHUNK_CHECKSUM, Part, PayloadKind, key};
 use schemas::{Manifest, Topic, Topics, VersionId};
 use serde_json::Value;
 use tests::{
-    Name, SOON, Service, Tail, Traffic, World, eventually, latest_manifest, learned_once, manifests, served_once,
+    Name, SOON, Service, Tail, Traffic, World, eventually, latest_manifest, learned_once, manifests, newest_snapshot,
+    served_once,
 };
 
 /// A snapshot as it lies on the log, to be forged from.
@@ -17,17 +18,7 @@ struct Snapshot {
 
 impl Snapshot {
     async fn newest(world: &World) -> Self {
-        let mut tail = Tail::open(world, Topic::Checkpoints).await;
-        let records = tail.read().await;
-        let manifest = manifests(records).into_iter().rfind(|manifest| manifest.kind == PayloadKind::Snapshot);
-        let manifest = manifest.expect("an epoch begins with a snapshot");
-        let chunk = |n| {
-            let key = key(manifest.version, Part::Chunk(n));
-            let record = |record: &&Record| record.key == key && record.value.is_some();
-            records.iter().rfind(record).and_then(|record| record.value.clone()).expect("its chunks are there")
-        };
-        let payload: Vec<u8> = (0..manifest.chunks).flat_map(chunk).collect();
-        assert_eq!(payload.len() as u64, manifest.bytes);
+        let (manifest, payload) = newest_snapshot(&mut Tail::open(world, Topic::Checkpoints).await).await;
         Self { manifest, payload }
     }
 

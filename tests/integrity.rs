@@ -4,32 +4,22 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use half::f16;
-use runtime::kafka::{Outgoing, Record};
+use runtime::kafka::Outgoing;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
-use schemas::checkpoint::{CHUNK_BYTES, CHUNK_CHECKSUM, Part, PayloadKind, key};
+use schemas::checkpoint::{CHUNK_BYTES, CHUNK_CHECKSUM, Part, key};
 use schemas::{Manifest, Topic, VersionId};
 use serde_json::Value;
 use tests::{
-    Name, SOON, Service, Tail, Traffic, World, eventually, latest_manifest, learned_once, manifests, served_once,
+    Name, SOON, Service, Tail, Traffic, World, eventually, latest_manifest, learned_once, newest_snapshot, served_once,
 };
 
 type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 
 /// The newest snapshot, unpacked.
-async fn newest_snapshot(world: &World) -> (Manifest, Vec<u8>) {
-    let mut tail = Tail::open(world, Topic::Checkpoints).await;
-    let records = tail.read().await;
-    let manifest = manifests(records).into_iter().rfind(|manifest| manifest.kind == PayloadKind::Snapshot);
-    let manifest = manifest.expect("an epoch begins with a snapshot");
-    let chunk = |n| {
-        let key = key(manifest.version, Part::Chunk(n));
-        let record = |record: &&Record| record.key == key && record.value.is_some();
-        records.iter().rfind(record).and_then(|record| record.value.clone()).expect("its chunks are there")
-    };
-    let packed: Vec<u8> = (0..manifest.chunks).flat_map(chunk).collect();
-    let payload = zstd::stream::decode_all(packed.as_slice()).expect("it is packed");
-    (manifest, payload)
+async fn unpacked(world: &World) -> (Manifest, Vec<u8>) {
+    let (manifest, packed) = newest_snapshot(&mut Tail::open(world, Topic::Checkpoints).await).await;
+    (manifest, zstd::stream::decode_all(packed.as_slice()).expect("it is packed"))
 }
 
 fn changed(payload: &[u8], change: impl FnOnce(&mut Tensors)) -> Vec<u8> {
@@ -125,7 +115,7 @@ async fn what_is_not_finite_ten_times_as_long_or_shuffled_is_never_live_and_no_t
         version => Err(version.to_string()),
     })
     .await;
-    let (manifest, payload) = newest_snapshot(&world).await;
+    let (manifest, payload) = unpacked(&world).await;
     assert_eq!(manifest.version, last.version);
 
     for (sequence, (reason, field, why, harm)) in (last.version.sequence + 1..).zip(HARMS) {
@@ -178,7 +168,7 @@ async fn no_honest_version_is_doubted_through_pauses_kills_a_pin_and_a_rollback(
     let mut sent = world.flow(&traffic.take(600), 300).await;
     let early = learned_once(&world, &sent).await;
     let go_back_to = {
-        let (manifest, _) = newest_snapshot(&world).await;
+        let (manifest, _) = unpacked(&world).await;
         manifest.version.to_string()
     };
     // The scorer stands still while many versions come, and reads them all at once.
@@ -220,7 +210,7 @@ async fn lists_made_by_versions_that_are_gone_back_from_are_counted_and_the_audi
     let mut traffic = Traffic::new(73, world.ctx.now());
     let mut sent = world.flow(&traffic.take(300), 300).await;
     learned_once(&world, &sent).await;
-    let (good, _) = newest_snapshot(&world).await;
+    let (good, _) = unpacked(&world).await;
     sent.extend(world.flow(&traffic.take(300), 150).await);
     let newest = learned_once(&world, &sent).await.version;
     assert!(newest > good.version, "a later version is there");

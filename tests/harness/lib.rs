@@ -34,7 +34,7 @@ pub use own_broker::{Hung, OwnBroker};
 pub use redis_server::RedisServer;
 pub use sent::{Sent, ingested_once, learned_once, profile, served, served_once, sightings, slate_through};
 pub use service::Service;
-pub use tail::{Tail, interactions, latest_manifest, manifests};
+pub use tail::{Tail, interactions, latest_manifest, manifests, newest_snapshot};
 pub use traffic::{Traffic, click};
 pub use transaction::Transaction;
 pub use waiting::{SOON, eventually, outage};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use runtime::kafka::{From, Reader, Record};
-use schemas::checkpoint::{Part, parse_key};
+use schemas::checkpoint::{Part, PayloadKind, key, parse_key};
 use schemas::{Interaction, Manifest, Message, Topic};
 
 use crate::world::World;
@@ -65,6 +65,24 @@ pub fn manifests(records: &[Record]) -> Vec<Manifest> {
         serde_json::from_slice(record.value.as_deref()?).ok()
     };
     records.iter().filter_map(manifest).collect()
+}
+
+/// The newest snapshot on a log of versions: its manifest, and its payload as it lies there, packed.
+///
+/// # Panics
+/// When there is none, or when chunks of it are missing.
+pub async fn newest_snapshot(checkpoints: &mut Tail) -> (Manifest, Vec<u8>) {
+    let records = checkpoints.read().await;
+    let manifest = manifests(records).into_iter().rfind(|manifest| manifest.kind == PayloadKind::Snapshot);
+    let manifest = manifest.expect("an epoch begins with a snapshot");
+    let chunk = |n| {
+        let key = key(manifest.version, Part::Chunk(n));
+        let record = |record: &&Record| record.key == key && record.value.is_some();
+        records.iter().rfind(record).and_then(|record| record.value.clone()).expect("its chunks are there")
+    };
+    let payload: Vec<u8> = (0..manifest.chunks).flat_map(chunk).collect();
+    assert_eq!(payload.len() as u64, manifest.bytes);
+    (manifest, payload)
 }
 
 /// The manifest of the version published last, if there is one.

@@ -126,11 +126,11 @@ impl Erasing {
         if self.again.is_some_and(|at| Instant::now() < at) {
             return Ok(());
         }
-        let before = (self.given.clone(), self.last.clone());
         let due = self.given.due(&self.erased, ours);
         if due.is_empty() {
             return Ok(());
         }
+        let before = self.last.clone();
         let mut records = Vec::with_capacity(due.len());
         for (user, evidence) in due {
             let (number, hash) = &self.last;
@@ -155,7 +155,7 @@ impl Erasing {
             self.again = None;
             return written.map(|_| ());
         }
-        (self.given, self.last) = before;
+        (self.given, self.last) = (Given::default(), before); // a receipt given twice does no harm
         self.again = Some(Instant::now() + AGAIN);
         warn!(topic = self.audit, "the audit takes no receipt; `thalweg erase` waits for it");
         Ok(())

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemas::VersionId;
-use schemas::audit::Entry;
+use schemas::audit::{Entry, hash};
 
 /// What was done; the chain gives it its place.
 #[derive(Debug, Clone, Default)]
@@ -86,10 +86,6 @@ impl Verifier {
         }
         Ok((entry, wrong))
     }
-}
-
-fn hash(value: &[u8]) -> String {
-    blake3::hash(value).to_hex().to_string()
 }
 
 #[cfg(test)]

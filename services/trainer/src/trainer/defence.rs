@@ -39,18 +39,19 @@ impl Trainer {
         for (why, records) in self.control.distrusted() {
             self.distrusted.note("control", why, None, records);
         }
-        let (now, topics) = (Instant::now(), Topics::new(&self.kafka.topic_prefix));
+        let now = Instant::now();
         for deed in self.distrusted.due(now) {
             info!(subject = deed.subject, reason = deed.reason, "refused records; the audit says how many");
             self.audit_deed(deed, self.ctx.now()).await;
         }
-        let words = self.control.overwritten();
-        if self.rival.is_some()
-            || words.is_empty()
-            || self.repeated.is_some_and(|at| now.duration_since(at) < REPEAT_EVERY)
-        {
+        if self.rival.is_some() || self.repeated.is_some_and(|at| now.duration_since(at) < REPEAT_EVERY) {
             return Ok(());
         }
+        let words = self.control.overwritten();
+        if words.is_empty() {
+            return Ok(());
+        }
+        let topics = Topics::new(&self.kafka.topic_prefix);
         for (key, word) in words {
             info!(key, "writing a decision again: a refused record lies over it");
             say(key, word, (&self.publisher.producer, &topics)).await?;
