@@ -97,6 +97,61 @@ async fn a_pin_stands_through_crashes_of_scorer_and_trainer_until_it_is_lifted()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pin_to_a_version_that_knows_nothing_takes_nobody_their_list_and_whoever_comes_meanwhile_gets_one_after_it() {
+    let world = World::new().await;
+    let [_ingest, _trainer, mut scorer] = started(&world).await;
+    let empty = eventually("the first version is there", SOON, async || {
+        let newest = latest_manifest(&mut Tail::open(&world, Topic::Checkpoints).await).await;
+        newest.map(|manifest| manifest.version).ok_or_else(|| "there is none".to_owned())
+    })
+    .await;
+    release(&world, &["pin", &empty.to_string(), "--reason", "a test"]).await;
+    live(&world, "the first version is pinned", |version, state| version == empty && state == "pin").await;
+    release(&world, &["unpin", "--reason", "a test"]).await;
+    let mut traffic = Traffic::new(46, world.ctx.now());
+    let mut sent = world.flow(&traffic.take(300), 300).await;
+    learned_once(&world, &sent).await;
+    served_once(&world, &sent).await;
+
+    // Of whom a scorer starts with nothing, and of whom nothing is in Redis.
+    let pinned = release(&world, &["pin", &empty.to_string(), "--reason", "a test"]).await;
+    assert_eq!(pinned["written"], true, "{pinned}");
+    live(&world, "the first version is pinned", |version, state| version == empty && state == "pin").await;
+    scorer.kill();
+    let mut scorer = world.start(Name::Scorer, &[]).await;
+    let last = &sent[sent.len() - 1].event;
+    let (there, item, ts) = (last.user_id.clone(), sent[0].event.item_id.clone(), last.ts.0 + 1);
+    let view = |user: &str| tests::click(user, &item, schemas::EventType::View, ts, format!("of {user}"));
+    let (again, newcomer) = (view(&there), view("a newcomer"));
+    let before = world.slate(&world.keys.recs(&there)).await.expect("a list").items.len();
+    assert!(before > 0);
+    let last = world.send(&[again, newcomer]).await;
+    eventually("both are known to have acted", SOON, async || {
+        for sent in &last {
+            let source = tests::profile(&world, &sent.event.user_id).await?.source;
+            (source.offset == sent.offset).then_some(()).ok_or_else(|| format!("{source:?}"))?;
+        }
+        Ok::<_, String>(())
+    })
+    .await;
+    sent.extend(last);
+    let after = world.slate(&world.keys.recs(&there)).await.expect("a list").items.len();
+    assert!(after > 0, "what a version made that knew more stays");
+    release(&world, &["unpin", "--reason", "the test is over"]).await;
+    served_once(&world, &sent).await;
+    eventually("both have a list by a version that knows items", SOON, async || {
+        for user in ["a newcomer", &there] {
+            let slate = world.slate(&world.keys.recs(user)).await?;
+            let right = !slate.items.is_empty() && slate.model != schemas::Slate::NO_MODEL;
+            right.then_some(()).ok_or_else(|| format!("{user}: by {}", slate.model))?;
+        }
+        Ok::<_, String>(())
+    })
+    .await;
+    scorer.assert_alive();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hold_keeps_the_newest_version_and_ends_by_itself_when_it_expires() {
     let world = World::new().await;
     let [_ingest, _trainer, _scorer] = started(&world).await;

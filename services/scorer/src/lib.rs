@@ -145,7 +145,7 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
                 }
             }
         }
-        if slates.is_serving() != served {
+        if slates.is_serving() && !served {
             inputs.sweep(); // there may be users without a slate whom nobody holds in memory
         }
         if worked {

@@ -55,7 +55,7 @@ pub(crate) struct Slates {
     told_foreign: bool,
     script: Script,
     worker: Worker,
-    /// Whether a version is live that knows an item; until then slates show what is popular.
+    /// Whether the live version knows an item; while it does not, slates show what is popular.
     serving: bool,
     /// Whether it was said that users' events come through several partitions.
     told_split: bool,
@@ -158,7 +158,7 @@ impl Slates {
         self.users.clear();
     }
 
-    /// Whether a version knows an item, so that slates are made by it.
+    /// Whether the live version knows an item, so that slates are made by it.
     pub(crate) fn is_serving(&self) -> bool {
         self.serving
     }
@@ -183,10 +183,11 @@ impl Slates {
     /// # Errors
     /// Redis is away and the service drains, or a thread is gone: the batch stays uncommitted.
     pub(crate) async fn step(&mut self, records: &[Record], marks: &mut Marks) -> Result<Step, Error> {
-        if !self.serving && self.sources.slot.load().serves() {
-            self.serving = true;
-            self.renewals.extend(self.users.all()); // who acted before a version knew an item
+        let serves = self.sources.slot.load().serves();
+        if serves && !self.serving {
+            self.renewals.extend(self.users.all()); // who acted while no version knew an item
         }
+        self.serving = serves; // a pin or a rollback may lead to a version that knows none
         self.look_at_secret();
         let partitions: BTreeSet<i32> = records.iter().map(|record| record.partition).collect();
         let mut acting = self.gather(records).await?;

@@ -28,10 +28,15 @@ impl Slates {
         let (now, mut lists) = (self.ctx.now(), lists.into_iter());
         let mut calls = Vec::with_capacity(works.len() + marks.len());
         let (mut trimmed, mut slates) = (0, Vec::with_capacity(works.len()));
+        let shop = self.sources.shop();
         for work in &mut works {
             let items = if work.is_shown() { lists.next() } else { None };
-            // An empty list takes the place of one whose items are all gone, not of nothing.
-            let items = items.filter(|items| !items.is_empty() || !work.user.stored.profile.slate.is_empty());
+            let lies = &work.user.stored.profile.slate;
+            // An empty list takes the place of one whose items are all gone, not of nothing, nor of what a version made
+            // that knew more than the live one.
+            let stays = lies.is_empty() || (model == Slate::NO_MODEL && !lies.iter().any(|id| shop.hides(id)));
+            work.keeps |= stays && items.as_ref().is_some_and(Vec::is_empty);
+            let items = items.filter(|_| !work.keeps);
             let mut slate = items.map(|items| self.slate(&work.user, model.clone(), items, now));
             let user = &mut work.user;
             let cause = match () {
