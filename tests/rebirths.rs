@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use runtime::kafka::Outgoing;
+use runtime::kafka::{Outgoing, admin};
 use schemas::{EventType, Interaction, Kind, Message, Source, Topic};
 use tests::{
-    Name, PARTITIONS, SOON, Sent, Tail, Traffic, World, click, eventually, ingested_once, interactions,
+    Name, PARTITIONS, SOON, Sent, Service, Tail, Traffic, World, click, eventually, ingested_once, interactions,
     latest_manifest, learned_once, none_names, served_once,
 };
 
@@ -73,6 +73,44 @@ async fn interactions_deleted_and_made_again_under_running_services_and_they_go_
     trained_on(&world, sent.len()).await;
     trainer.assert_alive();
     scorer.assert_alive();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_made_again_with_fewer_partitions_leaves_nobody_red_and_every_lag_known() {
+    let world = World::new().await;
+    let mut traffic = Traffic::new(57, world.ctx.now()).with_users(20);
+    let [mut ingest, mut trainer, mut scorer] = world.start_all().await;
+    let (topics, lags) =
+        ([Topic::Control, Topic::Items], ["ingest_lag_messages", "trainer_lag_messages", "scorer_lag_messages"]);
+    let names = topics.map(|topic| world.topics.name(topic));
+    admin::grow(&world.kafka, &names.each_ref().map(String::as_str), 2).await.expect("they get another partition");
+    let services = [&ingest, &trainer, &scorer];
+    let all_said = async |what: &str, topics: &[&String]| {
+        eventually("every service has noticed", SOON, async || {
+            let silent = services.iter().find(|service| {
+                let log = service.log();
+                !topics.iter().any(|topic| log.lines().any(|line| line.contains(what) && line.contains(&***topic)))
+            });
+            silent.map_or(Ok(()), |service| Err(format!("{:?} has not", service.log().lines().last())))
+        })
+        .await;
+    };
+    all_said("partitions were added", &names.each_ref()).await;
+    for topic in topics {
+        world.make_again(topic).await;
+    }
+    all_said("made again with fewer partitions", &names.each_ref()).await;
+    for (service, lag) in [&mut ingest, &mut trainer, &mut scorer].into_iter().zip(lags) {
+        eventually("it knows how far behind it is", SOON, async || {
+            let lag = service.metric(lag).await?;
+            if lag.is_finite() { Ok(()) } else { Err(format!("a lag of {lag}")) }
+        })
+        .await;
+        service.ready().await;
+    }
+    let sent = world.send(&traffic.take(200)).await;
+    served_once(&world, &sent).await;
+    [&mut ingest, &mut trainer, &mut scorer].map(Service::assert_alive);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -244,6 +244,18 @@ mod tests {
         let (privacy, secret) = (Privacy { secret: "hunter2".into() }, Secret("hunter2".into()));
         let shown = format!("{kafka:?} {redis:?} {privacy:?} {secret:?}");
         assert!(!shown.contains("hunter2"), "{shown}");
+        for (url, shown) in [
+            ("redis://h:6379/0", "redis://h:6379/0"),
+            ("redis://u:hunter2@h:6379/0?protocol=resp3", "redis://u:***@h:6379/0?***"),
+            ("redis://:hun@ter2@h:6379", "redis://:***@h:6379"),
+            ("unix:///x.sock?pass=hunter2", "unix:///x.sock?***"),
+            ("unix:///x.sock?user=u&pass=hun@ter2", "unix://***"),
+            ("redis://u:hun?ter2@h", "redis://***"),
+            ("redis://u:hun/ter2@h", "redis://***"),
+            ("hunter2", "***"),
+        ] {
+            assert_eq!(redacted(url), shown);
+        }
     }
 
     #[test]

@@ -113,6 +113,7 @@ impl Validate for Config {
                 "scorer.history: between 1 and 256, equal to the trainer's model.remembered",
             ),
             (s.users < s.max_batch, "scorer.users: at least scorer.max_batch"),
+            (s.users > 100_000_000, "scorer.users: at most 100000000; each takes a kilobyte and more"),
             // An empty slate and a history of one interaction with the longest ids take about 1 kB.
             (!(2_048..=MOST_BYTES).contains(&s.max_user_bytes), "scorer.max_user_bytes: between 2048 and 262144"),
             (s.renew_per_second == 0, "scorer.renew_per_second: at least 1, or delisted items stay in slates"),

@@ -80,7 +80,10 @@ impl Users {
     /// Holds as many users, and of each as long a history, as the settings say.
     pub(crate) fn new(settings: &Scorer, redis: Redis, keys: Keys, sources: Arc<Sources>, ctx: Context) -> Self {
         let most = NonZeroUsize::new(settings.users).unwrap_or(NonZeroUsize::MIN);
-        Self { held: LruCache::new(most), history: settings.history, redis, keys, sources, ctx, told_later: false }
+        // Room is taken as users come, not for all of them at the start.
+        let mut held = LruCache::unbounded();
+        held.resize(most);
+        Self { held, history: settings.history, redis, keys, sources, ctx, told_later: false }
     }
 
     /// Takes users out, each once, and reads other keys behind those who are not held. Who is nowhere comes as unknown.

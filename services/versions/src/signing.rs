@@ -60,7 +60,14 @@ pub fn signing_key(name: &str, given: &str, kafka: &Kafka) -> Result<Option<Sign
         let missing = || Err(format!("{name}: kafka.require_signature asks for signatures, {advice}"));
         return if trust.is_required() { missing() } else { Ok(None) };
     }
-    let key = if given.starts_with(SECRET) { SigningKey::read(given) } else { read_key(given) };
+    let key = match given {
+        _ if given.starts_with(SECRET) => SigningKey::read(given),
+        // A key with a mistyped beginning, which must not be shown, rather than the name of a file.
+        _ if !Path::new(given).exists() && looks_like_a_key(given) => {
+            Err(format!("neither a file of that name is there nor does it begin with {SECRET}"))
+        }
+        _ => read_key(given),
+    };
     let key = key.map_err(|problem| format!("{name}: {problem}"))?;
     let public = key.public();
     if trust.is_on() && !trust.names(&public) {
@@ -68,6 +75,12 @@ pub fn signing_key(name: &str, given: &str, kafka: &Kafka) -> Result<Option<Sign
         return Err(format!("{name}: nobody believes what key {} signs: {advice}", public.id()));
     }
     Ok(Some(key))
+}
+
+/// Whether a text has as many digits as a key, in base 64 or 16, and would be an odd name of a file.
+fn looks_like_a_key(given: &str) -> bool {
+    let digits = given.rsplit([':', '-', '_', '/', '.']).next().unwrap_or(given);
+    digits.trim_end_matches('=').len() >= 32
 }
 
 /// Has a producer sign what is to be signed.
@@ -163,6 +176,18 @@ mod tests {
         let unsigned = kafka(&[], Require::Auto);
         assert_eq!((given("", &unsigned), given(&own(1).secret(), &unsigned)), (Ok(false), Ok(true)));
         assert_eq!(given("", &kafka(&[&own(1)], Require::No)), Ok(false));
+    }
+
+    #[test]
+    fn a_key_without_its_beginning_is_not_taken_for_the_name_of_a_file_and_never_shown() {
+        let unsigned = kafka(&[], Require::Auto);
+        let digits = own(1).secret().trim_start_matches(SECRET).to_owned();
+        for given in [digits.clone(), format!("thalweg-secret-ed25591:{digits}"), format!(" {SECRET}{digits}")] {
+            let told = signing_key("trainer.sign_key", &given, &unsigned).expect_err("is no key");
+            assert!(!told.contains(&digits) && told.contains(SECRET), "{told}");
+        }
+        let file = signing_key("trainer.sign_key", "keys/trainer.key", &unsigned).expect_err("no file");
+        assert!(file.contains("keys/trainer.key"), "{file}");
     }
 
     #[test]

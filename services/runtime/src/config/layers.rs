@@ -4,6 +4,7 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
@@ -16,6 +17,8 @@ const ENV_PREFIX: &str = "THALWEG__";
 /// there, and nothing else: a mistyped section would be a setting that silently does not hold.
 pub const SECTIONS: [&str; 10] =
     ["frame", "kafka", "redis", "privacy", "ingest", "trainer", "model", "scorer", "topics", "operator"];
+/// No setting means a longer time; what is computed with it stays far from every bound of numbers.
+const LONGEST: Duration = Duration::from_secs(10 * 366 * 86_400);
 /// Tables whose keys are not ours to know; their values are strings.
 const FREE_FORM: [&str; 1] = ["kafka.properties"];
 
@@ -137,7 +140,14 @@ fn one(problem: String) -> ConfigError {
 fn read(file: &Path) -> Result<Table, String> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| format!("{}: cannot be read ({error}); name a readable file", file.display()))?;
-    text.parse::<Table>().map_err(|error| format!("{}: {}", file.display(), error.to_string().trim_end()))
+    // The error's own text quotes the line, which may hold a secret.
+    let place = |error: &toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        format!("line {line}, column {}", before.chars().rev().take_while(|c| *c != '\n').count() + 1)
+    };
+    text.parse::<Table>()
+        .map_err(|error| format!("{}: {}: {}", file.display(), place(&error), error.message().trim_end()))
 }
 
 /// Collects what a file sets, one setting for each leaf of the schema.
@@ -236,7 +246,7 @@ fn place(tree: &Table, path: &[String], value: Given) -> Result<Table, String> {
     }
     let value = match (table.get(key), free_form) {
         (_, true) => Value::String(text(value)?),
-        (Some(default), false) => fit(default, value)?,
+        (Some(default), false) => fit(default, value).and_then(|value| bounded(default, value))?,
         (None, false) => return Err(format!("unknown key; known here: {}", names(table))),
     };
     table.insert(key.clone(), value);
@@ -261,6 +271,15 @@ fn fit(default: &Value, value: Given) -> Result<Value, String> {
             let value = parsed.remove("value").ok_or_else(|| wrong("a text"))?;
             if value.same_type(default) { Ok(value) } else { Err(wrong(kind(&value))) }
         }
+    }
+}
+
+/// Refuses times that are longer than any setting means. A default tells that a text is a time.
+fn bounded(default: &Value, value: Value) -> Result<Value, String> {
+    let time = |value: &Value| value.as_str().and_then(|text| humantime::parse_duration(text).ok());
+    match (time(default), time(&value)) {
+        (Some(_), Some(long)) if long > LONGEST => Err("at most 10years".to_owned()),
+        _ => Ok(value),
     }
 }
 

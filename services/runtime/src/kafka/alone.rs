@@ -1,5 +1,6 @@
-//! What a reader without a group hears while it polls: connections, librdkafka's log, partitions that are added.
+//! What a reader without a group hears while it polls: connections, librdkafka's log, partitions that come and go.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use rdkafka::client::ClientContext;
@@ -18,13 +19,21 @@ use crate::lock::lock;
 /// Has every partition, always.
 pub(super) struct Alone {
     link: Arc<Link>,
-    added: Mutex<Vec<i32>>,
-    grown: Notify,
+    changes: Mutex<Vec<Change>>,
+    changed: Notify,
 }
 
 impl Alone {
     pub(super) fn new(link: &Arc<Link>) -> Self {
-        Self { link: Arc::clone(link), added: Mutex::default(), grown: Notify::new() }
+        Self { link: Arc::clone(link), changes: Mutex::default(), changed: Notify::new() }
+    }
+}
+
+impl Alone {
+    /// Leaves a change for whoever polls, and wakes them.
+    fn tell(&self, change: Change) {
+        lock(&self.changes).push(change);
+        self.changed.notify_one();
     }
 }
 
@@ -42,27 +51,37 @@ impl ConsumerContext for Alone {}
 
 impl Changes for Alone {
     fn changes(&self) -> Vec<Change> {
-        let added = std::mem::take(&mut *lock(&self.added));
-        if added.is_empty() { Vec::new() } else { vec![Change::Assigned(added)] }
+        std::mem::take(&mut *lock(&self.changes))
     }
 
     fn changed(&self) -> &Notify {
-        &self.grown
+        &self.changed
     }
 }
 
 impl Grows for Alone {
     fn grew(consumer: &StreamConsumer<Self>, stream: &Stream, before: usize, now: usize) -> Result<(), String> {
-        let number = |partition| i32::try_from(partition).unwrap_or(i32::MAX);
-        let added: Vec<i32> = (before..now).map(number).collect();
-        let mut list = TopicPartitionList::with_capacity(added.len());
-        for partition in &added {
-            let place = list.add_partition_offset(stream.topic(), *partition, Offset::Beginning);
-            place.map_err(|error| error.to_string())?;
-        }
+        let (added, list) = beginnings(stream, before..now)?;
         consumer.incremental_assign(&list).map_err(|error| error.to_string())?;
-        lock(&consumer.context().added).extend(added);
-        consumer.context().grown.notify_one();
+        consumer.context().tell(Change::Assigned(added));
         Ok(())
     }
+
+    fn shrank(consumer: &StreamConsumer<Self>, stream: &Stream, before: usize, now: usize) -> Result<(), String> {
+        let (gone, list) = beginnings(stream, now..before)?;
+        consumer.incremental_unassign(&list).map_err(|error| error.to_string())?;
+        consumer.context().tell(Change::Revoked(gone));
+        Ok(())
+    }
+}
+
+/// The beginnings of these partitions, and their numbers.
+fn beginnings(stream: &Stream, partitions: Range<usize>) -> Result<(Vec<i32>, TopicPartitionList), String> {
+    let partitions: Vec<i32> = partitions.map(|partition| i32::try_from(partition).unwrap_or(i32::MAX)).collect();
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for partition in &partitions {
+        let place = list.add_partition_offset(stream.topic(), *partition, Offset::Beginning);
+        place.map_err(|error| error.to_string())?;
+    }
+    Ok((partitions, list))
 }

@@ -84,6 +84,10 @@ impl Grows for Group {
     fn grew(_: &StreamConsumer<Self>, _: &Stream, _: usize, _: usize) -> Result<(), String> {
         Ok(()) // the group's leader sees them, too, and hands them out
     }
+
+    fn shrank(_: &StreamConsumer<Self>, _: &Stream, _: usize, _: usize) -> Result<(), String> {
+        Ok(()) // the group's leader sees it, too, and shares anew
+    }
 }
 
 fn numbers(list: &TopicPartitionList) -> Vec<i32> {

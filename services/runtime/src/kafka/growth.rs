@@ -1,6 +1,8 @@
-//! Notices within seconds that a topic has more partitions than before, and that a client has lost every broker.
+//! Notices within seconds that a topic has more partitions than before, or fewer since it was made again, and that a
+//! client has lost every broker.
 #![allow(clippy::disallowed_methods, reason = "the task ends with its client, which is before the service does")]
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +22,9 @@ const QUESTION: Duration = Duration::from_secs(2);
 pub(super) trait Grows: ConsumerContext + Sized {
     /// Partitions from `before` on, up to `now`, are there.
     fn grew(consumer: &StreamConsumer<Self>, stream: &Stream, before: usize, now: usize) -> Result<(), String>;
+
+    /// Partitions from `now` on, up to `before`, are gone.
+    fn shrank(consumer: &StreamConsumer<Self>, stream: &Stream, before: usize, now: usize) -> Result<(), String>;
 }
 
 /// Asks every two seconds, until the client is dropped or the service drains; who gets no answer is told of `brokers`
@@ -33,7 +38,7 @@ pub(super) fn follow_partitions<C: Grows + 'static>(
     let (consumer, stream, link) = (Arc::downgrade(consumer), Arc::downgrade(stream), Arc::clone(link));
     let brokers: Arc<str> = brokers.into();
     tokio::spawn(async move {
-        let mut silence = Silence::begins();
+        let (mut silence, mut fewer) = (Silence::begins(), None);
         loop {
             tokio::select! {
                 () = link.ctx().drained() => return,
@@ -46,17 +51,20 @@ pub(super) fn follow_partitions<C: Grows + 'static>(
                 if lost {
                     bootstrap::tell(consumer.client(), &brokers);
                 }
-                look(&consumer, &stream)
+                let answered = look(&consumer, &stream, &mut fewer);
+                (answered, fewer)
             });
-            if asked.await.unwrap_or(true) {
-                silence.ends(); // it fails only at the end
+            let answered;
+            (answered, fewer) = asked.await.unwrap_or((true, None)); // it fails only at the end
+            if answered {
+                silence.ends();
             }
         }
     });
 }
 
-/// Whether anybody answered.
-fn look<C: Grows + 'static>(consumer: &StreamConsumer<C>, stream: &Stream) -> bool {
+/// Whether anybody answered. `fewer`: how many partitions the last look found where they were fewer than before.
+fn look<C: Grows + 'static>(consumer: &StreamConsumer<C>, stream: &Stream, fewer: &mut Option<usize>) -> bool {
     let before = stream.partitions();
     let now = match consumer.fetch_metadata(Some(stream.topic()), QUESTION) {
         Ok(metadata) => metadata.topics().first().map_or(0, |topic| topic.partitions().len()),
@@ -65,17 +73,22 @@ fn look<C: Grows + 'static>(consumer: &StreamConsumer<C>, stream: &Stream) -> bo
             return false;
         }
     };
-    // Fewer: the topic is being deleted or made again; whoever reads hears of it.
-    if now <= before {
-        return true;
-    }
-    match C::grew(consumer, stream, before, now) {
+    // Fewer once: the topic may just be deleted or made again, of which whoever reads hears.
+    let stays = fewer.replace(now).is_some_and(|last| last == now);
+    let (changed, what) = match now.cmp(&before) {
+        Ordering::Greater => (C::grew(consumer, stream, before, now), "partitions were added"),
+        Ordering::Less if now > 0 && stays => {
+            (C::shrank(consumer, stream, before, now), "the topic was made again with fewer partitions")
+        }
+        Ordering::Less | Ordering::Equal => return true,
+    };
+    match changed {
         Ok(()) => {
-            info!(topic = stream.topic(), before, now, "partitions were added");
-            stream.grew(now);
+            info!(topic = stream.topic(), before, now, "{what}");
+            stream.counted(now);
         }
         Err(error) => {
-            warn!(topic = stream.topic(), before, now, error, "added partitions are not read yet; trying again");
+            warn!(topic = stream.topic(), before, now, error, "{what}; they are not taken in yet; trying again");
         }
     }
     true

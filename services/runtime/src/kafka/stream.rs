@@ -53,7 +53,7 @@ impl Stream {
         lock(&self.state).applied.clone()
     }
 
-    pub(super) fn grew(&self, count: usize) {
+    pub(super) fn counted(&self, count: usize) {
         lock(&self.state).count = count;
     }
 

@@ -118,12 +118,15 @@ impl Link {
         }
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(PATIENCE));
-        let connection = self
+        let mut connection = self
             .inner
             .client
             .get_multiplexed_async_connection_with_config(&config)
             .await
             .map_err(|error| self.unreachable(error))?;
+        // Of a big pipeline that it does not allow, Redis breaks off the connection instead of saying why.
+        let hello: Result<(), _> = ::redis::cmd("PING").query_async(&mut connection).await;
+        hello.map_err(|error| self.unreachable(error))?;
         let open = Open { connection, number: next_number() };
         *slot = Some(open.clone());
         Ok(open)
@@ -193,16 +196,19 @@ fn explain(error: &::redis::RedisError) -> String {
     error.detail().map_or_else(|| error.category().to_owned(), str::to_owned)
 }
 
-/// The URL with its password as `***`.
+/// The URL with its password as `***`, and so all that is behind a `?`: there, too, it may stand.
 pub fn redacted(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return "***".to_owned();
     };
-    match rest.rsplit_once('@') {
-        Some((credentials, host)) => {
-            let user = credentials.split_once(':').map_or("", |(user, _)| user);
-            format!("{scheme}://{user}:***@{host}")
-        }
-        None => url.to_owned(),
+    let (user, place) = match rest.rsplit_once('@') {
+        Some((credentials, _)) if credentials.contains(['?', '/']) => return format!("{scheme}://***"),
+        Some((credentials, host)) => (credentials.split_once(':').map_or("", |(user, _)| user), host),
+        None => ("", rest),
+    };
+    let user = if rest.contains('@') { format!("{user}:***@") } else { String::new() };
+    match place.split_once('?') {
+        Some((place, _)) => format!("{scheme}://{user}{place}?***"),
+        None => format!("{scheme}://{user}{place}"),
     }
 }

@@ -47,7 +47,9 @@ pub(super) fn advice(said: &str) -> &'static str {
         _ if says(&["READONLY"]) => "it is a replica: redis.url must lead to the primary",
         _ if says(&["NOREPLICAS"]) => "bring its replicas back, or lower its min-replicas-to-write",
         _ if says(&["MISCONF"]) => "it cannot write to its disk: its log says why",
-        _ if says(&["NOAUTH", "WRONGPASS", "AuthenticationFailed"]) => "correct user and password in redis.url",
+        _ if says(&["NOAUTH", "WRONGPASS", "AuthenticationFailed", "unauthenticated"]) => {
+            "correct user and password in redis.url"
+        }
         _ if says(&["NOPERM"]) => "give the user of redis.url the right to",
         _ if says(&["LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"]) => {
             "this passes by itself, or see its log"

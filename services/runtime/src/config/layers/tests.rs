@@ -112,8 +112,22 @@ fn a_file_that_cannot_be_read_is_a_problem() {
 }
 
 #[test]
-fn a_file_that_is_not_toml_is_a_problem() {
-    assert!(with("[limits\nbatch = 1", &[], &[]).is_err());
+fn a_file_that_is_not_toml_is_a_problem_told_without_the_line_that_may_hold_a_secret() {
+    for file in
+        ["[limits\nbatch = 1", "[redis]\nurl = \"redis://:hunter2@h\nkey_prefix = 1", "[kafka]\npassword = hunter2"]
+    {
+        let told = with(file, &[], &[]).expect_err("is no TOML").to_string();
+        assert!(!told.contains("hunter2") && told.contains("line "), "{told}");
+    }
+}
+
+#[test]
+fn a_time_longer_than_any_setting_means_is_refused_and_named() {
+    for long in ["18446744073709551615s", "584554531years", "11years"] {
+        let error = with("", &[], &[("frame.grace", long.to_owned())]).expect_err("is too long");
+        assert_eq!(error.0, ["frame.grace: at most 10years (override)"]);
+    }
+    assert!(with("", &[], &[("frame.stall", "9years".to_owned())]).is_ok());
 }
 
 #[test]
