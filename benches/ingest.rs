@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use ::ingest::validator::{Origin, Validator};
 use runtime::Context;
-use runtime::kafka::{From, Outgoing, Producer, Reader, Record};
+use runtime::kafka::{Outgoing, Producer, Reader, Record, StartAt};
 use schemas::Topic;
 
 use crate::error::Error;
@@ -128,7 +128,7 @@ impl Count {
 
 /// Opens `events` at its beginning, with the number of its records.
 async fn open(kafka: &Kafka, ctx: &Context) -> Result<(Reader, usize), Error> {
-    let reader = Reader::open(&kafka.config, &kafka.topics.name(Topic::Events), From::Beginning, ctx).await?;
+    let reader = Reader::open(&kafka.config, &kafka.topics.name(Topic::Events), StartAt::Beginning, ctx).await?;
     let total: i64 = reader.end().await?.values().map(|next| next.0).sum();
     Ok((reader, usize::try_from(total).unwrap_or_default()))
 }
@@ -191,7 +191,7 @@ async fn ingest(kafka: &Kafka, count: usize, ctx: &Context) -> Result<f64, Error
     let (root, service) = (Context::new("bench-ingest"), Context::new("ingest"));
     root.spawn("ingest", ::ingest::run(config, service.clone()));
 
-    let output = Reader::open(&kafka.config, &kafka.topics.name(Topic::Interactions), From::End, ctx).await?;
+    let output = Reader::open(&kafka.config, &kafka.topics.name(Topic::Interactions), StartAt::End, ctx).await?;
     let (mut first, mut last, mut moved) = (None, 0, Instant::now());
     while last < count {
         let end: i64 = output.end().await?.values().map(|next| next.0).sum();

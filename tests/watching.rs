@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use runtime::kafka::{From, Outgoing, Reader};
+use runtime::kafka::{Outgoing, Reader, StartAt};
 use schemas::{EventType, Topic};
 use tests::{
     Name, SOON, Sent, Servers, Traffic, Transaction, World, click, eventually, ingested_once, learned_once, served_once,
@@ -184,7 +184,7 @@ async fn the_trainers_group_has_a_member_while_it_runs() {
     let settled = async |sent: &[Sent]| {
         learned_once(&world, sent).await;
         for topic in &read {
-            let reader = Reader::open_as(&world.kafka, &group, topic, From::Beginning, &world.ctx).await;
+            let reader = Reader::open_as(&world.kafka, &group, topic, StartAt::Beginning, &world.ctx).await;
             let reader = reader.expect("the topic opens");
             eventually("the group stands where the topic ends", SOON, async || {
                 let (committed, end) = (reader.committed().await, reader.end().await);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runtime::kafka::{From, Reader, Record};
+use runtime::kafka::{Reader, Record, StartAt};
 use schemas::checkpoint::{Part, PayloadKind, key, parse_key};
 use schemas::{Interaction, Manifest, Message, Topic};
 
@@ -23,7 +23,7 @@ impl Tail {
     /// # Panics
     /// When Kafka does not answer.
     pub async fn open(world: &World, topic: Topic) -> Self {
-        let reader = Reader::open(&world.kafka, &world.topics.name(topic), From::Beginning, &world.ctx).await;
+        let reader = Reader::open(&world.kafka, &world.topics.name(topic), StartAt::Beginning, &world.ctx).await;
         Self { reader: reader.expect("the topic opens"), records: Vec::new() }
     }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use runtime::Context;
 use runtime::config::Kafka;
 use runtime::kafka::admin::{self, Outcome, TopicSpec};
-use runtime::kafka::{From, Next, Outgoing, Producer, Reader, Record};
+use runtime::kafka::{Next, Outgoing, Producer, Reader, Record, StartAt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -42,7 +42,7 @@ fn message(number: i32) -> Outgoing {
 }
 
 async fn read_all(config: &Kafka, ctx: &Context) -> Vec<Record> {
-    let mut reader = Reader::open(config, TOPIC, From::Beginning, ctx).await.expect("the reader opens");
+    let mut reader = Reader::open(config, TOPIC, StartAt::Beginning, ctx).await.expect("the reader opens");
     let end = reader.end().await.expect("the topic has ends");
     let mut records = Vec::new();
     while end.iter().any(|(partition, end)| reader.position().get(partition).copied().unwrap_or_default() < *end) {
@@ -80,7 +80,7 @@ async fn a_reader_that_resumes_in_the_middle_of_a_batch_misses_nothing() {
     let producer = Producer::connect(&config, &ctx).expect("the producer connects");
     producer.send_all(TOPIC, (0..1000).map(message)).await.expect("acknowledged");
 
-    let from = From::At((0..PARTITIONS).map(|partition| (partition, Next(100))).collect());
+    let from = StartAt::Offsets((0..PARTITIONS).map(|partition| (partition, Next(100))).collect());
     let mut reader = Reader::open(&config, TOPIC, from, &ctx).await.expect("the reader opens");
     let end = reader.end().await.expect("the topic has ends");
     assert!(end.values().all(|end| *end == Next(250)), "{end:?}");

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use metrics::{counter, gauge};
 use runtime::Context;
 use runtime::config::Kafka;
-use runtime::kafka::{Expected, Followed, From, KafkaError, Outgoing, Producer, Reader, Watch};
+use runtime::kafka::{Expected, Followed, KafkaError, Outgoing, Producer, Reader, StartAt, Watch};
 use schemas::audit::Entry;
 use schemas::erasure::{self, ERASED, Given};
 use schemas::signature::{SIGNATURE, Trust};
@@ -60,7 +60,7 @@ impl Erasing {
         }
         let topics = Topics::new(&kafka.topic_prefix);
         let control = topics.name(Topic::Control);
-        let reader = Reader::open(kafka, &control, From::Beginning, ctx).await?;
+        let reader = Reader::open(kafka, &control, StartAt::Beginning, ctx).await?;
         let keys = kafka.signatures.trust.iter().filter_map(|key| key.parse().ok());
         let trust = Trust::new(keys.collect(), kafka.signatures.required());
         let number = RandomState::new().hash_one(ctx.now());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use metrics::counter;
 use runtime::Context;
-use runtime::kafka::{From, KafkaError, Next, Positions, Reader, Record, Span};
+use runtime::kafka::{KafkaError, Next, Positions, Reader, Record, Span, StartAt};
 use schemas::{Interaction, Topic, Topics};
 use tracing::{info, warn};
 
@@ -143,7 +143,7 @@ async fn read(
     ctx: &Context,
     take: &mut (dyn FnMut(Record) + Send),
 ) -> Result<bool, KafkaError> {
-    let mut reader = Reader::open(&config.kafka, topic, From::At(starts.clone()), ctx).await?;
+    let mut reader = Reader::open(&config.kafka, topic, StartAt::Offsets(starts.clone()), ctx).await?;
     while let Some(batch) = reader.replay(ends, BATCH).await? {
         for record in batch.records {
             if ends.contains_key(&record.partition) {
@@ -156,7 +156,7 @@ async fn read(
 
 /// Which offsets a topic holds now; `None` when asked to drain before Kafka says.
 async fn span(config: &Config, topic: &str, ctx: &Context) -> Result<Option<Span>, KafkaError> {
-    let reader = Reader::open(&config.kafka, topic, From::End, ctx).await?;
+    let reader = Reader::open(&config.kafka, topic, StartAt::End, ctx).await?;
     reader.span().await
 }
 

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use model::{Catalog, Model};
 use runtime::Context;
 use runtime::config::Kafka;
-use runtime::kafka::{Expected, From, Reader, Watch};
+use runtime::kafka::{Expected, Reader, StartAt, Watch};
 use schemas::checkpoint::Through;
 use schemas::{Erased, Erasures, Topic, Topics, key_of};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -90,7 +90,7 @@ impl Sources {
         let (catalog_loaded, items_read) = oneshot::channel();
         let (delisted, delistings) = mpsc::channel(DELISTINGS);
         let items = Topics::new(&kafka.topic_prefix).name(Topic::Items);
-        let reader = Reader::open(kafka, &items, From::Beginning, ctx).await?;
+        let reader = Reader::open(kafka, &items, StartAt::Beginning, ctx).await?;
         watch.follow(reader.stream(), Expected { topic: "items", caught_up: None, gauges: None });
         let news = News { delisted, loaded: catalog_loaded };
         let (catalog, known) = (Arc::clone(&sources.catalog), Arc::clone(&sources.known));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use metrics::counter;
 use runtime::Context;
-use runtime::kafka::{Attendance, Batch, From, Outgoing, Positions, Producer, Reader, Record, Stream, contact};
+use runtime::kafka::{Attendance, Batch, Outgoing, Positions, Producer, Reader, Record, StartAt, Stream, contact};
 use schemas::item::{Fold, read};
 use schemas::{DeadLetter, Item, Reason, Source, Topic, Topics, dead_letter};
 use tracing::{info, warn};
@@ -69,7 +69,7 @@ impl Catalog {
     pub(crate) async fn open(config: &Config, ctx: &Context) -> Result<Self, Error> {
         let topics = Topics::new(&config.kafka.topic_prefix);
         let (topic, group) = (topics.name(Topic::Items), config.trainer.group());
-        let reader = Reader::open_as(&config.kafka, &group, &topic, From::Beginning, ctx).await?;
+        let reader = Reader::open_as(&config.kafka, &group, &topic, StartAt::Beginning, ctx).await?;
         let judged = contact(ctx, || reader.committed()).await?;
         let dead_letters = topics.name(Topic::DeadLetters);
         let judge = Judge { topic, judged, ..Judge::default() };

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use metrics::counter;
 use runtime::Context;
-use runtime::kafka::{Batch, From, Positions, Reader, Record, Stream};
+use runtime::kafka::{Batch, Positions, Reader, Record, StartAt, Stream};
 use schemas::checkpoint::Through;
 use schemas::{Topic, Topics};
 use tracing::warn;
@@ -54,7 +54,7 @@ impl Intake {
         ctx: &Context,
     ) -> Result<Option<Self>, Error> {
         let topic = Topics::new(&config.kafka.topic_prefix).name(Topic::Interactions);
-        let probe = Reader::open(&config.kafka, &topic, From::End, ctx).await?;
+        let probe = Reader::open(&config.kafka, &topic, StartAt::End, ctx).await?;
         let Some(span) = probe.span().await? else { return Ok(None) };
         drop(probe);
         let start = histories::start(through, &span, config.trainer.history_window);
@@ -76,7 +76,7 @@ impl Intake {
             );
         }
         let trainer = &config.trainer;
-        let reader = Reader::open(&config.kafka, &topic, From::At(start.positions), ctx).await?;
+        let reader = Reader::open(&config.kafka, &topic, StartAt::Offsets(start.positions), ctx).await?;
         Ok(Some(Self {
             reader,
             most: trainer.max_batch,

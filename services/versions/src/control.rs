@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use runtime::Context;
 use runtime::config::Kafka;
-use runtime::kafka::{Expected, Followed, From, KafkaError, Reader, Record, Watch};
+use runtime::kafka::{Expected, Followed, KafkaError, Reader, Record, StartAt, Watch};
 use schemas::control::{GATE, OPERATOR, PROMOTE, Promotion};
 use schemas::signature::{Distrust, SIGNATURE, Trust};
 use schemas::{Erasures, Release, Releases, Topic, Topics, erasure};
@@ -156,7 +156,7 @@ impl Control {
     /// As [`Reader::open`]; Kafka refuses something that waiting does not cure.
     pub async fn open(kafka: &Kafka, refused: &'static str, ctx: &Context) -> Result<Option<Self>, KafkaError> {
         let topic = Topics::new(&kafka.topic_prefix).name(Topic::Control);
-        let reader = Reader::open(kafka, &topic, From::Beginning, ctx).await?;
+        let reader = Reader::open(kafka, &topic, StartAt::Beginning, ctx).await?;
         let words = Words { trust: signing::trust(kafka), topic, ..Words::default() };
         let shown = watch::Sender::default();
         let mut control = Self { reader, words, shown, caught_up: false, told: Told::new(refused) };

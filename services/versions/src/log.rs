@@ -2,7 +2,7 @@
 
 use runtime::Context;
 use runtime::config::Kafka;
-use runtime::kafka::{Bookmark, From, KafkaError, Next, Positions, Reader};
+use runtime::kafka::{Bookmark, KafkaError, Next, Positions, Reader, StartAt};
 use schemas::checkpoint::Claim;
 use schemas::signature::Trust;
 use schemas::{Topic, Topics};
@@ -49,8 +49,8 @@ impl Log {
             Some((mark.offset, claim?))
         });
         let from = match &behind {
-            Some((at, _)) => From::At(Positions::from([(0, Next(*at))])),
-            None => From::Beginning,
+            Some((at, _)) => StartAt::Offsets(Positions::from([(0, Next(*at))])),
+            None => StartAt::Beginning,
         };
         Ok(Self { reader: Reader::open(kafka, topic, from, ctx).await?, topic: topic.to_owned(), behind, trust })
     }
@@ -68,7 +68,7 @@ impl Log {
     /// # Errors
     /// As [`Reader::open`].
     pub async fn open_whole_named(topic: &str, kafka: &Kafka, ctx: &Context) -> Result<Self, KafkaError> {
-        let (reader, trust) = (Reader::open(kafka, topic, From::Beginning, ctx).await?, signing::trust(kafka));
+        let (reader, trust) = (Reader::open(kafka, topic, StartAt::Beginning, ctx).await?, signing::trust(kafka));
         Ok(Self { reader, topic: topic.to_owned(), behind: None, trust })
     }
 
@@ -78,7 +78,7 @@ impl Log {
     /// As [`Reader::open`].
     pub async fn open_at(kafka: &Kafka, at: i64, epoch: u32, ctx: &Context) -> Result<Self, KafkaError> {
         let topic = Topics::new(&kafka.topic_prefix).name(Topic::Checkpoints);
-        let from = From::At(Positions::from([(0, Next(at))]));
+        let from = StartAt::Offsets(Positions::from([(0, Next(at))]));
         // Who claimed it is not asked: versions of lower epochs are not what is looked for.
         let claim = Claim { epoch, trainer: String::new(), claimed_at: 0, anew: false };
         let (reader, trust) = (Reader::open(kafka, &topic, from, ctx).await?, signing::trust(kafka));

@@ -44,7 +44,7 @@ pub use contact::contact;
 pub use error::KafkaError;
 pub use offsets::{Done, Next};
 pub use producer::{Outgoing, Producer, Stamp};
-pub use reader::{Followed, From, Reader};
+pub use reader::{Followed, Reader, StartAt};
 pub use roll::Roll;
 pub use stream::Stream;
 pub use watch::{Expected, Watch};

@@ -35,15 +35,15 @@ const REPLAY_WAIT: Duration = Duration::from_millis(100);
 /// The longest question for what a group committed.
 const QUESTION: Duration = Duration::from_secs(5);
 
-/// Where to begin.
+/// Where a reader begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum From {
+pub enum StartAt {
     /// With the oldest record that is still there.
     Beginning,
     /// With the next record to be written.
     End,
     /// At these offsets; partitions that are not named from the beginning.
-    At(Positions),
+    Offsets(Positions),
 }
 
 /// Reads every partition of a topic, without a group.
@@ -85,7 +85,7 @@ impl Reader {
     /// # Errors
     /// What is not waited for ([`contact`]): no broker answers within 10 s and none ever did, the topic is missing at
     /// the start; librdkafka refuses a setting; the service drains.
-    pub async fn open(config: &config::Kafka, topic: &str, from: From, ctx: &Context) -> Result<Self, KafkaError> {
+    pub async fn open(config: &config::Kafka, topic: &str, from: StartAt, ctx: &Context) -> Result<Self, KafkaError> {
         Self::open_as(config, NO_GROUP, topic, from, ctx).await
     }
 
@@ -97,7 +97,7 @@ impl Reader {
         config: &config::Kafka,
         group: &str,
         topic: &str,
-        from: From,
+        from: StartAt,
         ctx: &Context,
     ) -> Result<Self, KafkaError> {
         contact(ctx, || Self::try_open(config, group, topic, from.clone(), ctx)).await
@@ -107,7 +107,7 @@ impl Reader {
         config: &config::Kafka,
         group: &str,
         topic: &str,
-        from: From,
+        from: StartAt,
         ctx: &Context,
     ) -> Result<Self, KafkaError> {
         let link = Arc::new(Link::new(ctx));
@@ -321,16 +321,16 @@ fn watermarks(
 }
 
 /// Turns `from` into offsets; blocks.
-fn starts(consumer: &StreamConsumer<Alone>, topic: &str, count: i32, from: &From) -> Result<Positions, KafkaError> {
+fn starts(consumer: &StreamConsumer<Alone>, topic: &str, count: i32, from: &StartAt) -> Result<Positions, KafkaError> {
     let mut starts = Positions::new();
     let lows = watermarks(consumer, topic, (0..count).collect(), Offset::Beginning)?;
     let highs = watermarks(consumer, topic, (0..count).collect(), Offset::End)?;
     for (partition, low) in lows {
         let high = highs.get(&partition).copied().unwrap_or(low);
         let start = match from {
-            From::Beginning => low,
-            From::End => high,
-            From::At(positions) => match positions.get(&partition) {
+            StartAt::Beginning => low,
+            StartAt::End => high,
+            StartAt::Offsets(positions) => match positions.get(&partition) {
                 Some(wanted) if *wanted < low => {
                     warn!(topic, partition, %wanted, %low, "records that were not read yet are gone; raise retention.ms");
                     low

@@ -149,7 +149,7 @@ async fn a_reader_begins_where_it_is_told() {
     let producer = Producer::connect(&config, &ctx).expect("settings are good");
     producer.send_all(TOPIC, (0..20).map(|i| record(i % 2, "k", &i.to_string()))).await.expect("acknowledged");
 
-    let count = async |from: From| {
+    let count = async |from: StartAt| {
         let mut reader = Reader::open(&config, TOPIC, from, &ctx).await.expect("the topic is there");
         let end = reader.end().await.expect("Kafka answers");
         let lag = reader.lag(&end);
@@ -160,9 +160,9 @@ async fn a_reader_begins_where_it_is_told() {
         assert_eq!((reader.position(), reader.lag(&end), lag), (end, 0, records.len() as u64));
         records.len()
     };
-    assert_eq!(count(From::Beginning).await, 20);
-    assert_eq!(count(From::End).await, 0);
-    assert_eq!(count(From::At([(0, Next(8))].into())).await, 12);
+    assert_eq!(count(StartAt::Beginning).await, 20);
+    assert_eq!(count(StartAt::End).await, 0);
+    assert_eq!(count(StartAt::Offsets([(0, Next(8))].into())).await, 12);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,7 +174,7 @@ async fn who_follows_a_topic_is_told_once_when_all_that_was_there_has_come() {
         producer.send_all(TOPIC, numbers.map(|i| record(i % 2, "k", &i.to_string()))).await.expect("acknowledged");
     };
     send(0..20).await;
-    let mut reader = Reader::open(&config, TOPIC, From::Beginning, &ctx).await.expect("the topic is there");
+    let mut reader = Reader::open(&config, TOPIC, StartAt::Beginning, &ctx).await.expect("the topic is there");
     let span = reader.span().await.expect("Kafka answers").expect("not draining");
     assert_eq!(
         (span.beginnings, span.ends),
@@ -197,7 +197,7 @@ async fn who_follows_a_topic_is_told_once_when_all_that_was_there_has_come() {
 
 /// What is committed of `TOPIC` under a group.
 async fn committed(config: &config::Kafka, group: &str, ctx: &Context) -> Positions {
-    let reader = Reader::open_as(config, group, TOPIC, From::Beginning, ctx).await.expect("the topic is there");
+    let reader = Reader::open_as(config, group, TOPIC, StartAt::Beginning, ctx).await.expect("the topic is there");
     reader.committed().await.expect("Kafka answers")
 }
 
@@ -273,7 +273,7 @@ async fn a_bookmark_is_found_where_it_was_left_and_not_outside_of_the_topic() {
 async fn who_asks_where_a_topic_ends_waits_for_a_broker_that_is_away_and_says_so() {
     let (cluster, config) = cluster(2);
     let ctx = Context::new("test");
-    let reader = Reader::open(&config, TOPIC, From::Beginning, &ctx).await.expect("the topic is there");
+    let reader = Reader::open(&config, TOPIC, StartAt::Beginning, &ctx).await.expect("the topic is there");
     let turns_red = async || {
         let deadline = Instant::now() + Duration::from_secs(15);
         while ctx.is_ready() && Instant::now() < deadline {

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use laboratory::output;
 use laboratory::shown::plain;
 use runtime::Context;
-use runtime::kafka::{From, Reader};
+use runtime::kafka::{Reader, StartAt};
 use schemas::audit::Entry;
 use schemas::erasure::ERASED;
 use schemas::signature::{Distrust, SIGNATURE};
@@ -56,7 +56,7 @@ pub(crate) async fn run(what: What, config: &Config) -> Result<ExitCode, Error> 
 async fn walked(config: &Config) -> Result<Vec<(i64, Result<Entry, String>, Option<String>)>, Error> {
     let ctx = Context::new("thalweg");
     let (topic, trust) = (config.topic(Topic::Audit), signing::trust(&config.kafka));
-    let mut reader = Reader::open(&config.kafka, &topic, From::Beginning, &ctx).await?;
+    let mut reader = Reader::open(&config.kafka, &topic, StartAt::Beginning, &ctx).await?;
     let end = reader.end().await?;
     let (mut verifier, mut found, mut is_signed) = (Verifier::default(), Vec::new(), false);
     while let Some(batch) = reader.replay(&end, BATCH).await? {

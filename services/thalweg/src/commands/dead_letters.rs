@@ -6,7 +6,7 @@ use clap::Subcommand;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use laboratory::output;
 use runtime::Context;
-use runtime::kafka::{From, Outgoing, Producer, Reader, Record, admin};
+use runtime::kafka::{Outgoing, Producer, Reader, Record, StartAt, admin};
 use schemas::dead_letter::headers;
 use schemas::{Reason, Topic};
 use serde_json::json;
@@ -198,7 +198,7 @@ async fn read(
     mut take: impl AsyncFnMut(Vec<Record>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let ctx = Context::new("thalweg");
-    let mut reader = Reader::open(&config.kafka, &config.topic(Topic::DeadLetters), From::Beginning, &ctx).await?;
+    let mut reader = Reader::open(&config.kafka, &config.topic(Topic::DeadLetters), StartAt::Beginning, &ctx).await?;
     let end = reader.end().await?;
     let bar = output::bar(reader.lag(&end), "reading dead letters");
     while output::arrives()

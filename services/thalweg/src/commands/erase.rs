@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use laboratory::output;
 use runtime::Context;
-use runtime::kafka::{From, Outgoing, Producer, Reader, admin};
+use runtime::kafka::{Outgoing, Producer, Reader, StartAt, admin};
 use runtime::redis::Redis;
 use schemas::audit::Entry;
 use schemas::erasure::{BEGUN, DONE, LIFTED, MAX_TEXT, MAX_USERS, Receipts};
@@ -223,7 +223,7 @@ async fn receipts(desk: &Desk, timeout: Duration, config: &Config) -> Result<(Re
     };
     let (events, interactions) = (partitions(Topic::Events).await?, partitions(Topic::Interactions).await?);
     let (mut receipts, user) = (Receipts::default(), desk.user.to_string());
-    let mut reader = Reader::open(&config.kafka, &config.topic(Topic::Audit), From::Beginning, &desk.ctx).await?;
+    let mut reader = Reader::open(&config.kafka, &config.topic(Topic::Audit), StartAt::Beginning, &desk.ctx).await?;
     let bar = output::spinner();
     let mut caught_up = false;
     loop {

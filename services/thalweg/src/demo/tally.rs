@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use runtime::Context;
 use runtime::config::Kafka;
-use runtime::kafka::{From, Reader};
+use runtime::kafka::{Reader, StartAt};
 use schemas::dead_letter::headers;
 use schemas::{Interaction, Message, Topic, Topics};
 
@@ -64,7 +64,7 @@ async fn each(
     ctx: &Context,
     mut take: impl FnMut(&runtime::kafka::Record) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let mut reader = Reader::open(kafka, topic, From::Beginning, ctx).await?;
+    let mut reader = Reader::open(kafka, topic, StartAt::Beginning, ctx).await?;
     let end = reader.end().await?;
     while let Some(batch) = reader.replay(&end, BATCH).await? {
         batch.records.iter().try_for_each(&mut take)?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use runtime::Context;
 use runtime::config::Kafka;
-use runtime::kafka::{From, Reader};
+use runtime::kafka::{Reader, StartAt};
 use runtime::telemetry::{MetricsHandle, scrape};
 use schemas::checkpoint::{Part, PayloadKind, parse_key};
 use schemas::{Manifest, Topic, Topics};
@@ -25,7 +25,7 @@ impl Manifests {
     /// Follows the topic until the context drains.
     pub(super) async fn follow(self, kafka: Kafka, ctx: Context) -> Result<(), Error> {
         let topic = Topics::new(&kafka.topic_prefix).name(Topic::Checkpoints);
-        let mut reader = Reader::open(&kafka, &topic, From::Beginning, &ctx).await?;
+        let mut reader = Reader::open(&kafka, &topic, StartAt::Beginning, &ctx).await?;
         while let Some(batch) = reader.next_batch(64, Duration::from_secs(1)).await? {
             for record in batch.records {
                 if let (Ok((_, Part::Manifest)), Some(value)) = (parse_key(&record.key), &record.value) {

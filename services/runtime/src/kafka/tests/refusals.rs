@@ -19,7 +19,7 @@ async fn until(ctx: &Context, red: bool) -> String {
 /// What lies on the topic.
 async fn values(config: &config::Kafka) -> Vec<Bytes> {
     let ctx = Context::new("reader");
-    let mut reader = Reader::open(config, TOPIC, From::Beginning, &ctx).await.expect("the topic is there");
+    let mut reader = Reader::open(config, TOPIC, StartAt::Beginning, &ctx).await.expect("the topic is there");
     let (end, mut values) = (reader.end().await.expect("Kafka answers"), Vec::new());
     while let Some(batch) = reader.replay(&end, 1_000).await.expect("readable") {
         values.extend(batch.records.into_iter().filter_map(|record| record.value));

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use laboratory::output;
 use model::{Model, Payload};
 use runtime::Context;
-use runtime::kafka::{From, Reader, Record, admin};
+use runtime::kafka::{Reader, Record, StartAt, admin};
 use runtime::redis::Redis;
 use schemas::checkpoint::PayloadKind;
 use schemas::dead_letter::headers;
@@ -144,7 +144,7 @@ async fn before(word: &Erasure, config: &Config) -> Result<Vec<Found>, Error> {
 /// Records that hold the id.
 async fn on_topic(topic: Topic, user: &str, config: &Config) -> Result<Option<Found>, Error> {
     let (name, ctx) = (config.topic(topic), Context::new("thalweg"));
-    let mut reader = Reader::open(&config.kafka, &name, From::Beginning, &ctx).await?;
+    let mut reader = Reader::open(&config.kafka, &name, StartAt::Beginning, &ctx).await?;
     let end = reader.end().await?;
     let (mut number, mut newest) = (0, None);
     while let Some(batch) = reader.replay(&end, BATCH).await? {

@@ -4,7 +4,7 @@ use laboratory::output;
 use laboratory::shown;
 use model::{Catalog, Explained, Model, RowEncoding, Seen, UserView};
 use runtime::Context;
-use runtime::kafka::{From, Reader};
+use runtime::kafka::{Reader, StartAt};
 use runtime::redis::Redis;
 use schemas::item::{Fold, read};
 use schemas::{Slate, Topic, VersionId};
@@ -92,7 +92,7 @@ async fn assembled(config: &Config, version: VersionId) -> Result<Model, Error> 
 /// What the topic `items` says.
 pub(in crate::commands) async fn catalog(config: &Config) -> Result<Catalog, Error> {
     let ctx = Context::new("thalweg");
-    let mut reader = Reader::open(&config.kafka, &config.topic(Topic::Items), From::Beginning, &ctx).await?;
+    let mut reader = Reader::open(&config.kafka, &config.topic(Topic::Items), StartAt::Beginning, &ctx).await?;
     let end = reader.end().await?;
     let records = end.values().map(|end| end.0).sum::<i64>();
     let bar = output::bar(u64::try_from(records).unwrap_or(0), "reading items");
