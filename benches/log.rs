@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use model::{Learner, Model, Payload, RowEncoding, Settings, UserView, pack};
+use schemas::UserKey;
 use schemas::checkpoint::PayloadKind;
 
 use crate::error::Error;
@@ -85,7 +86,8 @@ fn play(name: &str, seconds: u32, world: &mut World, learner: &mut Learner, repo
 #[allow(clippy::cast_precision_loss)] // counts
 fn in_common(one: &Model, other: &Model, world: &mut World) -> f64 {
     let (histories, catalog, ts) = (world.histories(USERS), world.catalog(), world.now());
-    let users: Vec<UserView<'_>> = histories.iter().map(|history| UserView { user: 0, history, ts }).collect();
+    let users: Vec<UserView<'_>> =
+        histories.iter().map(|history| UserView { user: UserKey::NOBODY, history, ts }).collect();
     let lists = |model: &Model| model.slates(&users, &catalog, LIST);
     let common = |(a, b): (&Vec<schemas::Entry>, &Vec<schemas::Entry>)| {
         a.iter().filter(|entry| b.iter().any(|other| other.id == entry.id)).count()

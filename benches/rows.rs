@@ -5,6 +5,7 @@
 use std::hint::black_box;
 
 use model::{Model, RowEncoding, Settings, UserView};
+use schemas::UserKey;
 use schemas::checkpoint::PayloadKind;
 
 use crate::error::Error;
@@ -27,7 +28,8 @@ pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
     }
     let mut world = World::new(items);
     let (histories, catalog) = (world.histories(BATCHES[2]), world.catalog());
-    let users: Vec<_> = histories.iter().map(|history| UserView { user: 0, history, ts: world.now() }).collect();
+    let users: Vec<_> =
+        histories.iter().map(|history| UserView { user: UserKey::NOBODY, history, ts: world.now() }).collect();
     let ids: Vec<&str> = world.items().iter().map(|item| item.item_id.as_str()).take(BATCHES[2]).collect();
     let near = Settings::default().candidates - 1;
     for batch in BATCHES {

@@ -4,6 +4,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use model::{RowEncoding, Settings, UserView};
+use schemas::UserKey;
 
 use crate::error::Error;
 use crate::limits;
@@ -33,7 +34,7 @@ pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Error> {
         let ids: Vec<&str> = world.items().iter().map(|item| item.item_id.as_str()).collect();
         let budget = Duration::from_millis(size.pick(2_000, 100));
         for batch in BATCHES {
-            let views = |history| UserView { user: 0, history, ts: asked_at };
+            let views = |history| UserView { user: UserKey::NOBODY, history, ts: asked_at };
             let users: Vec<UserView<'_>> = histories.iter().map(|history| views(history.as_slice())).collect();
             let mut turns = users.chunks_exact(batch).cycle();
             let slates = Latencies::of(budget, 5, || {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use runtime::kafka::Outgoing;
-use schemas::{Event, EventType, Reason, Topic, VersionId, key_of};
+use schemas::{Event, EventType, Reason, Topic, UserKey, VersionId};
 use serde_json::Value;
 use tests::{Name, SOON, Sent, Traffic, World, click, eventually, ingested_once, learned_once, profile, served_once};
 
@@ -223,7 +223,7 @@ async fn a_user_faster_than_people_is_answered_and_shown_and_nothing_is_learned_
     // Of ten views a second about the first sixty are those of a minute.
     let fair = 130..=140;
     let told = manifest.guarded.expect("the trainer bounds the pace").most;
-    assert_eq!(told.iter().map(|user| user.user).collect::<Vec<_>>(), [key_of("bot")], "{told:?}");
+    assert_eq!(told.iter().map(|user| user.user).collect::<Vec<_>>(), [UserKey::of("bot")], "{told:?}");
     assert!(fair.contains(&told[0].interactions), "{told:?}");
     eventually("they are counted", SOON, async || {
         let guarded = trainer.metric("trainer_guarded_total").await?;
@@ -238,5 +238,5 @@ async fn a_user_faster_than_people_is_answered_and_shown_and_nothing_is_learned_
         assert_eq!(one["is_guarded"], guarded, "{one}");
     }
     let table = world.operate(&["guard", "show"]).await;
-    assert!(table.contains(&format!("{:016x}", key_of("bot"))), "{table}");
+    assert!(table.contains(&UserKey::of("bot").to_string()), "{table}");
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::UserKey;
 use crate::audit::Entry;
 use crate::checkpoint::{is_time, shown};
 use crate::privacy::{Secret, UserHash};
@@ -261,7 +262,7 @@ impl Erased {
 
     /// Keys under which a version that was made at this time, milliseconds since 1970, may know what is to be
     /// forgotten.
-    pub fn keys(&self, made_at: i64) -> impl Iterator<Item = u64> {
+    pub fn keys(&self, made_at: i64) -> impl Iterator<Item = UserKey> {
         let holds = move |erasure: &Erasure| erasure.lifted.is_none_or(|lifted| made_at <= lifted);
         self.erasures.iter().filter(move |(_, erasure)| holds(erasure)).map(|(user, _)| user.key())
     }

@@ -12,6 +12,7 @@ pub mod erasure;
 pub mod event;
 #[cfg(test)]
 mod golden;
+pub mod hashed;
 pub mod horizon;
 pub mod interaction;
 pub mod item;
@@ -37,6 +38,7 @@ pub use control::{Release, Releases};
 pub use dead_letter::{DeadLetter, Reason};
 pub use erasure::{Erased, Erasure, Erasures};
 pub use event::{Event, EventType, Timestamp};
+pub use hashed::UserKey;
 pub use horizon::{Horizon, Sight};
 pub use interaction::Written;
 pub use item::Item;

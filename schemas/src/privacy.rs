@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::key_of;
+use crate::{UserKey, key_of};
 
 /// What keys are derived for: <https://docs.rs/blake3/latest/blake3/fn.derive_key.html>.
 const IDS: &str = "thalweg 2026-11-28 ids of users";
@@ -17,8 +17,8 @@ impl UserHash {
     /// The key under which the model knows the user.
     #[must_use]
     #[allow(clippy::cast_possible_truncation)] // the upper half
-    pub fn key(self) -> u64 {
-        (self.0 >> 64) as u64
+    pub fn key(self) -> UserKey {
+        UserKey((self.0 >> 64) as u64)
     }
 }
 
@@ -70,8 +70,8 @@ impl Secret {
 
     /// The key under which the model knows the user of this id, as [`UserHash::key`] gives it.
     #[must_use]
-    pub fn key(&self, user_id: &str) -> u64 {
-        if self.0.is_some() { self.hash(user_id).key() } else { key_of(user_id) }
+    pub fn key(&self, user_id: &str) -> UserKey {
+        if self.0.is_some() { self.hash(user_id).key() } else { UserKey::of(user_id) }
     }
 
     /// The user of this id.
@@ -112,8 +112,8 @@ mod tests {
 
     #[test]
     fn without_a_secret_the_model_knows_users_as_it_always_has() {
-        assert_eq!(Secret::default().hash("u42").key(), key_of("u42"));
-        assert_ne!(Secret::new("a secret").hash("u42").key(), key_of("u42"));
+        assert_eq!(Secret::default().hash("u42").key(), UserKey::of("u42"));
+        assert_ne!(Secret::new("a secret").hash("u42").key(), UserKey::of("u42"));
     }
 
     #[test]

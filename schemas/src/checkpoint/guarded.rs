@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::is_time;
+use crate::UserKey;
 
 /// The most users that a manifest names: 2 KB, of which there is one a second.
 pub const MAX_GUARDED: usize = 20;
@@ -21,7 +22,7 @@ pub struct Guarded {
 pub struct GuardedUser {
     /// Key of the user, hexadecimal: an id is personal.
     #[serde(with = "hexadecimal")]
-    pub user: u64,
+    pub user: UserKey,
     /// Event time of the first interaction that was learned with weight 0, milliseconds since 1970.
     pub since: i64,
     /// Event time of the last.
@@ -41,13 +42,15 @@ impl Guarded {
 mod hexadecimal {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
+    use crate::UserKey;
+
     #[allow(clippy::trivially_copy_pass_by_ref)] // as serde wants it
-    pub(super) fn serialize<S: Serializer>(key: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{key:016x}"))
+    pub(super) fn serialize<S: Serializer>(key: &UserKey, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(key)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-        u64::from_str_radix(&String::deserialize(deserializer)?, 16).map_err(D::Error::custom)
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UserKey, D::Error> {
+        u64::from_str_radix(&String::deserialize(deserializer)?, 16).map(UserKey).map_err(D::Error::custom)
     }
 }
 
@@ -57,7 +60,7 @@ mod tests {
 
     #[test]
     fn guarded_users_are_told_by_key_and_within_bounds() {
-        let user = GuardedUser { user: 0xffff_0000_0000_000a, since: 5, last: 7, interactions: 900 };
+        let user = GuardedUser { user: UserKey(0xffff_0000_0000_000a), since: 5, last: 7, interactions: 900 };
         let told = Guarded { users: 1, most: vec![user] };
         let text = serde_json::to_string(&told).expect("serialises");
         assert!(text.contains(r#""user":"ffff00000000000a""#), "{text}");

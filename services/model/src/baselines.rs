@@ -16,6 +16,8 @@ mod sessions;
 mod vmisknn;
 mod vsknn;
 
+use schemas::UserKey;
+
 use crate::error::Error;
 use crate::memory::history::Seen;
 
@@ -41,7 +43,7 @@ const USERS: usize = 200_000;
 #[derive(Debug, Clone, Copy)]
 pub struct Ask<'a> {
     /// Key of the user or session.
-    pub user: u64,
+    pub user: UserKey,
     /// What the user did before, oldest first.
     pub history: &'a [Seen],
     /// Event time of the user's interaction before, milliseconds since 1970: when the list is made.
@@ -52,7 +54,7 @@ pub struct Ask<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Choice<'a> {
     /// Key of the user or session.
-    pub user: u64,
+    pub user: UserKey,
     /// What the user did before, oldest first.
     pub history: &'a [Seen],
     /// What was chosen.
@@ -105,9 +107,9 @@ fn chosen(history: &[Seen]) -> impl Iterator<Item = u64> + '_ {
 }
 
 /// A bounded map whose oldest entry makes room; its order depends on use alone.
-type Recent<V> = lru::LruCache<u64, V>;
+type Recent<K, V> = lru::LruCache<K, V>;
 
-fn recent<V>(bound: usize) -> Recent<V> {
+fn recent<K: std::hash::Hash + Eq, V>(bound: usize) -> Recent<K, V> {
     lru::LruCache::new(std::num::NonZeroUsize::new(bound).unwrap_or(std::num::NonZeroUsize::MIN))
 }
 

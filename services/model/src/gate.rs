@@ -11,8 +11,8 @@ mod detector;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use schemas::VersionId;
 use schemas::checkpoint::Quality;
+use schemas::{UserKey, VersionId};
 
 use crate::learner::Tested;
 use crate::version::served::Model;
@@ -224,7 +224,7 @@ impl Gate {
     }
 
     /// Forgets users, by their keys, in what is kept beside the learner.
-    pub fn forget_users(&mut self, keys: &[u64]) {
+    pub fn forget_users(&mut self, keys: &[UserKey]) {
         if let Some(candidate) = &mut self.candidate {
             candidate.model.forget(keys);
         }

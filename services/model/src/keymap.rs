@@ -1,4 +1,4 @@
-//! Persistent maps by item key: a clone is a version and costs nothing, a write copies one small node.
+//! Persistent maps by key: a clone is a version and costs nothing, a write copies one small node.
 
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -23,11 +23,11 @@ impl Hasher for Identity {
 }
 
 /// A map whose clone shares everything with its origin.
-pub(crate) type KeyMap<V> =
-    imbl::GenericHashMap<u64, V, BuildHasherDefault<Identity>, imbl::shared_ptr::DefaultSharedPtr>;
+pub(crate) type KeyMap<K, V> =
+    imbl::GenericHashMap<K, V, BuildHasherDefault<Identity>, imbl::shared_ptr::DefaultSharedPtr>;
 
 /// A plain map by key, for what is never versioned.
-pub(crate) type Plain<V> = std::collections::HashMap<u64, V, BuildHasherDefault<Identity>>;
+pub(crate) type Plain<K, V> = std::collections::HashMap<K, V, BuildHasherDefault<Identity>>;
 
 /// A plain set of keys.
-pub(crate) type KeySet = std::collections::HashSet<u64, BuildHasherDefault<Identity>>;
+pub(crate) type KeySet<K> = std::collections::HashSet<K, BuildHasherDefault<Identity>>;

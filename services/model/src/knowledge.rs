@@ -13,6 +13,7 @@ mod users;
 use std::sync::Arc;
 
 use imbl::OrdSet;
+use schemas::UserKey;
 
 use crate::device::Device;
 use crate::keymap::KeyMap;
@@ -48,7 +49,7 @@ pub struct Knowledge {
     device: Device,
     clock: Clock,
     items: Items,
-    content: KeyMap<Arc<ContentRow>>,
+    content: KeyMap<u64, Arc<ContentRow>>,
     covisitation: Covisitation,
     sessions: Sessions,
     repurchases: Repurchases,
@@ -219,7 +220,7 @@ impl Knowledge {
     }
 
     /// Notes a choice in the user's session.
-    pub(crate) fn note_session(&mut self, user: u64, key: u64, ts: i64) {
+    pub(crate) fn note_session(&mut self, user: UserKey, key: u64, ts: i64) {
         self.sessions.note(user, key, ts, &self.settings.session_bounds());
     }
 
@@ -234,7 +235,7 @@ impl Knowledge {
     pub(crate) fn count(
         &mut self,
         slot: u32,
-        user: u64,
+        user: UserKey,
         ts: i64,
         (weight, influence): (f32, &Influence),
     ) -> Option<u64> {

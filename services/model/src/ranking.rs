@@ -80,8 +80,8 @@ pub(crate) fn given(
     query: &Query<'_>,
     evidence: &Evidence,
     keys: &[u64],
-) -> (Vec<Candidate>, Plain<Why>) {
-    let offered: Plain<Places> = sources::offers(knowledge, query, evidence).into_iter().collect();
+) -> (Vec<Candidate>, Plain<u64, Why>) {
+    let offered: Plain<u64, Places> = sources::offers(knowledge, query, evidence).into_iter().collect();
     let mut candidates = Vec::with_capacity(keys.len());
     let mut left_out = Plain::default();
     for key in keys {

@@ -7,7 +7,7 @@ use metrics::counter;
 use model::{Alarm, Comparison, Frozen, Gate, Learner, Model, Positioned, Settings, Standing};
 use runtime::{Context, Latency, Pulse, Thread};
 use schemas::checkpoint::{Contest, PayloadKind, VersionId};
-use schemas::{Erased, Interaction, Secret};
+use schemas::{Erased, Interaction, Secret, UserKey};
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
@@ -28,7 +28,7 @@ enum Work {
     CatalogIsWhole,
     ForgetGood,
     Follow(u32),
-    Forget(Erased, Vec<u64>),
+    Forget(Erased, Vec<UserKey>),
     PassOver(Vec<(i32, i64)>),
     Remember(Vec<Interaction>),
     Observe(Vec<Positioned>, bool),
@@ -122,7 +122,7 @@ impl Learning {
     }
 
     /// Forgets users who are erased, and by their keys what versions know of them.
-    pub(crate) async fn forget(&self, erased: Erased, keys: Vec<u64>) -> Result<(), Error> {
+    pub(crate) async fn forget(&self, erased: Erased, keys: Vec<UserKey>) -> Result<(), Error> {
         self.hand_over(Work::Forget(erased, keys)).await
     }
 

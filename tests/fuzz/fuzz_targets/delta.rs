@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use model::{Catalog, Model, RowEncoding, UserView};
 use schemas::checkpoint::PayloadKind;
-use schemas::{Manifest, VersionId};
+use schemas::{Manifest, UserKey, VersionId};
 
 static BASE: LazyLock<Model> = LazyLock::new(|| {
     let snapshot = fuzz::versions().expect("the processor opens").swap_remove(0);
@@ -21,7 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
     let version = BASE.apply(&manifest, bytes);
     assert_eq!(BASE.knowledge().items(), before, "what it builds on stays as it is");
     let Ok(version) = version else { return };
-    let stranger = UserView { user: 0, history: &[], ts: 1_700_000_000_000 };
+    let stranger = UserView { user: UserKey::NOBODY, history: &[], ts: 1_700_000_000_000 };
     let catalog = Catalog::default();
     for entry in version.slates(&[stranger], &catalog, 20).into_iter().flatten() {
         assert!(entry.score.is_finite(), "a score is a number");

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use model::baselines::{Ask, Baseline, Choice, Ranked};
 use model::{Histories, Rank, Seen, rank_of};
-use schemas::{Kind, key_of};
+use schemas::{Kind, UserKey};
 use serde::Serialize;
 
 use super::breakdown::{self, Breakdown};
@@ -56,7 +56,7 @@ pub(crate) struct MicroBatch {
 
 /// A positive interaction, as the baselines see it.
 struct Step {
-    user: u64,
+    user: UserKey,
     history: Vec<Seen>,
     earlier: u32,
     key: u64,
@@ -105,7 +105,7 @@ pub(crate) struct Judge {
     /// The product, then the baselines in their order.
     methods: Vec<Method>,
     histories: Histories,
-    earlier: HashMap<u64, u32>,
+    earlier: HashMap<UserKey, u32>,
     items: Items,
     breakdown: Breakdown,
     windows: Vec<Window>,
@@ -193,7 +193,7 @@ impl Judge {
     fn steps(&mut self, happened: &[Happened]) -> Vec<Step> {
         let mut steps = Vec::with_capacity(happened.len());
         for Happened { user, key, kind, ts } in happened {
-            let (id, offset) = (key_of(user), self.offset);
+            let (id, offset) = (UserKey::of(user), self.offset);
             self.offset += 1;
             if kind.is_positive() {
                 let history = self.histories.as_of(user, *ts).to_vec();

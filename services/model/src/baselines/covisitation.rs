@@ -29,7 +29,7 @@ struct Neighbours {
 /// Co-visitation of the last five items.
 #[derive(Debug)]
 pub struct Covisitation {
-    pairs: Recent<Neighbours>,
+    pairs: Recent<u64, Neighbours>,
 }
 
 impl Default for Covisitation {
@@ -60,7 +60,7 @@ impl Baseline for Covisitation {
     #[allow(clippy::cast_possible_truncation)] // at most the number of choices that KEPT lets count
     fn rank(&mut self, asks: &[Ask<'_>]) -> Vec<Ranked> {
         let of = |ask: &Ask<'_>| {
-            let mut scores = Plain::<f32>::default();
+            let mut scores = Plain::<u64, f32>::default();
             let mut fade = 1.0;
             for key in chosen(ask.history).take(WINDOW) {
                 if let Some(neighbours) = self.pairs.peek(&key) {
@@ -91,7 +91,7 @@ impl Baseline for Covisitation {
 mod tests {
     use super::*;
     use crate::memory::history::Seen;
-    use schemas::Kind;
+    use schemas::{Kind, UserKey};
 
     #[test]
     fn a_pair_counts_by_its_distance_and_fades_with_each_successor() {
@@ -99,9 +99,9 @@ mod tests {
         let mut pairs = Covisitation::default();
         let history = [seen(1), seen(2)];
         // 3 follows 2 directly and 1 at a distance of two; then 4 follows 2.
-        pairs.learn(&[Choice { user: 0, history: &history, key: 3, ts: 0 }]);
-        pairs.learn(&[Choice { user: 1, history: &history[1..], key: 4, ts: 0 }]);
-        let ranked = pairs.rank(&[Ask { user: 2, history: &history, ts: 0 }]).remove(0);
+        pairs.learn(&[Choice { user: UserKey(0), history: &history, key: 3, ts: 0 }]);
+        pairs.learn(&[Choice { user: UserKey(1), history: &history[1..], key: 4, ts: 0 }]);
+        let ranked = pairs.rank(&[Ask { user: UserKey(2), history: &history, ts: 0 }]).remove(0);
         let close = |a: f32, b: f32| assert!((a - b).abs() < 1e-6, "{a} is not {b}");
         assert_eq!([ranked[0].0, ranked[1].0], [3, 4]);
         close(ranked[0].1, 0.995 + 0.5 * 0.5);

@@ -35,7 +35,7 @@ impl Baseline for Isgd {
     fn rank(&mut self, asks: &[Ask<'_>]) -> Vec<Ranked> {
         let queries: Vec<f32> = asks
             .iter()
-            .flat_map(|ask| match self.users.find(ask.user) {
+            .flat_map(|ask| match self.users.find(ask.user.0) {
                 Some(slot) => self.users.row(slot).to_vec(),
                 None => vec![0.0; DIM],
             })
@@ -45,7 +45,7 @@ impl Baseline for Isgd {
 
     fn learn(&mut self, choices: &[Choice<'_>]) {
         for choice in choices {
-            let (user, item) = (self.users.meet(choice.user), self.items.meet(choice.key));
+            let (user, item) = (self.users.meet(choice.user.0), self.items.meet(choice.key));
             let (p, q) = (self.users.row_mut(user), self.items.row_mut(item));
             let error = 1.0 - p.iter().zip(&*q).map(|(p, q)| p * q).sum::<f32>();
             for (p, q) in p.iter_mut().zip(q) {

@@ -62,7 +62,7 @@ fn grown(ts: i64) -> f64 {
 /// Item k-nearest-neighbours by cosine.
 #[derive(Debug)]
 pub struct ItemKnn {
-    items: Recent<Chosen>,
+    items: Recent<u64, Chosen>,
 }
 
 impl Default for ItemKnn {
@@ -80,7 +80,7 @@ impl Baseline for ItemKnn {
     fn rank(&mut self, asks: &[Ask<'_>]) -> Vec<Ranked> {
         let of = |ask: &Ask<'_>| {
             let damping = DAMPING.log2() + grown(ask.ts);
-            let mut scores = Plain::<f32>::default();
+            let mut scores = Plain::<u64, f32>::default();
             let mut fade = 1.0;
             for key in last_chosen(ask.history, WINDOW) {
                 if let Some(own) = self.items.peek(&key) {
@@ -119,7 +119,7 @@ impl Baseline for ItemKnn {
 mod tests {
     use super::*;
     use crate::memory::history::Seen;
-    use schemas::Kind;
+    use schemas::{Kind, UserKey};
 
     fn seen(key: u64) -> Seen {
         Seen { key, kind: Kind::View, ts: 0 }
@@ -128,7 +128,7 @@ mod tests {
     /// Two sessions of 1, 2, 1 and of 1, 3; a half-life later one of 2 alone, which counts two.
     fn taught() -> ItemKnn {
         let mut items = ItemKnn::default();
-        let mut learn = |history: &[Seen], key, ts| items.learn(&[Choice { user: 0, history, key, ts }]);
+        let mut learn = |history: &[Seen], key, ts| items.learn(&[Choice { user: UserKey(0), history, key, ts }]);
         learn(&[], 1, 0);
         learn(&[seen(1)], 2, 0);
         learn(&[seen(1), seen(2)], 1, 0);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     fn assert_ranked(history: &[Seen], ts: i64, expected: &[(u64, f32)]) {
-        let ranked = taught().rank(&[Ask { user: 9, history, ts }]).remove(0);
+        let ranked = taught().rank(&[Ask { user: UserKey(9), history, ts }]).remove(0);
         assert_eq!(ranked.len(), expected.len());
         for ((key, score), (wanted, by_hand)) in ranked.into_iter().zip(expected) {
             assert!(key == *wanted && (score - by_hand).abs() < 1e-5, "{key}: {score}, by hand {wanted}: {by_hand}");
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn an_item_that_nobody_returns_to_is_not_named_to_who_just_chose_it() {
-        let ranked = taught().rank(&[Ask { user: 9, history: &[seen(2)], ts: 0 }]).remove(0);
+        let ranked = taught().rank(&[Ask { user: UserKey(9), history: &[seen(2)], ts: 0 }]).remove(0);
         assert_eq!(ranked.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [1]);
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct Rows {
     bound: usize,
     spread: f32,
     seed: u64,
-    slots: Recent<usize>,
+    slots: Recent<u64, usize>,
     keys: Vec<u64>,
     values: Vec<f32>,
     /// Adagrad's accumulated squared gradient, one for a row.

@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 
+use schemas::UserKey;
+
 use super::{Choice, ITEMS, Recent, USERS, recent};
 use crate::keymap::Plain;
 
@@ -15,8 +17,8 @@ const ITEMS_OF_SESSION: usize = 50;
 #[derive(Debug)]
 pub(super) struct Sessions {
     /// Each session's distinct items, oldest first.
-    items: Recent<VecDeque<u64>>,
-    of_item: Recent<OfItem>,
+    items: Recent<UserKey, VecDeque<u64>>,
+    of_item: Recent<u64, OfItem>,
     /// Choices so far.
     time: u64,
     /// Items that sessions held so far, each as often as sessions held it.
@@ -27,7 +29,7 @@ pub(super) struct Sessions {
 #[derive(Debug, Default)]
 struct OfItem {
     /// With the time of the choice, latest last.
-    latest: VecDeque<(u64, u64)>,
+    latest: VecDeque<(UserKey, u64)>,
     /// All there ever were.
     count: u64,
 }
@@ -35,7 +37,7 @@ struct OfItem {
 /// A session that shares an item with the current one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Neighbour {
-    pub(super) session: u64,
+    pub(super) session: UserKey,
     /// When it last chose an item of the current session.
     time: u64,
     pub(super) likeness: f32,
@@ -52,8 +54,14 @@ impl Default for Sessions {
 impl Sessions {
     /// The `k` nearest of the `sample` latest sessions that share an item with `session`, whose distinct items are
     /// `looked_at`, latest first, each with what it counts; in a fixed order.
-    pub(super) fn nearest(&self, session: u64, looked_at: &[(u64, f32)], sample: usize, k: usize) -> Vec<Neighbour> {
-        let mut found = Plain::<Neighbour>::default();
+    pub(super) fn nearest(
+        &self,
+        session: UserKey,
+        looked_at: &[(u64, f32)],
+        sample: usize,
+        k: usize,
+    ) -> Vec<Neighbour> {
+        let mut found = Plain::<UserKey, Neighbour>::default();
         for (steps, (key, weight)) in looked_at.iter().enumerate() {
             for (other, time) in self.of_item.peek(key).into_iter().flat_map(|of_item| &of_item.latest) {
                 if *other != session {
@@ -76,7 +84,7 @@ impl Sessions {
     }
 
     /// The items of a session.
-    pub(super) fn items(&self, session: u64) -> impl Iterator<Item = u64> + '_ {
+    pub(super) fn items(&self, session: UserKey) -> impl Iterator<Item = u64> + '_ {
         self.items.peek(&session).into_iter().flatten().copied()
     }
 

@@ -32,8 +32,10 @@ fn first_places(baseline: &mut dyn Baseline, item: impl Fn(u64, u64) -> u64) -> 
                 .map(|n| (0..step).map(|s| seen(item(group * 8 + n, s), (group * 4 + s) as i64)).collect())
                 .collect();
             let at = 1_700_000_000_000 + (group * 4 + step) as i64 * 1_000;
-            let asks: Vec<Ask<'_>> =
-                (0..8).zip(&histories).map(|(n, history)| Ask { user: group * 8 + n, history, ts: at }).collect();
+            let asks: Vec<Ask<'_>> = (0..8)
+                .zip(&histories)
+                .map(|(n, history)| Ask { user: UserKey(group * 8 + n), history, ts: at })
+                .collect();
             let labels: Vec<u64> = (0..8).map(|n| item(group * 8 + n, step)).collect();
             if step > 0 {
                 for (ranked, label) in baseline.rank(&asks).iter().zip(&labels) {
@@ -75,10 +77,10 @@ fn factors_learn_what_a_user_who_comes_back_likes() {
     let (user, item) = (|n: u64| n % 20, |n: u64| ring(n % 20, n / 20));
     for n in 0..20 * 100 {
         let at = seen(item(n), n.cast_signed());
-        isgd.learn(&[Choice { user: user(n), history: &[], key: at.key, ts: at.ts }]);
+        isgd.learn(&[Choice { user: UserKey(user(n)), history: &[], key: at.key, ts: at.ts }]);
     }
     for user in 0..20 {
-        let ranked = &isgd.rank(&[Ask { user, history: &[], ts: 0 }])[0];
+        let ranked = &isgd.rank(&[Ask { user: UserKey(user), history: &[], ts: 0 }])[0];
         let mine = ranked[..5].iter().filter(|(key, _)| (0..5).any(|step| *key == ring(user, step))).count();
         assert!(mine >= 4, "of the first five {mine} are of user {user}");
     }
@@ -88,12 +90,12 @@ fn factors_learn_what_a_user_who_comes_back_likes() {
 fn neighbours_score_as_computed_by_hand() {
     let mut vsknn = Vsknn::default();
     for (n, (user, key)) in (0..).zip([(1, 10), (1, 11), (2, 10), (2, 12), (3, 11), (3, 12), (3, 13)]) {
-        vsknn.learn(&[Choice { user, history: &[], key, ts: n }]);
+        vsknn.learn(&[Choice { user: UserKey(user), history: &[], key, ts: n }]);
     }
     // The last item counts 1 and the one before it 0.9: session 1 is as near as 1.9, 2 as 0.9, 3 as 1; what they
     // recommend counts by the latest item in common, which is the last in 1 and 3, and the one before it in 2.
     let history = [seen(10, 0), seen(11, 1)];
-    let ranked = vsknn.rank(&[Ask { user: 9, history: &history, ts: 2 }]).remove(0);
+    let ranked = vsknn.rank(&[Ask { user: UserKey(9), history: &history, ts: 2 }]).remove(0);
     let expected = [(11, 1.9 + 1.0), (10, 1.9 + 0.81), (12, 0.81 + 1.0), (13, 1.0)];
     assert_eq!(ranked.len(), expected.len());
     for ((key, score), (wanted, by_hand)) in ranked.into_iter().zip(expected) {
@@ -105,11 +107,11 @@ fn neighbours_score_as_computed_by_hand() {
 fn neighbours_as_serenade_has_them_score_as_computed_by_hand() {
     let mut vmisknn = VmisKnn::default();
     for (n, (user, key)) in (0..).zip([(1, 10), (1, 11), (2, 10), (2, 12), (3, 11), (3, 12), (3, 13), (3, 13)]) {
-        vmisknn.learn(&[Choice { user, history: &[], key, ts: n }]);
+        vmisknn.learn(&[Choice { user: UserKey(user), history: &[], key, ts: n }]);
     }
     let mut assert_ranked = |keys: &[u64], expected: [(u64, f32); 3]| {
         let history: Vec<Seen> = (0..).zip(keys).map(|(n, key)| seen(*key, n)).collect();
-        let ranked = vmisknn.rank(&[Ask { user: 9, history: &history, ts: 2 }]).remove(0);
+        let ranked = vmisknn.rank(&[Ask { user: UserKey(9), history: &history, ts: 2 }]).remove(0);
         assert_eq!(ranked.len(), expected.len());
         for ((key, score), (wanted, by_hand)) in ranked.into_iter().zip(expected) {
             assert!(key == wanted && (score - by_hand).abs() < 1e-5, "{key}: {score}, by hand {wanted}: {by_hand}");
@@ -150,7 +152,7 @@ fn the_same_seed_gives_the_same_lists() {
             let mut baseline = baseline(name, "flex", seed).expect("flex opens").expect("known");
             first_places(baseline.as_mut(), ring);
             let history = [seen(ring(3, 0), 0), seen(ring(3, 1), 1)];
-            lists.extend(baseline.rank(&[Ask { user: 3, history: &history, ts: history[1].ts }]));
+            lists.extend(baseline.rank(&[Ask { user: UserKey(3), history: &history, ts: history[1].ts }]));
         }
         lists
     };

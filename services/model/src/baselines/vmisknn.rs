@@ -50,7 +50,7 @@ impl Baseline for VmisKnn {
             // An item counts once, by its latest place: of three items 1, two thirds and a third.
             let weight = |n: usize| if met_later(n) { 0.0 } else { (last.len() - n) as f32 / distinct };
             let looked_at: Vec<(u64, f32)> = last.iter().enumerate().map(|(n, key)| (*key, weight(n))).collect();
-            let mut scores = Plain::<f32>::default();
+            let mut scores = Plain::<u64, f32>::default();
             for neighbour in self.sessions.nearest(ask.user, &looked_at, SAMPLE, NEIGHBOURS) {
                 let counts = neighbour.likeness * (0.9 - 0.1 * neighbour.steps as f32);
                 for key in self.sessions.items(neighbour.session) {

@@ -37,7 +37,7 @@ impl Baseline for Vsknn {
         let of = |ask: &Ask<'_>| {
             let looked_at = last_chosen(ask.history, LOOKED_AT).into_iter().enumerate();
             let looked_at: Vec<(u64, f32)> = looked_at.map(|(steps, key)| (key, fade(steps))).collect();
-            let mut scores = Plain::<f32>::default();
+            let mut scores = Plain::<u64, f32>::default();
             for neighbour in self.sessions.nearest(ask.user, &looked_at, SAMPLE, NEIGHBOURS) {
                 for key in self.sessions.items(neighbour.session) {
                     *scores.entry(key).or_default() += neighbour.likeness * fade(neighbour.steps);

@@ -59,7 +59,7 @@ impl Knowledge {
     }
 
     /// Rows of content features.
-    pub(crate) fn content(&self) -> &KeyMap<Arc<ContentRow>> {
+    pub(crate) fn content(&self) -> &KeyMap<u64, Arc<ContentRow>> {
         &self.content
     }
 

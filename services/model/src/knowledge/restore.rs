@@ -1,5 +1,7 @@
 //! From a payload: tables as they were written, each value as it is.
 
+use schemas::UserKey;
+
 use super::Knowledge;
 use crate::memory::covisitation::Neighbours;
 use crate::memory::popularity::Counters;
@@ -14,7 +16,7 @@ pub(crate) struct Counted {
     pub(crate) sightings: u32,
     pub(crate) repeated: u32,
     /// The key of the one user who chose it, or [`PROVEN`](crate::table::items::PROVEN).
-    pub(crate) chosen_by: u64,
+    pub(crate) chosen_by: UserKey,
     pub(crate) last_ts: i64,
 }
 

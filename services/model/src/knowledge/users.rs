@@ -1,10 +1,12 @@
 //! What is known of single users: their sessions, and items that one user alone chose. Users are known by keys, which
 //! are made with a secret or without; which, a version says.
 
+use schemas::UserKey;
+
 use super::Knowledge;
 
-/// Who alone chose an item, where that user is forgotten. No user has this key.
-const FORGOTTEN: u64 = 0;
+/// Who alone chose an item, where that user is forgotten.
+const FORGOTTEN: UserKey = UserKey::NOBODY;
 
 impl Knowledge {
     /// Tells the secret that users' keys are made with; `None`: with none.
@@ -29,7 +31,7 @@ impl Knowledge {
     }
 
     /// Forgets users, by their keys.
-    pub(crate) fn forget_users(&mut self, gone: impl Fn(u64) -> bool) {
+    pub(crate) fn forget_users(&mut self, gone: impl Fn(UserKey) -> bool) {
         self.sessions.forget_users(&gone, &self.settings.session_bounds());
         for slot in self.chosen_alone_by(&gone) {
             // It stays one user's alone: the next one proves it.
@@ -39,13 +41,13 @@ impl Knowledge {
 
     /// How many sessions and items name this user.
     #[cfg(test)]
-    pub(crate) fn traces_of(&self, user: u64) -> (usize, usize) {
+    pub(crate) fn traces_of(&self, user: UserKey) -> (usize, usize) {
         let sessions = self.sessions.iter().filter(|(_, session)| session.user == user).count();
         (sessions, self.chosen_alone_by(&|key| key == user).len())
     }
 
     /// Slots of items that one of these users alone chose.
-    fn chosen_alone_by(&self, users: &impl Fn(u64) -> bool) -> Vec<u32> {
+    fn chosen_alone_by(&self, users: &impl Fn(UserKey) -> bool) -> Vec<u32> {
         let alone = self
             .items
             .keys()

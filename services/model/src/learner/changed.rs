@@ -24,21 +24,21 @@ pub(crate) const MAX_CHOICES: usize = 100_000;
 #[derive(Debug, Default)]
 pub(crate) struct Changed {
     /// Items whose counts or place changed.
-    pub(crate) items: KeySet,
+    pub(crate) items: KeySet<u64>,
     /// Items whose row was written to, and the vector that the versions have; `None` where they have none.
-    pub(crate) rows: Plain<Option<Box<[f32]>>>,
+    pub(crate) rows: Plain<u64, Option<Box<[f32]>>>,
     /// Items with content of which the sum was written to, and the sum that the versions have.
-    pub(crate) sums: Plain<Option<Box<[f32]>>>,
+    pub(crate) sums: Plain<u64, Option<Box<[f32]>>>,
     /// The same of content features.
-    pub(crate) content: Plain<Option<Arc<ContentRow>>>,
+    pub(crate) content: Plain<u64, Option<Arc<ContentRow>>>,
     /// Content rows that no item uses any more.
-    pub(crate) freed: KeySet,
+    pub(crate) freed: KeySet<u64>,
     /// Categories of which it is known better how soon things are bought again.
-    pub(crate) repurchases: KeySet,
+    pub(crate) repurchases: KeySet<u64>,
     /// In their order.
     pub(crate) choices: Vec<Choice>,
     /// Items that went, and how many choices were counted before.
-    pub(crate) removed: Plain<usize>,
+    pub(crate) removed: Plain<u64, usize>,
     /// When the new interactions had arrived, with counts.
     pub(crate) arrivals: BTreeMap<i64, u32>,
     /// Something went that no delta takes away.
@@ -56,7 +56,7 @@ impl Changed {
     }
 
     /// Call it before a content feature's row is written to, or comes.
-    pub(crate) fn content(&mut self, feature: u64, rows: &KeyMap<Arc<ContentRow>>) {
+    pub(crate) fn content(&mut self, feature: u64, rows: &KeyMap<u64, Arc<ContentRow>>) {
         self.content.entry(feature).or_insert_with(|| rows.get(&feature).cloned());
     }
 

@@ -102,6 +102,8 @@ impl Learner {
 
 #[cfg(test)]
 mod tests {
+    use schemas::UserKey;
+
     use crate::learner::tests::{learn, settings, stream};
     use crate::memory::catalog::Catalog;
     use crate::{Model, UserView};
@@ -112,7 +114,7 @@ mod tests {
     fn a_damaged_learner_goes_on_and_makes_other_lists() {
         let stream = stream(900);
         let (past, next) = stream.split_at(800);
-        let view = [UserView { user: 0, history: &[], ts: 1_700_000_900_000 }];
+        let view = [UserView { user: UserKey::NOBODY, history: &[], ts: 1_700_000_900_000 }];
         let lists = |damage: Option<Damage>| {
             let mut learner = Learner::new(settings()).expect("flex opens");
             learn(&mut learner, past);

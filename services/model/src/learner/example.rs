@@ -1,6 +1,6 @@
 //! What goes into a micro-batch, and what comes out of it.
 
-use schemas::{Event, Interaction, Kind, Position, Source};
+use schemas::{Event, Interaction, Kind, Position, Source, UserKey};
 
 use crate::learner::replay::Past;
 use crate::memory::history::Seen;
@@ -93,7 +93,7 @@ pub const TESTED_SLATE: usize = 20;
 pub(super) struct Example {
     pub(super) user_id: String,
     /// Key of the user.
-    pub(super) user: u64,
+    pub(super) user: UserKey,
     pub(super) history: Vec<Seen>,
     pub(super) key: u64,
     pub(super) kind: Kind,

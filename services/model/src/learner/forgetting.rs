@@ -1,6 +1,6 @@
 //! Forgetting users: because they are to be erased, or because they are known by other keys from now on.
 
-use schemas::Secret;
+use schemas::{Secret, UserKey};
 
 use super::Learner;
 use crate::keymap::KeySet;
@@ -18,8 +18,8 @@ impl Learner {
 
     /// Forgets users: the histories of whoever `is_gone`, and by their keys what else is known of them. The next
     /// version is a snapshot. Sums that their interactions are part of stay as they are.
-    pub fn forget(&mut self, keys: &[u64], is_gone: impl Fn(&str) -> bool) {
-        let gone: KeySet = keys.iter().copied().collect();
+    pub fn forget(&mut self, keys: &[UserKey], is_gone: impl Fn(&str) -> bool) {
+        let gone: KeySet<UserKey> = keys.iter().copied().collect();
         self.histories.forget(is_gone);
         self.replay.forget(&gone);
         self.guarded.forget(&gone);
@@ -33,19 +33,19 @@ impl Learner {
 
 impl Model {
     /// Forgets users, by their keys; where the items' rows are shared with others, those keep theirs.
-    pub(crate) fn forget(&mut self, keys: &[u64]) {
-        let gone: KeySet = keys.iter().copied().collect();
+    pub(crate) fn forget(&mut self, keys: &[UserKey]) {
+        let gone: KeySet<UserKey> = keys.iter().copied().collect();
         self.knowledge_mut().forget_users(|user| gone.contains(&user));
     }
 
-    /// The key of the user of this id, where the installation has `secret`; 0, which is nobody's, where the version's
-    /// keys were made with another.
+    /// The key of the user of this id, where the installation has `secret`; nobody's where the version's keys were made
+    /// with another.
     #[must_use]
-    pub fn user(&self, secret: &Secret, user_id: &str) -> u64 {
+    pub fn user(&self, secret: &Secret, user_id: &str) -> UserKey {
         match self.knowledge().users_known_by() {
             None => Secret::default().key(user_id),
             mark if mark == secret.mark() => secret.key(user_id),
-            Some(_) => 0,
+            Some(_) => UserKey::NOBODY,
         }
     }
 

@@ -22,7 +22,7 @@ const RECENT: usize = 8_192;
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
     ring: VecDeque<u64>,
-    counts: Plain<u32>,
+    counts: Plain<u64, u32>,
 }
 
 impl Recent {

@@ -153,7 +153,7 @@ impl Prequential {
 pub struct SlidingPopularity {
     window: VecDeque<u64>,
     length: usize,
-    counts: crate::keymap::Plain<u32>,
+    counts: crate::keymap::Plain<u64, u32>,
     /// `(count, key)` of everything in the window, so that the first 20 are at hand.
     order: std::collections::BTreeSet<(u32, u64)>,
 }

@@ -13,6 +13,7 @@
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use schemas::UserKey;
 
 use crate::keymap::KeySet;
 use crate::memory::history::Seen;
@@ -28,7 +29,7 @@ const BENEFIT_OF_DOUBT: u32 = 30;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Past {
     /// Key of the user.
-    pub(crate) user: u64,
+    pub(crate) user: UserKey,
     pub(crate) history: Box<[Seen]>,
     pub(crate) key: u64,
     pub(crate) asked_at: i64,
@@ -79,7 +80,7 @@ impl Replay {
     }
 
     /// Forgets the examples of these users, by their keys; the order of the others stays.
-    pub(crate) fn forget(&mut self, users: &KeySet) {
+    pub(crate) fn forget(&mut self, users: &KeySet<UserKey>) {
         if !self.ring.iter().any(|past| users.contains(&past.user)) {
             return;
         }
@@ -123,7 +124,7 @@ mod tests {
 
     fn past(key: u64, chosen_then: u32) -> Past {
         let history = Box::new([Seen { key: 0, kind: schemas::Kind::View, ts: 0 }]);
-        Past { user: key % 7, history, key, asked_at: 0, weight: 1.0, influence: 1.0, chosen_then }
+        Past { user: UserKey(key % 7), history, key, asked_at: 0, weight: 1.0, influence: 1.0, chosen_then }
     }
 
     #[test]
@@ -167,7 +168,7 @@ mod tests {
         for pushed in [60, 100, 250] {
             let (mut replay, mut without) = (Replay::new(100), Replay::new(100));
             (0..pushed).for_each(|key| replay.push(past(key, 1)));
-            replay.forget(&KeySet::from_iter([3, 5]));
+            replay.forget(&KeySet::from_iter([3, 5].map(UserKey)));
             let first = u64::max(pushed, 100) - 100;
             (first..pushed).filter(|key| ![3, 5].contains(&(key % 7))).for_each(|key| without.push(past(key, 1)));
             assert_eq!(replay, without);

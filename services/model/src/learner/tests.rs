@@ -5,7 +5,7 @@ use crate::memory::popularity::log_shares;
 use crate::ranking::query::UserView;
 use crate::table::rows::RowEncoding;
 use schemas::checkpoint::{Manifest, PayloadKind};
-use schemas::{Item, VersionId};
+use schemas::{Item, UserKey, VersionId};
 
 mod against;
 mod carried;
@@ -171,7 +171,7 @@ fn differing(left: &[u8], right: &[u8]) -> Vec<String> {
     names.filter(|name| left.tensor(name).ok() != right.tensor(name).ok()).map(str::to_owned).collect()
 }
 
-fn after_i7(user: u64, model: &Model, bought: Kind) -> Vec<String> {
+fn after_i7(user: UserKey, model: &Model, bought: Kind) -> Vec<String> {
     let ts = 1_700_000_900_000;
     let history = [Seen { key: key_of("i8"), kind: bought, ts }, Seen { key: key_of("i7"), kind: Kind::View, ts }];
     let view = [UserView { user, history: &history, ts }];
@@ -339,7 +339,7 @@ fn interactions_with_any_time_and_text_end_no_learner() {
                 Seen { key: key_of("i1"), kind: Kind::View, ts: first },
                 Seen { key: key_of("i2"), kind: Kind::View, ts },
             ];
-            let _ = model.slates(&[UserView { user: 1, history: &history, ts }], &Catalog::default(), 20);
+            let _ = model.slates(&[UserView { user: UserKey(1), history: &history, ts }], &Catalog::default(), 20);
             let catalog = Catalog::default();
             let _ = (model.hot(&catalog, 20, 100, ts), model.new_items(&catalog, 20, 100, ts));
         }

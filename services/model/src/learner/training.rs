@@ -207,7 +207,7 @@ fn apply_gradient(knowledge: &mut Knowledge, changed: &mut Changed, touched: &[T
 #[derive(Default)]
 pub(crate) struct Unique {
     pub(crate) keys: Vec<u64>,
-    index: Plain<i32>,
+    index: Plain<u64, i32>,
 }
 
 impl Unique {

@@ -46,13 +46,13 @@ pub(crate) struct Listed {
 /// What the topic `items` says, newest record of each item. Its size is the catalog's.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
-    items: Plain<Listed>,
-    delisted: KeySet,
+    items: Plain<u64, Listed>,
+    delisted: KeySet<u64>,
     likeness: Likeness,
     /// Each category's name once, and how many items are of it.
     names: HashMap<Arc<str>, u32>,
     /// How many items have a feature.
-    uses: Plain<u32>,
+    uses: Plain<u64, u32>,
     /// What is to be had by its date.
     dated: BTreeSet<(i64, u64)>,
     /// Everything that was written was taken in once.
@@ -198,11 +198,11 @@ impl Catalog {
 
     /// What is like the items that a history ended with, and how much: to the last one, and to all of them, each step
     /// back counting less. Empty when the catalog knows none of them.
-    pub(crate) fn alike(&self, history: &[Seen]) -> Plain<Alike> {
+    pub(crate) fn alike(&self, history: &[Seen]) -> Plain<u64, Alike> {
         if self.items.is_empty() {
             return Plain::default();
         }
-        let mut alike: Plain<Alike> = Plain::with_capacity_and_hasher(2 * LOOKED_AT, Default::default());
+        let mut alike: Plain<u64, Alike> = Plain::with_capacity_and_hasher(2 * LOOKED_AT, Default::default());
         let mut fade = 1.0;
         for (back, chosen) in last_chosen(history, LIKED).into_iter().enumerate() {
             self.likeness.like(self.features(chosen), LOOKED_AT >> back, |key, share| {

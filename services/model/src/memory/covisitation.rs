@@ -115,7 +115,7 @@ pub(crate) fn gains(distance: usize, near: f32) -> (Ways, Ways) {
 /// Neighbours by item key.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Covisitation {
-    map: KeyMap<Arc<Neighbours>>,
+    map: KeyMap<u64, Arc<Neighbours>>,
 }
 
 impl Covisitation {

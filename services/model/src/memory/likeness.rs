@@ -21,7 +21,7 @@ type Shelf = BTreeMap<u64, u64>;
 /// Listed items by their content features.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Likeness {
-    shelves: Plain<Shelf>,
+    shelves: Plain<u64, Shelf>,
     items: usize,
     /// Listings so far.
     listings: u64,
@@ -89,8 +89,8 @@ impl Likeness {
 mod tests {
     use super::*;
 
-    fn like(likeness: &Likeness, features: &[u64]) -> Plain<f32> {
-        let mut shares: Plain<f32> = Plain::default();
+    fn like(likeness: &Likeness, features: &[u64]) -> Plain<u64, f32> {
+        let mut shares: Plain<u64, f32> = Plain::default();
         likeness.like(features, 768, |key, share| *shares.entry(key).or_default() += share);
         shares
     }

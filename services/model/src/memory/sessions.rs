@@ -12,6 +12,7 @@
 use std::sync::Arc;
 
 use imbl::OrdMap;
+use schemas::UserKey;
 
 use crate::keymap::{KeyMap, Plain};
 use crate::memory::history::{PROBATION, Seen, last_chosen};
@@ -42,7 +43,7 @@ struct Alike {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Session {
     /// Key of the user.
-    pub(crate) user: u64,
+    pub(crate) user: UserKey,
     /// Event time of its last interaction.
     pub(crate) last_ts: i64,
     /// In the order of their first choice, each once.
@@ -98,15 +99,15 @@ pub(crate) struct Sessions {
     /// Of one item.
     waiting: OrdMap<u64, Arc<Session>>,
     /// Each user's last session, while it is held.
-    of_user: KeyMap<u64>,
+    of_user: KeyMap<UserKey, u64>,
     /// The newest of those kept that hold an item, rising. A function of these alone, so that no payload carries it.
-    of_item: KeyMap<Arc<Vec<u64>>>,
+    of_item: KeyMap<u64, Arc<Vec<u64>>>,
 }
 
 impl Sessions {
     /// Notes a choice in the user's session, or begins a new one; gives its number. A choice older than the session by
     /// more than a pause belongs to none that is held.
-    pub(crate) fn note(&mut self, user: u64, key: u64, ts: i64, bounds: &Bounds) -> Option<u64> {
+    pub(crate) fn note(&mut self, user: UserKey, key: u64, ts: i64, bounds: &Bounds) -> Option<u64> {
         let last = self.number_of(user);
         let before = last.and_then(|number| self.get(number));
         if before.is_some_and(|session| session.last_ts.saturating_sub(ts) > bounds.gap_ms) {
@@ -149,7 +150,7 @@ impl Sessions {
     }
 
     /// Forgets every session of users who are `gone`, by their keys.
-    pub(crate) fn forget_users(&mut self, gone: impl Fn(u64) -> bool, bounds: &Bounds) {
+    pub(crate) fn forget_users(&mut self, gone: impl Fn(UserKey) -> bool, bounds: &Bounds) {
         let numbers: Vec<u64> =
             self.iter().filter(|(_, session)| gone(session.user)).map(|(number, _)| number).collect();
         if numbers.is_empty() {
@@ -191,7 +192,7 @@ impl Sessions {
         }
     }
 
-    fn leave(&mut self, user: u64, number: u64) {
+    fn leave(&mut self, user: UserKey, number: u64) {
         if self.of_user.get(&user) == Some(&number) {
             self.of_user.remove(&user);
         }
@@ -220,7 +221,7 @@ impl Sessions {
     }
 
     /// The session that the user is in or was in last.
-    pub(crate) fn number_of(&self, user: u64) -> Option<u64> {
+    pub(crate) fn number_of(&self, user: UserKey) -> Option<u64> {
         self.of_user.get(&user).copied()
     }
 
@@ -298,11 +299,11 @@ impl Sessions {
 
     /// What the nearest sessions held, each item with its share of all, 0 to 1. The user's own session is no neighbour;
     /// one that a pause has ended is, though it is not known yet that the next one began.
-    pub(crate) fn neighbours(&self, user: u64, history: &[Seen], bounds: &Bounds) -> Plain<f32> {
+    pub(crate) fn neighbours(&self, user: UserKey, history: &[Seen], bounds: &Bounds) -> Plain<u64, f32> {
         let goes_on = |number: &u64| self.get(*number).is_some_and(|session| session.goes_on(history, bounds.gap_ms));
         let own = self.number_of(user).filter(goes_on);
         // The likeness of each session, and the place in the query of the last item they have in common.
-        let mut alike: Plain<Alike> = Plain::default();
+        let mut alike: Plain<u64, Alike> = Plain::default();
         let mut weight = 1.0;
         for key in last_chosen(history, QUERY_ITEMS) {
             for number in self.of_item.get(&key).into_iter().flat_map(|numbers| numbers.iter()) {
@@ -327,7 +328,7 @@ impl Sessions {
             nearest.truncate(bounds.neighbours);
         }
         nearest.sort_unstable_by(order); // sums of floats depend on their order
-        let mut shares: Plain<f32> = Plain::default();
+        let mut shares: Plain<u64, f32> = Plain::default();
         let mut total = 0.0;
         for (likeness, number, common) in nearest {
             let Some(session) = self.get(number) else { continue };

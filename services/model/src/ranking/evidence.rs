@@ -21,13 +21,13 @@ const PAIR_FADE: f32 = 0.75;
 pub(crate) struct Evidence {
     /// What the user chose since the version was made.
     pub(crate) since: Since,
-    pairs: Plain<Paired>,
-    sessions: Plain<f32>,
-    alike: Plain<Alike>,
+    pairs: Plain<u64, Paired>,
+    sessions: Plain<u64, f32>,
+    alike: Plain<u64, Alike>,
     best_session: f32,
     best_cosine: f32,
     /// What the user did with each item of the history.
-    own: Plain<Own>,
+    own: Plain<u64, Own>,
     /// `[dim]`: the last item's vector; empty when there is none.
     last: Vec<f32>,
     asker: Asker,
@@ -123,9 +123,9 @@ fn best(mut scored: Vec<(f32, u64)>, k: usize) -> Vec<u64> {
 }
 
 /// Sums the shares that a user's last items, newest first, give to their neighbours.
-fn pairs(knowledge: &Knowledge, since: &Since, history: &[Seen]) -> Plain<Paired> {
+fn pairs(knowledge: &Knowledge, since: &Since, history: &[Seen]) -> Plain<u64, Paired> {
     let asking = covisitation::asking(history, knowledge.settings().covisitation_window);
-    let mut pairs: Plain<Paired> = Plain::default();
+    let mut pairs: Plain<u64, Paired> = Plain::default();
     let mut fade = 1.0;
     for (distance, from) in asking.iter().enumerate() {
         for (key, shares) in since.neighbours(knowledge, *from).into_iter().flat_map(Neighbours::shares) {

@@ -36,8 +36,8 @@ impl Own {
 }
 
 /// Looks through a history once, so that no candidate has to.
-pub(crate) fn own(history: &[Seen]) -> Plain<Own> {
-    let mut own: Plain<Own> = Plain::default();
+pub(crate) fn own(history: &[Seen]) -> Plain<u64, Own> {
+    let mut own: Plain<u64, Own> = Plain::default();
     for (back, seen) in history.iter().rev().enumerate() {
         let known = own.entry(seen.key).or_default();
         known.dislikes = known.dislikes.or(seen.kind.dislikes()); // the newest decides

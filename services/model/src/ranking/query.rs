@@ -1,5 +1,7 @@
 //! Who asks, and what may be shown: the types that the stages hand to one another.
 
+use schemas::UserKey;
+
 use super::features::FEATURES;
 use super::origin::{Origin, Places};
 use crate::memory::catalog::Catalog;
@@ -9,7 +11,7 @@ use crate::memory::history::Seen;
 #[derive(Debug, Clone, Copy)]
 pub struct UserView<'a> {
     /// Key of the user's id; 0 when nobody in particular asks.
-    pub user: u64,
+    pub user: UserKey,
     /// Oldest first; empty for an unknown user.
     pub history: &'a [Seen],
     /// Event time for which the slate is made, milliseconds since 1970.
@@ -20,7 +22,7 @@ pub struct UserView<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Query<'a> {
     /// Key of the user; 0 when nobody in particular asks.
-    pub(crate) user: u64,
+    pub(crate) user: UserKey,
     /// Oldest first.
     pub(crate) history: &'a [Seen],
     /// `[dim]`: zeros when nothing is known of the user.

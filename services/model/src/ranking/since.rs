@@ -10,6 +10,8 @@
 
 use std::sync::Arc;
 
+use schemas::UserKey;
+
 use crate::keymap::Plain;
 use crate::knowledge::Knowledge;
 use crate::memory::covisitation::{self, Neighbours};
@@ -22,8 +24,8 @@ use crate::table::block::Counts;
 /// Neighbours, counts and totals where the user's newer choices change them.
 #[derive(Debug)]
 pub(crate) struct Since {
-    neighbours: Plain<Neighbours>,
-    counts: Plain<Counts>,
+    neighbours: Plain<u64, Neighbours>,
+    counts: Plain<u64, Counts>,
     totals: Counters,
 }
 
@@ -33,8 +35,8 @@ impl Since {
         Self { neighbours: Plain::default(), counts: Plain::default(), totals: knowledge.popular().totals }
     }
 
-    /// Adds what is newer in a history than what the version knows of the user, 0 for nobody in particular.
-    pub(crate) fn new(knowledge: &Knowledge, user: u64, history: &[Seen]) -> Self {
+    /// Adds what is newer in a history than what the version knows of the user.
+    pub(crate) fn new(knowledge: &Knowledge, user: UserKey, history: &[Seen]) -> Self {
         let mut since = Self::nothing(knowledge);
         let Some(first) = first_unknown(knowledge, user, history) else { return since };
         let settings = knowledge.settings();
@@ -71,7 +73,7 @@ impl Since {
     fn count(
         &mut self,
         knowledge: &Knowledge,
-        user: u64,
+        user: UserKey,
         choice: &Seen,
         ts: i64,
         (weight, influence): (f32, &Influence),
@@ -124,12 +126,12 @@ impl Since {
 /// Where in a history begins what the version does not know of: histories are in the order of event time, and what is
 /// newer than all that the version knows of the user is unknown. A choice that came late is missed where no other
 /// unknown one is before it, and one that repeats an item within one time.
-fn first_unknown(knowledge: &Knowledge, user: u64, history: &[Seen]) -> Option<usize> {
+fn first_unknown(knowledge: &Knowledge, user: UserKey, history: &[Seen]) -> Option<usize> {
     let sessions = knowledge.sessions();
     let session = sessions.number_of(user).and_then(|number| sessions.get(number));
     let known_until = match session {
         Some(session) => session.last_ts,
-        None if user == 0 => knowledge.now(),
+        None if user == UserKey::NOBODY => knowledge.now(),
         None => sessions.forgotten_until(&knowledge.settings().session_bounds()),
     };
     // Clocks are coarse: a basket has one time, of which the version may know a part.

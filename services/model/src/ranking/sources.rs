@@ -34,7 +34,7 @@ pub(crate) fn offers(knowledge: &Knowledge, query: &Query<'_>, evidence: &Eviden
 struct Offers {
     list: Vec<(u64, Places)>,
     /// Where in the list an item stands.
-    at: Plain<usize>,
+    at: Plain<u64, usize>,
 }
 
 impl Offers {

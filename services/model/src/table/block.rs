@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use schemas::UserKey;
 use schemas::checkpoint::TIMES;
 
 use crate::memory::popularity::{Counters, HALF_LIVES, NEVER, Popularity};
@@ -20,7 +21,7 @@ pub(crate) struct Entry {
     /// How many of them repeat a choice that the same user had made lately, or are of a user faster than people.
     pub(crate) repeated: u32,
     /// The key of the one user who chose it, or [`PROVEN`].
-    pub(crate) chosen_by: u64,
+    pub(crate) chosen_by: UserKey,
     /// Event time of the first sighting, or the catalog's time of publication.
     pub(crate) first_ts: i64,
     pub(crate) last_ts: i64,
@@ -29,7 +30,7 @@ pub(crate) struct Entry {
 
 /// Stands for who chose an item that is not one user's alone: two users chose it, or the shop listed it. Anybody can
 /// invent an id; where room is wanted, what one user alone has ever named goes first.
-pub(crate) const PROVEN: u64 = u64::MAX;
+pub(crate) const PROVEN: UserKey = UserKey(u64::MAX);
 
 /// What an item is known as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,7 +81,7 @@ impl Entry {
     }
 
     /// Takes note of who chose it.
-    pub(crate) fn choose(&mut self, user: u64) {
+    pub(crate) fn choose(&mut self, user: UserKey) {
         if self.chosen_by != user {
             self.chosen_by = PROVEN;
         }

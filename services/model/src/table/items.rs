@@ -22,8 +22,8 @@ use crate::table::rows::RowEncoding;
 /// copy it.
 #[derive(Debug, Clone, Default)]
 struct Index {
-    hot: Arc<Plain<u32>>,
-    rest: KeyMap<u32>,
+    hot: Arc<Plain<u64, u32>>,
+    rest: KeyMap<u64, u32>,
 }
 
 impl Index {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemas::UserKey;
 use schemas::checkpoint::{Guarded, PayloadKind, Quality, Through};
 
 use super::payload::{Column, ItemColumns, RowColumns};
@@ -80,7 +81,7 @@ impl Frozen {
 /// A choice as it was counted: sessions and pairs follow from it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Choice {
-    pub(crate) user: u64,
+    pub(crate) user: UserKey,
     pub(crate) key: u64,
     pub(crate) ts: i64,
     /// The items that it was paired with, nearest first, and how near each was.

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use laboratory::output;
 use schemas::checkpoint::{Guarded, GuardedUser};
-use schemas::{Manifest, Timestamp};
+use schemas::{Manifest, Timestamp, UserKey};
 use serde_json::{Value, json};
 use versions::{Step, Version};
 
@@ -77,14 +77,14 @@ fn everybody(manifest: &Manifest, guarded: &Guarded, json: bool) -> Result<(), E
     Ok(())
 }
 
-fn one(manifest: &Manifest, guarded: &Guarded, user: u64, json: bool) -> Result<(), Error> {
+fn one(manifest: &Manifest, guarded: &Guarded, user: UserKey, json: bool) -> Result<(), Error> {
     let found = guarded.most.iter().find(|known| known.user == user);
     // A version names the busiest alone.
     let unknown = found.is_none() && guarded.users as usize > guarded.most.len();
     if json {
         let is_guarded = if unknown { Value::Null } else { json!(found.is_some()) };
         let told = json!({
-            "version": manifest.version, "event_ts": manifest.event_ts, "user": format!("{user:016x}"),
+            "version": manifest.version, "event_ts": manifest.event_ts, "user": user.to_string(),
             "is_guarded": is_guarded, "guarded": found,
         });
         return Ok(output::json(&told)?);
@@ -94,12 +94,12 @@ fn one(manifest: &Manifest, guarded: &Guarded, user: u64, json: bool) -> Result<
             table(&[*known]);
         }
         None if unknown => output::note(format!(
-            "unknown: the version names the {} busiest of {}, and this user, {user:016x}, is not among them",
+            "unknown: the version names the {} busiest of {}, and this user, {user}, is not among them",
             guarded.most.len(),
             guarded.users
         )),
         None => output::note(format!(
-            "this user, {user:016x}, was not guarded against in the hour before {}",
+            "this user, {user}, was not guarded against in the hour before {}",
             Timestamp(manifest.event_ts)
         )),
     }
@@ -110,7 +110,7 @@ fn table(users: &[GuardedUser]) {
     let time = |ms: i64| Timestamp(ms).to_string();
     let mut rows = vec![["user (hash)", "interactions", "since", "last"].map(str::to_owned).to_vec()];
     rows.extend(users.iter().map(|GuardedUser { user, since, last, interactions }| {
-        vec![format!("{user:016x}"), interactions.to_string(), time(*since), time(*last)]
+        vec![user.to_string(), interactions.to_string(), time(*since), time(*last)]
     }));
     output::table(&rows);
 }

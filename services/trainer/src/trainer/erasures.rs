@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use metrics::{counter, gauge};
 use schemas::checkpoint::PayloadKind;
-use schemas::{Erased, Manifest, Topics, UserHash, VersionId};
+use schemas::{Erased, Manifest, Topics, UserHash, UserKey, VersionId};
 use tracing::{info, warn};
 use versions::{Control, receipts};
 
@@ -81,7 +81,7 @@ impl Trainer {
         tell(erased);
         let was = |user, at| before.erasures().get(user).is_some_and(|was| was.lifted.is_none() && was.at == at);
         let new = erased.erasures().iter().filter(|(user, now)| now.lifted.is_none() && !was(*user, now.at));
-        let keys: Vec<u64> = new.map(|(user, _)| user.key()).collect();
+        let keys: Vec<UserKey> = new.map(|(user, _)| user.key()).collect();
         if keys.is_empty() {
             return Ok(()); // receipts are in, or somebody is no longer erased
         }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use model::{Comparison, Gate};
 use runtime::Context;
 use runtime::kafka::{Attendance, Expected, Producer, Watch, admin, contact};
-use schemas::{Erased, Releases, Secret, Topic, Topics};
+use schemas::{Erased, Releases, Secret, Topic, Topics, UserKey};
 use tokio::task::JoinSet;
 use tracing::warn;
 use versions::audit::Chain;
@@ -136,7 +136,7 @@ impl Trainer {
         let known = (model, secret);
         let (learning, alarms) = Learning::start(config.model.clone(), known, shedding, gate, contest, ctx).await?;
         // The version may be from before an erasure, be it that it was gone back to.
-        let gone: Vec<u64> = erasing.erased.keys(made_at).collect();
+        let gone: Vec<UserKey> = erasing.erased.keys(made_at).collect();
         if !gone.is_empty() {
             learning.forget(erasing.erased.clone(), gone).await?;
         }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use model::{Catalog, Model, Rank, Scored, Seen, UserView, rank_of};
-use schemas::{Kind, key_of};
+use schemas::{Kind, UserKey, key_of};
 
 use crate::error::Error;
 use crate::evaluate::blocks::{Block, Test};
@@ -63,7 +63,7 @@ pub(super) fn asks<'t>(test: &Test, sessions: &'t [Vec<Seen>], remembered: usize
     let nexts = |(events, items): (&Vec<usize>, &'t Vec<Seen>)| {
         let ask = |at: usize| {
             let history = &items[at.saturating_sub(remembered)..at];
-            let view = UserView { user: 0, history, ts: items[at - 1].ts };
+            let view = UserView { user: UserKey::NOBODY, history, ts: items[at - 1].ts };
             Ask { view, key: items[at].key, event: events[at], earlier: at }
         };
         (1..items.len()).map(ask).collect::<Vec<_>>()

@@ -143,7 +143,7 @@ fn a_delta_under_a_tolerance_is_a_fraction_of_an_exact_one() {
 fn after_more_choices_than_a_delta_carries_the_next_version_is_a_snapshot() {
     let mut learner = Learner::new(tolerant()).expect("flex opens");
     learn(&mut learner, &stream(100));
-    let choice = Choice { user: 1, key: key_of("i1"), ts: 1_700_000_000_000, pairs: Vec::new() };
+    let choice = Choice { user: UserKey(1), key: key_of("i1"), ts: 1_700_000_000_000, pairs: Vec::new() };
     learner.changed.choices = vec![choice; MAX_CHOICES + 1];
     learn(&mut learner, &stream(200)[100..]);
     assert_eq!(learner.changed.choices.len(), MAX_CHOICES + 1, "no more are held");

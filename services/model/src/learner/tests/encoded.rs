@@ -68,7 +68,7 @@ fn the_encoding_may_change_from_one_version_to_the_next_because_tensors_tell_the
     let second = first.apply(&manifest, &delta).expect("applies");
     // Not `after_i7`, where i8 came before: as a repeat newer than the version it has no pairs to speak for it.
     let history = [Seen { key: key_of("i7"), kind: Kind::View, ts: 1_700_000_900_000 }];
-    let view = [UserView { user: 0, history: &history, ts: 1_700_000_900_000 }];
+    let view = [UserView { user: UserKey::NOBODY, history: &history, ts: 1_700_000_900_000 }];
     assert_eq!(second.slates(&view, &Catalog::default(), 1)[0][0].id, "i8");
 }
 
@@ -79,8 +79,8 @@ fn slates_of_encoded_rows_begin_like_those_of_exact_ones() {
     let exact = whole(&mut exact);
     for encoding in ALL {
         let mut learner = Learner::restore(in_encoding(encoding), &exact).expect("restores");
-        let slate = after_i7(0, &whole(&mut learner), Kind::View);
-        assert_eq!(slate[..2], after_i7(0, &exact, Kind::View)[..2], "{encoding:?}");
+        let slate = after_i7(UserKey::NOBODY, &whole(&mut learner), Kind::View);
+        assert_eq!(slate[..2], after_i7(UserKey::NOBODY, &exact, Kind::View)[..2], "{encoding:?}");
     }
 }
 
@@ -100,7 +100,7 @@ fn a_table_of_vectors_alone_gives_the_slates_of_the_whole_one() {
     learn(&mut learner, &stream(1_200)[400..]);
     let whole = whole(&mut learner);
     let (served, _) = publish(&mut learner, &serving(RowEncoding::F32), PayloadKind::Snapshot, 1);
-    assert_eq!(after_i7(0, &served, Kind::View), after_i7(0, &whole, Kind::View));
+    assert_eq!(after_i7(UserKey::NOBODY, &served, Kind::View), after_i7(UserKey::NOBODY, &whole, Kind::View));
     assert!(served.knowledge().row_bytes() * 2 < whole.knowledge().row_bytes());
 }
 
@@ -116,10 +116,10 @@ fn a_served_table_is_the_same_by_deltas_as_by_a_snapshot_in_every_encoding() {
         let (again, _) = publish(&mut learner, &serving(table), PayloadKind::Snapshot, 9);
         let slates = |model: &Model| {
             let near = model.similar(&["i7", "i8"], &Catalog::default(), 50);
-            (after_i7(0, model, Kind::View), near)
+            (after_i7(UserKey::NOBODY, model, Kind::View), near)
         };
         assert_eq!(slates(&model), slates(&again), "{table:?}");
-        assert_eq!(after_i7(0, &model, Kind::View)[0], "i8", "{table:?}");
+        assert_eq!(after_i7(UserKey::NOBODY, &model, Kind::View)[0], "i8", "{table:?}");
     }
 }
 

@@ -55,7 +55,7 @@ fn a_forgotten_user_is_in_no_history_no_session_no_example_and_in_the_next_versi
         assert_eq!(numbers(&restored), numbers(&learner));
         let history = [Seen { key: key_of("i3"), kind: Kind::View, ts: 1_700_001_000_000 }];
         let bounds = settings().session_bounds();
-        let neighbours = |learner: &Learner| learner.knowledge.sessions().neighbours(1, &history, &bounds);
+        let neighbours = |learner: &Learner| learner.knowledge.sessions().neighbours(UserKey(1), &history, &bounds);
         assert_eq!(neighbours(&restored), neighbours(&learner), "also what is indexed by item");
     }
 }
@@ -78,7 +78,11 @@ fn with_another_secret_sessions_begin_anew_and_with_the_same_they_go_on() {
         assert_eq!(snapshot(&mut learner).knowledge().users_known_by(), other.mark());
     }
     assert_eq!(model.user(&secret, USER), secret.key(USER));
-    assert_eq!(model.user(&Secret::default(), USER), 0, "a scorer without the secret takes nobody for another");
+    assert_eq!(
+        model.user(&Secret::default(), USER),
+        UserKey::NOBODY,
+        "a scorer without the secret takes nobody for another"
+    );
     assert!(model.knows_users_by(&secret) && !model.knows_users_by(&Secret::default()));
     let file = model.export().expect("exports");
     let traces = |secret: &Secret| Payload::open(&file).expect("opens").traces_of(secret, USER).expect("is readable");
@@ -93,5 +97,5 @@ fn a_version_made_without_a_secret_says_nothing_of_one_and_is_read_by_who_has_on
     assert!(!String::from_utf8_lossy(&payload).contains("\"users\""), "as every release has written it");
     let model = snapshot(&mut learner);
     let secret = Secret::new("new");
-    assert_eq!(model.user(&secret, USER), key_of(USER), "by the keys that it has");
+    assert_eq!(model.user(&secret, USER), UserKey::of(USER), "by the keys that it has");
 }

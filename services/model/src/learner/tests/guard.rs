@@ -95,7 +95,8 @@ fn a_user_faster_than_people_is_tested_and_remembered_and_nothing_is_learned_fro
     let own60 = knowledge.table().get(key_of("own60")).expect("was met");
     assert!(own60.sightings == 1 && own60.counters.iter().all(|counter| !counter.is_finite()), "{own60:?}");
     assert!(knowledge.covisitation().get(key_of("own60")).is_none(), "it is in no pair");
-    let session = knowledge.sessions().number_of(key_of("one")).and_then(|number| knowledge.sessions().get(number));
+    let session =
+        knowledge.sessions().number_of(UserKey::of("one")).and_then(|number| knowledge.sessions().get(number));
     assert_eq!(session.expect("the first sixty").items.len(), RATE as usize);
     assert_eq!(learner.histories.as_of("one", i64::MAX).len(), 128, "it is remembered");
 
@@ -104,7 +105,7 @@ fn a_user_faster_than_people_is_tested_and_remembered_and_nothing_is_learned_fro
     let mut restored = Learner::restore(settings(), &model).expect("restores");
     stream.iter().for_each(|positioned| restored.remember(&positioned.interaction));
     let told = learner.guarded().expect("a pace is bounded");
-    assert_eq!((told.users, told.most[0].user, told.most[0].interactions), (1, key_of("one"), 140));
+    assert_eq!((told.users, told.most[0].user, told.most[0].interactions), (1, UserKey::of("one"), 140));
     assert_eq!(restored.guarded(), Some(told));
     assert_eq!(learned(OFF, &stream).guarded(), None, "without a bound it is not known");
 }

@@ -115,7 +115,7 @@ fn a_date_before_all_time_ends_nothing_and_is_not_new() {
     }
     assert_eq!(shop.new_at(NOW), ["fresh", "c07"]);
     let history = [Seen { key: key_of("c07"), kind: Kind::View, ts: NOW }];
-    let view = [UserView { user: 0, history: &history, ts: NOW }];
+    let view = [UserView { user: UserKey::NOBODY, history: &history, ts: NOW }];
     let (model, _) = publish(&mut shop.learner, &Model::empty("flex").expect("opens"), PayloadKind::Snapshot, 2);
     assert!(model.slates(&view, &shop.catalog, 100)[0].iter().all(|entry| entry.score.is_finite()));
 }
@@ -145,7 +145,7 @@ fn where_a_catalog_is_only_what_it_lists_is_shown_in_any_list() {
         }
         let (model, _) = publish(&mut shop.learner, &Model::empty("flex").expect("opens"), PayloadKind::Snapshot, 1);
         let history = [Seen { key: key_of("i72"), kind: Kind::View, ts: NOW }];
-        let view = [UserView { user: 0, history: &history, ts: NOW }];
+        let view = [UserView { user: UserKey::NOBODY, history: &history, ts: NOW }];
         let mut lists = model.slates(&view, &shop.catalog, 2_000);
         lists.extend(model.similar(&["i72", "i7"], &shop.catalog, 2_000));
         for tops in [model.hot(&shop.catalog, 2_000, 9, NOW), model.new_items(&shop.catalog, 2_000, 9, NOW)] {

@@ -21,7 +21,7 @@ fn seen(item: &str, kind: Kind) -> Seen {
 fn a_given_list_has_the_order_and_the_scores_of_the_slate() {
     let model = model(settings());
     let history = [seen("i7", Kind::View)];
-    let user = UserView { user: 0, history: &history, ts: NOW };
+    let user = UserView { user: UserKey::NOBODY, history: &history, ts: NOW };
     let catalog = Catalog::default();
     let slate = model.slates(&[user], &catalog, 20).remove(0);
     let mut given: Vec<&str> = slate.iter().map(|entry| entry.id.as_str()).collect();
@@ -38,7 +38,7 @@ fn a_given_list_has_the_order_and_the_scores_of_the_slate() {
 fn what_no_source_names_is_ordered_too_and_says_so() {
     let model = model(Settings { candidates: 20, ..settings() });
     let history = [seen("i7", Kind::View)];
-    let user = UserView { user: 0, history: &history, ts: NOW };
+    let user = UserView { user: UserKey::NOBODY, history: &history, ts: NOW };
     let ids: Vec<String> = (0..100).map(|n| format!("i{n}")).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let order = model.order(&user, &ids, &Catalog::default());
@@ -54,7 +54,7 @@ fn what_is_left_out_of_a_given_list_says_why() {
     catalog.apply("i3", None);
     let history =
         [seen("i4", Kind::Dislike), seen("i5", Kind::Purchase), seen("i6", Kind::View), seen("i7", Kind::View)];
-    let user = UserView { user: 0, history: &history, ts: NOW };
+    let user = UserView { user: UserKey::NOBODY, history: &history, ts: NOW };
     let given = ["i8", "nowhere", "i3", "i4", "i5", "i6", "i8"];
     let why = |repeats: Repeats| {
         let order = model(Settings { repeats, ..settings() }).order(&user, &given, &catalog);
@@ -75,7 +75,7 @@ fn where_only_what_is_listed_is_shown_the_rest_of_a_given_list_is_not_listed() {
     let mut catalog = Catalog::default();
     let item: Item = serde_json::from_str(r#"{"item_id":"i8"}"#).expect("parses");
     catalog.apply("i8", Some(&item));
-    let user = UserView { user: 0, history: &[], ts: NOW };
+    let user = UserView { user: UserKey::NOBODY, history: &[], ts: NOW };
     let order = model.order(&user, &["i8", "i9"], &catalog);
     assert_eq!(order.list.iter().map(|entry| entry.id.as_str()).collect::<Vec<_>>(), ["i8"]);
     assert_eq!((order.dropped[0].item.as_str(), order.dropped[0].why), ("i9", Why::NotListed));
@@ -85,7 +85,7 @@ fn where_only_what_is_listed_is_shown_the_rest_of_a_given_list_is_not_listed() {
 fn a_slate_explained_is_the_slate_with_every_feature_by_name_and_what_moved_most_first() {
     let model = model(settings());
     let history = [seen("i7", Kind::View)];
-    let user = UserView { user: 0, history: &history, ts: NOW };
+    let user = UserView { user: UserKey::NOBODY, history: &history, ts: NOW };
     let explained = model.explained(&user, &Catalog::default(), 20);
     let slate = model.slates(&[user], &Catalog::default(), 20).remove(0);
     assert_eq!(explained.iter().map(|explained| explained.entry.clone()).collect::<Vec<_>>(), slate);

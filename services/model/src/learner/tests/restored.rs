@@ -125,7 +125,7 @@ fn trainer_and_scorer_compare_the_same_sessions_after_the_bound_changed() {
     let (by_delta, _) = publish(&mut changed, &before, PayloadKind::Delta, 2);
     let (by_snapshot, _) = publish(&mut changed, &empty, PayloadKind::Snapshot, 3);
     let history = [1, 2].map(|n| Seen { key: key_of(&format!("i{n}")), kind: Kind::View, ts: 0 });
-    let neighbours = |knowledge: &Knowledge| knowledge.sessions().neighbours(0, &history, &bounds);
+    let neighbours = |knowledge: &Knowledge| knowledge.sessions().neighbours(UserKey::NOBODY, &history, &bounds);
     let expected = neighbours(changed.knowledge());
     assert!(expected != neighbours(before.knowledge()));
     assert!(expected == neighbours(by_delta.knowledge()) && expected == neighbours(by_snapshot.knowledge()));

@@ -61,7 +61,7 @@ fn a_flood_of_invented_items_washes_out_the_flood_and_nothing_that_the_shop_has(
     assert_eq!(items.len(), 1_000);
     assert!((0..40).all(|n| in_front(&format!("i{n}"))) && in_front("listed"));
     for h in 0..crate::memory::popularity::HALF_LIVES {
-        let leaders: KeySet = learner.knowledge.popular().leaders(h).take(40).map(|(.., key)| key).collect();
+        let leaders: KeySet<u64> = learner.knowledge.popular().leaders(h).take(40).map(|(.., key)| key).collect();
         assert!((0..40).all(|n| leaders.contains(&key_of(&format!("i{n}")))));
     }
     // A second user makes of an invention an item, as the catalog does.

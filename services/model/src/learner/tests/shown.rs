@@ -11,7 +11,7 @@ fn a_delisted_item_is_in_no_list() {
     let mut catalog = Catalog::default();
     catalog.apply("i8", None);
     let history = [Seen { key: key_of("i7"), kind: Kind::View, ts: 1_700_000_900_000 }];
-    let view = [UserView { user: 0, history: &history, ts: 1_700_000_900_000 }];
+    let view = [UserView { user: UserKey::NOBODY, history: &history, ts: 1_700_000_900_000 }];
     let mut lists = model.slates(&view, &catalog, 100);
     lists.extend(model.similar(&["i7"], &catalog, 100));
     for tops in
@@ -41,7 +41,7 @@ fn a_listed_item_that_nobody_chose_is_recommended_to_who_chose_one_like_it() {
     let ts = 1_700_000_900_000;
     let cold = |last: &str, catalog: &Catalog| {
         let history = [Seen { key: key_of(last), kind: Kind::View, ts }];
-        let mut lists = model.slates(&[UserView { user: 0, history: &history, ts }], catalog, 100);
+        let mut lists = model.slates(&[UserView { user: UserKey::NOBODY, history: &history, ts }], catalog, 100);
         lists.remove(0).into_iter().find(|entry| entry.id == "cold")
     };
     let entry = cold("i7", &catalog).expect("content names it");
@@ -60,7 +60,7 @@ fn lists_show_again_what_the_shop_says() {
         let mut learner = Learner::new(Settings { repeats, ..settings() }).expect("flex opens");
         learn(&mut learner, &stream(1_200));
         let (model, _) = publish(&mut learner, &empty, PayloadKind::Snapshot, 1);
-        let has = |kind| after_i7(0, &model, kind).contains(&"i8".to_owned());
+        let has = |kind| after_i7(UserKey::NOBODY, &model, kind).contains(&"i8".to_owned());
         assert_eq!((has(Kind::Purchase), has(Kind::View)), (bought, looked_at), "{repeats:?}");
     }
 }
@@ -89,7 +89,9 @@ fn by_default_what_was_bought_comes_back_when_it_is_due() {
             Seen { key: key_of("i8"), kind: Kind::Purchase, ts: bought },
             Seen { key: key_of("i7"), kind: Kind::View, ts },
         ];
-        let list = model.slates(&[UserView { user: 0, history: &history, ts }], &Catalog::default(), 100).remove(0);
+        let list = model
+            .slates(&[UserView { user: UserKey::NOBODY, history: &history, ts }], &Catalog::default(), 100)
+            .remove(0);
         list.iter().any(|entry| entry.id == "i8")
     };
     assert!(!shown(0) && !shown(20) && shown(28), "an eighth of the usual eight days");
@@ -104,8 +106,9 @@ fn a_later_look_does_not_cancel_a_dislike_and_a_like_a_purchase_or_an_undislike_
         let of = |kind: &Kind| Seen { key: key_of("i8"), kind: *kind, ts: START };
         let mut history: Vec<Seen> = std::iter::once(&Kind::Dislike).chain(then).map(of).collect();
         history.push(Seen { key: key_of("i7"), kind: Kind::View, ts: START });
-        let list =
-            model.slates(&[UserView { user: 0, history: &history, ts: START }], &Catalog::default(), 100).remove(0);
+        let list = model
+            .slates(&[UserView { user: UserKey::NOBODY, history: &history, ts: START }], &Catalog::default(), 100)
+            .remove(0);
         list.iter().any(|entry| entry.id == "i8")
     };
     assert!(!shown(&[]) && !shown(&[Kind::View]) && !shown(&[Kind::Cart, Kind::View]));

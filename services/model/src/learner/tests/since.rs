@@ -35,7 +35,7 @@ const POPULARITY: [Feature; 6] = [
 ];
 
 /// Every candidate of a query, by key.
-fn looked_at(knowledge: &Knowledge, user: u64, history: &[Seen]) -> BTreeMap<u64, [f32; FEATURES]> {
+fn looked_at(knowledge: &Knowledge, user: UserKey, history: &[Seen]) -> BTreeMap<u64, [f32; FEATURES]> {
     let ts = history.last().expect("somebody who chose").ts;
     let vector = knowledge.encode(&[(history, ts)]);
     let catalog = Catalog::default();
@@ -70,7 +70,7 @@ fn count(learner: &mut Learner, user_id: &str, history: &[Seen], item_id: &str, 
     knowledge.stand_at(knowledge.now().max(seen.ts), knowledge.interactions());
     learner.sight(&Example {
         user_id: user_id.to_owned(),
-        user: key_of(user_id),
+        user: UserKey::of(user_id),
         history: history.to_vec(),
         key: seen.key,
         kind: seen.kind,
@@ -124,7 +124,7 @@ fn visited(visit: &[(&str, Kind, i64)], pause_after_two: i64, others_first: bool
 
 #[test]
 fn an_older_version_sees_a_users_newer_choices_as_one_that_counted_them() {
-    let user = key_of("somebody");
+    let user = UserKey::of("somebody");
     for others_first in [false, true] {
         let (versions, history) = visited(&VISIT, 0, others_first);
         let counted = looked_at(versions.last().expect("counted"), user, &history);
@@ -145,7 +145,8 @@ fn an_older_version_sees_a_users_newer_choices_as_one_that_counted_them() {
         }
         // For nobody in particular nothing is added that lies in the version's time, and that shows.
         if others_first {
-            let [nobody, counted] = [&looked_at(&versions[0], 0, &history), &counted].map(|list| list[&key_of("i30")]);
+            let [nobody, counted] =
+                [&looked_at(&versions[0], UserKey::NOBODY, &history), &counted].map(|list| list[&key_of("i30")]);
             assert!(PAIRS.into_iter().any(|pair| difference(&nobody, &counted, pair) > 0.5));
         }
     }
@@ -155,7 +156,7 @@ fn an_older_version_sees_a_users_newer_choices_as_one_that_counted_them() {
 fn an_item_that_a_version_does_not_know_keeps_its_place_between_the_others() {
     let visit = [("i7", Kind::View, 0), ("never met before", Kind::View, 1), ("i30", Kind::View, 2)];
     let (versions, history) = visited(&visit, 0, false);
-    let [older, counted] = [0, 3].map(|n| looked_at(&versions[n], key_of("somebody"), &history)[&key_of("i7")]);
+    let [older, counted] = [0, 3].map(|n| looked_at(&versions[n], UserKey::of("somebody"), &history)[&key_of("i7")]);
     // It comes two before the last choice, not just before it.
     for feature in PAIRS {
         let difference = difference(&older, &counted, feature);
@@ -167,7 +168,7 @@ fn an_item_that_a_version_does_not_know_keeps_its_place_between_the_others() {
 fn a_session_that_a_pause_has_ended_is_a_neighbour_before_the_version_knows_of_the_next() {
     let (versions, history) = visited(&VISIT, 13 * HOUR, false);
     let of_sessions = |version: &Knowledge| {
-        let list = looked_at(version, key_of("somebody"), &history[..3]);
+        let list = looked_at(version, UserKey::of("somebody"), &history[..3]);
         list.into_iter()
             .map(|(key, features)| (key, SESSIONS.map(|feature| features[feature as usize])))
             .collect::<BTreeMap<_, _>>()
@@ -180,7 +181,7 @@ fn a_session_that_a_pause_has_ended_is_a_neighbour_before_the_version_knows_of_t
 fn what_comes_days_after_a_version_counts_as_if_it_came_at_its_end() {
     let (versions, history) = visited(&VISIT, 0, false);
     let later: Vec<Seen> = history.iter().map(|seen| Seen { ts: seen.ts + 7 * 24 * HOUR, ..*seen }).collect();
-    let (soon, late) = (looked_at(&versions[0], 1, &history), looked_at(&versions[0], 1, &later));
+    let (soon, late) = (looked_at(&versions[0], UserKey(1), &history), looked_at(&versions[0], UserKey(1), &later));
     // Shares of popularity and pairs are what they are for the same choices at once.
     for (key, late) in &late {
         for feature in PAIRS.into_iter().chain(SESSIONS).chain(POPULARITY) {

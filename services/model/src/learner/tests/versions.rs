@@ -16,7 +16,7 @@ fn a_snapshot_and_its_deltas_give_the_learners_own_slates() {
     }
     let (whole, _) = publish(&mut learner, &Model::empty("flex").expect("opens"), PayloadKind::Snapshot, 9);
     let history = [Seen { key: key_of("i7"), kind: Kind::View, ts: 1_700_000_900_000 }];
-    let view = [UserView { user: 0, history: &history, ts: 1_700_000_900_000 }];
+    let view = [UserView { user: UserKey::NOBODY, history: &history, ts: 1_700_000_900_000 }];
     let catalog = Catalog::default();
     let slates = model.slates(&view, &catalog, 20);
     assert_eq!(slates, whole.slates(&view, &catalog, 20));

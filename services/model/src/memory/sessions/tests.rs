@@ -13,7 +13,7 @@ fn history(keys: &[u64]) -> Vec<Seen> {
 
 fn note_all(sessions: &mut Sessions, user: u64, keys: &[u64], ts: i64) {
     for key in keys {
-        sessions.note(user, *key, ts, &BOUNDS);
+        sessions.note(UserKey(user), *key, ts, &BOUNDS);
     }
 }
 
@@ -22,7 +22,7 @@ fn the_nearest_session_gives_the_next_item() {
     let mut sessions = Sessions::default();
     note_all(&mut sessions, 1, &[10, 11, 12], 0);
     note_all(&mut sessions, 2, &[20, 21, 22], 0);
-    let shares = sessions.neighbours(9, &history(&[10, 11]), &BOUNDS);
+    let shares = sessions.neighbours(UserKey(9), &history(&[10, 11]), &BOUNDS);
     assert!(shares[&12] > shares[&10], "what lies ahead counts more: {shares:?}");
     assert!(!shares.contains_key(&22));
     assert!((shares.values().sum::<f32>() - 1.0).abs() < 1e-5);
@@ -32,17 +32,17 @@ fn the_nearest_session_gives_the_next_item() {
 fn a_users_own_session_is_no_neighbour() {
     let mut sessions = Sessions::default();
     note_all(&mut sessions, 1, &[10, 11, 12], 0);
-    assert!(sessions.neighbours(1, &history(&[10, 11]), &BOUNDS).is_empty());
+    assert!(sessions.neighbours(UserKey(1), &history(&[10, 11]), &BOUNDS).is_empty());
 }
 
 #[test]
 fn a_pause_begins_a_new_session() {
     let mut sessions = Sessions::default();
-    let first = sessions.note(1, 10, 0, &BOUNDS).expect("begins");
-    let second = sessions.note(1, 11, 100, &BOUNDS).expect("goes on, and is worth comparing now");
+    let first = sessions.note(UserKey(1), 10, 0, &BOUNDS).expect("begins");
+    let second = sessions.note(UserKey(1), 11, 100, &BOUNDS).expect("goes on, and is worth comparing now");
     assert_eq!((second, sessions.get(first)), (first + 1, None));
-    assert_eq!(sessions.note(1, 12, 150, &BOUNDS), Some(second));
-    assert_eq!(sessions.note(1, 13, 251, &BOUNDS), Some(second + 1));
+    assert_eq!(sessions.note(UserKey(1), 12, 150, &BOUNDS), Some(second));
+    assert_eq!(sessions.note(UserKey(1), 13, 251, &BOUNDS), Some(second + 1));
     assert_eq!(sessions.get(second).expect("kept").items, [10, 11, 12]);
 }
 
@@ -50,8 +50,8 @@ fn a_pause_begins_a_new_session() {
 fn a_choice_that_comes_late_by_more_than_a_pause_is_in_no_session() {
     let mut sessions = Sessions::default();
     note_all(&mut sessions, 1, &[10, 11], 1_000);
-    assert_eq!(sessions.note(1, 12, 899, &BOUNDS), None);
-    assert_eq!(sessions.note(1, 12, 900, &BOUNDS), Some(1), "within a pause it is");
+    assert_eq!(sessions.note(UserKey(1), 12, 899, &BOUNDS), None);
+    assert_eq!(sessions.note(UserKey(1), 12, 900, &BOUNDS), Some(1), "within a pause it is");
     assert_eq!(sessions.get(1).expect("kept").last_ts, 1_000);
 }
 
@@ -60,7 +60,7 @@ fn a_session_of_one_item_is_compared_with_nobody() {
     let mut sessions = Sessions::default();
     note_all(&mut sessions, 1, &[10, 10], 0);
     assert_eq!((sessions.len(), sessions.of_item.len()), (1, 0));
-    assert!(sessions.neighbours(9, &history(&[10]), &BOUNDS).is_empty());
+    assert!(sessions.neighbours(UserKey(9), &history(&[10]), &BOUNDS).is_empty());
 }
 
 #[test]
@@ -92,11 +92,11 @@ fn a_flood_of_invented_sessions_washes_out_the_flood() {
     let bounds = Bounds { sessions: 1_000, ..BOUNDS };
     let mut sessions = Sessions::default();
     for user in 0..700 {
-        sessions.note(user, user, 0, &bounds);
-        sessions.note(user, 10_000, 0, &bounds);
+        sessions.note(UserKey(user), user, 0, &bounds);
+        sessions.note(UserKey(user), 10_000, 0, &bounds);
     }
     for user in 0..200_000 {
-        sessions.note(1_000_000 + user, user, 1, &bounds);
+        sessions.note(UserKey(1_000_000 + user), user, 1, &bounds);
     }
     assert_eq!((sessions.len(), sessions.kept.len(), sessions.of_user.len()), (1_000, 700, 1_000));
 }
@@ -128,7 +128,7 @@ fn assert_same(sessions: &Sessions, copy: &Sessions, query: &[Seen]) {
     };
     assert_eq!(sorted(sessions), sorted(copy));
     assert_eq!((sessions.first(), sessions.next()), (copy.first(), copy.next()));
-    assert_eq!(sessions.neighbours(9, query, &BOUNDS), copy.neighbours(9, query, &BOUNDS));
+    assert_eq!(sessions.neighbours(UserKey(9), query, &BOUNDS), copy.neighbours(UserKey(9), query, &BOUNDS));
 }
 
 proptest! {
@@ -142,6 +142,7 @@ proptest! {
         let mut sessions = Sessions::default();
         let mut now = 0;
         for (user, key, later) in choices {
+            let user = UserKey(user);
             now += later - 50; // some come late
             let number = sessions.note(user, key, now, &BOUNDS);
             let noted = number.and_then(|number| sessions.get(number));
@@ -155,7 +156,7 @@ proptest! {
         }
         let query = history(&query);
         assert_same(&sessions, &copy_of(&sessions), &query);
-        let shares = sessions.neighbours(99, &query, &BOUNDS);
+        let shares = sessions.neighbours(UserKey(99), &query, &BOUNDS);
         prop_assert!(shares.is_empty() || (shares.values().sum::<f32>() - 1.0).abs() < 1e-4);
         prop_assert!(shares.values().all(|share| *share > 0.0));
     }

@@ -1,5 +1,7 @@
 //! Lists of some users, as one version makes them and the next.
 
+use schemas::UserKey;
+
 use super::Doubt;
 use crate::keymap::KeySet;
 use crate::memory::catalog::Catalog;
@@ -68,7 +70,7 @@ impl Probe {
     fn share(&self, other: &Self) -> f32 {
         let (mut same, mut all) = (0, 0);
         for (a, b) in self.lists.iter().zip(&other.lists) {
-            let shown: KeySet = a.iter().copied().collect();
+            let shown: KeySet<u64> = a.iter().copied().collect();
             same += b.iter().filter(|key| shown.contains(key)).count();
             all += a.len().max(b.len());
         }
@@ -82,7 +84,8 @@ fn lists(model: &Model, histories: &[Vec<u64>]) -> Vec<Vec<u64>> {
     let kind = schemas::Kind::View;
     let seen = |items: &Vec<u64>| items.iter().map(|key| Seen { key: *key, kind, ts: now }).collect();
     let seen: Vec<Vec<Seen>> = histories.iter().map(seen).collect();
-    let users: Vec<UserView<'_>> = seen.iter().map(|history| UserView { user: 0, history, ts: now }).collect();
+    let users: Vec<UserView<'_>> =
+        seen.iter().map(|history| UserView { user: UserKey::NOBODY, history, ts: now }).collect();
     let listed = model.listed(&users, &Catalog::default(), LENGTH).into_iter();
     listed.map(|list| list.into_iter().map(|(key, _)| key).collect()).collect()
 }

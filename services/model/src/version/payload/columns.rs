@@ -1,6 +1,7 @@
 //! Columns on their way into a payload, and items and their rows copied column by column.
 
 use safetensors::tensor::Dtype;
+use schemas::UserKey;
 
 use crate::memory::popularity::Counters;
 use crate::table::items::{Entry, Items, RowRef};
@@ -21,7 +22,7 @@ pub(crate) struct ItemColumns {
     pub(super) slot: Vec<u32>,
     pub(super) sightings: Vec<u32>,
     pub(super) repeated: Vec<u32>,
-    pub(super) chosen_by: Vec<u64>,
+    pub(super) chosen_by: Vec<UserKey>,
     pub(super) first_ts: Vec<i64>,
     pub(super) last_ts: Vec<i64>,
     pub(super) counters: Vec<Counters>,

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use safetensors::tensor::Dtype;
-use schemas::Secret;
 use schemas::checkpoint::PayloadKind;
+use schemas::{Secret, UserKey};
 
 use super::read::{Payload, SUM, same_length};
 use super::rows;
@@ -83,7 +83,7 @@ impl Payload<'_> {
             same_length(name, got, expected)?;
         }
         // Items that changed places leave theirs first, all of them: one may go where another came from.
-        let mut moved: Plain<(Entry, Moved)> = Plain::default();
+        let mut moved: Plain<u64, (Entry, Moved)> = Plain::default();
         for (key, slot) in keys.iter().zip(&slots) {
             if knowledge.table().slot(*key).is_some_and(|old| old != *slot) {
                 moved.extend(knowledge.lift(*key).map(|lifted| (*key, lifted)));
@@ -151,7 +151,7 @@ impl Payload<'_> {
     /// Counts a delta's choices as the learner did: pairs and sessions follow from them. What went took its pairs
     /// along.
     fn merge_choices(&self, knowledge: &mut Knowledge) -> Result<(), Error> {
-        let users = self.column("choices.user", Dtype::U64, u64::from_le_bytes)?;
+        let users = self.column("choices.user", Dtype::U64, UserKey::from_le_bytes)?;
         let keys = self.column("choices.key", Dtype::U64, u64::from_le_bytes)?;
         let times = self.column("choices.ts", Dtype::I64, i64::from_le_bytes)?;
         let ends = self.column("choices.end", Dtype::U64, u64::from_le_bytes)?;
@@ -199,19 +199,19 @@ impl Payload<'_> {
             if !self.holds(name) {
                 return Ok(0); // versions of before did not say
             }
-            let users = self.column(name, Dtype::U64, u64::from_le_bytes)?;
+            let users = self.column(name, Dtype::U64, UserKey::from_le_bytes)?;
             Ok::<_, Error>(users.into_iter().filter(|named| *named == user).count())
         };
         Ok(Some((named("sessions.user")?, named("items.chosen_by")?)))
     }
 
     /// Who chose each of `n` items. Versions of before did not say: theirs are proven.
-    fn chosen_by(&self, n: usize) -> Result<Vec<u64>, Error> {
+    fn chosen_by(&self, n: usize) -> Result<Vec<UserKey>, Error> {
         let name = "items.chosen_by";
         if !self.holds(name) {
             return Ok(vec![PROVEN; n]);
         }
-        self.column(name, Dtype::U64, u64::from_le_bytes)
+        self.column(name, Dtype::U64, UserKey::from_le_bytes)
     }
 
     /// How many of the choices of each of `n` items repeat another. Versions of before did not say: theirs count.
@@ -244,7 +244,7 @@ impl Payload<'_> {
 
     fn merge_sessions(&self, knowledge: &mut Knowledge) -> Result<(), Error> {
         let numbers = self.column("sessions.number", Dtype::U64, u64::from_le_bytes)?;
-        let users = self.column("sessions.user", Dtype::U64, u64::from_le_bytes)?;
+        let users = self.column("sessions.user", Dtype::U64, UserKey::from_le_bytes)?;
         let last_ts = self.column("sessions.last_ts", Dtype::I64, i64::from_le_bytes)?;
         let ends = self.column("sessions.end", Dtype::U64, u64::from_le_bytes)?;
         let items = self.column("sessions.item", Dtype::U64, u64::from_le_bytes)?;

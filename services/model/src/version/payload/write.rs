@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use safetensors::tensor::{Dtype, TensorView};
+use schemas::UserKey;
 use schemas::checkpoint::{Manifest, PayloadKind};
 
 use super::columns::{Column, ItemColumns, RowColumns, le};
@@ -115,7 +116,7 @@ impl Frozen {
         column(out, "slot", Dtype::U32, le(&items.slot, u32::to_le_bytes));
         column(out, "sightings", Dtype::U32, le(&items.sightings, u32::to_le_bytes));
         column(out, "repeated", Dtype::U32, le(&items.repeated, u32::to_le_bytes));
-        column(out, "chosen_by", Dtype::U64, le(&items.chosen_by, u64::to_le_bytes));
+        column(out, "chosen_by", Dtype::U64, le(&items.chosen_by, UserKey::to_le_bytes));
         column(out, "first_ts", Dtype::I64, le(&items.first_ts, i64::to_le_bytes));
         column(out, "last_ts", Dtype::I64, le(&items.last_ts, i64::to_le_bytes));
         let popularity = le(items.counters.as_flattened(), f64::to_le_bytes);
@@ -179,7 +180,7 @@ impl Frozen {
 }
 
 fn write_choices(choices: &[Choice], out: &mut Out) {
-    let users: Vec<u64> = choices.iter().map(|choice| choice.user).collect();
+    let users: Vec<UserKey> = choices.iter().map(|choice| choice.user).collect();
     let keys: Vec<u64> = choices.iter().map(|choice| choice.key).collect();
     let times: Vec<i64> = choices.iter().map(|choice| choice.ts).collect();
     let ends = ends(choices.iter().map(|choice| choice.pairs.len()));
@@ -188,7 +189,7 @@ fn write_choices(choices: &[Choice], out: &mut Out) {
     let near: Vec<f32> = pairs().map(|(_, near)| *near).collect();
     let (k, l) = (keys.len(), earlier.len());
     let mut put = |name: &str, dtype, n, bytes| out.put(format!("choices.{name}"), dtype, vec![n], bytes);
-    put("user", Dtype::U64, k, le(&users, u64::to_le_bytes));
+    put("user", Dtype::U64, k, le(&users, UserKey::to_le_bytes));
     put("key", Dtype::U64, k, le(&keys, u64::to_le_bytes));
     put("ts", Dtype::I64, k, le(&times, i64::to_le_bytes));
     put("end", Dtype::U64, k, le(&ends, u64::to_le_bytes));
@@ -216,14 +217,14 @@ fn write_pairs(pairs: &[(u64, &Arc<Neighbours>)], out: &mut Out) {
 
 fn write_sessions(sessions: &[(u64, &Arc<Session>)], out: &mut Out) {
     let numbers: Vec<u64> = sessions.iter().map(|(number, _)| *number).collect();
-    let users: Vec<u64> = sessions.iter().map(|(_, session)| session.user).collect();
+    let users: Vec<UserKey> = sessions.iter().map(|(_, session)| session.user).collect();
     let last_ts: Vec<i64> = sessions.iter().map(|(_, session)| session.last_ts).collect();
     let ends = ends(sessions.iter().map(|(_, session)| session.items.len()));
     let items: Vec<u64> = sessions.iter().flat_map(|(_, session)| session.items.iter().copied()).collect();
     let (s, t) = (numbers.len(), items.len());
     let mut put = |name: &str, dtype, n, bytes| out.put(format!("sessions.{name}"), dtype, vec![n], bytes);
     put("number", Dtype::U64, s, le(&numbers, u64::to_le_bytes));
-    put("user", Dtype::U64, s, le(&users, u64::to_le_bytes));
+    put("user", Dtype::U64, s, le(&users, UserKey::to_le_bytes));
     put("last_ts", Dtype::I64, s, le(&last_ts, i64::to_le_bytes));
     put("end", Dtype::U64, s, le(&ends, u64::to_le_bytes));
     put("item", Dtype::U64, t, le(&items, u64::to_le_bytes));

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use schemas::{Entry as SlateEntry, key_of};
+use schemas::{Entry as SlateEntry, UserKey, key_of};
 
 use super::Model;
 use crate::memory::catalog::Catalog;
@@ -71,7 +71,7 @@ impl Model {
     /// user gets.
     #[must_use]
     pub fn hot(&self, catalog: &Catalog, k: usize, categories: usize, ts: i64) -> Tops {
-        let stranger = UserView { user: 0, history: &[], ts };
+        let stranger = UserView { user: UserKey::NOBODY, history: &[], ts };
         let overall = self.slates(&[stranger], catalog, k).pop().unwrap_or_default();
         let leaders = (0..HALF_LIVES).flat_map(|h| self.knowledge.popular().leaders(h)).map(|(.., key)| key);
         let score = |key: u64| {

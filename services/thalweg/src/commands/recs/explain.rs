@@ -7,7 +7,7 @@ use runtime::Context;
 use runtime::kafka::{Reader, StartAt};
 use runtime::redis::Redis;
 use schemas::item::{Fold, read};
-use schemas::{Slate, Topic, VersionId};
+use schemas::{Slate, Topic, UserKey, VersionId};
 use serde_json::{Value, json};
 use versions::profile;
 
@@ -39,7 +39,11 @@ pub(super) async fn run(
     };
     let model = assembled(config, version).await?;
     let catalog = catalog(config).await?;
-    let view = UserView { user: user.map_or(0, |user| model.user(&config.secret(), user)), history: &history, ts };
+    let view = UserView {
+        user: user.map_or(UserKey::NOBODY, |user| model.user(&config.secret(), user)),
+        history: &history,
+        ts,
+    };
     let explained = tokio::task::block_in_place(|| model.explained(&view, &catalog, slate.items.len()));
     let ids = explained.iter().map(|explained| &explained.entry.id);
     if !ids.eq(slate.items.iter().map(|entry| &entry.id)) {

@@ -93,7 +93,7 @@ fn attempt(version: &Version, payload: &[u8]) -> Result<(), String> {
     let model = version.before.apply(&version.manifest, payload).map_err(|error| error.to_string())?;
     let catalog = Catalog::default();
     let history: Vec<crate::Seen> = (0..5).map(|n| seen(&format!("i{n}"))).collect();
-    let user = crate::UserView { user: 1, history: &history, ts: 1_700_000_200_000 };
+    let user = crate::UserView { user: schemas::UserKey(1), history: &history, ts: 1_700_000_200_000 };
     let hot = model.hot(&catalog, 20, 100, user.ts).lists.into_iter().map(|(_, list)| list);
     let new = model.new_items(&catalog, 20, 100, user.ts).lists.into_iter().map(|(_, list)| list);
     let similar = model.similar(&["i1", "i4"], &catalog, 20);
