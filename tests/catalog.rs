@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use schemas::Item;
-use tests::{Name, SOON, Servers, Traffic, World, eventually, naming, none_names, served_once};
+use schemas::{EventType, Item};
+use tests::{Name, SOON, Servers, Traffic, World, click, eventually, naming, none_names, served_once};
 
 use crate::redis_forgot::{FALL_BACK, SAVE};
 
@@ -52,6 +52,25 @@ async fn delisted_items_never_appear() {
     }
     served_once(&world, &sent).await;
     assert_eq!(none_names(&world, gone).await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_catalog_that_comes_after_the_last_event_stands_in_what_is_hot() {
+    let world = World::new().await;
+    let [_ingest, _trainer, mut scorer] = world.start_all().await;
+    // A new shop tries an event of an item that its catalog will not have.
+    let sent = world.send(&[click("u1", "a trial", EventType::View, world.ctx.now(), "e1".into())]).await;
+    scorer.ready().await;
+    served_once(&world, &sent).await;
+    let catalog: Vec<Item> =
+        Traffic::catalog().into_iter().take(5).map(|item| Item { published_at: None, ..item }).collect();
+    world.list(&catalog).await;
+    eventually("hot shows the catalog", SOON, async || {
+        let hot = world.slate(&world.keys.hot(None)).await?;
+        let listed = hot.items.iter().filter(|item| catalog.iter().any(|listed| listed.item_id == item.id)).count();
+        if listed == catalog.len() { Ok(()) } else { Err(format!("{listed} of {}: {hot:?}", catalog.len())) }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

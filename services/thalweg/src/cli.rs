@@ -37,7 +37,7 @@ const SERVERS: &str = "Servers";
 /// Where Kafka and Redis are.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct Place {
-    /// A TOML file with sections [kafka], [redis], [topics] and [operator].
+    /// A TOML file with sections [kafka], [redis], [privacy], [topics] and [operator].
     #[arg(long, global = true, value_name = "FILE", help_heading = SERVERS)]
     config: Option<PathBuf>,
     /// Kafka brokers, host:port, separated by commas.

@@ -23,8 +23,9 @@ pub enum Error {
     Task(#[from] TaskError),
     /// I9: somebody else is the trainer now.
     #[error(
-        "trainer {} claimed epoch {} after our epoch {own}: only one trainer may run; this one ends, and what it learned \
-         since its last version is learned by the other. If both are yours, stop one",
+        "{} claimed epoch {} after our epoch {own}: only one writes versions, so this trainer ends; what it learned since \
+         its last version is not in one. A trainer, a promotion or an import claims: if you asked for none of them, two \
+         trainers run, and one is to be stopped",
         claim.trainer, claim.epoch
     )]
     Superseded {

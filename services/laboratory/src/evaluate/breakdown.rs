@@ -67,6 +67,8 @@ impl Breakdown {
         } else {
             let reason = match test.rank {
                 _ if !test.known => "not_known",
+                // The filter hides what the user has just bought or seen (`repeats`).
+                None if test.repeat => "hidden_or_not_named",
                 None => "no_source_named_it",
                 Some(_) => "ranked_too_low",
             };

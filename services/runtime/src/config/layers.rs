@@ -205,7 +205,7 @@ fn without_secrets(tree: &Table) -> Table {
     let shown = |(key, value): (&String, &Value)| {
         let value = match value {
             Value::Table(inner) => Value::Table(without_secrets(inner)),
-            Value::String(_) if is_secret(key) => Value::String("***".into()),
+            Value::String(secret) if is_secret(key) && !secret.is_empty() => Value::String("***".into()),
             Value::String(url) if key == "url" => Value::String(crate::redis::redacted(url)),
             other => other.clone(),
         };

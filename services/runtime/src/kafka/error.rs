@@ -42,6 +42,13 @@ pub enum KafkaError {
     /// librdkafka refuses a setting.
     #[error("librdkafka refuses the settings; correct kafka.properties or kafka.brokers")]
     Settings(#[source] Client),
+    /// The topic's own settings refuse the record.
+    #[error(
+        "topic {topic} refuses records (InvalidRecord): set its cleanup.policy to delete if it holds compact, for they have \
+         no keys, and take off limits on message.timestamp (`thalweg topics check` names settings that are not as they \
+         should be)"
+    )]
+    Invalid { topic: String },
     /// The service may not do it.
     #[error("Kafka does not allow to {what}; give the service's user the right to {}", right(source))]
     Denied { what: String, source: Client },
@@ -75,6 +82,7 @@ impl KafkaError {
                 | Self::MissingPartition { .. }
                 | Self::FewerPartitions { .. }
                 | Self::TooBig { .. }
+                | Self::Invalid { .. }
         )
     }
 

@@ -385,6 +385,7 @@ fn trouble_of(topic: &str, error: ClientError) -> Trouble {
         Some(Code::UnknownTopic | Code::UnknownTopicOrPartition) => KafkaError::MissingTopic { topic },
         Some(Code::UnknownPartition) => KafkaError::MissingPartition { topic },
         Some(Code::MessageSizeTooLarge | Code::MessageBatchTooLarge) => KafkaError::TooBig { topic, bytes: 0 },
+        Some(Code::InvalidRecord) => KafkaError::Invalid { topic },
         _ => KafkaError::of(format!("write to topic {topic}"), error),
     })
 }

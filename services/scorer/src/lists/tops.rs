@@ -94,7 +94,9 @@ pub(super) fn make(sources: &Sources, settings: &Scorer, keys: &Keys, now: i64) 
     let (model, k, most) = (&live.model, settings.slate_items, settings.category_lists);
     let (hot, event_ts) = if live.serves() {
         let event_ts = event_ts(model);
-        (model.hot(&catalog, k, most, event_ts), event_ts)
+        // What came since the last event is new, too: a catalog is imported before its shop's first visitors come.
+        let came_at = model.newest_came_at(&catalog, now).unwrap_or(event_ts);
+        (model.hot(&catalog, k, most, event_ts.max(came_at)), event_ts)
     } else {
         let early = lock(&sources.early);
         let lists = vec![(None, early.top(model, &catalog, k))];

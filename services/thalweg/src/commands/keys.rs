@@ -58,7 +58,13 @@ fn new(file: &Path) -> Result<PublicKey, Error> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| Error::Other(format!("no randomness to make a key of: {error}")))?;
     let key = SigningKey::from_seed(&seed);
-    let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(Error::file(file))?;
+    let open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    let mut open = open.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            Error::Other(format!("{} is there already, and no key is overwritten; name another file", file.display()))
+        }
+        _ => Error::file(file)(error),
+    })?;
     open.write_all(format!("{}\n", key.secret()).as_bytes())
         .and_then(|()| open.sync_all())
         .map_err(Error::file(file))?;

@@ -85,6 +85,12 @@ impl Model {
         tops
     }
 
+    /// When the newest item came that may be shown, of those that came by `now`; milliseconds since 1970.
+    #[must_use]
+    pub fn newest_came_at(&self, catalog: &Catalog, now: i64) -> Option<i64> {
+        newest(&self.knowledge, catalog, now).next().map(|(at, _)| at)
+    }
+
     /// What came last by `now`, milliseconds since 1970, overall and by category, the `categories` largest.
     #[must_use]
     #[allow(clippy::cast_precision_loss)] // a score for people
