@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use runtime::Context;
 use runtime::config::Kafka;
 use runtime::kafka::{KafkaError, Producer};
+use schemas::audit::Chain;
 use schemas::erasure::Given;
 use schemas::{Erased, Erasures, Secret, Topic, Topics};
 use tokio::sync::watch;
 use tracing::{info, warn};
-use versions::audit::Chain;
 use versions::receipts;
 
 /// The longest wait for the audit, and the pause after it.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use schemas::VersionId;
+use schemas::audit::Deed;
 use schemas::signature::Distrust;
-use versions::audit::Deed;
 
 /// How often refusals of one kind are written to the audit.
 const EVERY: Duration = Duration::from_secs(60);

@@ -19,6 +19,7 @@ use model::{Alarm, Model, Positioned, Sample};
 use runtime::Context;
 use runtime::kafka::{Attendance, Reader, admin};
 use schemas::Release;
+use schemas::audit::Chain;
 use schemas::checkpoint::{Through, VersionId};
 use schemas::control::{Back, Place, Promotion};
 use schemas::signature::Trust;
@@ -27,7 +28,6 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
 use versions::Control;
-use versions::audit::Chain;
 
 use crate::bookmarks::Bookmarks;
 use crate::catalog::{Catalog, News};

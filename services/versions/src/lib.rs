@@ -11,7 +11,6 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests wait and measure"))]
 
 mod assembler;
-pub mod audit;
 pub mod catalog;
 mod continuity;
 mod control;

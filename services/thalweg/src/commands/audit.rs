@@ -8,11 +8,11 @@ use laboratory::shown::plain;
 use runtime::Context;
 use runtime::kafka::{From, Reader};
 use schemas::audit::Entry;
+use schemas::audit::Verifier;
 use schemas::erasure::ERASED;
 use schemas::signature::{Distrust, SIGNATURE};
 use schemas::{Timestamp, Topic};
 use serde_json::json;
-use versions::audit::Verifier;
 use versions::signing;
 
 use crate::config::Config;

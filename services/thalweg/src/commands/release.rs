@@ -13,11 +13,11 @@ use laboratory::output;
 use laboratory::shown::plain;
 use runtime::Context;
 use runtime::redis::Redis;
+use schemas::audit::Chain;
 use schemas::control::{Action, MAX_TEXT, OPERATOR, Place, Serve};
 use schemas::{Manifest, Release, Releases, Timestamp, Topics, VersionId};
 use serde_json::{Value, json};
 use versions::Control;
-use versions::audit::Chain;
 
 use crate::commands::{audit, checkpoints};
 use crate::config::Config;

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use metrics::counter;
+use schemas::audit::Deed;
 use schemas::checkpoint::{Manifest, VersionId};
 use schemas::{RELEASE, Topics};
 use serde_json::{Map, Value};
 use tracing::warn;
-use versions::audit::Deed;
 use versions::note;
 
 use super::Trainer;

@@ -8,10 +8,10 @@ use std::time::Instant;
 use model::{Comparison, Gate};
 use runtime::Context;
 use runtime::kafka::{Attendance, Expected, Producer, Watch, admin, contact};
+use schemas::audit::Chain;
 use schemas::{Erased, Releases, Secret, Topic, Topics};
 use tokio::task::JoinSet;
 use tracing::warn;
-use versions::audit::Chain;
 use versions::{Control, signing};
 
 use super::erasures::{self, Erasing};

@@ -6,11 +6,11 @@ use laboratory::output;
 use laboratory::shown::plain;
 use runtime::Context;
 use runtime::kafka::admin;
+use schemas::audit::Chain;
 use schemas::checkpoint::{Contest, Interval};
 use schemas::control::Promotion;
 use schemas::{Manifest, Releases, Timestamp, Topics};
 use serde_json::{Value, json};
-use versions::audit::Chain;
 
 use super::{Change, log, releases};
 use crate::config::Config;

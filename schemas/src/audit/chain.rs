@@ -1,9 +1,9 @@
-//! Writes and checks the chains of records on `audit`.
+//! Writes and checks the chains of records on `audit`. Pure.
 
 use std::collections::BTreeMap;
 
-use schemas::VersionId;
-use schemas::audit::{Entry, hash};
+use super::{Entry, hash};
+use crate::VersionId;
 
 /// What was done; the chain gives it its place.
 #[derive(Debug, Clone, Default)]
