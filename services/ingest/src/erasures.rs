@@ -126,7 +126,7 @@ impl Erasing {
         if due.is_empty() {
             return Ok(());
         }
-        let (before, at) = (self.chain.clone(), self.ctx.now());
+        let at = self.ctx.now();
         let mut records = Vec::with_capacity(due.len());
         for (user, evidence) in due {
             let (actor, action, subject) = ("ingest".to_owned(), ERASED.to_owned(), user.to_string());
@@ -138,7 +138,8 @@ impl Erasing {
             self.again = None;
             return written.map(|_| ());
         }
-        (self.given, self.chain) = (Given::default(), before); // a receipt given twice does no harm
+        self.given = Given::default(); // a receipt given twice does no harm
+        self.chain.begin_anew(at);
         self.again = Some(Instant::now() + AGAIN);
         warn!(topic = self.audit, "the audit takes no receipt; `thalweg erase` waits for it");
         Ok(())
