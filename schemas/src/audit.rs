@@ -14,6 +14,9 @@ use crate::checkpoint::{is_time, shown};
 
 pub use chain::{Chain, Deed, Verifier};
 
+/// The action of who refused records or versions.
+pub const REFUSED: &str = "refuse";
+
 /// The longest record.
 const MAX_BYTES: usize = 64 * 1024;
 

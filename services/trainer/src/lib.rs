@@ -13,7 +13,6 @@ mod bookmarks;
 mod catalog;
 pub mod challenger;
 pub mod config;
-mod distrusted;
 pub mod error;
 mod foreign;
 pub mod gate;

@@ -27,13 +27,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
-use versions::Control;
+use versions::{Control, Refusals};
 
 use crate::bookmarks::Bookmarks;
 use crate::catalog::{Catalog, News};
 use crate::challenger::Rival;
 use crate::config;
-use crate::distrusted::Distrusted;
 use crate::error::Error;
 use crate::foreign::Foreign;
 use crate::histories::{Sorted, Sorter};
@@ -121,7 +120,7 @@ pub(crate) struct Trainer {
     foreign: Foreign,
     /// Whose records are believed, what was not, and when words were written again for that.
     trust: Trust,
-    distrusted: Distrusted,
+    refusals: Refusals,
     repeated: Option<Instant>,
     /// When a snapshot came out of turn for that.
     hurried: Option<Instant>,

@@ -23,6 +23,7 @@ mod held;
 mod log;
 pub mod profile;
 mod records;
+mod refusals;
 pub mod signing;
 mod slot;
 #[cfg(test)]
@@ -42,6 +43,7 @@ pub use follower::{Follower, Names, REFUSALS};
 pub use held::Held;
 pub use log::Log;
 pub use records::{Record, claim_record, cut, manifest_record, split};
+pub use refusals::Refusals;
 pub use slot::{Decided, Kept, Live, Slot};
 pub use walk::{Step, Version, Walk, believed};
 pub use worker::Worker;

@@ -93,7 +93,7 @@ impl Trainer {
         }
         let claimed = candidate.claim(back, yields, config, (&producer, signer), ctx).await?;
         let Some(leadership) = claimed else { return Ok(None) };
-        let Leadership { epoch, model, ledger, log, trainer, bookmarks, rolled_back, start, trust, distrusted } =
+        let Leadership { epoch, model, ledger, log, trainer, bookmarks, rolled_back, start, trust, refusals } =
             leadership;
         // Not before: who may not begin is not seen. And not later, for who stands by looks here. The trainer before us
         // leaves as it reads our claim. Should its last commit come after our first, tools show what it had learned
@@ -181,7 +181,7 @@ impl Trainer {
             ledger,
             foreign: Foreign::default(),
             trust,
-            distrusted,
+            refusals,
             repeated: None,
             hurried: None,
             bookmarks,
