@@ -13,6 +13,7 @@ mod crashes;
 mod documents;
 mod downgrade;
 mod erasure;
+mod erasure_challenger;
 mod import;
 mod influence;
 mod integrity;

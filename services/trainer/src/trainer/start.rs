@@ -132,11 +132,12 @@ impl Trainer {
             (Comparison::new(error, window), sample)
         });
         let gate = Gate::new(rules, good.map(|good| good.version));
-        let (erasing, made_at) = (Erasing::new(erased), model.manifest().map_or(0, |manifest| manifest.made_at));
+        let made_at = model.manifest().map(|manifest| manifest.made_at);
+        let erasing = Erasing::new(erased, made_at, challenges);
         let known = (model, secret);
         let (learning, alarms) = Learning::start(config.model.clone(), known, shedding, gate, contest, ctx).await?;
         // The version may be from before an erasure, be it that it was gone back to.
-        let gone: Vec<u64> = erasing.erased.keys(made_at).collect();
+        let gone: Vec<u64> = erasing.erased.keys(made_at.unwrap_or(0)).collect();
         if !gone.is_empty() {
             learning.forget(erasing.erased.clone(), gone).await?;
         }
