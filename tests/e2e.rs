@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "waits for conditions and measures")]
 
+mod anchor;
 mod audited;
 mod bad_input;
 mod bounds;

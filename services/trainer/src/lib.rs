@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests wait and measure"))]
 
+mod anchor;
 mod bookmarks;
 mod catalog;
 pub mod challenger;

@@ -29,6 +29,7 @@ use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
 use versions::{Control, Refusals};
 
+use crate::anchor::Reading;
 use crate::bookmarks::Bookmarks;
 use crate::catalog::{Catalog, News};
 use crate::challenger::Rival;
@@ -115,6 +116,8 @@ pub(crate) struct Trainer {
     /// Behind our claim: a higher one ends us.
     log: Reader,
     learning: Learning,
+    /// The newest good version, on its way to be what the learner is held against.
+    anchor: Reading,
     schedule: Schedule,
     ledger: Ledger,
     foreign: Foreign,
@@ -196,6 +199,7 @@ impl Trainer {
                     false => break,
                 },
                 live = Rival::next(&mut self.rival) => self.learning.against(live?).await?,
+                Some(read) = self.anchor.join_next() => self.hold_against(read.map_err(Error::Publication)?).await?,
                 Some(alarm) = self.alarms.recv() => self.answer(alarm).await?,
                 Some(older) = self.survey.join_next() => {
                     if let Some(older) = older.map_err(Error::Publication)?? {

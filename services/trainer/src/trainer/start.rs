@@ -16,6 +16,7 @@ use versions::{Control, signing};
 
 use super::erasures::{self, Erasing};
 use super::{Carried, Trainer, audit};
+use crate::anchor;
 use crate::catalog::Catalog;
 use crate::challenger::{self, Rival, Settings};
 use crate::config::{Config, OnRollback, Role, WhenSuperseded};
@@ -131,6 +132,7 @@ impl Trainer {
             rules.sample = 0;
             (Comparison::new(error, window), sample)
         });
+        let (tip, tested) = (model.version(), rules.sample > 0);
         let gate = Gate::new(rules, good.map(|good| good.version));
         let made_at = model.manifest().map(|manifest| manifest.made_at);
         let erasing = Erasing::new(erased, made_at, challenges);
@@ -144,6 +146,9 @@ impl Trainer {
         if erasing.wants_purge() {
             learning.forget_good().await?;
         }
+        // Beside all that follows: the start does not wait for it.
+        let anchor = good.filter(|_| tested && !erasing.wants_purge());
+        let anchor = anchor::read(anchor, tip, config, ctx);
         learning.follow(intake.life()).await?;
         if !catalog.read_whole(&learning, &producer, &attendance).await? {
             return Ok(None);
@@ -178,6 +183,7 @@ impl Trainer {
             attendance,
             log,
             learning,
+            anchor,
             schedule: Schedule::new(&config.trainer, epoch),
             ledger,
             foreign: Foreign::default(),
