@@ -11,10 +11,10 @@ use model::{Learner, pack};
 use runtime::Context;
 use runtime::kafka::{Outgoing, Producer};
 use runtime::redis::Redis as Client;
+use schemas::audit::Chain;
 use schemas::checkpoint::{Claim, PayloadKind, VersionId};
 use schemas::control::{Action, Back, OPERATOR, Place, Release};
 use schemas::{Keys, Topic};
-use versions::audit::Chain;
 use versions::{claim_record, decide, manifest_record, split};
 
 use crate::error::Error;

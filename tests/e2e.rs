@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "waits for conditions and measures")]
 
+mod anchor;
+mod audited;
 mod bad_input;
 mod bounds;
 mod catalog;
@@ -12,6 +14,7 @@ mod crashes;
 mod documents;
 mod downgrade;
 mod erasure;
+mod erasure_challenger;
 mod import;
 mod influence;
 mod integrity;

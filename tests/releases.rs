@@ -116,6 +116,15 @@ async fn a_pin_to_a_version_that_knows_nothing_takes_nobody_their_list_and_whoev
     // Of whom a scorer starts with nothing, and of whom nothing is in Redis.
     let pinned = release(&world, &["pin", &empty.to_string(), "--reason", "a test"]).await;
     assert_eq!(pinned["written"], true, "{pinned}");
+    let warned = |said: &Value| said["warning"].as_str().is_some_and(|why| why.contains("no list can be made"));
+    assert!(warned(&pinned), "{pinned}");
+    for words in [["pin", &empty.to_string()], ["rollback", &empty.to_string()]] {
+        let tried = release(&world, &[&words[..], &["--reason", "a test", "--dry-run"]].concat()).await;
+        assert!(warned(&tried) && tried["written"] == false, "{tried}");
+    }
+    let ladder = release(&world, &["rollback"]).await;
+    let full = ladder.as_array().and_then(|all| all.last()).and_then(|newest| newest["items"].as_u64());
+    assert!(full.is_some_and(|items| items > 0), "{ladder}");
     live(&world, "the first version is pinned", |version, state| version == empty && state == "pin").await;
     scorer.kill();
     let mut scorer = world.start(Name::Scorer, &[]).await;

@@ -3,12 +3,19 @@
 //! Each writer numbers its records from 1 and names in each the hash of the one before. So a record that is missing,
 //! out of order or changed shows, but for the last of a writer.
 
+mod chain;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::VersionId;
 use crate::checkpoint::{is_time, shown};
+
+pub use chain::{Chain, Deed, Verifier};
+
+/// The action of who refused records or versions.
+pub const REFUSED: &str = "refuse";
 
 /// The longest record.
 const MAX_BYTES: usize = 64 * 1024;

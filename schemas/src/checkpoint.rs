@@ -186,7 +186,10 @@ pub struct Manifest {
     /// Interactions ever applied (tested, counted, remembered; all trained on, but for those left out under overload):
     /// with `through` it shows that offsets and weights agree.
     pub interactions: u64,
-    /// Event time of the newest of them.
+    /// Items that it knows: one that knows none makes no lists. `None` before releases said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<u64>,
+    /// Event time of the newest interaction.
     pub event_ts: i64,
     /// When the version was made, milliseconds since 1970.
     pub made_at: i64,

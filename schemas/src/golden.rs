@@ -101,6 +101,7 @@ fn a_manifest_and_a_claim_keep_their_encoding() {
         checksum: "00".repeat(32),
         through: [(0, Through { next: 7, source: 6, incarnation: 7 << 32 | 5, topic: 0, log: 9 })].into(),
         interactions: 7,
+        items: None,
         event_ts: 1_700_000_000_123,
         made_at: 1_700_000_000_200,
         arrivals: vec![(1_700_000_000_120, 7)],

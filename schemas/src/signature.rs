@@ -171,6 +171,12 @@ impl Trust {
         Self { keys: keys.into(), required }
     }
 
+    /// The same by keys as the configuration spells them. One that is none is believed by nobody.
+    #[must_use]
+    pub fn by(keys: &[String], required: bool) -> Self {
+        Self::new(keys.iter().filter_map(|key| key.parse().ok()).collect(), required)
+    }
+
     /// Whether anything can be disbelieved.
     #[must_use]
     pub fn is_on(&self) -> bool {

@@ -6,9 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use fuzz::Version;
+use schemas::audit::{Chain, Deed};
 use schemas::checkpoint::PayloadKind;
 use schemas::{Mark, VersionId};
-use versions::audit::{Chain, Deed};
 
 const NOW: i64 = 1_700_000_000_000;
 

@@ -10,10 +10,10 @@ use metrics::{counter, gauge};
 use runtime::Context;
 use runtime::config::Kafka;
 use runtime::kafka::{Expected, Followed, KafkaError, Outgoing, Producer, Reader, StartAt, Watch};
-use schemas::audit::Entry;
+use schemas::audit::{Chain, Deed};
 use schemas::erasure::{self, ERASED, Given};
 use schemas::signature::{SIGNATURE, Trust};
-use schemas::{Erased, Erasures, Secret, Topic, Topics, audit};
+use schemas::{Erased, Erasures, Secret, Topic, Topics};
 use tracing::{info, warn};
 
 use crate::metrics::{CONTROL_REFUSED, ERASURES};
@@ -38,9 +38,7 @@ pub(crate) struct Erasing {
     erased: Erased,
     given: Given,
     audit: String,
-    writer: String,
-    /// Number of our last receipt, and its hash.
-    last: (u64, String),
+    chain: Chain,
     /// When a receipt that was not taken is tried again.
     again: Option<Instant>,
     /// Whether a record that is not readable was told.
@@ -61,8 +59,7 @@ impl Erasing {
         let topics = Topics::new(&kafka.topic_prefix);
         let control = topics.name(Topic::Control);
         let reader = Reader::open(kafka, &control, StartAt::Beginning, ctx).await?;
-        let keys = kafka.signatures.trust.iter().filter_map(|key| key.parse().ok());
-        let trust = Trust::new(keys.collect(), kafka.signatures.required());
+        let trust = Trust::by(&kafka.signatures.trust, kafka.signatures.required());
         let number = RandomState::new().hash_one(ctx.now());
         let mut erasing = Self {
             reader,
@@ -73,8 +70,7 @@ impl Erasing {
             erased: Erased::default(),
             given: Given::default(),
             audit: topics.name(Topic::Audit),
-            writer: format!("{}-{}-{number:016x}", ctx.name(), std::process::id()),
-            last: (0, String::new()),
+            chain: Chain::new(format!("{}-{}-{number:016x}", ctx.name(), std::process::id())),
             again: None,
             told: false,
             ctx: ctx.clone(),
@@ -130,32 +126,20 @@ impl Erasing {
         if due.is_empty() {
             return Ok(());
         }
-        let before = self.last.clone();
+        let at = self.ctx.now();
         let mut records = Vec::with_capacity(due.len());
         for (user, evidence) in due {
-            let (number, hash) = &self.last;
-            let entry = Entry {
-                writer: self.writer.clone(),
-                seq: number + 1,
-                prev: hash.clone(),
-                at: self.ctx.now(),
-                actor: "ingest".to_owned(),
-                action: ERASED.to_owned(),
-                subject: user.to_string(),
-                version: None,
-                reason: String::new(),
-                evidence,
-            };
-            let value = serde_json::to_vec(&entry).expect("an entry has nothing that JSON has not");
-            self.last = (entry.seq, audit::hash(&value));
-            let key = entry.writer.into();
+            let (actor, action, subject) = ("ingest".to_owned(), ERASED.to_owned(), user.to_string());
+            let (writer, value) = self.chain.next(Deed { actor, action, subject, evidence, ..Deed::default() }, at);
+            let key = writer.into();
             records.push(Outgoing { partition: Some(0), key, value: Some(value.into()), ..Outgoing::default() });
         }
         if let Ok(written) = tokio::time::timeout(PATIENCE, output.send_all(&self.audit, records)).await {
             self.again = None;
             return written.map(|_| ());
         }
-        (self.given, self.last) = (Given::default(), before); // a receipt given twice does no harm
+        self.given = Given::default(); // a receipt given twice does no harm
+        self.chain.begin_anew(at);
         self.again = Some(Instant::now() + AGAIN);
         warn!(topic = self.audit, "the audit takes no receipt; `thalweg erase` waits for it");
         Ok(())

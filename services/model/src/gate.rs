@@ -223,6 +223,15 @@ impl Gate {
         Some(model)
     }
 
+    /// The newest good version was read again, and is the anchor from now on; false where another is good by now.
+    pub fn anchored(&mut self, version: Option<VersionId>) -> bool {
+        let is_anchor = self.rules.sample > 0 && version.is_some() && self.good == version;
+        if is_anchor {
+            self.anchor.begin_anew(); // it was held against another
+        }
+        is_anchor
+    }
+
     /// Forgets users, by their keys, in what is kept beside the learner.
     pub fn forget_users(&mut self, keys: &[UserKey]) {
         if let Some(candidate) = &mut self.candidate {

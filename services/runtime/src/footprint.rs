@@ -47,6 +47,14 @@ pub fn allowed() -> Option<u64> {
     machine.into_iter().chain(limits).min()
 }
 
+/// Bytes of memory that this process holds; `None` where that cannot be known.
+#[must_use]
+pub fn resident() -> Option<u64> {
+    let kilobytes = field_of(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")?;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // kilobytes of a process
+    Some(kilobytes as u64 * 1_024)
+}
+
 /// Where the limits of these control groups stand, of each and of those that it is in: version 2 (`0::/a/b`), and
 /// version 1 (`9:memory:/a/b`). In a container the group's own folder is the root.
 fn limit_files(groups: &str) -> Vec<String> {

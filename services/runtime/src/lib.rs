@@ -21,6 +21,6 @@ pub mod telemetry;
 pub use app::App;
 pub use config::{Frame, Validate};
 pub use context::{Busy, Context, Outage, Pulse, TaskError, Thread, chain};
-pub use footprint::allowed as allowed_memory;
+pub use footprint::{allowed as allowed_memory, resident as resident_memory};
 pub use latency::Latency;
 pub use lock::lock;

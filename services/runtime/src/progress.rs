@@ -55,6 +55,11 @@ impl Progress {
         Self { topic: topic.to_owned(), still: None, held: BTreeMap::new() }
     }
 
+    /// What is followed.
+    pub(crate) fn topic(&self) -> &str {
+        &self.topic
+    }
+
     /// What does not move, for people; and for how long nothing was applied that could be read. `patience` is
     /// [`STILL`], or more while somebody is at what takes long.
     pub(crate) fn judge(&mut self, look: &Look, patience: Duration, now: Instant) -> (Option<String>, Duration) {

@@ -1,12 +1,12 @@
 //! How the scorer follows the log of versions: under its own names.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use runtime::Context;
 use runtime::config::Kafka;
 use runtime::kafka::{KafkaError, Watch};
 use tokio::sync::oneshot;
-use versions::{Control, Follower, Log, Names, Slot};
+use versions::{Control, Follower, Log, Names, Refusals, Slot};
 
 use crate::metrics::{LOAD, MODEL_FRESHNESS, SLATES_WITHDRAWN, VERSIONS_REFUSED, VERSIONS_SWAPPED};
 
@@ -33,7 +33,10 @@ pub(crate) async fn follow(
     slot: Arc<Slot>,
     loaded: oneshot::Sender<()>,
     watch: Watch,
+    refusals: Arc<Mutex<Refusals>>,
     ctx: Context,
 ) -> Result<(), versions::Error> {
-    ctx.finish(Follower::new(slot, NAMES, kafka, ctx.clone()).follow(log, control, watch, loaded).await)
+    ctx.finish(
+        Follower::new(slot, NAMES, kafka, ctx.clone()).noting(refusals).follow(log, control, watch, loaded).await,
+    )
 }

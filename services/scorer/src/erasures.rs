@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use runtime::Context;
 use runtime::config::Kafka;
 use runtime::kafka::{KafkaError, Producer};
+use schemas::audit::Chain;
 use schemas::erasure::Given;
 use schemas::{Erased, Erasures, Secret, Topic, Topics};
 use tokio::sync::watch;
 use tracing::{info, warn};
-use versions::audit::Chain;
 use versions::receipts;
 
 /// The longest wait for the audit, and the pause after it.
@@ -88,19 +88,19 @@ impl Erasing {
         if due.is_empty() {
             return Ok(());
         }
-        let before = self.chain.clone();
         info!(users = due.len(), "forgot users that are erased");
         let producer = match &self.producer {
             Some(producer) => producer,
             None => self.producer.insert(Producer::connect(&self.kafka, &self.ctx)?),
         };
-        let at = (None, self.ctx.now());
-        let written = receipts("scorer", due, at, &mut self.chain, (producer, &self.topics));
+        let at = self.ctx.now();
+        let written = receipts("scorer", due, (None, at), &mut self.chain, (producer, &self.topics));
         if let Ok(written) = tokio::time::timeout(PATIENCE, written).await {
             self.again = None;
             return written;
         }
-        (self.given, self.chain) = (Given::default(), before); // a receipt given twice does no harm
+        self.given = Given::default(); // a receipt given twice does no harm
+        self.chain.begin_anew(at);
         self.again = Some(Instant::now() + AGAIN);
         warn!(topic = self.topics.name(Topic::Audit), "the audit takes no receipt; `thalweg erase` waits for it");
         Ok(())

@@ -25,6 +25,7 @@ mod marks;
 pub mod metrics;
 mod profile;
 mod progress;
+mod refused;
 mod script;
 mod service;
 mod share;

@@ -45,6 +45,8 @@ pub const LISTS: &str = "scorer_lists_total";
 pub const VERSIONS_SWAPPED: &str = "scorer_versions_swapped_total";
 /// Versions that did not, by `reason`, one of [`versions::REFUSALS`].
 pub const VERSIONS_REFUSED: &str = "scorer_versions_refused_total";
+/// Refusals that the topic `audit` did not take.
+pub const AUDIT_FAILED: &str = "scorer_audit_failed_total";
 /// Times Redis was found empty and filled again.
 pub const REFILLS: &str = "scorer_refills_total";
 /// Keys that Redis has evicted since it started; NaN while that is not known.
@@ -104,6 +106,7 @@ pub(crate) fn describe() {
         (LISTS, "Lists written, by list."),
         (VERSIONS_SWAPPED, "Versions that went live."),
         (VERSIONS_REFUSED, "Versions that did not go live, by reason."),
+        (AUDIT_FAILED, "Refusals that the topic audit did not take."),
         (UNUSABLE_SCORES, "Entries of lists whose score was no number: they are left out."),
         (REFILLS, "Times Redis was found empty and filled again."),
     ] {

@@ -13,7 +13,7 @@ use schemas::checkpoint::Through;
 use schemas::{Erased, Erasures, Topic, Topics, key_of};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::info;
-use versions::{Live, Slot};
+use versions::{Live, Refusals, Slot};
 
 use crate::catalog::{self, News, SharedCatalog};
 use crate::checkpoints;
@@ -22,6 +22,7 @@ use crate::early::Early;
 use crate::error::Error;
 use crate::foreign::Foreign;
 use crate::lock;
+use crate::refused;
 use crate::service::Service;
 use crate::share::Share;
 use crate::similar_due::SimilarDue;
@@ -84,8 +85,11 @@ impl Sources {
         let Some(logs) = checkpoints::open(kafka, ctx).await? else { return Ok(None) };
         let erasures = logs.1.erasures();
         let slot = Arc::clone(&sources.slot);
-        let follow = checkpoints::follow(logs, kafka.clone(), slot, versions_loaded, watch.clone(), ctx.clone());
+        let refusals = Arc::new(Mutex::new(Refusals::new("scorer")));
+        let (noting, loaded) = (Arc::clone(&refusals), versions_loaded);
+        let follow = checkpoints::follow(logs, kafka.clone(), slot, loaded, watch.clone(), noting, ctx.clone());
         ctx.spawn("checkpoints", follow);
+        ctx.spawn("refusals", refused::audit(refusals, Arc::clone(&sources), kafka.clone(), ctx.clone()));
 
         let (catalog_loaded, items_read) = oneshot::channel();
         let (delisted, delistings) = mpsc::channel(DELISTINGS);

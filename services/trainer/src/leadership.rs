@@ -1,9 +1,10 @@
 //! One trainer at a time: reads `checkpoints`, claims an epoch, and notices when another claims a higher one (I9).
+#![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge};
 use model::Model;
@@ -14,11 +15,10 @@ use schemas::control::Back;
 use schemas::signature::{SigningKey, Trust};
 use schemas::{Releases, Topics};
 use tracing::{debug, info, warn};
-use versions::{Log, claim_record};
+use versions::{Log, Refusals, claim_record};
 
 use crate::bookmarks::Bookmarks;
 use crate::config::Config;
-use crate::distrusted::Distrusted;
 use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::metrics::{EPOCH, VERSIONS_REFUSED};
@@ -39,7 +39,7 @@ pub(crate) struct Candidate {
     /// Why the last version that was refused was.
     refused: String,
     told: Told,
-    distrusted: Distrusted,
+    refusals: Refusals,
 }
 
 /// An epoch that is ours.
@@ -64,7 +64,7 @@ pub(crate) struct Leadership {
     /// Whose records are believed.
     pub(crate) trust: Trust,
     /// What was not.
-    pub(crate) distrusted: Distrusted,
+    pub(crate) refusals: Refusals,
 }
 
 impl Candidate {
@@ -156,8 +156,8 @@ impl Candidate {
             return Err(Error::Partitions { topic: log.topic().to_owned(), partitions: end.len() });
         }
         let restorer = how(Restorer::new(Model::empty(&config.model.device)?, log.walk()));
-        let (refused, told, distrusted) = (String::new(), Told::default(), Distrusted::default());
-        let candidate = Self { restorer, log, anew: false, refused, told, distrusted };
+        let (refused, told, refusals) = (String::new(), Told::default(), Refusals::new("trainer"));
+        let candidate = Self { restorer, log, anew: false, refused, told, refusals };
         candidate.read_until(|log| log.is_at(&end), ctx).await
     }
 
@@ -212,7 +212,7 @@ impl Candidate {
                 let bookmarks = Bookmarks::new(&topic, &config.kafka, &claim, newest, signer, ctx)?;
                 let (rolled_back, start) = (self.restorer.rolled_back().clone(), self.log.start());
                 let (model, ledger) = self.restorer.into_parts();
-                let (distrusted, trust, log) = (self.distrusted, self.log.trust().clone(), self.log.reader);
+                let (refusals, trust, log) = (self.refusals, self.log.trust().clone(), self.log.reader);
                 return Ok(Some(Leadership {
                     epoch,
                     model,
@@ -223,7 +223,7 @@ impl Candidate {
                     rolled_back,
                     start,
                     trust,
-                    distrusted,
+                    refusals,
                 }));
             }
             let winner = self.restorer.leadership();
@@ -256,10 +256,11 @@ impl Candidate {
         for refusal in self.restorer.refusals() {
             tell(&refusal, &mut self.told);
             if let Some(why) = refusal.distrust {
-                self.distrusted.note("checkpoints", why, refusal.version, 1);
+                let why = (why.as_str(), why.to_string());
+                self.refusals.note("checkpoints", (why.0, &why.1), refusal.version, 1, Instant::now());
             }
             // Where nothing is claimed that is believed, that is why; what else is wrong follows from it.
-            let follows = self.restorer.leadership().0 == 0 && !self.distrusted.is_empty();
+            let follows = self.restorer.leadership().0 == 0 && !self.refusals.is_empty();
             let says = refusal.distrust.is_some() || !(refusal.orphan || follows);
             if says || self.refused.is_empty() {
                 self.refused = refusal.reason;

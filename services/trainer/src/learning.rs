@@ -24,6 +24,8 @@ pub(crate) type Freezing = oneshot::Receiver<Froze>;
 type Froze = Result<(Frozen, Standing, Option<Contest>), model::Error>;
 
 enum Work {
+    /// Boxed, as [`Work::Against`].
+    Anchor(Box<Model>, Vec<u64>),
     Catalog(Vec<Listing>),
     CatalogIsWhole,
     ForgetGood,
@@ -111,6 +113,12 @@ impl Learning {
         self.hand_over(Work::ForgetGood).await
     }
 
+    /// From now on the learner is held against this version, if it is the newest good one still; without users of these
+    /// keys.
+    pub(crate) async fn anchor(&self, good: Model, gone: Vec<u64>) -> Result<(), Error> {
+        self.hand_over(Work::Anchor(Box::new(good), gone)).await
+    }
+
     /// From now on the learner is held against this version, which is live, and perhaps kept so by somebody's word.
     pub(crate) async fn against(&self, (live, kept): (Model, bool)) -> Result<(), Error> {
         self.hand_over(Work::Against(Box::new(live), kept)).await
@@ -175,6 +183,7 @@ fn attend(
             | Work::CatalogIsWhole
             | Work::ForgetGood
             | Work::Against(..)
+            | Work::Anchor(..)
             | Work::Follow(_)
             | Work::Forget(..)
             | Work::PassOver(_)
@@ -189,6 +198,12 @@ fn attend(
             }
             Work::CatalogIsWhole => learner.catalog_is_whole(),
             Work::ForgetGood => gate.forget(),
+            Work::Anchor(mut good, gone) => {
+                if gate.anchored(good.version()) {
+                    good.forget(&gone);
+                    learner.set_anchor(*good, gate.sample());
+                }
+            }
             Work::Against(live, kept) => {
                 if let (Some((contest, sample)), Some(version)) = (contest.as_mut(), live.version()) {
                     contest.against(version, kept);

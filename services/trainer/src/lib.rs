@@ -9,11 +9,11 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests wait and measure"))]
 
+mod anchor;
 mod bookmarks;
 mod catalog;
 pub mod challenger;
 pub mod config;
-mod distrusted;
 pub mod error;
 mod foreign;
 pub mod gate;

@@ -19,6 +19,7 @@ use model::{Alarm, Model, Positioned, Sample};
 use runtime::Context;
 use runtime::kafka::{Attendance, Reader, admin};
 use schemas::Release;
+use schemas::audit::Chain;
 use schemas::checkpoint::{Through, VersionId};
 use schemas::control::{Back, Place, Promotion};
 use schemas::signature::Trust;
@@ -26,14 +27,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
-use versions::Control;
-use versions::audit::Chain;
+use versions::{Control, Refusals};
 
+use crate::anchor::Reading;
 use crate::bookmarks::Bookmarks;
 use crate::catalog::{Catalog, News};
 use crate::challenger::Rival;
 use crate::config;
-use crate::distrusted::Distrusted;
 use crate::error::Error;
 use crate::foreign::Foreign;
 use crate::histories::{Sorted, Sorter};
@@ -116,12 +116,14 @@ pub(crate) struct Trainer {
     /// Behind our claim: a higher one ends us.
     log: Reader,
     learning: Learning,
+    /// The newest good version, on its way to be what the learner is held against.
+    anchor: Reading,
     schedule: Schedule,
     ledger: Ledger,
     foreign: Foreign,
     /// Whose records are believed, what was not, and when words were written again for that.
     trust: Trust,
-    distrusted: Distrusted,
+    refusals: Refusals,
     repeated: Option<Instant>,
     /// When a snapshot came out of turn for that.
     hurried: Option<Instant>,
@@ -197,6 +199,7 @@ impl Trainer {
                     false => break,
                 },
                 live = Rival::next(&mut self.rival) => self.learning.against(live?).await?,
+                Some(read) = self.anchor.join_next() => self.hold_against(read.map_err(Error::Publication)?).await?,
                 Some(alarm) = self.alarms.recv() => self.answer(alarm).await?,
                 Some(older) = self.survey.join_next() => {
                     if let Some(older) = older.map_err(Error::Publication)?? {

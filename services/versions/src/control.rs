@@ -32,6 +32,8 @@ pub struct Control {
     shown: watch::Sender<Arc<Erasures>>,
     caught_up: bool,
     told: Told,
+    /// Records that were refused and that nobody asked for yet.
+    refused: BTreeMap<&'static str, (u64, String)>,
 }
 
 /// What is decided, and by whom it is believed.
@@ -45,8 +47,6 @@ struct Words {
     topic: String,
     /// Keys under which the last record is not the word that stands: it was refused.
     overwritten: BTreeSet<String>,
-    /// Records that were not believed and that nobody asked for yet.
-    distrusted: BTreeMap<Distrust, u64>,
 }
 
 impl Words {
@@ -117,8 +117,7 @@ impl Words {
         Some(value.expect("a decision has nothing that JSON has not"))
     }
 
-    fn distrust(&mut self, distrust: Distrust, key: &str) -> (&'static str, String) {
-        *self.distrusted.entry(distrust).or_default() += 1;
+    fn distrust(&self, distrust: Distrust, key: &str) -> (&'static str, String) {
         (distrust.as_str(), format!("the record {key} on control: {distrust}"))
     }
 
@@ -159,7 +158,8 @@ impl Control {
         let reader = Reader::open(kafka, &topic, StartAt::Beginning, ctx).await?;
         let words = Words { trust: signing::trust(kafka), topic, ..Words::default() };
         let shown = watch::Sender::default();
-        let mut control = Self { reader, words, shown, caught_up: false, told: Told::new(refused) };
+        let mut control =
+            Self { reader, words, shown, caught_up: false, told: Told::new(refused), refused: BTreeMap::new() };
         loop {
             match control.read().await? {
                 None => return Ok(None),
@@ -190,9 +190,9 @@ impl Control {
         keys.filter_map(|key| Some((key.clone(), self.words.standing(key)?))).take(WRITTEN_AGAIN).collect()
     }
 
-    /// How many records were not believed since this was asked last, and why.
-    pub fn distrusted(&mut self) -> BTreeMap<Distrust, u64> {
-        std::mem::take(&mut self.words.distrusted)
+    /// How many records were refused since this was asked last, by the kind of reason, and why the last of them was.
+    pub fn refused(&mut self) -> BTreeMap<&'static str, (u64, String)> {
+        std::mem::take(&mut self.refused)
     }
 
     /// Which users are erased, now and as that changes. The sender lives as long as this does.
@@ -225,6 +225,8 @@ impl Control {
         for record in &batch.records {
             if let Err((why, reason)) = self.words.take(record) {
                 self.told.refused(why, None, &reason);
+                let seen = self.refused.entry(why).or_default();
+                *seen = (seen.0.saturating_add(1), reason);
             }
         }
         let erased = self.words.erasures_changed != before.1;
@@ -295,7 +297,6 @@ mod tests {
             assert_eq!(words.releases.operator(), Some(&pin));
             assert!(words.overwritten.contains(OPERATOR));
         }
-        assert_eq!(words.distrusted, BTreeMap::from([(Distrust::Unsigned, 2), (Distrust::Foreign, 1)]));
         assert_eq!(words.take(&record(OPERATOR, &pin, Some(&key(1)))), Ok(()), "as it stands");
         assert!(words.overwritten.is_empty());
     }

@@ -7,7 +7,7 @@ use runtime::kafka::{KafkaError, Outgoing, Producer};
 use schemas::control::{PROMOTE, Promotion};
 use schemas::{Release, Topic, Topics};
 
-use crate::audit::{Chain, Deed};
+use schemas::audit::{Chain, Deed};
 
 /// Writes `word` under `key`, one of [`schemas::control::OPERATOR`] and [`schemas::control::GATE`]; `evidence` are the
 /// numbers that it was decided on.

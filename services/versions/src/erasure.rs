@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use runtime::kafka::{KafkaError, Outgoing, Producer};
 use schemas::{Erasure, Topic, Topics, UserHash, VersionId, erasure};
 
-use crate::audit::{Chain, Deed};
+use schemas::audit::{Chain, Deed};
 
 /// Writes what is decided of a user, `action` being what was done; `evidence` are numbers that belong to it.
 ///

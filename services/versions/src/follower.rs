@@ -8,14 +8,14 @@
 mod live;
 mod tip;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use metrics::counter;
 use model::Model;
 use runtime::config::Kafka;
 use runtime::kafka::{Expected, Followed, Reader, Record, Watch};
-use runtime::{Context, Latency};
+use runtime::{Context, Latency, lock};
 use schemas::checkpoint::PayloadKind;
 use schemas::signature::Distrust;
 use schemas::{Releases, VersionId};
@@ -27,6 +27,7 @@ use crate::control::Control;
 use crate::error::Error;
 use crate::held::Held;
 use crate::log::Log;
+use crate::refusals::Refusals;
 use crate::slot::{Live, Slot};
 use crate::told::Told;
 use crate::walk::{Step, Version, Walk};
@@ -91,6 +92,8 @@ pub struct Follower {
     /// When it was asked last whether the topic was emptied.
     asked: Option<Instant>,
     told: Told,
+    /// For the audit, where what is refused is written there.
+    refusals: Option<Arc<Mutex<Refusals>>>,
     /// When a swap was told last.
     announced: Option<Instant>,
     worker: Worker,
@@ -120,6 +123,7 @@ impl Follower {
             refused: None,
             asked: None,
             told: Told::new(names.refused),
+            refusals: None,
             announced: None,
             worker: Worker::in_background(names.thread, &ctx),
             load: ctx.latency(names.load),
@@ -127,6 +131,12 @@ impl Follower {
             names,
             ctx,
         }
+    }
+
+    /// Takes note there of what is refused once all was read that was there at the start.
+    #[must_use]
+    pub fn noting(self, refusals: Arc<Mutex<Refusals>>) -> Self {
+        Self { refusals: Some(refusals), ..self }
     }
 
     /// Reads the log and follows it until drained.
@@ -151,6 +161,7 @@ impl Follower {
         watched(&log);
         self.walk = log.walk();
         let mut loaded = Some(loaded);
+        drop(control.refused()); // at the start
         loop {
             // Either can be dropped while it waits and loses nothing.
             let followed = tokio::select! {
@@ -164,6 +175,9 @@ impl Follower {
                 }
             };
             let Some(Followed { batch, caught_up }) = followed else { break };
+            for (why, (records, reason)) in control.refused() {
+                self.note("control", (why, &reason), None, records);
+            }
             for record in batch.records {
                 self.take(&record, &log.reader).await?;
             }
@@ -173,10 +187,11 @@ impl Follower {
                     warn!(topic, "nothing is usable from the newest snapshots on; reading from the beginning");
                     log = Log::open_whole(&self.kafka, &self.ctx).await?;
                     watched(&log);
-                    let Self { releases, empty, missing, .. } = self;
+                    let Self { releases, empty, missing, refusals, .. } = self;
                     self = Self::new(self.slot, self.names, self.kafka, self.ctx);
                     self.walk = log.walk();
-                    (self.releases, self.tip, self.empty, self.missing) = (releases, empty.clone(), empty, missing);
+                    (self.releases, self.tip, self.empty) = (releases, empty.clone(), empty);
+                    (self.missing, self.refusals) = (missing, refusals);
                     continue;
                 }
                 loaded.take().map(|loaded| loaded.send(()));
@@ -206,7 +221,7 @@ impl Follower {
                 if let Some(version) = version {
                     self.refuse(version, distrust, &reason);
                 }
-                self.told.refused(distrust.map_or("torn", Distrust::as_str), version, &reason);
+                self.tell(distrust.map_or("torn", Distrust::as_str), version, &reason);
             }
             Step::Claimed(claim) => info!(epoch = claim.epoch, trainer = claim.trainer, "a trainer claimed the log"),
             Step::Stale(version) => {
@@ -215,6 +230,21 @@ impl Follower {
             }
         }
         Ok(())
+    }
+
+    /// Counts and tells what must not be used, and has it audited. What is refused at a start was refused by those who
+    /// ran before.
+    fn tell(&mut self, why: &'static str, version: Option<VersionId>, reason: &str) {
+        self.told.refused(why, version, reason);
+        if self.held.is_none() {
+            self.note("checkpoints", (why, reason), version, 1);
+        }
+    }
+
+    fn note(&self, topic: &'static str, why: (&'static str, &str), version: Option<VersionId>, records: u64) {
+        if let Some(refusals) = &self.refusals {
+            lock(refusals).note(topic, why, version, records, Instant::now());
+        }
     }
 
     fn begin_again(&mut self) {
@@ -263,7 +293,9 @@ impl Follower {
     /// Everything that was there at the start has been read; whether a version of it is live.
     async fn catch_up(&mut self) -> Result<bool, Error> {
         if let Some(mut held) = self.held.take() {
+            let refusals = self.refusals.take(); // these are of the start, too
             self.apply_all(held.take()).await?;
+            self.refusals = refusals;
             self.ask_from_tip().await?;
         }
         let some = self.tip.version().is_some();

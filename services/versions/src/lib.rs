@@ -11,7 +11,6 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests wait and measure"))]
 
 mod assembler;
-pub mod audit;
 pub mod catalog;
 mod continuity;
 mod control;
@@ -24,6 +23,7 @@ mod held;
 mod log;
 pub mod profile;
 mod records;
+mod refusals;
 pub mod signing;
 mod slot;
 #[cfg(test)]
@@ -43,6 +43,7 @@ pub use follower::{Follower, Names, REFUSALS};
 pub use held::Held;
 pub use log::Log;
 pub use records::{Record, claim_record, cut, manifest_record, split};
+pub use refusals::Refusals;
 pub use slot::{Decided, Kept, Live, Slot};
 pub use walk::{Step, Version, Walk, believed};
 pub use worker::Worker;

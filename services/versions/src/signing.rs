@@ -18,8 +18,7 @@ const MOST_BYTES: u64 = 4_096;
 /// Whose records are believed. A key that is none is believed by nobody: [`problems`] says so before the start.
 #[must_use]
 pub fn trust(kafka: &Kafka) -> Trust {
-    let keys = kafka.signatures.trust.iter().filter_map(|key| key.parse().ok());
-    Trust::new(keys.collect(), kafka.signatures.required())
+    Trust::by(&kafka.signatures.trust, kafka.signatures.required())
 }
 
 /// What is wrong with the trusted keys of a configuration.

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use versions::audit::Verifier;
+use schemas::audit::Verifier;
 
 fuzz_target!(|bytes: &[u8]| {
     let mut verifier = Verifier::default();

@@ -147,3 +147,18 @@ fn half_way_to_an_alarm_nothing_becomes_good_and_the_anchor_stays() {
     gate.forget();
     assert_eq!((gate.standing().good, gate.standing().candidate), (None, None));
 }
+
+#[test]
+fn a_good_version_that_is_read_again_is_the_anchor_unless_another_is_good_by_then() {
+    let (mut gate, start) = (Gate::new(rules(), Some(id(1))), Instant::now());
+    assert!(!gate.anchored(None) && !gate.anchored(Some(id(2))));
+    test(&mut gate, 30, [None, Some(0), None, None]);
+    assert!(gate.standing().evidence > 0.0, "beside the version that it went on from");
+    assert!(gate.anchored(Some(id(1))));
+    assert_eq!(gate.standing(), Standing { good: Some(id(1)), candidate: None, evidence: 0.0 });
+    gate.made(id(2), model, start);
+    test(&mut gate, 20_000, [Some(0); 4]);
+    assert!(gate.settle(start, BTreeMap::new).is_some());
+    assert!(!gate.anchored(Some(id(1))), "the next is good already");
+    assert!(!Gate::new(Rules { sample: 0, ..rules() }, Some(id(1))).anchored(Some(id(1))), "nothing is tested");
+}

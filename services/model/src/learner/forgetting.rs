@@ -33,7 +33,7 @@ impl Learner {
 
 impl Model {
     /// Forgets users, by their keys; where the items' rows are shared with others, those keep theirs.
-    pub(crate) fn forget(&mut self, keys: &[UserKey]) {
+    pub fn forget(&mut self, keys: &[UserKey]) {
         let gone: KeySet<UserKey> = keys.iter().copied().collect();
         self.knowledge_mut().forget_users(|user| gone.contains(&user));
     }

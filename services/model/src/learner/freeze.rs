@@ -37,6 +37,7 @@ impl Learner {
             knowledge,
             items: copied.then(|| ItemColumns::of(table, changed.items.clone())),
             rows: copied.then(|| RowColumns::of(table, &changed.rows, (!exact).then_some(&changed.sums))),
+            known: self.knowledge.items() as u64,
             slots: table.slots(),
             dense: self.dense_columns(exact),
             optimizers: exact.then(|| self.trainable.optimizer_states()).transpose()?,

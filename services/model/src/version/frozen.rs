@@ -20,6 +20,8 @@ pub struct Frozen {
     pub(crate) items: Option<ItemColumns>,
     /// Their rows, or those that moved; as above.
     pub(crate) rows: Option<RowColumns>,
+    /// Items that are known, copied or not.
+    pub(crate) known: u64,
     /// Slots of the table of items.
     pub(crate) slots: usize,
     /// Dense weights.

@@ -21,6 +21,7 @@ impl Frozen {
             checksum: String::new(),
             through: self.through().clone(),
             interactions: self.interactions(),
+            items: Some(self.known),
             event_ts: self.event_ts(),
             made_at,
             arrivals: self.arrivals(),

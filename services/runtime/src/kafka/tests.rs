@@ -2,6 +2,7 @@
 
 mod bounds;
 mod refusals;
+mod watched;
 
 use std::time::{Duration, Instant};
 

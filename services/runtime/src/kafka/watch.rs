@@ -103,13 +103,13 @@ impl Watch {
             }
             let streams: Vec<Arc<Stream>> = {
                 let mut followed = lock(&self.followed);
-                followed.retain(|followed| followed.stream.strong_count() > 0);
+                followed.retain(|followed| followed.is_there(&ctx));
                 followed.iter().filter_map(|followed| followed.stream.upgrade()).collect()
             };
             let (looking, began) = (Arc::clone(&eyes), Instant::now());
             let looked = tokio::select! {
                 () = ctx.drained() => break,
-                looked = blocking("look at the ends of the topics", move || looking.look(&streams)) => looked,
+                looked = blocking("look at the ends of the topics", move || looking.look(streams)) => looked,
             };
             match looked {
                 Ok(looks) => {
@@ -138,12 +138,13 @@ impl Watch {
         Ok(())
     }
 
-    fn judge(&self, looks: &BTreeMap<String, Option<Look>>, ctx: &Context) {
+    /// A topic may have several readers: each is judged by its own look.
+    fn judge(&self, looks: &[(Arc<Stream>, Option<Look>)], ctx: &Context) {
         let (now, clock) = (Instant::now(), ctx.now());
-        let mut reasons = Vec::new();
+        let (mut reasons, mut standstills) = (Vec::new(), BTreeMap::<String, Option<String>>::new());
         for followed in lock(&self.followed).iter_mut() {
             let Some(stream) = followed.stream.upgrade() else { continue };
-            let Some(look) = looks.get(stream.topic()) else { continue };
+            let Some((_, look)) = looks.iter().find(|(looked, _)| Arc::ptr_eq(looked, &stream)) else { continue };
             let Some(look) = look else {
                 let silent = now.duration_since(*followed.blind.get_or_insert(now));
                 if silent >= SILENT {
@@ -164,9 +165,11 @@ impl Watch {
             // Whoever waits for Redis or for Kafka to take a record is not helped by a restart.
             let stuck = still > ctx.patience(ctx.stall()) && ctx.reaches_its_neighbours();
             let reason = || format!("nothing of {} was applied for {} s", stream.topic(), still.as_secs());
-            ctx.stands_still(stream.topic(), stuck.then(reason));
+            let standstill = standstills.entry(stream.topic().to_owned()).or_default();
+            *standstill = standstill.take().or_else(|| stuck.then(reason));
             reasons.extend(told);
         }
+        standstills.into_iter().for_each(|(topic, reason)| ctx.stands_still(&topic, reason));
         ctx.set(PROGRESS, if reasons.is_empty() { Ok(()) } else { Err(reasons.join("; ")) });
     }
 
@@ -177,6 +180,15 @@ impl Watch {
 }
 
 impl Followed {
+    /// Whether its reader is; one that is gone stands still no more.
+    fn is_there(&self, ctx: &Context) -> bool {
+        let is_there = self.stream.strong_count() > 0;
+        if !is_there {
+            ctx.stands_still(self.progress.topic(), None);
+        }
+        is_there
+    }
+
     /// Unknown is never shown as 0.
     fn unknown(&mut self, ctx: &Context) {
         show(self.gauges, None);
@@ -228,17 +240,18 @@ impl Eyes {
         })
     }
 
-    /// Looks at every stream, by its topic; `None` where the ends are told and no record. Blocks.
-    fn look(&self, streams: &[Arc<Stream>]) -> Result<BTreeMap<String, Option<Look>>, KafkaError> {
+    /// Looks at every stream; `None` where the ends are told and no record. Blocks.
+    fn look(&self, streams: Vec<Arc<Stream>>) -> Result<Vec<(Arc<Stream>, Option<Look>)>, KafkaError> {
         let wanted: Vec<(&str, Vec<i32>)> = streams.iter().map(|stream| (stream.topic(), stream.ours())).collect();
         if wanted.iter().all(|(_, ours)| ours.is_empty()) {
             self.asks_for_nothing()?;
         }
         let ends = ask(&self.real, &wanted, Offset::End)?;
         let stable = ask(&self.readable, &wanted, Offset::End)?;
-        let mut looks = BTreeMap::new();
-        for ((stream, ends), stable) in streams.iter().zip(ends).zip(stable) {
-            self.learn_starts(stream)?;
+        drop(wanted);
+        let mut looks = Vec::with_capacity(streams.len());
+        for ((stream, ends), stable) in streams.into_iter().zip(ends).zip(stable) {
+            self.learn_starts(&stream)?;
             let applied = stream.applied();
             // Partitions that left since then are another's; those that came are looked at next time.
             let ours = |all: Positions| all.into_iter().filter(|(p, _)| applied.contains_key(p)).collect::<Positions>();
@@ -248,7 +261,7 @@ impl Eyes {
                 .look_closer(stream.topic(), applied, stable, ends)
                 .inspect_err(|error| debug!(%error, topic = stream.topic(), "no record can be looked at"))
                 .ok();
-            looks.insert(stream.topic().to_owned(), look);
+            looks.push((stream, look));
         }
         Ok(looks)
     }
@@ -302,7 +315,8 @@ impl Eyes {
     }
 }
 
-/// Beginnings or ends of all partitions, one question to each broker; in the order asked for. Blocks.
+/// Beginnings or ends of all partitions, one question to each broker; in the order asked for, in which a topic may come
+/// more than once. Blocks.
 pub(super) fn ask<C: ConsumerContext>(
     client: &impl Consumer<C>,
     wanted: &[(&str, Vec<i32>)],
@@ -312,22 +326,29 @@ pub(super) fn ask<C: ConsumerContext>(
     let mut list = TopicPartitionList::new();
     for (topic, partitions) in wanted {
         for partition in partitions {
-            list.add_partition_offset(topic, *partition, which).map_err(failed)?;
+            // A broker refuses to be asked for a partition twice in one question.
+            if list.find_partition(topic, *partition).is_none() {
+                list.add_partition_offset(topic, *partition, which).map_err(failed)?;
+            }
         }
     }
-    let mut answers = vec![Positions::new(); wanted.len()];
     if list.count() == 0 {
-        return Ok(answers);
+        return Ok(vec![Positions::new(); wanted.len()]);
     }
+    let mut answers: BTreeMap<&str, Positions> = BTreeMap::new();
     let told = client.offsets_for_times(list, QUESTION).map_err(failed)?;
     for element in told.elements() {
         element.error().map_err(failed)?;
-        let Some(asked) = wanted.iter().position(|(topic, _)| *topic == element.topic()) else { continue };
+        let Some((topic, _)) = wanted.iter().find(|(topic, _)| *topic == element.topic()) else { continue };
         if let Offset::Offset(offset) = element.offset() {
-            answers[asked].insert(element.partition(), Next(offset));
+            answers.entry(topic).or_default().insert(element.partition(), Next(offset));
         }
     }
-    Ok(answers)
+    let of = |(topic, partitions): &(&str, Vec<i32>)| {
+        let all = answers.get(topic);
+        partitions.iter().filter_map(|partition| Some((*partition, *all?.get(partition)?))).collect::<Positions>()
+    };
+    Ok(wanted.iter().map(of).collect())
 }
 
 /// The first record at or behind each position, if there is one: its offset, and when it was written. Blocks.

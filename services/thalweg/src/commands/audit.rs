@@ -7,12 +7,11 @@ use laboratory::output;
 use laboratory::shown::plain;
 use runtime::Context;
 use runtime::kafka::{Reader, StartAt};
-use schemas::audit::Entry;
+use schemas::audit::{Entry, REFUSED, Verifier};
 use schemas::erasure::ERASED;
 use schemas::signature::{Distrust, SIGNATURE};
 use schemas::{Timestamp, Topic};
 use serde_json::json;
-use versions::audit::Verifier;
 use versions::signing;
 
 use crate::config::Config;
@@ -65,7 +64,7 @@ async fn walked(config: &Config) -> Result<Vec<(i64, Result<Entry, String>, Opti
             let header = record.header(SIGNATURE).map(|header| &header[..]);
             let believed = match trust.check(&topic, &record.key, value, header) {
                 // From before there were signatures, or by who has no key.
-                Err(Distrust::Unsigned) if !is_signed || is_receipt(value) => Ok(()),
+                Err(Distrust::Unsigned) if !is_signed || is_keyless(value) => Ok(()),
                 believed => believed,
             };
             is_signed |= trust.is_on() && header.is_some() && believed.is_ok();
@@ -86,9 +85,10 @@ async fn walked(config: &Config) -> Result<Vec<(i64, Result<Entry, String>, Opti
     Ok(found)
 }
 
-/// Whether it is a receipt of ingest or a scorer: they have no key, and decide nothing.
-fn is_receipt(value: &[u8]) -> bool {
-    Entry::read(value).is_ok_and(|entry| entry.action == ERASED && KEYLESS.contains(&entry.actor.as_str()))
+/// Whether it is a receipt of ingest or a scorer, or what a scorer refused: they have no key, and decide nothing.
+fn is_keyless(value: &[u8]) -> bool {
+    let says = |entry: &Entry| [ERASED, REFUSED].contains(&entry.action.as_str());
+    Entry::read(value).is_ok_and(|entry| says(&entry) && KEYLESS.contains(&entry.actor.as_str()))
 }
 
 /// Lists the records that `wanted` takes.

@@ -12,9 +12,10 @@ use laboratory::output;
 use laboratory::shown;
 use model::{Model, Payload, unpack};
 use runtime::Context;
+use runtime::kafka::admin;
 use schemas::checkpoint::{Part, PayloadKind, VersionId};
 use schemas::signature::Distrust;
-use schemas::{Manifest, Timestamp, Topic};
+use schemas::{Manifest, Timestamp, Topic, Topics};
 use serde_json::json;
 use versions::{Log, Step, Version, signing};
 
@@ -139,6 +140,13 @@ pub(super) async fn go_through_log(
     Ok(Walked { deleted, whole })
 }
 
+/// Every challenger that has a topic: its name, and the topic's.
+pub(super) async fn challengers(config: &Config) -> Result<Vec<(String, String)>, Error> {
+    let topics = Topics::new(&config.kafka.topic_prefix);
+    let all = admin::names(&config.kafka).await?.into_iter();
+    Ok(all.filter_map(|topic| Some((topics.challenger_of(&topic)?.to_owned(), topic))).collect())
+}
+
 async fn list(config: &Config, all: bool, json: bool) -> Result<(), Error> {
     let (mut found, mut refused, mut deleted) = (Vec::new(), 0_u64, BTreeSet::new());
     for all in [all, true] {
@@ -258,9 +266,19 @@ pub(super) async fn assembled(
     wanted: Option<VersionId>,
     empty: &Model,
 ) -> Result<Option<Model>, Error> {
+    assembled_of(&config.topic(Topic::Checkpoints), config, wanted, empty).await
+}
+
+/// The same for a challenger's topic.
+pub(super) async fn assembled_of(
+    topic: &str,
+    config: &Config,
+    wanted: Option<VersionId>,
+    empty: &Model,
+) -> Result<Option<Model>, Error> {
     for whole in [false, true] {
         let (mut model, mut reached) = (empty.clone(), false);
-        let walked = go_through(config, whole, |step| {
+        let walked = go_through_log(topic, config, whole, |step| {
             if let Step::Whole(Version { manifest, payload, .. }) = step {
                 match model.apply(&manifest, &payload) {
                     Ok(next) => model = next,

@@ -13,11 +13,11 @@ use laboratory::output;
 use runtime::Context;
 use runtime::kafka::{Outgoing, Producer, Reader, StartAt, admin};
 use runtime::redis::Redis;
+use schemas::audit::Chain;
 use schemas::audit::Entry;
 use schemas::erasure::{BEGUN, DONE, LIFTED, MAX_TEXT, MAX_USERS, Receipts};
 use schemas::{Erasure, Erasures, MAX_ID_BYTES, Topic, Topics, UserHash};
 use serde_json::json;
-use versions::audit::Chain;
 use versions::{Control, erase};
 
 use crate::config::Config;

@@ -13,11 +13,11 @@ use laboratory::output;
 use laboratory::shown::plain;
 use runtime::Context;
 use runtime::redis::Redis;
+use schemas::audit::Chain;
 use schemas::control::{Action, MAX_TEXT, OPERATOR, Place, Serve};
 use schemas::{Manifest, Release, Releases, Timestamp, Topics, VersionId};
 use serde_json::{Value, json};
 use versions::Control;
-use versions::audit::Chain;
 
 use crate::commands::{audit, checkpoints};
 use crate::config::Config;
@@ -219,7 +219,7 @@ async fn ladder(config: &Config, json: bool) -> Result<(), Error> {
     if json {
         return Ok(output::json(&snapshots)?);
     }
-    let mut rows = vec![["version", "age", "interactions", "HR@20", "tested"].map(str::to_owned).to_vec()];
+    let mut rows = vec![["version", "age", "interactions", "items", "HR@20", "tested"].map(str::to_owned).to_vec()];
     for manifest in snapshots {
         let seconds = u64::try_from(now.saturating_sub(manifest.made_at) / 1_000).unwrap_or(0);
         let (hr, tested) = checkpoints::tested(manifest);
@@ -227,6 +227,7 @@ async fn ladder(config: &Config, json: bool) -> Result<(), Error> {
             manifest.version.to_string(),
             humantime::format_duration(Duration::from_secs(seconds)).to_string(),
             manifest.interactions.to_string(),
+            manifest.items.map_or_else(|| "-".to_owned(), |items| items.to_string()),
             hr,
             tested.to_string(),
         ]);
@@ -252,8 +253,8 @@ async fn decide(
         output::note("nothing is pinned or held; nothing was written");
         return Ok(());
     }
-    let (place, epoch) = match (action, wanted) {
-        (Action::Unpin | Action::Resume, _) => (None, 0),
+    let (place, epoch, empty) = match (action, wanted) {
+        (Action::Unpin | Action::Resume, _) => (None, 0, None),
         (_, wanted) => {
             let versions = log::read(config, wanted.is_some()).await?;
             let asked = || wanted.map_or_else(|| "latest".to_owned(), |version| version.to_string());
@@ -268,7 +269,8 @@ async fn decide(
                     asked()
                 ))
             };
-            (Some(place.ok_or_else(missing)?), versions.epoch())
+            let place = place.ok_or_else(missing)?;
+            (Some(place), versions.epoch(), versions.knows_nothing(place.version).map(|why| warning(place, why)))
         }
     };
     let (at, before) = (releases.moment(ctx.now()), releases.operator().and_then(|word| word.back));
@@ -277,6 +279,9 @@ async fn decide(
     let mut word = Release { action, place, back, by, reason, at, expires, rollbacks: Vec::new() };
     if let Some(problem) = word.problem() {
         return Err(Error::Other(format!("it {problem}")));
+    }
+    if let Some(empty) = &empty {
+        output::note(empty);
     }
     if !dry_run {
         if self::releases(config, &ctx).await? != releases {
@@ -294,7 +299,7 @@ async fn decide(
         versions::decide(&word, OPERATOR, BTreeMap::new(), &mut chain, (&producer, &topics)).await?;
     }
     if json {
-        return Ok(output::json(&json!({"written": !dry_run, "release": word}))?);
+        return Ok(output::json(&json!({"written": !dry_run, "release": word, "warning": empty}))?);
     }
     let done = if dry_run { "would be written" } else { "written" };
     output::line(format!("{done}: {}", sentence(&word)));
@@ -302,6 +307,15 @@ async fn decide(
         output::note("scorers follow within seconds; `thalweg release status` shows when");
     }
     Ok(())
+}
+
+/// What comes of serving a version that knows nothing.
+fn warning(place: Place, why: &str) -> String {
+    format!(
+        "warning: version {} {why}: no list can be made by it. Whoever has a list keeps it, and nobody else gets one \
+         until another version is served",
+        place.version
+    )
 }
 
 /// What a hold keeps: what is to be served now.

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use metrics::counter;
+use schemas::audit::Deed;
 use schemas::checkpoint::{Manifest, VersionId};
 use schemas::{RELEASE, Topics};
 use serde_json::{Map, Value};
 use tracing::warn;
-use versions::audit::Deed;
 use versions::note;
 
 use super::Trainer;
@@ -77,10 +77,15 @@ impl Trainer {
         let noted = note(deed, at, &mut self.chain, (&self.publisher.producer, &topics));
         let why = match tokio::time::timeout(PATIENCE, noted).await {
             Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("Kafka did not take it within {PATIENCE:?}"),
+            Ok(Err(error)) => {
+                self.chain = before;
+                error.to_string()
+            }
+            Err(_) => {
+                self.chain.begin_anew(at); // it may arrive yet
+                format!("Kafka did not take it within {PATIENCE:?}")
+            }
         };
-        self.chain = before;
         counter!(AUDIT_FAILED).increment(1);
         warn!(why, "audit lacks a record: see whether the topic is there and may be written to");
     }

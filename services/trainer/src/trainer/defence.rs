@@ -25,7 +25,7 @@ impl Trainer {
     pub(super) fn distrust(&mut self, why: Distrust, version: VersionId) {
         counter!(VERSIONS_REFUSED, "reason" => why.as_str()).increment(1);
         debug!(%version, %why, "refused a claim or manifest");
-        self.distrusted.note("checkpoints", why, Some(version), 1);
+        self.refusals.note("checkpoints", (why.as_str(), &why.to_string()), Some(version), 1, Instant::now());
         let hurried = self.hurried.is_some_and(|at| at.elapsed() < HURRY_EVERY);
         if version.epoch == self.own.epoch && !hurried {
             self.hurried = Some(Instant::now());
@@ -36,11 +36,11 @@ impl Trainer {
     /// Writes to the audit what was refused, and writes the words that stand again where what was refused lies over
     /// them: after compaction, who starts would find that alone. Killed in between, the next trainer does it.
     pub(super) async fn defend(&mut self) -> Result<(), Error> {
-        for (why, records) in self.control.distrusted() {
-            self.distrusted.note("control", why, None, records);
-        }
         let now = Instant::now();
-        for deed in self.distrusted.due(now) {
+        for (why, (records, reason)) in self.control.refused() {
+            self.refusals.note("control", (why, &reason), None, records, now);
+        }
+        for deed in self.refusals.due(now) {
             info!(subject = deed.subject, reason = deed.reason, "refused records; the audit says how many");
             self.audit_deed(deed, self.ctx.now()).await;
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use metrics::{counter, gauge};
 use schemas::checkpoint::PayloadKind;
-use schemas::{Erased, Manifest, Topics, UserHash, UserKey, VersionId};
+use schemas::{Erased, Erasure, Manifest, Topics, UserHash, UserKey, VersionId};
 use tracing::{info, warn};
 use versions::{Control, receipts};
 
@@ -34,12 +34,16 @@ pub(super) struct Erasing {
 }
 
 impl Erasing {
-    /// What is erased at a start.
-    pub(super) fn new(erased: Erased) -> Self {
+    /// What is erased at a start from a version of this time, milliseconds since 1970. Nobody waits for a `challenger`:
+    /// a purge may be done before it has read of it.
+    pub(super) fn new(erased: Erased, made_at: Option<i64>, challenger: bool) -> Self {
         if erased.secret().mark().is_none() {
             info!("privacy.secret is not set: whoever has a list of user ids can tell whom a hash of one names");
         }
-        let purge = erased.wanting().any(|(_, erasure)| erasure.purge);
+        let missed =
+            |erasure: &Erasure| erasure.lifted.is_none() && made_at.is_some_and(|made_at| made_at < erasure.at);
+        let missed = challenger && erased.erasures().iter().any(|(_, erasure)| erasure.purge && missed(erasure));
+        let purge = missed || erased.wanting().any(|(_, erasure)| erasure.purge);
         tell(&erased);
         Self { erased, purge, ..Self::default() }
     }
@@ -86,7 +90,9 @@ impl Trainer {
             return Ok(()); // receipts are in, or somebody is no longer erased
         }
         info!(users = keys.len(), "forgetting users that are erased");
-        let purge = erased.wanting().any(|(user, erasure)| erasure.purge && !was(user, erasure.at));
+        // Done or not: nobody waits for a challenger.
+        let mut now = erased.erasures().iter();
+        let purge = now.any(|(user, now)| now.purge && now.lifted.is_none() && !was(user, now.at));
         self.learning.forget(erased.clone(), keys).await?;
         if purge {
             self.erasing.purge = true;
@@ -120,12 +126,15 @@ impl Trainer {
     /// was asked for. Should we die in between, the next trainer finds the erasure unanswered and does it again.
     pub(super) async fn answer_for(&mut self, manifest: &Manifest) -> Result<(), Error> {
         let Some((version, wanted)) = self.erasing.under_way.take() else { return Ok(()) };
-        if version != manifest.version || wanted.is_empty() || manifest.kind != PayloadKind::Snapshot {
+        if version != manifest.version || manifest.kind != PayloadKind::Snapshot {
             return Ok(());
         }
         if std::mem::take(&mut self.erasing.purge) {
             self.erasing.purged = true;
             self.purge().await?;
+        }
+        if wanted.is_empty() {
+            return Ok(());
         }
         if self.rival.is_some() {
             self.erasing.answered.extend(wanted);
@@ -142,7 +151,7 @@ impl Trainer {
 
     /// Deletes every version but the newest snapshot and what decisions name: a person's word is not overruled.
     pub(super) async fn purge(&mut self) -> Result<(), Error> {
-        let wanted = self.control.releases().named();
+        let wanted = self.named();
         let retention = Retention::default();
         let keep = Keep { newest: 1, retention: &retention, wanted: &wanted, now: self.ctx.now() };
         let retired = self.ledger.retire(&keep);

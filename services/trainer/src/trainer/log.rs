@@ -173,10 +173,15 @@ impl Trainer {
         Ok(())
     }
 
+    /// Versions that decisions name: the trainer's, and none of a challenger's.
+    pub(super) fn named(&self) -> Vec<VersionId> {
+        if self.rival.is_some() { Vec::new() } else { self.control.releases().named().into_iter().collect() }
+    }
+
     /// Deletes what need not be kept, by what is decided now: nothing of what somebody has just named.
     async fn tidy(&mut self) -> Result<(), Error> {
         let ours = [self.good.map(|good| good.version), self.candidate].into_iter().flatten();
-        let wanted: Vec<VersionId> = self.control.releases().named().into_iter().chain(ours).collect();
+        let wanted: Vec<VersionId> = self.named().into_iter().chain(ours).collect();
         let retired = self.ledger.retire(&Keep {
             newest: self.config.keep_snapshots,
             retention: &self.config.retention,

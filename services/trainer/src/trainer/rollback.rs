@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use metrics::counter;
-use model::Alarm;
+use model::{Alarm, Model};
 use schemas::control::{Action, GATE, Place};
 use schemas::{Release, Topics};
-use tracing::warn;
+use tracing::{info, warn};
 use versions::{deed_of, say};
 
 use super::{Carried, End, Trainer};
@@ -36,6 +36,22 @@ impl Trainer {
             format!("the gate holds {}: {}; see `thalweg release status`", place.version, word.reason)
         };
         self.ctx.set("gate", held.map_or(Ok(()), |held| Err(told(held))));
+    }
+
+    /// The newest good version was read again, or not: the learner may have gone on from one that is worse.
+    pub(super) async fn hold_against(&mut self, read: Result<Model, String>) -> Result<(), Error> {
+        match read {
+            Ok(good) => {
+                let (version, made_at) = (good.version(), good.manifest().map_or(0, |manifest| manifest.made_at));
+                info!(?version, "holding the learner against the newest good version");
+                self.learning.anchor(good, self.erasing.erased.keys(made_at).collect()).await
+            }
+            Err(_) if self.ctx.draining() => Ok(()),
+            Err(reason) => {
+                warn!(reason, "the learner is held against the version that it went on from, not the newest good one");
+                Ok(())
+            }
+        }
     }
 
     /// The learner has become worse: does what is to be done about it.

@@ -8,14 +8,15 @@ use std::time::Instant;
 use model::{Comparison, Gate};
 use runtime::Context;
 use runtime::kafka::{Attendance, Expected, Producer, Watch, admin, contact};
+use schemas::audit::Chain;
 use schemas::{Erased, Releases, Secret, Topic, Topics, UserKey};
 use tokio::task::JoinSet;
 use tracing::warn;
-use versions::audit::Chain;
 use versions::{Control, signing};
 
 use super::erasures::{self, Erasing};
 use super::{Carried, Trainer, audit};
+use crate::anchor;
 use crate::catalog::Catalog;
 use crate::challenger::{self, Rival, Settings};
 use crate::config::{Config, OnRollback, Role, WhenSuperseded};
@@ -93,7 +94,7 @@ impl Trainer {
         }
         let claimed = candidate.claim(back, yields, config, (&producer, signer), ctx).await?;
         let Some(leadership) = claimed else { return Ok(None) };
-        let Leadership { epoch, model, ledger, log, trainer, bookmarks, rolled_back, start, trust, distrusted } =
+        let Leadership { epoch, model, ledger, log, trainer, bookmarks, rolled_back, start, trust, refusals } =
             leadership;
         // Not before: who may not begin is not seen. And not later, for who stands by looks here. The trainer before us
         // leaves as it reads our claim. Should its last commit come after our first, tools show what it had learned
@@ -131,18 +132,23 @@ impl Trainer {
             rules.sample = 0;
             (Comparison::new(error, window), sample)
         });
+        let (tip, tested) = (model.version(), rules.sample > 0);
         let gate = Gate::new(rules, good.map(|good| good.version));
-        let (erasing, made_at) = (Erasing::new(erased), model.manifest().map_or(0, |manifest| manifest.made_at));
+        let made_at = model.manifest().map(|manifest| manifest.made_at);
+        let erasing = Erasing::new(erased, made_at, challenges);
         let known = (model, secret);
         let (learning, alarms) = Learning::start(config.model.clone(), known, shedding, gate, contest, ctx).await?;
         // The version may be from before an erasure, be it that it was gone back to.
-        let gone: Vec<UserKey> = erasing.erased.keys(made_at).collect();
+        let gone: Vec<UserKey> = erasing.erased.keys(made_at.unwrap_or(0)).collect();
         if !gone.is_empty() {
             learning.forget(erasing.erased.clone(), gone).await?;
         }
         if erasing.wants_purge() {
             learning.forget_good().await?;
         }
+        // Beside all that follows: the start does not wait for it.
+        let anchor = good.filter(|_| tested && !erasing.wants_purge());
+        let anchor = anchor::read(anchor, tip, config, ctx);
         learning.follow(intake.life()).await?;
         if !catalog.read_whole(&learning, &producer, &attendance).await? {
             return Ok(None);
@@ -177,11 +183,12 @@ impl Trainer {
             attendance,
             log,
             learning,
+            anchor,
             schedule: Schedule::new(&config.trainer, epoch),
             ledger,
             foreign: Foreign::default(),
             trust,
-            distrusted,
+            refusals,
             repeated: None,
             hurried: None,
             bookmarks,

@@ -90,12 +90,12 @@ impl Follower {
                 Ok(false)
             }
             Err(error @ Unfit::Doubted(_)) => {
-                self.told.refused("suspect", Some(version), &error.to_string());
+                self.tell("suspect", Some(version), &error.to_string());
                 Ok(false)
             }
             Err(error) => {
                 self.refuse(version, None, &error.to_string());
-                self.told.refused("payload", Some(version), &error.to_string());
+                self.tell("payload", Some(version), &error.to_string());
                 Ok(false)
             }
         }

@@ -57,6 +57,7 @@ impl Payload<'_> {
             checksum: String::new(),
             through: [].into(),
             interactions: self.metadata.interactions,
+            items: None,
             event_ts: self.metadata.now,
             made_at,
             arrivals: Vec::new(),

@@ -95,6 +95,7 @@ impl Model {
             changed: Carried::default(),
             items: None,
             rows: None,
+            known: knowledge.items() as u64,
             slots: knowledge.table().slots(),
             knowledge,
         })

@@ -34,6 +34,7 @@ impl Exported {
             version: VersionId { epoch, sequence: 1 },
             through: through.clone(),
             untrained: untrained.clone(),
+            items: exported.and_then(|exported| exported.items),
             // As old as it is: what is forgotten since is forgotten in it, too.
             made_at: exported.map_or(made_at, |exported| exported.made_at.min(made_at)),
             quality: exported.map(|exported| exported.quality.clone()).unwrap_or_default(),

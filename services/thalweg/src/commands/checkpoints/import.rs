@@ -13,11 +13,11 @@ use laboratory::output;
 use laboratory::shown::plain;
 use runtime::Context;
 use runtime::kafka::{Outgoing, Producer, admin};
+use schemas::audit::{Chain, Deed};
 use schemas::checkpoint::{Claim, Through};
 use schemas::control::Back;
 use schemas::{Manifest, Releases, Timestamp, Topic, VersionId};
 use serde_json::json;
-use versions::audit::{Chain, Deed};
 use versions::{Control, Log, Step, Walk, claim_record, cut, manifest_record, signing};
 
 use super::file::{Exported, read};

@@ -43,7 +43,19 @@ pub(super) async fn run(args: &Args, word: Option<&Erasure>, config: &Config) ->
     let mut found = in_redis(&args.user, config).await?;
     found.extend(in_model(args, config).await?);
     if let Some(word) = word {
-        found.extend(before(word, config).await?);
+        found.extend(before(&config.topic(Topic::Checkpoints), word, config).await?);
+    }
+    let mut challengers = Vec::new();
+    if args.model.is_none() {
+        for (_, topic) in checkpoints::challengers(config).await? {
+            let others = found.len();
+            found.extend(in_newest(&topic, args, config).await?);
+            if let Some(word) = word {
+                // Nobody knows how long, for its versions age only while it runs.
+                found.extend(before(&topic, word, config).await?.map(|found| Found { until: None, ..found }));
+            }
+            challengers.extend((found.len() > others).then_some(topic));
+        }
     }
     for topic in TOPICS {
         found.extend(on_topic(topic, &args.user, config).await?);
@@ -71,6 +83,12 @@ pub(super) async fn run(args: &Args, word: Option<&Erasure>, config: &Config) ->
             output::table(&rows);
         }
     }
+    if !challengers.is_empty() {
+        let advice =
+            "a challenger forgets within seconds while it runs, and its older versions go with time; delete the";
+        let ended = "topic of one that will not run again, or has become the trainer";
+        output::note(format!("{}: {advice} {ended}", challengers.join(", ")));
+    }
     Ok(if unexpected { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -91,24 +109,35 @@ async fn in_redis(user: &str, config: &Config) -> Result<Vec<Found>, Error> {
 
 /// What a version knows of the user.
 async fn in_model(args: &Args, config: &Config) -> Result<Vec<Found>, Error> {
-    let (place, file) = match &args.model {
-        Some(path) => (path.display().to_string(), std::fs::read(path).map_err(Error::file(path))?),
-        None => match checkpoints::assembled(config, None, &Model::empty("flex")?).await? {
-            Some(model) => {
-                let name = model.version().map(|version| version.to_string()).unwrap_or_default();
-                (format!("version {name}"), model.export()?)
-            }
-            None => return Ok(Vec::new()),
-        },
-    };
+    match &args.model {
+        Some(path) => {
+            let file = std::fs::read(path).map_err(Error::file(path))?;
+            traces(&path.display().to_string(), &file, args, config)
+        }
+        None => in_newest(&config.topic(Topic::Checkpoints), args, config).await,
+    }
+}
+
+/// What the newest version of a log knows of the user.
+async fn in_newest(topic: &str, args: &Args, config: &Config) -> Result<Vec<Found>, Error> {
+    let newest = checkpoints::assembled_of(topic, config, None, &Model::empty("flex")?).await?;
+    let Some(model) = newest else { return Ok(Vec::new()) };
+    let version = model.version().map(|version| version.to_string()).unwrap_or_default();
+    let is_trainers = topic == config.topic(Topic::Checkpoints);
+    let place = if is_trainers { format!("version {version}") } else { format!("{topic}, version {version}") };
+    traces(&place, &model.export()?, args, config)
+}
+
+/// What a payload knows of the user.
+fn traces(place: &str, file: &[u8], args: &Args, config: &Config) -> Result<Vec<Found>, Error> {
     let found = |what: &str, number: usize| Found {
-        place: place.clone(),
+        place: place.to_owned(),
         what: what.to_owned(),
         number: number as u64,
         expected: false,
         until: None,
     };
-    Ok(match Payload::open(&file)?.traces_of(&config.secret(), &args.user)? {
+    Ok(match Payload::open(file)?.traces_of(&config.secret(), &args.user)? {
         Some((sessions, items)) => {
             let both = [found("sessions", sessions), found("items that the user alone chose", items)];
             both.into_iter().filter(|found| found.number > 0).collect()
@@ -117,10 +146,10 @@ async fn in_model(args: &Args, config: &Config) -> Result<Vec<Found>, Error> {
     })
 }
 
-/// Versions that were made before the user was erased and are still there.
-async fn before(word: &Erasure, config: &Config) -> Result<Vec<Found>, Error> {
+/// Versions of a log that were made before the user was erased and are still there.
+async fn before(topic: &str, word: &Erasure, config: &Config) -> Result<Option<Found>, Error> {
     let mut snapshots = BTreeMap::new();
-    let walked = checkpoints::go_through(config, true, |step| {
+    let walked = checkpoints::go_through_log(topic, config, true, |step| {
         if let Step::Whole(Version { manifest, .. }) = step
             && manifest.kind == PayloadKind::Snapshot
             && manifest.made_at < word.at
@@ -131,14 +160,14 @@ async fn before(word: &Erasure, config: &Config) -> Result<Vec<Found>, Error> {
     })
     .await?;
     snapshots.retain(|version, _| !walked.deleted.contains(version));
-    let Some(newest) = snapshots.values().max() else { return Ok(Vec::new()) };
-    Ok(vec![Found {
-        place: "checkpoints".into(),
+    let Some(newest) = snapshots.values().max() else { return Ok(None) };
+    Ok(Some(Found {
+        place: topic.to_owned(),
         what: "snapshots from before the erasure, with hashes of users (--purge deletes them)".into(),
         number: snapshots.len() as u64,
         expected: true,
         until: Some(newest.saturating_add(OLDEST_RUNG_MS)),
-    }])
+    }))
 }
 
 /// Records that hold the id.

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use laboratory::output;
 use laboratory::shown::plain;
 use runtime::Context;
-use runtime::kafka::admin;
+use schemas::audit::Chain;
 use schemas::checkpoint::{Contest, Interval};
 use schemas::control::Promotion;
 use schemas::{Manifest, Releases, Timestamp, Topics};
 use serde_json::{Value, json};
-use versions::audit::Chain;
 
 use super::{Change, log, releases};
+use crate::commands::checkpoints;
 use crate::config::Config;
 use crate::error::Error;
 
@@ -26,13 +26,10 @@ pub(super) struct Challenger {
 
 /// Every challenger that has a topic.
 pub(super) async fn read(config: &Config) -> Result<Vec<Challenger>, Error> {
-    let topics = Topics::new(&config.kafka.topic_prefix);
     let mut challengers = Vec::new();
-    for topic in admin::names(&config.kafka).await? {
-        if let Some(name) = topics.challenger_of(&topic) {
-            let versions = log::read_named(&topic, config, false).await?;
-            challengers.push(Challenger { name: name.to_owned(), newest: versions.newest().cloned() });
-        }
+    for (name, topic) in checkpoints::challengers(config).await? {
+        let versions = log::read_named(&topic, config, false).await?;
+        challengers.push(Challenger { name, newest: versions.newest().cloned() });
     }
     Ok(challengers)
 }

@@ -74,8 +74,43 @@ impl Versions {
         Some(Place { version, begins: *begins })
     }
 
+    /// Why nothing can be recommended by a version, if that is so.
+    pub(super) fn knows_nothing(&self, version: VersionId) -> Option<&'static str> {
+        let (manifest, _) = self.versions.get(&version)?;
+        match (manifest.items, manifest.interactions) {
+            (Some(0), _) => Some("knows no items"),
+            (None, 0) => Some("has learned from no interaction, and may know no items"),
+            _ => None,
+        }
+    }
+
     /// The highest epoch that was claimed.
     pub(super) fn epoch(&self) -> u32 {
         self.epoch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_knows_no_items_is_told_and_one_of_before_is_judged_by_what_it_learned() {
+        let version = VersionId { epoch: 1, sequence: 2 };
+        let told = |items: Option<u64>, interactions: u64| {
+            let text = format!(
+                r#"{{"v":1,"version":"{version}","kind":"snapshot","parent":null,"chunks":1,"bytes":9,
+                "checksum":"{}","through":{{}},"interactions":{interactions},"event_ts":0,"made_at":0}}"#,
+                "0".repeat(64)
+            );
+            let manifest = Manifest::read(version, text.as_bytes()).expect("is readable");
+            let mut versions = Versions::default();
+            versions.take(Manifest { items, ..manifest }, Some(7));
+            versions.knows_nothing(version)
+        };
+        assert_eq!(told(Some(0), 0), Some("knows no items"));
+        assert_eq!(told(Some(0), 9), Some("knows no items"), "they were forgotten");
+        assert!(told(None, 0).is_some_and(|why| why.contains("may know no items")));
+        assert_eq!((told(Some(3), 0), told(None, 9)), (None, None), "listed, and of before");
     }
 }
