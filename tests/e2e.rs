@@ -12,6 +12,7 @@ mod crashes;
 mod documents;
 mod downgrade;
 mod erasure;
+mod evictions;
 mod import;
 mod influence;
 mod integrity;
