@@ -20,7 +20,7 @@ use crate::metrics::AUDIT_FAILED;
 /// Bytes of the settings that a record names; a record's text has at most 1,000.
 const MOST_TEXT: usize = 900;
 /// The longest wait for the audit: learning goes on without it.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Trainer {
     /// The release, and what of the model's settings is not the default.
