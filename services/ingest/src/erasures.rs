@@ -41,6 +41,8 @@ pub(crate) struct Erasing {
     writer: String,
     /// Number of our last receipt, and its hash.
     last: (u64, String),
+    /// Chains that were broken off.
+    broken_off: u32,
     /// When a receipt that was not taken is tried again.
     again: Option<Instant>,
     /// Whether a record that is not readable was told.
@@ -75,6 +77,7 @@ impl Erasing {
             audit: topics.name(Topic::Audit),
             writer: format!("{}-{}-{number:016x}", ctx.name(), std::process::id()),
             last: (0, String::new()),
+            broken_off: 0,
             again: None,
             told: false,
             ctx: ctx.clone(),
@@ -130,12 +133,15 @@ impl Erasing {
         if due.is_empty() {
             return Ok(());
         }
-        let before = self.last.clone();
+        let writer = match self.broken_off {
+            0 => self.writer.clone(),
+            n => format!("{}+{n}", self.writer),
+        };
         let mut records = Vec::with_capacity(due.len());
         for (user, evidence) in due {
             let (number, hash) = &self.last;
             let entry = Entry {
-                writer: self.writer.clone(),
+                writer: writer.clone(),
                 seq: number + 1,
                 prev: hash.clone(),
                 at: self.ctx.now(),
@@ -155,7 +161,10 @@ impl Erasing {
             self.again = None;
             return written.map(|_| ());
         }
-        (self.given, self.last) = (Given::default(), before); // a receipt given twice does no harm
+        self.given = Given::default(); // a receipt given twice does no harm
+        // They may be written yet: others go on under another name, with record 1.
+        self.broken_off += 1;
+        self.last = (0, String::new());
         self.again = Some(Instant::now() + AGAIN);
         warn!(topic = self.audit, "the audit takes no receipt; `thalweg erase` waits for it");
         Ok(())

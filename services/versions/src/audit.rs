@@ -26,6 +26,8 @@ pub struct Deed {
 #[derive(Debug, Clone)]
 pub struct Chain {
     writer: String,
+    /// Chains of this writer that were broken off.
+    broken_off: u32,
     seq: u64,
     prev: String,
 }
@@ -34,18 +36,29 @@ impl Chain {
     /// Begins a chain. No other writer may have this name.
     #[must_use]
     pub fn new(writer: String) -> Self {
-        Self { writer, seq: 0, prev: String::new() }
+        Self { writer, broken_off: 0, seq: 0, prev: String::new() }
+    }
+
+    /// Goes on under another name, with record 1: nobody waited for the last record, and it may be written yet. Another
+    /// of its number would look like a forgery then.
+    pub fn break_off(&mut self) {
+        self.broken_off += 1;
+        (self.seq, self.prev) = (0, String::new());
     }
 
     /// The key and value of the next record, `at` in milliseconds since 1970.
     pub fn next(&mut self, deed: Deed, at: i64) -> (String, Vec<u8>) {
         let Deed { actor, action, subject, version, reason, evidence } = deed;
         self.seq += 1;
-        let (writer, seq, prev) = (self.writer.clone(), self.seq, std::mem::take(&mut self.prev));
-        let entry = Entry { writer, seq, prev, at, actor, action, subject, version, reason, evidence };
+        let name = match self.broken_off {
+            0 => self.writer.clone(),
+            n => format!("{}+{n}", self.writer),
+        };
+        let (seq, prev) = (self.seq, std::mem::take(&mut self.prev));
+        let entry = Entry { writer: name.clone(), seq, prev, at, actor, action, subject, version, reason, evidence };
         let value = serde_json::to_vec(&entry).expect("an entry has nothing that JSON has not");
         self.prev = hash(&value);
-        (self.writer.clone(), value)
+        (name, value)
     }
 }
 
@@ -111,6 +124,21 @@ mod tests {
         let (a, b) = (written("a", 3), written("b", 2));
         let mixed = [&a[..1], &b[..], &a[1..]].concat();
         assert_eq!(faults(&mixed), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_record_that_nobody_waited_for_leaves_no_fault_whether_it_is_written_later_or_never() {
+        let mut chain = Chain::new("a".to_owned());
+        let deed = Deed { actor: "ann".into(), action: "pin".into(), subject: "release".into(), ..Deed::default() };
+        let mut next = || chain.next(deed.clone(), 5);
+        let (first, late) = (next(), next());
+        chain.break_off();
+        let mut next = || chain.next(deed.clone(), 5);
+        let (third, fourth) = (next(), next());
+        let never = [first.clone(), third.clone(), fourth.clone()];
+        for records in [&never[..], &[first.clone(), late.clone(), third.clone()], &[first, third, late, fourth]] {
+            assert_eq!(faults(records), Vec::<String>::new());
+        }
     }
 
     #[test]

@@ -73,14 +73,13 @@ impl Trainer {
     /// Writes a record, and waits for it no longer than [`PATIENCE`].
     pub(super) async fn audit_deed(&mut self, deed: Deed, at: i64) {
         let topics = Topics::new(&self.kafka.topic_prefix);
-        let before = self.chain.clone();
         let noted = note(deed, at, &mut self.chain, (&self.publisher.producer, &topics));
         let why = match tokio::time::timeout(PATIENCE, noted).await {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("Kafka did not take it within {PATIENCE:?}"),
         };
-        self.chain = before;
+        self.chain.break_off(); // it may be written yet
         counter!(AUDIT_FAILED).increment(1);
         warn!(why, "audit lacks a record: see whether the topic is there and may be written to");
     }

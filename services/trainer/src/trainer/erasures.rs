@@ -136,10 +136,9 @@ impl Trainer {
         let (at, topics) = (self.ctx.now(), Topics::new(&self.kafka.topic_prefix));
         let to = (&self.publisher.producer, &topics);
         // An audit that takes no record keeps nobody from learning: the next snapshot answers.
-        let before = self.chain.clone();
         let written = receipts("trainer", users, (Some(version), at), &mut self.chain, to);
         let Ok(written) = tokio::time::timeout(PATIENCE, written).await else {
-            self.chain = before;
+            self.chain.break_off(); // they may be written yet
             counter!(AUDIT_FAILED).increment(1);
             warn!(topic = topics.name(Topic::Audit), "the audit takes no receipt; `thalweg erase` waits for it");
             return Ok(());
