@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "waits for conditions and measures")]
 
+mod audits;
 mod bad_input;
 mod bounds;
 mod catalog;
@@ -17,6 +18,7 @@ mod import;
 mod influence;
 mod integrity;
 mod items_import;
+mod leaps;
 mod listing;
 mod loop_closes;
 mod manual;
