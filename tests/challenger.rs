@@ -7,6 +7,8 @@ use schemas::{Topic, VersionId};
 use serde_json::Value;
 use tests::{Name, SOON, Service, Tail, Traffic, World, eventually, learned_once, manifests, served_once};
 
+use crate::leaps;
+
 const STAND_BY: &[(&str, &str)] = &[("trainer.when_superseded", "stand_by")];
 
 /// Another network, and every test taken by the live version as well.
@@ -174,4 +176,43 @@ async fn a_challenger_that_is_better_promotes_itself_only_where_it_may_and_never
     let status = release(&world, &["status"]).await;
     assert_eq!(status["promotion"]["by"], "challenger better", "{status}");
     better.assert_alive();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promoted_challenger_that_knows_far_fewer_items_is_doubted_by_nobody_and_no_restart_throws_it_away() {
+    /// The trainer's own settings, so that its versions are held against the trainer's.
+    const FEW: &[(&str, &str)] =
+        &[("trainer.role", "challenger"), ("trainer.name", "few"), ("trainer.when_superseded", "stand_by")];
+    let world = World::new().await;
+    let _ingest = world.start(Name::Ingest, &[]).await;
+    let mut trainer = world.start(Name::Trainer, STAND_BY).await;
+    let mut scorer = world.start(Name::Scorer, &[]).await;
+    let now = world.ctx.now();
+    let mut sent = world.flow(&leaps::views("many", 240, 480, now - 60_000), 240).await;
+    let before = learned_once(&world, &sent).await.version;
+    served_once(&world, &sent).await;
+    leaps::knows(&trainer, leaps::ALL).await;
+
+    leaps::forget_interactions(&world).await;
+    let mut challenger = world.start(Name::Trainer, FEW).await;
+    sent.extend(world.flow(&leaps::views("few", 30, 120, now), 120).await);
+    learned_once(&world, &sent).await;
+    leaps::knows(&challenger, leaps::FEW).await;
+    eventually("it has a version to be promoted with", SOON, async || {
+        let words = ["release", "promote", "few", "--reason", "a test", "--json"];
+        world.try_operate(&words).await.map(|_| ())
+    })
+    .await;
+    // A doubted version would go live after half a minute at the earliest, with another snapshot.
+    let live = live_behind(&world, before.epoch).await;
+    let suspect = scorer.metric_with("scorer_versions_refused_total", "reason=\"suspect\"").await;
+    assert_eq!(suspect, Ok(0.0), "{:?}", world.model().await);
+
+    challenger.kill();
+    trainer.kill();
+    let mut challenger = world.start(Name::Trainer, FEW).await;
+    world.flow(&leaps::views("few", 30, 60, now + 60_000), 60).await;
+    live_behind(&world, live.epoch).await;
+    leaps::knows(&challenger, leaps::FEW).await; // it went on from what it learned, not from what the trainer had
+    [&mut challenger, &mut scorer].into_iter().for_each(Service::assert_alive);
 }

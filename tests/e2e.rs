@@ -4,6 +4,7 @@
 
 mod anchor;
 mod audited;
+mod audits;
 mod bad_input;
 mod bounds;
 mod catalog;
@@ -15,10 +16,12 @@ mod documents;
 mod downgrade;
 mod erasure;
 mod erasure_challenger;
+mod evictions;
 mod import;
 mod influence;
 mod integrity;
 mod items_import;
+mod leaps;
 mod listing;
 mod loop_closes;
 mod manual;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use runtime::kafka::{Outgoing, Record};
-use schemas::{Event, EventType, Topic};
+use schemas::{Event, EventType, Topic, VersionId};
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::{
@@ -239,6 +239,38 @@ async fn a_lift_lets_the_user_begin_anew_and_nothing_old_returns() {
         if (least..=on_log).contains(&known) { Ok(()) } else { Err(format!("{known} of {least} to {on_log}")) }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_of_a_version_from_before_an_erasure_brings_nobody_back_while_it_stands_and_after_it_was_lifted() {
+    let mut shop = Shop::new(55).await;
+    let [_ingest, mut trainer, mut scorer] = shop.start().await;
+    shop.busy().await;
+    let file = shop.folder.path().join("before.safetensors").display().to_string();
+    shop.world.operate(&["checkpoints", "export", "latest", &file]).await;
+    assert!(shop.try_erase(&["--verify", "--model", &file]).await.is_err(), "the file knows the user");
+    shop.erase(&[]).await;
+    for lifted in [false, true] {
+        if lifted {
+            let word = shop.try_erase(&["--lift", "--reason", "came back"]).await.expect("is lifted");
+            assert!(word["erasure"]["lifted"].is_number(), "{word}");
+        }
+        assert!(trainer.terminate().await.success(), "a clean shutdown");
+        let words = ["checkpoints", "import", &file, "--reason", "a test", "--yes", "--json"];
+        let imported: Value = serde_json::from_str(&shop.world.operate(&words).await).expect("it is JSON");
+        let imported: VersionId = imported["version"].as_str().and_then(|v| v.parse().ok()).expect("a version");
+        trainer = shop.world.start(Name::Trainer, &TRAINER).await;
+        let mut checkpoints = Tail::open(&shop.world, Topic::Checkpoints).await;
+        eventually("a trainer went on from the import", SOON, async || {
+            let newest = latest_manifest(&mut checkpoints).await.ok_or("none")?.version;
+            if newest.epoch > imported.epoch { Ok(()) } else { Err(newest.to_string()) }
+        })
+        .await;
+        let verified = shop.try_erase(&["--verify"]).await.expect("its versions do not know the user");
+        assert_eq!(verified["state"], if lifted { "lifted" } else { "erased" }, "{verified}");
+        assert!(!shop.is_served().await);
+    }
+    [&mut trainer, &mut scorer].into_iter().for_each(Service::assert_alive);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,12 +1,9 @@
 //! What no honest learner can have come to never goes live, and what it can is never kept from it.
 
-use std::collections::{BTreeMap, HashMap};
-
 use bytes::Bytes;
 use half::f16;
+use model::testing::{Tensors, changed};
 use runtime::kafka::Outgoing;
-use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, TensorView};
 use schemas::checkpoint::{CHUNK_BYTES, CHUNK_CHECKSUM, Part, key};
 use schemas::{Manifest, Topic, VersionId};
 use serde_json::Value;
@@ -14,27 +11,10 @@ use tests::{
     Name, SOON, Service, Tail, Traffic, World, eventually, latest_manifest, learned_once, newest_snapshot, served_once,
 };
 
-type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
-
 /// The newest snapshot, unpacked.
 async fn unpacked(world: &World) -> (Manifest, Vec<u8>) {
     let (manifest, packed) = newest_snapshot(&mut Tail::open(world, Topic::Checkpoints).await).await;
     (manifest, zstd::stream::decode_all(packed.as_slice()).expect("it is packed"))
-}
-
-fn changed(payload: &[u8], change: impl FnOnce(&mut Tensors)) -> Vec<u8> {
-    let (_, header) = SafeTensors::read_metadata(payload).expect("is real");
-    let metadata: HashMap<String, String> = header.metadata().clone().expect("has metadata");
-    let read = SafeTensors::deserialize(payload).expect("is real");
-    let mut tensors: Tensors = read
-        .iter()
-        .map(|(name, view)| (name.to_owned(), (view.dtype(), view.shape().to_vec(), view.data().to_vec())))
-        .collect();
-    change(&mut tensors);
-    let views = tensors
-        .iter()
-        .map(|(name, (dtype, shape, bytes))| (name, TensorView::new(*dtype, shape.clone(), bytes).expect("fits")));
-    safetensors::serialize(views, Some(metadata)).expect("serialises")
 }
 
 /// A payload under a name, sound in every checksum.
@@ -121,7 +101,9 @@ async fn what_is_not_finite_ten_times_as_long_or_shuffled_is_never_live_and_no_t
     for (sequence, (reason, field, why, harm)) in (last.version.sequence + 1..).zip(HARMS) {
         let (before, version) =
             (refused(&scorer, reason).await.expect("it answers"), VersionId { sequence, ..last.version });
-        world.write(Topic::Checkpoints, records(&manifest, version, &changed(&payload, harm))).await;
+        world
+            .write(Topic::Checkpoints, records(&manifest, version, &changed(&payload, |_, tensors| harm(tensors))))
+            .await;
         eventually(&format!("{version}, {why}, is counted as {reason}"), SOON, async || {
             scorer.assert_alive();
             let now = refused(&scorer, reason).await?;

@@ -1,7 +1,7 @@
 //! A Redis that answers badly is an outage, and a key that is somebody else's is passed over: neither ends a scorer.
 
 use schemas::{EventType, StoredProfile};
-use tests::{Name, Oracle, SOON, Sent, Servers, Service, Traffic, World, click, eventually, profile, served_once};
+use tests::{Name, SOON, Sent, Servers, Service, Traffic, World, click, eventually, served_once};
 
 /// Waits until `/readyz` is red for `redis` with Redis' own word.
 async fn says(scorer: &mut Service, word: &str) {
@@ -82,57 +82,6 @@ async fn a_redis_that_is_busy_with_a_script_is_waited_out_and_says_so() {
     says(&mut scorer, "BUSY").await;
     world.server().kill_its_script();
     served_once(&world, &sent).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_evicts_histories_turns_profiles_red_and_they_are_made_again_once_it_keeps_what_it_is_given() {
-    let world = World::on(Servers { own_redis: true, ..Servers::default() }).await;
-    let mut traffic = Traffic::new(29, world.ctx.now()).with_users(300);
-    let _ingest = world.start(Name::Ingest, &[]).await;
-    let mut scorer = world.start(Name::Scorer, &[]).await;
-    let sent = world.send(&traffic.take(1_500)).await;
-    served_once(&world, &sent).await;
-    let number = async |name: &str| -> u64 {
-        let info = world.client().info().await.expect("it answers");
-        info[name].parse().expect("a number")
-    };
-    // It has been looked at before anything goes: only what goes then is ours to notice.
-    eventually("the scorer knows that nothing was evicted", SOON, async || {
-        let evicted = scorer.metric("scorer_redis_evicted_entries").await?;
-        if evicted == 0.0 { Ok(()) } else { Err(format!("{evicted}")) }
-    })
-    .await;
-
-    let most = number("used_memory").await.saturating_sub(150_000).to_string();
-    let make_room = ["CONFIG", "SET", "maxmemory", &most, "maxmemory-policy", "allkeys-random"];
-    world.client().command(&make_room).await.expect("it is set");
-    eventually("profiles is red for what Redis evicted", SOON, async || {
-        scorer.assert_alive();
-        let missing = scorer.missing().await?;
-        let said = missing.get("profiles").is_some_and(|why| why.contains("allkeys-random"));
-        if said { Ok(()) } else { Err(format!("missing: {missing:?}, evicted {}", number("evicted_keys").await)) }
-    })
-    .await;
-
-    let keep = ["CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", "noeviction"];
-    world.client().command(&keep).await.expect("it is set");
-    // Without another event. A list that was evicted beside a profile that was not comes with its user's next event.
-    let oracle = Oracle::of(&sent);
-    eventually("every history is whole", SOON, async || {
-        for user in oracle.users() {
-            let findings = oracle.profile(user, &profile(&world, user).await?);
-            if !findings.is_clean() {
-                return Err(findings.to_string());
-            }
-        }
-        Ok(())
-    })
-    .await;
-    eventually("profiles is green again", SOON, async || {
-        if scorer.missing().await?.contains_key("profiles") { Err("still red".to_owned()) } else { Ok(()) }
-    })
-    .await;
-    scorer.assert_alive();
 }
 
 #[tokio::test(flavor = "multi_thread")]

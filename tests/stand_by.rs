@@ -140,3 +140,28 @@ async fn after_a_broker_was_away_the_trainer_that_led_leads_and_nobody_claims() 
     assert_eq!(learned_once(&world, &sent).await.version.epoch, before.version.epoch, "nobody claimed");
     leader.assert_alive();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_a_leader_that_is_not_in_the_group_and_writes_versions_nobody_claims() {
+    let world = World::new().await;
+    let _ingest = world.start(Name::Ingest, &[]).await;
+    let elsewhere = format!("{}elsewhere", world.kafka.topic_prefix);
+    let outside = [STAND_BY, &[("trainer.group", elsewhere.as_str())]].concat();
+    let mut leader = world.start(Name::Trainer, &outside).await;
+    let mut traffic = Traffic::new(75, world.ctx.now());
+    let mut sent = world.flow(&traffic.take(300), 300).await;
+    let before = learned_once(&world, &sent).await;
+    let (during, mut other) = world.flow_until(&mut traffic, 100, world.start(Name::Trainer, STAND_BY)).await;
+    sent.extend(during);
+    let told = eventually("the one that stands by says what it sees", SOON, async || {
+        let says = other.log().contains("a trainer writes versions that is not in the group");
+        if says { Ok(()) } else { Err("it does not".to_owned()) }
+    });
+    let (during, ()) = world.flow_until(&mut traffic, 100, told).await;
+    sent.extend(during);
+    sent.extend(world.flow(&traffic.take(500), 100).await);
+    let last = learned_once(&world, &sent).await;
+    assert_eq!(last.version.epoch, before.version.epoch, "they do not take turns");
+    stands_by(&mut other).await;
+    leader.assert_alive();
+}

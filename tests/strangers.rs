@@ -1,6 +1,6 @@
-//! What strangers may write to `checkpoints`, and a trainer that finds nothing to go on from.
+//! What strangers may write to `checkpoints`, what they did not, and a trainer that finds nothing to go on from.
 
-use runtime::kafka::Outgoing;
+use runtime::kafka::{Outgoing, Record};
 use schemas::checkpoint::{CHUNK_CHECKSUM, Part, key};
 use schemas::{Topic, VersionId};
 use tests::{Name, Tail, Traffic, World, ingested_once, learned_once, manifests, served_once};
@@ -93,4 +93,43 @@ async fn what_strangers_write_to_checkpoints_ends_nothing_and_locks_nobody_out()
     served_once(&world, &sent).await;
     trainer.assert_alive();
     scorer.assert_alive();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ingest_wrote_twice_is_told_apart_from_what_strangers_write_and_counts_once() {
+    let world = World::new().await;
+    let mut traffic = Traffic::new(34, world.ctx.now());
+    let [mut ingest, mut trainer, mut scorer] = world.start_all().await;
+    let mut sent = world.send(&traffic.take(200)).await;
+    learned_once(&world, &sent).await;
+    served_once(&world, &sent).await;
+    // As a client does that takes over from one that did not hear of its acknowledgements.
+    let mut tail = Tail::open(&world, Topic::Interactions).await;
+    let written = tail.read().await;
+    let again = |record: &Record| Outgoing {
+        partition: Some(record.partition),
+        key: record.key.clone(),
+        value: record.value.clone(),
+        timestamp: Some(record.timestamp),
+        ..Outgoing::default()
+    };
+    let again: Vec<Outgoing> = written[written.len() - 20..].iter().map(again).collect();
+    world.write(Topic::Interactions, again).await;
+    assert!(ingest.terminate().await.success(), "a clean shutdown");
+    let mut ingest = world.start(Name::Ingest, &[]).await;
+    sent.extend(world.send(&traffic.take(100)).await);
+    learned_once(&world, &sent).await;
+    served_once(&world, &sent).await;
+    for (service, name, counted) in [
+        (&ingest, "ingest_rewritten_total", 20.0),
+        (&ingest, "ingest_foreign_interactions_total", 0.0),
+        (&trainer, "trainer_unreadable_total", 0.0),
+        (&scorer, "scorer_foreign_interactions_total", 0.0),
+    ] {
+        assert_eq!(service.metric(name).await, Ok(counted), "{name}");
+    }
+    for service in [&mut ingest, &mut trainer, &mut scorer] {
+        assert!(!service.log().contains("somebody else"), "nobody is accused");
+        service.assert_alive();
+    }
 }

@@ -270,18 +270,27 @@ impl Erased {
 
 /// What one process has given receipts for. An instance answers for the partitions that are its own, again for those
 /// that become its own later; a trainer for none in particular.
-#[derive(Debug, Default, Clone)]
-pub struct Given(HashMap<(UserHash, i64), BTreeSet<i32>>);
+#[derive(Debug, Default)]
+pub struct Given {
+    receipts: HashMap<(UserHash, i64), BTreeSet<i32>>,
+    /// The erasures and partitions that this was asked for last: until others come, nothing more is due.
+    settled: Option<(Arc<Erasures>, Vec<i32>)>,
+}
 
 impl Given {
     /// The receipts to be given now: for each user the partitions not answered for so far, in portions that a record
-    /// of the audit holds. They count as given.
+    /// of the audit holds. They count as given. It is asked with every batch, and looks only where something changed.
     pub fn due(&mut self, erased: &Erased, ours: &[i32]) -> Vec<(UserHash, BTreeMap<String, f64>)> {
+        let same = |(erasures, of): &(Arc<Erasures>, Vec<i32>)| Arc::ptr_eq(erasures, &erased.erasures) && of == ours;
+        if self.settled.as_ref().is_some_and(same) {
+            return Vec::new();
+        }
+        self.settled = Some((Arc::clone(&erased.erasures), ours.to_vec()));
         let wanting: BTreeSet<_> = erased.wanting().map(|(user, erasure)| (user, erasure.at)).collect();
-        self.0.retain(|wanted, _| wanting.contains(wanted));
+        self.receipts.retain(|wanted, _| wanting.contains(wanted));
         let mut due = Vec::new();
         for wanted in wanting {
-            let given = self.0.entry(wanted).or_default();
+            let given = self.receipts.entry(wanted).or_default();
             let new: Vec<i32> = ours.iter().copied().filter(|partition| given.insert(*partition)).collect();
             due.extend(new.chunks(RECEIPT_PARTITIONS).map(|partitions| {
                 (wanted.0, partitions.iter().map(|partition| (format!("partition {partition}"), 1.0)).collect())

@@ -44,7 +44,7 @@ pub use interaction::Written;
 pub use item::Item;
 pub use keys::Keys;
 pub use literal::literal;
-pub use mark::Mark;
+pub use mark::{Gone, Mark};
 pub use position::Position;
 pub use privacy::{Secret, UserHash};
 pub use profile::StoredProfile;

@@ -89,7 +89,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for target in ["checkpoint", "restore"] {
         write(target, "versions", &log)?;
     }
-    write("redis_value", "mark", &Mark { next: 918_273, by: 7, seq: 3, life: 1 }.encode())?;
+    write("redis_value", "mark", &Mark { next: 918_273, by: 7, seq: 3, life: 1, gone: None }.encode())?;
     for (name, text) in ITEMS {
         write("items_file", name, text.as_bytes())?;
     }

@@ -96,6 +96,18 @@ fn every_partition_is_answered_for_once_and_again_by_who_takes_it_over() {
 }
 
 #[test]
+fn an_erasure_is_answered_for_that_comes_between_two_questions_for_the_same_partitions() {
+    let users = ["u1", "u2"].map(|user| (Secret::default().hash(user), erasure()));
+    let (first, both) = (erased(&Secret::default(), &users[..1]), erased(&Secret::default(), &users));
+    let mut given = Given::default();
+    assert_eq!(given.due(&first, &[0]).len(), 1);
+    assert_eq!(given.due(&first, &[0]).len(), 0);
+    let due = given.due(&both, &[0]);
+    assert_eq!(due.iter().map(|(user, _)| *user).collect::<Vec<_>>(), [users[1].0]);
+    assert_eq!(Given::default().due(&both, &[0]).len(), 2, "who forgets what was given gives it again");
+}
+
+#[test]
 fn an_erasure_is_done_when_every_partition_and_a_trainer_answered_since_it_began() {
     let user = Secret::default().hash("u42").to_string();
     let entry = |actor: &str, action: &str, partitions: &[i32]| Entry {

@@ -73,9 +73,11 @@ pub(crate) fn mark(of: &Interaction) -> u64 {
 }
 
 impl Written {
-    /// Takes note of an interaction.
-    pub(crate) fn note(&mut self, source: &Source, interaction: &Interaction) {
-        self.lives.entry(source.incarnation).or_default().insert(source.offset, mark(interaction));
+    /// Takes note of an interaction; false: it lay there before. A producer that did not hear of the acknowledgement
+    /// writes once more, and so does an owner that does not know yet that it lost the partition.
+    pub(crate) fn note(&mut self, source: &Source, interaction: &Interaction) -> bool {
+        let mark = mark(interaction);
+        self.lives.entry(source.incarnation).or_default().insert(source.offset, mark) != Some(mark)
     }
 
     /// The life that could be the present one, and what came from it. An id never comes back; a life without one may be
@@ -152,6 +154,18 @@ mod tests {
 
     fn log(life: u32, high: i64) -> Log {
         Log { life, low: Next(0), high: Next(high) }
+    }
+
+    #[test]
+    fn what_was_written_twice_is_known_by_its_place_its_life_and_what_it_says() {
+        let mut written = Written::default();
+        let source = |offset, incarnation| Source { partition: 3, offset, incarnation, ..Source::default() };
+        let view = |item: &str| Interaction { item_id: item.into(), ..Interaction::default() };
+        assert!(written.note(&source(7, OURS), &view("i1")));
+        assert!(!written.note(&source(7, OURS), &view("i1")), "ours again");
+        assert!(written.note(&source(8, OURS), &view("i1")));
+        assert!(written.note(&source(7, OURS + 1), &view("i1")), "another life");
+        assert!(written.note(&source(7, OURS), &view("i2")), "nobody writes another event of one place");
     }
 
     #[test]

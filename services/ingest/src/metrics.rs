@@ -27,6 +27,8 @@ pub const ERASURES: &str = "ingest_erasures_entries";
 pub const CONTROL_REFUSED: &str = "ingest_control_refused_total";
 /// Records on `interactions` that ingest did not write: passed over when it reads back what it wrote.
 pub const FOREIGN_INTERACTIONS: &str = "ingest_foreign_interactions_total";
+/// Interactions that lie on `interactions` more than once: found when it is read back. Each counts once.
+pub const REWRITTEN: &str = "ingest_rewritten_total";
 /// Lives of partitions of `events` begun: the topic was deleted and made again, lost its end, or was read for the first
 /// time.
 pub const LIVES: &str = "ingest_lives_total";
@@ -57,10 +59,12 @@ pub(crate) fn describe() {
     describe_gauge!(ERASURES, "Users that are or were erased.");
     gauge!(ERASURES).set(0.0);
     describe_counter!(FOREIGN_INTERACTIONS, "Records on interactions that ingest did not write.");
+    describe_counter!(REWRITTEN, "Interactions that lie on interactions more than once; each counts once.");
     describe_counter!(LIVES, "Lives of partitions of events begun.");
     describe_counter!(MISSED, "Events that were deleted before they were read.");
     describe_counter!(MISPLACED, "Events that lie where the partitioner of most would not put them, by partitioner.");
-    [FOREIGN_INTERACTIONS, LIVES, MISSED, CONTROL_REFUSED].into_iter().for_each(|name| counter!(name).increment(0));
+    let names = [FOREIGN_INTERACTIONS, REWRITTEN, LIVES, MISSED, CONTROL_REFUSED];
+    names.into_iter().for_each(|name| counter!(name).increment(0));
     Placed::NAMES.into_iter().for_each(|name| counter!(MISPLACED, "partitioner" => name).increment(0));
     describe_gauge!(WINDOW_ENTRIES, "Event ids remembered.");
     describe_gauge!(LAG, "Messages of events not yet applied, on the partitions of this instance.");

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::judge::Judge;
 use crate::life::{Log, Marks, Written};
-use crate::metrics::{FOREIGN_INTERACTIONS, LIVES};
+use crate::metrics::{FOREIGN_INTERACTIONS, LIVES, REWRITTEN};
 use crate::progress::Progress;
 
 /// Records per poll of the tail.
@@ -44,13 +44,13 @@ pub(crate) async fn restore(
         progress.begin(*partition);
     }
     let mut written: BTreeMap<i32, Written> = BTreeMap::new();
-    let mut foreign = 0_u64;
+    let (mut foreign, mut again) = (0_u64, 0_u64);
     let mut take = |record: Record| {
         let place = schemas::Written { partition: record.partition, at: record.timestamp, by_broker: record.by_broker };
         match Interaction::read(record.value.as_deref(), place) {
             Ok((interaction, source)) => {
                 progress.remember(record.partition, &interaction);
-                written.entry(record.partition).or_default().note(&source, &interaction);
+                again += u64::from(!written.entry(record.partition).or_default().note(&source, &interaction));
             }
             Err(_) => foreign += 1,
         }
@@ -61,6 +61,15 @@ pub(crate) async fn restore(
     if foreign > 0 {
         counter!(FOREIGN_INTERACTIONS).increment(foreign);
         warn!(records = foreign, topic = interactions, "skipped what ingest did not write: somebody else writes here");
+    }
+
+    if again > 0 {
+        counter!(REWRITTEN).increment(again);
+        info!(
+            records = again,
+            topic = interactions,
+            "found interactions of ours that were written twice; they count once"
+        );
     }
 
     let Some(span) = self::span(config, &events, ctx).await? else { return Ok(None) };

@@ -123,26 +123,9 @@ impl Comparison {
 mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
-    use schemas::Kind;
 
     use super::*;
-
-    fn tested(rank: Option<usize>, anchor: Option<Option<usize>>) -> Tested<'static> {
-        Tested {
-            user_id: "u",
-            key: 1,
-            kind: Kind::View,
-            ts: 0,
-            asked_at: 0,
-            history: &[],
-            item: None,
-            slate: &[],
-            rank,
-            anchor,
-            covisitation: None,
-            popularity: None,
-        }
-    }
+    use crate::testing::tested;
 
     /// Where it stands after so many tests of a learner that hits by `better` more often than 30 %; and whether the
     /// interval held the true difference at every look.
@@ -153,7 +136,7 @@ mod tests {
         let mut held = true;
         for _ in 0..tests {
             let (learner, live) = (rng.random_bool(0.3 + better), rng.random_bool(0.3));
-            comparison.test(&tested(learner.then_some(0), Some(live.then_some(0))));
+            comparison.test(&tested([learner.then_some(0), None, None], Some(live.then_some(0))));
             let hr20 = comparison.standing().expect("something was compared").hr20;
             held &= (hr20.lower..=hr20.upper).contains(&better);
         }
@@ -181,10 +164,10 @@ mod tests {
     #[test]
     fn what_only_one_of_them_took_is_not_compared() {
         let mut comparison = Comparison::new(0.05, 100);
-        comparison.test(&tested(Some(0), None));
+        comparison.test(&tested([Some(0), None, None], None));
         comparison.against(VersionId { epoch: 1, sequence: 1 }, false);
         assert_eq!(comparison.standing(), None);
-        comparison.test(&tested(Some(1), Some(None)));
+        comparison.test(&tested([Some(1), None, None], Some(None)));
         let contest = comparison.standing().expect("one was compared");
         assert_eq!((contest.tests, contest.hr20.mean, contest.mrr20.mean), (1, 1.0, 0.5));
         assert_eq!((contest.hr20.lower, contest.hr20.upper), (-1.0, 1.0), "one test says nothing");

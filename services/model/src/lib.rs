@@ -50,6 +50,8 @@ mod network;
 mod ranking;
 mod settings;
 mod table;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod version;
 
 pub use comparison::Comparison;

@@ -5,16 +5,22 @@
 //! rises the condition `profiles` turns red. To read everything again at once would only evict more; it is done when
 //! Redis evicts no more: then the marks of our partitions go, and histories that are missing are made as after a flush
 //! (I1).
+//!
+//! That histories are not whole outlives whoever noticed it: each mark says how many keys Redis had evicted when the
+//! histories behind it were whole, or that they may not be. Who starts next, or takes a partition over, holds that
+//! against what Redis says by then, and so also notices what was evicted while no scorer looked. A mark that is evicted
+//! itself is missed, as after a flush. What Redis evicts after our last look and before it is started again, while no
+//! scorer runs, stays unnoticed: it counts from 0 then.
 #![allow(clippy::disallowed_methods, reason = "waits")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::gauge;
-use runtime::Context;
 use runtime::redis::{Redis, RedisError};
-use schemas::Keys;
+use runtime::{Context, lock};
+use schemas::{Gone, Keys};
 use tracing::{info, warn};
 
 use crate::Sources;
@@ -58,27 +64,59 @@ enum Due {
     Rebuild(u64),
 }
 
-/// What was seen so far.
+/// What was seen so far, by the watch and by the loop, which takes marks over.
 #[derive(Debug, Default)]
-struct Evictions {
+pub(crate) struct Evictions {
     /// Redis' count at the last look.
     last: Option<u64>,
     /// Keys that it evicted since histories were known to be whole.
     lost: u64,
+    /// What marks say that were taken over since the last look.
+    found: BTreeSet<u64>,
+    /// One of them says that histories may not be whole.
+    found_gone: bool,
     warned: bool,
 }
 
 impl Evictions {
+    /// A mark was taken over that says this.
+    pub(crate) fn took_over(&mut self, gone: Option<Gone>) {
+        match gone {
+            Some(Gone::Perhaps) => self.found_gone = true,
+            Some(Gone::NoneSince(count)) => {
+                self.found.insert(count);
+            }
+            None => {}
+        }
+    }
+
+    /// What marks are to say; `None`: what they say now, for Redis was not asked since one was taken over.
+    pub(crate) fn gone(&self) -> Option<Gone> {
+        if self.lost > 0 {
+            return Some(Gone::Perhaps);
+        }
+        self.last.filter(|_| self.found.is_empty() && !self.found_gone).map(Gone::NoneSince)
+    }
+
+    /// The marks behind which histories were not whole are gone. What was found meanwhile is not forgotten.
+    fn rebuilding(&mut self) {
+        self.lost = 0;
+    }
+
     fn look(&mut self, said: &Said) -> Due {
-        // A count below the last one is that of a Redis that was started again: what it evicted since counts.
-        let risen = match self.last.replace(said.evicted) {
-            Some(last) => said.evicted.checked_sub(last).unwrap_or(said.evicted),
-            None => 0, // of before we looked: who knows when, and of whose keys
-        };
+        // A count below the one before is that of a Redis that was started again: what it evicted since counts.
+        let since = |before: u64| said.evicted.checked_sub(before).unwrap_or(said.evicted);
+        let risen = self.last.replace(said.evicted).map_or(0, since); // of before, marks say what is to be known
         self.lost = self.lost.saturating_add(risen);
+        for count in std::mem::take(&mut self.found) {
+            self.lost = self.lost.max(since(count));
+        }
+        if std::mem::take(&mut self.found_gone) {
+            self.lost = self.lost.max(1); // how many, nobody noted
+        }
         match &said.policy {
             Some(policy) if self.lost > 0 => Due::Red(format!(
-                "Redis has evicted {} keys, histories of users among them perhaps: set its maxmemory-policy to noeviction \
+                "Redis has evicted {} keys or more, histories of users among them perhaps: set its maxmemory-policy to noeviction \
                  (it is {policy}) and its maxmemory high enough; then they are made anew",
                 self.lost
             )),
@@ -100,7 +138,6 @@ pub(crate) async fn watch(
     group: String,
     ctx: Context,
 ) -> Result<(), Error> {
-    let mut evictions = Evictions::default();
     gauge!(EVICTED).set(f64::NAN);
     ctx.set(PROFILES, Ok(()));
     loop {
@@ -120,7 +157,8 @@ pub(crate) async fn watch(
             return Ok(());
         };
         gauge!(EVICTED).set(said.evicted as f64);
-        match evictions.look(&said) {
+        let due = lock(&sources.evictions).look(&said);
+        match due {
             Due::Nothing => {}
             Due::Warn(policy) => {
                 let advice = "set maxmemory-policy to noeviction, and maxmemory high enough";
@@ -133,7 +171,7 @@ pub(crate) async fn watch(
                 // The loop misses its marks, as after a flush, and reads again. Until they are gone it stays red.
                 if redis.delete(&marks).await.is_ok() {
                     info!(lost, "Redis evicts no more; making histories that are missing from interactions");
-                    evictions.lost = 0;
+                    lock(&sources.evictions).rebuilding();
                     ctx.set(PROFILES, Ok(()));
                 }
             }
@@ -171,9 +209,37 @@ mod tests {
         }
         assert_eq!(evictions.look(&said(3, None)), Due::Rebuild(5), "started again, it counted anew");
         assert_eq!(evictions.look(&said(3, None)), Due::Rebuild(5), "until it is done");
-        evictions.lost = 0;
+        evictions.rebuilding();
         assert_eq!(evictions.look(&said(3, None)), Due::Nothing);
         assert_eq!(evictions.look(&said(3, Some("allkeys-lfu"))), Due::Warn("allkeys-lfu".into()), "anew");
+    }
+
+    #[test]
+    fn who_starts_or_takes_a_partition_over_knows_from_its_mark_that_histories_are_not_whole() {
+        let took = |mark: Gone, evicted: u64| {
+            let mut evictions = Evictions::default();
+            evictions.took_over(Some(mark));
+            assert_eq!(evictions.gone(), None, "the mark goes on to say it until Redis was asked");
+            (evictions.look(&said(evicted, None)), evictions.gone())
+        };
+        assert_eq!(took(Gone::NoneSince(7), 7), (Due::Nothing, Some(Gone::NoneSince(7))));
+        assert_eq!(took(Gone::NoneSince(7), 9), (Due::Rebuild(2), Some(Gone::Perhaps)), "while nobody looked");
+        assert_eq!(took(Gone::NoneSince(7), 4), (Due::Rebuild(4), Some(Gone::Perhaps)), "and since it was started");
+        assert_eq!(took(Gone::NoneSince(7), 0), (Due::Nothing, Some(Gone::NoneSince(0))));
+        assert_eq!(took(Gone::Perhaps, 7), (Due::Rebuild(1), Some(Gone::Perhaps)), "the one before was red");
+
+        // A partition that comes over while the others are made anew is not forgotten.
+        let mut evictions = Evictions::default();
+        evictions.look(&said(7, None));
+        evictions.look(&said(8, None));
+        evictions.took_over(Some(Gone::Perhaps));
+        evictions.rebuilding();
+        assert_eq!(evictions.gone(), None, "Redis was not asked since");
+        assert_eq!(evictions.look(&said(8, None)), Due::Rebuild(1));
+        evictions.rebuilding();
+        assert_eq!(evictions.gone(), Some(Gone::NoneSince(8)));
+        evictions.took_over(None);
+        assert_eq!(evictions.look(&said(8, None)), Due::Nothing, "a mark of an earlier release says nothing");
     }
 
     #[test]

@@ -6,17 +6,20 @@
 //! wrote last still is, everything before is. Where it is missing, or another, what we hold in memory is worth nothing,
 //! and the partition is read again from the mark on. What a profile has applied it drops (I2), so going back is
 //! harmless.
+//!
+//! A mark also says whether Redis may have evicted profiles behind it ([`crate::evictions`]). Who takes a partition over
+//! would else take what is left for all that there was.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use runtime::Context;
 use runtime::kafka::{Next, Positions};
 use runtime::redis::{Answer, Redis, Script};
+use runtime::{Context, lock};
 use schemas::mark::MARK_BYTES;
-use schemas::{Keys, Mark};
+use schemas::{Gone, Keys, Mark};
 
 use crate::error::Error;
 use crate::{Sources, script};
@@ -33,6 +36,8 @@ struct Held {
     /// The first record that was passed over, for its user's profile is of a later release: that release goes back to
     /// it.
     passed: Option<i64>,
+    /// What the mark that we found says of evictions: it goes on to say so until Redis was asked.
+    gone: Option<Gone>,
 }
 
 impl Held {
@@ -46,7 +51,7 @@ impl Held {
     fn go_back(&mut self, lies: Vec<u8>, mark: Option<Mark>) {
         self.past = self.past.max(self.next);
         self.next = start(mark, Some(self.next)).next;
-        (self.lies, self.passed) = (lies, None);
+        (self.lies, self.passed, self.gone) = (lies, None, mark.and_then(|mark| mark.gone));
     }
 }
 
@@ -162,7 +167,9 @@ impl Marks {
                 back.insert(*partition, start.next);
             }
             let past = committed.filter(|_| start.goes_back).unwrap_or_default();
-            self.held.insert(*partition, Held { lies, next: start.next, past, passed: None });
+            let gone = mark.and_then(|mark| mark.gone);
+            lock(&self.sources.evictions).took_over(gone);
+            self.held.insert(*partition, Held { lies, next: start.next, past, passed: None, gone });
         }
         Ok(back)
     }
@@ -179,6 +186,7 @@ impl Marks {
         for (held, (lies, mark)) in self.held.values_mut().zip(read) {
             if held.lies != lies {
                 held.go_back(lies, mark);
+                lock(&self.sources.evictions).took_over(held.gone);
                 fell_back = true;
             }
         }
@@ -220,10 +228,12 @@ impl Marks {
     /// Marks of these partitions, as far as they are ours, to be written anew behind profiles, in the same pipeline.
     pub(crate) fn renew(&mut self, partitions: impl IntoIterator<Item = i32>) -> Vec<Renewal> {
         let mut renewals = Vec::new();
+        let gone = lock(&self.sources.evictions).gone();
         for partition in partitions {
             let Some(held) = self.held.get(&partition) else { continue };
             self.seq += 1;
-            let value = Mark { next: held.through().0, by: self.by, seq: self.seq, life: self.life }.encode();
+            let (next, gone) = (held.through().0, gone.or(held.gone));
+            let value = Mark { next, by: self.by, seq: self.seq, life: self.life, gone }.encode();
             let key = self.keys.applied(&self.group, partition);
             let call = script::mark(key, &held.lies, value.clone(), self.ttl);
             renewals.push(Renewal { partition, value, call });
@@ -297,24 +307,25 @@ mod tests {
 
     #[test]
     fn the_mark_stays_before_what_was_passed_over_until_somebody_goes_back_to_it() {
-        let mut held = Held { lies: Vec::new(), next: Next(5), past: Next(0), passed: None };
+        let mut held = Held { lies: Vec::new(), next: Next(5), past: Next(0), passed: None, gone: None };
         assert_eq!(held.through(), Next(5));
         held.passed = Some(7);
         assert_eq!(held.through(), Next(5), "what lies before the record is not applied yet");
         held.next = Next(90);
         assert_eq!(held.through(), Next(7));
-        let by_another = Mark { next: 60, by: 1, seq: 1, life: 0 };
+        let by_another = Mark { next: 60, by: 1, seq: 1, life: 0, gone: Some(Gone::Perhaps) };
         held.go_back(by_another.encode(), Some(by_another));
         assert_eq!(
             (held.through(), held.past),
             (Next(60), Next(90)),
             "the release that wrote the profile has applied it since"
         );
+        assert_eq!(held.gone, by_another.gone, "what another knows of evictions is not forgotten");
     }
 
     #[test]
     fn a_partition_goes_on_at_the_mark_where_redis_is_behind_the_group_and_from_the_beginning_where_there_is_none() {
-        let mark = |next| Some(Mark { next, by: 7, seq: 1, life: 0 });
+        let mark = |next| Some(Mark { next, by: 7, seq: 1, life: 0, gone: None });
         let goes = |next, goes_back| Start { next: Next(next), goes_back };
         assert_eq!(start(mark(100), Some(Next(100))), goes(100, false), "intact");
         assert_eq!(start(mark(120), Some(Next(100))), goes(100, false), "the last commit was lost");

@@ -20,6 +20,7 @@ use crate::checkpoints;
 use crate::config::Scorer;
 use crate::early::Early;
 use crate::error::Error;
+use crate::evictions::Evictions;
 use crate::foreign::Foreign;
 use crate::lock;
 use crate::refused;
@@ -52,6 +53,8 @@ pub(crate) struct Sources {
     pub(crate) fallbacks: AtomicU64,
     /// Of whom nothing is made.
     pub(crate) erased: ArcSwap<Erased>,
+    /// What is known of keys that Redis evicted; the marks say it to whoever comes after us.
+    pub(crate) evictions: Mutex<Evictions>,
 }
 
 impl Sources {
@@ -79,6 +82,7 @@ impl Sources {
             life: AtomicU32::new(0),
             fallbacks: AtomicU64::new(0),
             erased: ArcSwap::default(),
+            evictions: Mutex::default(),
         });
 
         let (versions_loaded, versions) = oneshot::channel();

@@ -268,8 +268,8 @@ fn judge(learner: &mut Learner, gate: &mut Gate, raise: &mpsc::Sender<Alarm>) {
 mod tests {
     use std::time::Duration;
 
-    use model::{Rules, Tested};
-    use schemas::Kind;
+    use model::Rules;
+    use model::testing::tested;
 
     use super::*;
 
@@ -279,20 +279,7 @@ mod tests {
         let rules = Rules { tolerance: 0.002, threshold: 1e3, sample: 1, good_after_tests: 20_000, good_after };
         let mut learner = Learner::new(Settings { dim: 16, negatives: 16, ..Settings::default() }).expect("opens");
         let (mut gate, (raise, mut alarms)) = (Gate::new(rules, None), mpsc::channel(1));
-        let missed = Tested {
-            user_id: "u",
-            key: 1,
-            kind: Kind::View,
-            ts: 0,
-            asked_at: 0,
-            history: &[],
-            item: None,
-            slate: &[],
-            rank: None,
-            anchor: Some(Some(0)),
-            covisitation: None,
-            popularity: None,
-        };
+        let missed = tested([None; 3], Some(Some(0)));
         for _ in 0..2 {
             (0..100).for_each(|_| gate.test(&missed));
             judge(&mut learner, &mut gate, &raise);

@@ -63,6 +63,8 @@ pub(crate) struct Published {
     pub(crate) candidate: Option<VersionId>,
     /// Offset of its first chunk.
     pub(crate) first: i64,
+    /// Offset of its manifest.
+    pub(crate) at: i64,
     /// What the next one is held against.
     pub(crate) sample: Arc<Sample>,
 }
@@ -103,9 +105,10 @@ impl Publisher {
         let Encoded { chunks, manifest, sample } = encoding.join().await??;
         let written = self.producer.send_all(&self.topic, chunks.into_iter().map(Outgoing::from)).await?;
         let first = written.iter().map(|(_, offset)| *offset).min().unwrap_or(0);
-        self.producer.send_all(&self.topic, [Outgoing::from(manifest_record(&manifest))]).await?;
+        let written = self.producer.send_all(&self.topic, [Outgoing::from(manifest_record(&manifest))]).await?;
+        let at = written.first().map_or(0, |(_, offset)| *offset);
         let (took, sample) = (began.elapsed(), Arc::new(sample));
-        Ok(Published { manifest, took, first, candidate: standing.candidate, sample })
+        Ok(Published { manifest, took, first, at, candidate: standing.candidate, sample })
     }
 
     /// Deletes records, in this order.
@@ -165,6 +168,31 @@ mod tests {
             ..Interaction::default()
         };
         Positioned { partition: 0, offset, interaction }
+    }
+
+    #[test]
+    fn items_that_expire_at_once_are_for_others_to_doubt_and_keep_no_version_from_being_published() {
+        let settings = Settings { dim: 16, negatives: 16, expire_after_s: 3_600, ..Settings::default() };
+        let mut learner = Learner::new(settings).expect("opens");
+        let of = |n: i64, items: i64, later: i64| {
+            let Positioned { interaction, .. } = choice(n);
+            let (item_id, ts) = (format!("i{}", n % items), interaction.ts + later);
+            let interaction = Interaction { user_id: format!("u{}", n % 50), item_id, ts, ..interaction };
+            Positioned { partition: 0, offset: n, interaction }
+        };
+        let order =
+            |sequence| Order { version: VersionId { epoch: 1, sequence }, parent: None, kind: PayloadKind::Snapshot };
+        learner.observe(&(0..600).map(|n| of(n, 300, 0)).collect::<Vec<_>>());
+        let before = learner.freeze(PayloadKind::Snapshot).expect("freezes");
+        let before = encode(&order(1), &before, &Sample::default(), 0).expect("is the first");
+        // A block of the table is looked through with every step.
+        for first in (600..1_400).step_by(8) {
+            learner.observe(&(first..first + 8).map(|n| of(n, 5, 36_000_000)).collect::<Vec<_>>());
+        }
+        let after = learner.freeze(PayloadKind::Snapshot).expect("freezes");
+        let after = encode(&order(2), &after, &before.sample, 0).expect("the trainer knows that they expired");
+        let doubt = after.sample.doubt(&before.sample);
+        assert!(matches!(doubt, Some(Doubt::Items(left, 300)) if left < 150), "{doubt:?}");
     }
 
     #[test]

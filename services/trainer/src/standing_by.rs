@@ -2,16 +2,21 @@
 //!
 //! Every trainer that leads attends its group ([`runtime::kafka::Attendance`]), whatever its settings and release; who
 //! stands by does not. So the group's members are the sign of life of the leader: one that is killed is let go of after
-//! the session's time-out of 6 s, one that ends leaves at once. Nothing here makes a leader: the claim does (I9). Who
+//! the session's time-out of 6 s, one that ends leaves at once. One that its group does not let in shows by the versions
+//! that it goes on writing, and is not claimed over either: else the two would take turns. Nothing here makes a leader: the claim does (I9). Who
 //! wakes up after its place was taken reads the claim and stands by in its turn.
 #![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::time::{Duration, Instant};
 
 use metrics::gauge;
-use runtime::kafka::Roll;
+use runtime::kafka::{From, KafkaError, Reader, Record, Roll};
 use runtime::{Context, chain};
-use tracing::{debug, info};
+use schemas::checkpoint::{Part, parse_key};
+use schemas::signature::Trust;
+use tokio::task::JoinSet;
+use tracing::{debug, info, warn};
+use versions::{believed, signing};
 
 use crate::config::Config;
 use crate::error::Error;
@@ -26,6 +31,16 @@ const VACANT: Duration = Duration::from_millis(600);
 const AFTER_AN_OUTAGE: Duration = Duration::from_secs(15);
 /// The same until who took our place was seen in the group: it joins once it has claimed, and may take long to restore.
 const AFTER_A_CLAIM: Duration = Duration::from_secs(60);
+/// No version was written for so long: more than two periods of `publish_every`.
+const QUIET: Duration = Duration::from_secs(3);
+/// The same after versions were written while the group was empty: who leads is not in it, and may have nothing to
+/// write for a while.
+const AFTER_AN_OUTSIDER: Duration = Duration::from_secs(60);
+/// What is read so long after the group became empty was written since.
+const BEHIND: Duration = Duration::from_secs(2);
+/// Records of the log of versions per batch, and batches per look: what is there is read at once.
+const RECORDS: usize = 1_000;
+const BATCHES: usize = 64;
 
 /// Why we stand by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +56,10 @@ pub(crate) enum Since {
 struct Vacancy {
     since: Option<Instant>,
     patience: Duration,
+    /// No version was written since then, as far as is known.
+    quiet: Option<Instant>,
+    /// Versions are written by a trainer that is not in the group.
+    outsider: bool,
 }
 
 impl Vacancy {
@@ -49,39 +68,97 @@ impl Vacancy {
             Since::Start => VACANT,
             Since::Claim => AFTER_A_CLAIM,
         };
-        Self { since: None, patience }
+        Self { since: None, patience, quiet: None, outsider: false }
     }
 
-    /// Takes in how many members the group has; `None`: it could not be asked, which is not the same as none.
-    fn seen(&mut self, members: Option<usize>, now: Instant) -> bool {
+    /// Takes in how many members the group has, and whether a version was written since the last look; `None`: it could
+    /// not be asked, which is not the same as none, or is not known.
+    fn seen(&mut self, members: Option<usize>, written: Option<bool>, now: Instant) -> bool {
+        match written {
+            Some(false) => _ = self.quiet.get_or_insert(now),
+            Some(true) => {
+                self.quiet = Some(now);
+                self.outsider |= self.since.is_some_and(|since| now.duration_since(since) >= BEHIND);
+            }
+            None => self.quiet = None,
+        }
         match members {
-            Some(0) => now.duration_since(*self.since.get_or_insert(now)) >= self.patience,
+            Some(0) => {
+                let empty = now.duration_since(*self.since.get_or_insert(now));
+                let quiet = self.quiet.map(|quiet| now.duration_since(quiet));
+                let least = if self.outsider { AFTER_AN_OUTSIDER } else { QUIET };
+                empty >= self.patience && quiet.is_some_and(|quiet| quiet >= least)
+            }
             Some(_) => {
-                *self = Self { since: None, patience: VACANT };
+                (self.since, self.patience, self.outsider) = (None, VACANT, false);
                 false
             }
             None => {
-                *self = Self { since: None, patience: self.patience.max(AFTER_AN_OUTAGE) };
+                (self.since, self.patience) = (None, self.patience.max(AFTER_AN_OUTAGE));
                 false
             }
         }
     }
 }
 
-/// Waits until no trainer attends the group; false when asked to drain before.
+/// Looks for versions that are written. Of a log that is not there nothing is written.
+struct Writings {
+    opening: JoinSet<Result<Reader, KafkaError>>,
+    reader: Option<Reader>,
+    /// A stranger's versions keep nobody from taking over.
+    trust: Trust,
+    topic: String,
+}
+
+impl Writings {
+    fn begin(config: &Config, ctx: &Context) -> Self {
+        let (topic, trust, mut opening) = (config.log(), signing::trust(&config.kafka), JoinSet::new());
+        let (kafka, of, ctx) = (config.kafka.clone(), topic.clone(), ctx.clone());
+        opening.spawn(async move { Reader::open(&kafka, &of, From::End, &ctx).await });
+        Self { opening, reader: None, trust, topic }
+    }
+
+    /// Whether a version was written since the last look; `None` while that is not known.
+    async fn look(&mut self) -> Result<Option<bool>, Error> {
+        match self.opening.try_join_next() {
+            Some(Ok(Ok(reader))) => self.reader = Some(reader),
+            Some(Ok(Err(KafkaError::MissingTopic { .. }))) => debug!(topic = self.topic, "no version was ever written"),
+            Some(Ok(Err(error))) => return Err(error.into()),
+            Some(Err(error)) => return Err(Error::Publication(error)),
+            None => {}
+        }
+        let Some(reader) = &mut self.reader else { return Ok(self.opening.is_empty().then_some(false)) };
+        let mut written = false;
+        for _ in 0..BATCHES {
+            let Some(batch) = reader.next_batch(RECORDS, Duration::ZERO).await? else { return Ok(None) };
+            if batch.records.is_empty() {
+                break;
+            }
+            written |= batch.records.iter().any(|record| is_version(record, &self.trust, &self.topic));
+        }
+        Ok(Some(written))
+    }
+}
+
+fn is_version(record: &Record, trust: &Trust, topic: &str) -> bool {
+    let is_manifest = parse_key(&record.key).is_ok_and(|(_, part)| part == Part::Manifest) && record.value.is_some();
+    is_manifest && believed(record, Part::Manifest, trust, topic).is_ok()
+}
+
+/// Waits until no trainer attends the group, nor writes versions; false when asked to drain before.
 ///
 /// Who stands by is ready: nothing is sent to a trainer, so readiness says that it does what it is there for. A rollout
 /// that waits for a new pod before it ends the old one would else wait for ever.
 pub(crate) async fn wait(config: &Config, since: Since, ctx: &Context) -> Result<bool, Error> {
     let group = config.trainer.group();
     let roll = Roll::open(&config.kafka, ctx.name(), &group)?;
-    let mut vacancy = Vacancy::new(since);
+    let (mut vacancy, mut writings) = (Vacancy::new(since), Writings::begin(config, ctx));
     gauge!(STANDING_BY).set(1.0);
     let why = format!("a trainer is in group {group}; this one takes over when it is gone");
     info!(group, "standing by until no trainer is in the group");
     let vacant = loop {
         // Of the trainer that we were, another client may say something yet.
-        for condition in ["caught-up", "model", "gate"] {
+        for condition in ["caught-up", "model", "gate", "group"] {
             ctx.set(condition, Ok(()));
         }
         let members = match roll.members().await {
@@ -99,8 +176,13 @@ pub(crate) async fn wait(config: &Config, since: Since, ctx: &Context) -> Result
         if ctx.draining() {
             break false;
         }
-        if vacancy.seen(members, Instant::now()) {
+        let written = writings.look().await?;
+        let before = vacancy.outsider;
+        if vacancy.seen(members, written, Instant::now()) {
             break true;
+        }
+        if vacancy.outsider && !before {
+            warn!(group, "a trainer writes versions that is not in the group: see `group` on its /readyz");
         }
         tokio::select! {
             () = ctx.drained() => break false,
@@ -132,18 +214,27 @@ pub(crate) async fn is_taken(config: &Config, ctx: &Context) -> bool {
 mod tests {
     use super::*;
 
-    /// When the place is first found vacant: members as they are seen, each 250 ms.
-    fn vacant(since: Since, seen: impl IntoIterator<Item = Option<usize>>) -> Option<Duration> {
+    /// When the place is first found vacant: members as they are seen, each 250 ms, and when versions are written.
+    fn vacant_beside(
+        since: Since,
+        seen: impl IntoIterator<Item = Option<usize>>,
+        written: impl Fn(Duration) -> Option<bool>,
+    ) -> Option<Duration> {
         let (mut vacancy, start) = (Vacancy::new(since), Instant::now());
-        let looks = (0..).map(|n| EVERY * n).zip(seen);
-        looks.map(|(at, members)| (at, vacancy.seen(members, start + at))).find(|(_, vacant)| *vacant).map(|(at, _)| at)
+        let mut looks = (0..).map(|n| EVERY * n).zip(seen);
+        looks.find(|(at, members)| vacancy.seen(*members, written(*at), start + *at)).map(|(at, _)| at)
+    }
+
+    /// The same where no version is written.
+    fn vacant(since: Since, seen: impl IntoIterator<Item = Option<usize>>) -> Option<Duration> {
+        vacant_beside(since, seen, |_| Some(false))
     }
 
     #[test]
     fn a_place_is_taken_once_its_group_is_empty_for_more_than_two_looks_and_never_while_somebody_is_there() {
         let empty = || std::iter::repeat_n(Some(0), 1_000);
         assert_eq!(vacant(Since::Start, std::iter::repeat_n(Some(1), 1_000)), None);
-        assert_eq!(vacant(Since::Start, empty()), Some(EVERY * 3));
+        assert_eq!(vacant(Since::Start, empty()), Some(QUIET), "nobody was seen, and nobody writes");
         let left = std::iter::repeat_n(Some(1), 40).chain(empty());
         assert_eq!(vacant(Since::Start, left.clone()), Some(EVERY * 43));
         assert_eq!(vacant(Since::Claim, left), Some(EVERY * 43), "who took our place was seen");
@@ -158,6 +249,28 @@ mod tests {
         assert_eq!(vacant(Since::Start, back), None, "it joins again after ten seconds");
         let gone = [Some(1), None].into_iter().chain(std::iter::repeat_n(Some(0), 1_000));
         assert_eq!(vacant(Since::Start, gone), Some(EVERY * 2 + AFTER_AN_OUTAGE));
+    }
+
+    #[test]
+    fn over_a_leader_that_its_group_does_not_let_in_and_that_writes_versions_nobody_claims() {
+        let empty = || std::iter::repeat_n(Some(0), 1_000);
+        let until = |end: u64| move |at: Duration| Some(at.as_millis() % 1_000 == 500 && at < Duration::from_secs(end));
+        for since in [Since::Start, Since::Claim] {
+            assert_eq!(vacant_beside(since, empty(), until(1_000)), None, "they do not take turns each minute");
+        }
+        let last = Duration::from_millis(99_500);
+        assert_eq!(vacant_beside(Since::Start, empty(), until(100)), Some(last + AFTER_AN_OUTSIDER), "it is gone");
+        // One that leaves its group while it goes on.
+        let let_out = std::iter::repeat_n(Some(1), 40).chain(empty());
+        assert_eq!(vacant_beside(Since::Start, let_out, until(1_000)), None);
+        assert_eq!(vacant_beside(Since::Start, empty(), |_| None), None, "what is written is not known");
+    }
+
+    #[test]
+    fn a_leader_that_ends_with_a_last_version_is_followed_within_seconds() {
+        let seen = std::iter::repeat_n(Some(1), 40).chain(std::iter::repeat_n(Some(0), 1_000));
+        let last = EVERY * 41; // read after it left
+        assert_eq!(vacant_beside(Since::Start, seen, |at| Some(at == last)), Some(last + QUIET));
     }
 
     #[test]

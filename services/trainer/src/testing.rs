@@ -32,20 +32,22 @@ pub(crate) fn claim(epoch: u32, trainer: &str) -> Record {
 
 /// One of three users views one of five items.
 pub(crate) fn interaction(partition: i32, offset: i64) -> Record {
-    let value = viewed(partition, offset).encode_to_vec().into();
+    let value = viewed(partition, offset, ITEMS).encode_to_vec().into();
     Record { partition, offset, ..record("u", Some(value)) }
 }
 
 /// The value of an interaction that comes from another life of `events`.
 pub(crate) fn viewed_at(partition: i32, offset: i64, incarnation: u64) -> Bytes {
     let source = Some(Source { partition, offset, topic: 0, incarnation });
-    Interaction { source, ..viewed(partition, offset) }.encode_to_vec().into()
+    Interaction { source, ..viewed(partition, offset, ITEMS) }.encode_to_vec().into()
 }
 
-fn viewed(partition: i32, offset: i64) -> Interaction {
+const ITEMS: i64 = 5;
+
+fn viewed(partition: i32, offset: i64, items: i64) -> Interaction {
     Interaction {
         user_id: format!("u{}", offset % 3),
-        item_id: format!("i{}", offset % 5),
+        item_id: format!("i{}", offset % items),
         kind: Kind::View.into(),
         ts: 1_700_000_000_000 + offset.min(100_000) * 1_000,
         source: Some(Source { partition, offset, ..Source::default() }),
@@ -56,6 +58,8 @@ fn viewed(partition: i32, offset: i64) -> Interaction {
 /// A `checkpoints` log in the making.
 pub(crate) struct Log {
     pub(crate) records: Vec<Record>,
+    /// Of so many items one is viewed.
+    pub(crate) items: i64,
     learner: Learner,
     newest: VersionId,
     next: i64,
@@ -64,7 +68,7 @@ pub(crate) struct Log {
 impl Default for Log {
     fn default() -> Self {
         let learner = Learner::new(Settings { dim: 16, negatives: 16, ..Settings::default() }).expect("opens");
-        Self { records: Vec::new(), learner, newest: VersionId::default(), next: 0 }
+        Self { records: Vec::new(), items: ITEMS, learner, newest: VersionId::default(), next: 0 }
     }
 }
 
@@ -78,7 +82,8 @@ impl Log {
     /// Learns from `interactions` more and publishes.
     pub(crate) fn publish(&mut self, kind: PayloadKind, interactions: i64) {
         let (partition, offsets) = (0, self.next..self.next + interactions);
-        let positioned = |offset| Positioned { partition, offset, interaction: viewed(partition, offset) };
+        let items = self.items;
+        let positioned = |offset| Positioned { partition, offset, interaction: viewed(partition, offset, items) };
         self.next = offsets.end;
         let observed = self.learner.observe(&offsets.map(positioned).collect::<Vec<_>>());
         assert_eq!(observed.dropped, 0);

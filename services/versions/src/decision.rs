@@ -51,16 +51,29 @@ pub async fn promote(
     chain: &mut Chain,
     (producer, topics): (&Producer, &Topics),
 ) -> Result<(), KafkaError> {
+    note(deed_of_promotion(promotion, evidence), now, chain, (producer, topics)).await?;
+    say_promotion(promotion, (producer, topics)).await
+}
+
+/// What the audit says of a promotion.
+#[must_use]
+pub fn deed_of_promotion(promotion: &Promotion, evidence: BTreeMap<String, f64>) -> Deed {
     let answered = promotion.epoch.is_some();
-    let deed = Deed {
+    Deed {
         actor: if answered { format!("challenger {}", promotion.name) } else { promotion.by.clone() },
         action: if answered { "promoted" } else { "promote" }.to_owned(),
         subject: "release".to_owned(),
         version: None,
         reason: format!("{}: {}", promotion.name, promotion.reason),
         evidence,
-    };
-    note(deed, now, chain, (producer, topics)).await?;
+    }
+}
+
+/// Writes a promotion to `control`, and nothing to the audit.
+///
+/// # Errors
+/// Kafka refuses.
+pub async fn say_promotion(promotion: &Promotion, (producer, topics): (&Producer, &Topics)) -> Result<(), KafkaError> {
     let value = serde_json::to_vec(promotion).expect("a promotion has nothing that JSON has not");
     say(PROMOTE.to_owned(), value, (producer, topics)).await
 }

@@ -35,7 +35,7 @@ mod worker;
 pub use assembler::{Assembler, MAX_PENDING, Outcome};
 pub use continuity::{Continuity, Follows};
 pub use control::Control;
-pub use decision::{decide, deed_of, note, promote, say};
+pub use decision::{decide, deed_of, deed_of_promotion, note, promote, say, say_promotion};
 pub use erasure::{erase, receipts};
 pub use error::Error;
 pub use fetch::fetch;

@@ -1,6 +1,5 @@
-use schemas::Kind;
-
 use super::*;
+use crate::testing;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -20,20 +19,7 @@ fn model() -> Model {
 /// Tests `times` times: the ranks of learner, anchor, co-visitation and popularity.
 fn test(gate: &mut Gate, times: usize, ranks: [Option<usize>; 4]) {
     let [rank, anchor, covisitation, popularity] = ranks;
-    let tested = Tested {
-        user_id: "u",
-        key: 1,
-        kind: Kind::View,
-        ts: 0,
-        asked_at: 0,
-        history: &[],
-        item: None,
-        slate: &[],
-        rank,
-        anchor: Some(anchor),
-        covisitation,
-        popularity,
-    };
+    let tested = testing::tested([rank, covisitation, popularity], Some(anchor));
     (0..times).for_each(|_| gate.test(&tested));
 }
 

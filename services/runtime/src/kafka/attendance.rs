@@ -9,14 +9,15 @@
 //! Nothing waits for the group: what is to be committed is kept, one offset for each partition, and asked for once the
 //! group has us. librdkafka joins, and joins again, by itself; it does not tell what became of such a commit (it does
 //! where a callback is set, which its Rust client never does), so whenever the group is shared anew all is committed
-//! again.
+//! again. Who stands by takes the group's members for a sign of life, so not to be let in turns the condition `group`
+//! red, with the reason.
 #![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -38,6 +39,11 @@ use crate::lock::lock;
 const TURN: Duration = Duration::from_millis(100);
 /// How long the end waits for the group to have us, for the last commits.
 const LAST: Duration = Duration::from_secs(2);
+/// Without a reason so long outside of the group is no start and no rebalance.
+const OUTSIDE: Duration = Duration::from_secs(60);
+
+/// The readiness condition.
+const GROUP: &str = "group";
 
 /// A member of a group that is given partitions and reads none. Dropping it leaves the group.
 pub struct Attendance {
@@ -66,7 +72,8 @@ impl Attendance {
     /// librdkafka refuses a setting.
     pub fn join(config: &config::Kafka, group: &str, topics: &[&str], ctx: &Context) -> Result<Self, KafkaError> {
         let shared = Arc::<Shared>::default();
-        let context = Member { group: group.to_owned(), shared: Arc::clone(&shared), state: Mutex::default() };
+        let state = Mutex::new(State { joined: false, outside: Instant::now(), trouble: None });
+        let context = Member { group: group.to_owned(), shared: Arc::clone(&shared), state, ctx: ctx.clone() };
         let consumer: BaseConsumer<Member> = settings(config, ctx.name(), Role::Attendant(group))
             .create_with_context(context)
             .map_err(KafkaError::Settings)?;
@@ -121,11 +128,15 @@ fn attend(consumer: &BaseConsumer<Member>, brokers: &str, pulse: &Pulse) {
             member.hear(&error);
         }
         member.commit(consumer);
+        member.tell(Instant::now());
         if lock(&member.state).joined {
             silence.ends();
         } else if silence.goes_on() {
             bootstrap::tell(consumer.client(), brokers);
         }
+    }
+    if lock(&member.state).trouble.is_some() {
+        member.ctx.set(GROUP, Ok(())); // nobody is to be in it any more
     }
 }
 
@@ -134,15 +145,18 @@ struct Member {
     group: String,
     shared: Arc<Shared>,
     state: Mutex<State>,
+    ctx: Context,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     /// We have a generation of the group. Without one the group would refuse a commit, and librdkafka, that refused,
     /// join anew.
     joined: bool,
-    /// Trouble was told; again only after we joined.
-    told: bool,
+    /// Since when we have had none.
+    outside: Instant,
+    /// Why we have none; told in the log once, and again only after we joined.
+    trouble: Option<String>,
 }
 
 impl Member {
@@ -160,13 +174,29 @@ impl Member {
         }
     }
 
+    /// Says on `/readyz` that the group does not have us, and why.
+    fn tell(&self, now: Instant) {
+        let mut state = lock(&self.state);
+        if state.joined {
+            return;
+        }
+        if state.trouble.is_none() && now.duration_since(state.outside) >= OUTSIDE {
+            state.trouble = Some(format!("it did not let this member in within {OUTSIDE:?}"));
+        }
+        if let Some(trouble) = &state.trouble {
+            let advice = "let nobody else use this group, and allow it to be read; who stands by does not see this leader, \
+                          nor do lag tools";
+            self.ctx.set(GROUP, Err(format!("not in group {}: {trouble}: {advice}", self.group)));
+        }
+    }
+
     /// librdkafka tries again by itself.
     fn hear(&self, error: &ClientError) {
         if matches!(error, ClientError::PartitionEOF(_)) {
             return; // of what was assigned and is paused only a moment later
         }
         let mut state = lock(&self.state);
-        if is_outage(error) || std::mem::replace(&mut state.told, true) {
+        if is_outage(error) || state.trouble.replace(error.to_string()).is_some() {
             debug!(group = self.group, %error, "attending waits");
         } else {
             warn!(
@@ -193,7 +223,8 @@ impl ConsumerContext for Member {
         let mut state = lock(&self.state);
         match rebalance {
             Rebalance::Assign(partitions) => {
-                (state.joined, state.told) = (true, false);
+                (state.joined, state.trouble) = (true, None);
+                self.ctx.set(GROUP, Ok(()));
                 let mut progress = lock(&self.shared.progress);
                 progress.is_due = !progress.next.is_empty(); // what was committed in between may have been refused
                 info!(group = self.group, partitions = partitions.count(), "attending the group");
@@ -201,7 +232,7 @@ impl ConsumerContext for Member {
                     warn!(group = self.group, %error, "what is assigned is fetched in vain: it could not be paused");
                 }
             }
-            Rebalance::Revoke(_) => state.joined = false,
+            Rebalance::Revoke(_) => *state = State { joined: false, outside: Instant::now(), trouble: None },
             Rebalance::Error(error) => debug!(group = self.group, %error, "rebalance failed; librdkafka joins again"),
         }
     }

@@ -20,7 +20,7 @@ use crate::metrics::AUDIT_FAILED;
 /// Bytes of the settings that a record names; a record's text has at most 1,000.
 const MOST_TEXT: usize = 900;
 /// The longest wait for the audit: learning goes on without it.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Trainer {
     /// The release, and what of the model's settings is not the default.
@@ -73,19 +73,13 @@ impl Trainer {
     /// Writes a record, and waits for it no longer than [`PATIENCE`].
     pub(super) async fn audit_deed(&mut self, deed: Deed, at: i64) {
         let topics = Topics::new(&self.kafka.topic_prefix);
-        let before = self.chain.clone();
         let noted = note(deed, at, &mut self.chain, (&self.publisher.producer, &topics));
         let why = match tokio::time::timeout(PATIENCE, noted).await {
             Ok(Ok(())) => return,
-            Ok(Err(error)) => {
-                self.chain = before;
-                error.to_string()
-            }
-            Err(_) => {
-                self.chain.begin_anew(at); // it may arrive yet
-                format!("Kafka did not take it within {PATIENCE:?}")
-            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("Kafka did not take it within {PATIENCE:?}"),
         };
+        self.chain.begin_anew(at); // it may arrive yet
         counter!(AUDIT_FAILED).increment(1);
         warn!(why, "audit lacks a record: see whether the topic is there and may be written to");
     }

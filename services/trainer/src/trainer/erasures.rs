@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use metrics::{counter, gauge};
 use schemas::checkpoint::PayloadKind;
-use schemas::{Erased, Erasure, Manifest, Topics, UserHash, UserKey, VersionId};
+use schemas::{Erased, Erasure, Manifest, Topic, Topics, UserHash, UserKey, VersionId};
 use tracing::{info, warn};
 use versions::{Control, receipts};
 
 use super::Trainer;
+use super::audit::PATIENCE;
 use crate::error::Error;
 use crate::histories::Sorted;
 use crate::ledger::Keep;
-use crate::metrics::{ERASED, ERASURES};
+use crate::metrics::{AUDIT_FAILED, ERASED, ERASURES};
 use crate::retention::Retention;
 
 /// An erasure: of whom, and when it was decided.
@@ -143,7 +144,15 @@ impl Trainer {
         let users = wanted.iter().map(|(user, _)| (*user, Default::default())).collect();
         let (at, topics) = (self.ctx.now(), Topics::new(&self.kafka.topic_prefix));
         let to = (&self.publisher.producer, &topics);
-        receipts("trainer", users, (Some(version), at), &mut self.chain, to).await?;
+        // An audit that takes no record keeps nobody from learning: the next snapshot answers.
+        let written = receipts("trainer", users, (Some(version), at), &mut self.chain, to);
+        let Ok(written) = tokio::time::timeout(PATIENCE, written).await else {
+            self.chain.begin_anew(at); // they may be written yet
+            counter!(AUDIT_FAILED).increment(1);
+            warn!(topic = topics.name(Topic::Audit), "the audit takes no receipt; `thalweg erase` waits for it");
+            return Ok(());
+        };
+        written?;
         info!(users = wanted.len(), %version, "published a version without users that are erased");
         self.erasing.answered.extend(wanted);
         Ok(())

@@ -41,7 +41,7 @@ impl Trainer {
             if let Err(why) = believed(record, part, &self.trust, &self.publisher.topic) {
                 self.distrust(why, version);
             } else if part == Part::Manifest && version.epoch == self.own.epoch && record.value.is_some() {
-                self.foreign.read(version, now);
+                self.foreign.read(version, record.offset, now);
             }
         }
         let is_believed = |record: &&Record| {
@@ -132,7 +132,7 @@ impl Trainer {
 
     /// I3: offsets are committed after the version that holds them is acknowledged.
     pub(super) async fn finish(&mut self, outcome: Result<Result<Published, Error>, JoinError>) -> Result<(), Error> {
-        let Published { manifest, took, first, candidate, sample } = outcome.map_err(Error::Publication)??;
+        let Published { manifest, took, first, at, candidate, sample } = outcome.map_err(Error::Publication)??;
         let (version, kind, bytes) = (manifest.version, manifest.kind, manifest.bytes);
         if version.epoch != self.own.epoch {
             return Ok(()); // it was under way when we claimed again
@@ -143,7 +143,7 @@ impl Trainer {
             self.bookmarks.published(first).await;
         }
         self.sample = sample;
-        self.foreign.wrote(version, Instant::now());
+        self.foreign.wrote(version, first..=at);
         self.ledger.whole(version, kind, manifest.chunks, manifest.made_at);
         self.schedule.published(kind, bytes);
         self.ctx.latency(PUBLISH).record(took);

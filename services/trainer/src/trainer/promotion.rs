@@ -8,7 +8,7 @@ use schemas::Topics;
 use schemas::checkpoint::Contest;
 use schemas::control::Promotion;
 use tracing::{info, warn};
-use versions::promote;
+use versions::{deed_of_promotion, say_promotion};
 
 use super::{End, Trainer};
 use crate::challenger::Promote;
@@ -52,9 +52,20 @@ impl Trainer {
         let Some(promotion) = self.promotion.take() else { return Ok(()) };
         let answered = Promotion { epoch: Some(self.own.epoch), ..promotion };
         info!(name = answered.name, epoch = self.own.epoch, "the challenger is the trainer");
-        let topics = Topics::new(&self.kafka.topic_prefix);
         let evidence = BTreeMap::from([("epoch".to_owned(), f64::from(self.own.epoch))]);
-        promote(&answered, evidence, self.ctx.now(), &mut self.chain, (&self.publisher.producer, &topics)).await?;
+        self.say_promotion(&answered, evidence, self.ctx.now()).await
+    }
+
+    /// Writes it to the audit, and then says it. An audit that takes no record keeps no challenger from its place.
+    async fn say_promotion(
+        &mut self,
+        promotion: &Promotion,
+        evidence: BTreeMap<String, f64>,
+        now: i64,
+    ) -> Result<(), Error> {
+        self.audit_deed(deed_of_promotion(promotion, evidence), now).await;
+        let topics = Topics::new(&self.kafka.topic_prefix);
+        say_promotion(promotion, (&self.publisher.producer, &topics)).await?;
         Ok(())
     }
 
@@ -84,8 +95,6 @@ impl Trainer {
             at: releases.moment(now),
             epoch: None,
         };
-        let topics = Topics::new(&self.kafka.topic_prefix);
-        promote(&promotion, evidence, now, &mut self.chain, (&self.publisher.producer, &topics)).await?;
-        Ok(())
+        self.say_promotion(&promotion, evidence, now).await
     }
 }

@@ -61,21 +61,35 @@ impl Trainer {
         &mut self,
         outcome: Result<Result<Published, Error>, JoinError>,
     ) -> Result<(), Error> {
-        match self.finish(outcome).await {
-            Err(Error::Unfit { version, source, .. }) => {
-                let why = source.to_string();
-                warn!(%version, why, "not published, because no scorer may serve it");
-                self.audit_refusal(version, &why).await;
-                Ok(())
-            }
-            finished => finished,
+        if let Some((version, why)) = unfit(self.finish(outcome).await)? {
+            warn!(%version, why, "not published, because no scorer may serve it");
+            self.audit_refusal(version, &why).await;
         }
+        Ok(())
+    }
+}
+
+/// The version that was not written because no scorer may serve it, and why: for a trainer that ends, that is no error.
+fn unfit(finished: Result<(), Error>) -> Result<Option<(VersionId, String)>, Error> {
+    match finished {
+        Err(Error::Unfit { version, source, .. }) => Ok(Some((version, source.to_string()))),
+        finished => finished.map(|()| None),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_last_version_that_is_unfit_ends_no_trainer_that_drains_and_every_other_error_does() {
+        let version = VersionId { epoch: 3, sequence: 7 };
+        let spoiled = || model::Error::Doubted(model::Doubt::Lengths(9.0));
+        let refused = unfit(Err(Error::Unfit { version, through: BTreeMap::new(), source: spoiled() }));
+        assert_eq!(refused.expect("no error"), Some((version, spoiled().to_string())));
+        assert_eq!(unfit(Ok(())).expect("no error"), None);
+        assert!(matches!(unfit(Err(Error::LearnerGone)), Err(Error::LearnerGone)));
+    }
 
     #[test]
     fn a_spoiled_learner_learns_again_once_then_skips_and_gives_up_after_three_times_in_an_hour() {

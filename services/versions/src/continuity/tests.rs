@@ -95,8 +95,22 @@ fn a_second_snapshot_half_a_minute_later_confirms_what_was_put_aside_and_one_at_
     for doubted in [&one, &at_once] {
         assert_eq!(continuity.judge(&second, doubted, None, false), Err(Doubt::Offsets));
     }
-    assert_eq!(continuity.judge(&second, &later, None, false), Ok(Follows::On), "35 s after the last that was aside");
+    assert_eq!(continuity.judge(&second, &later, None, false), Ok(Follows::On), "40 s after the leap");
     assert_eq!(continuity.aside(), None);
+}
+
+#[test]
+fn with_a_snapshot_every_twenty_seconds_the_first_that_is_half_a_minute_younger_than_the_leap_confirms_it() {
+    let [_, second, _] = versions();
+    let mut shop = Shop::default();
+    let [one, soon, later] = [(100, 900, 0), (10, 901, 20_000), (10, 902, 40_000)]
+        .map(|(choices, n, at)| shop.snapshot(choices, id(1, n), at));
+    let mut continuity = Continuity::default();
+    for doubted in [&one, &soon] {
+        assert_eq!(continuity.judge(&second, doubted, None, false), Err(Doubt::Offsets));
+    }
+    assert_eq!(continuity.aside().map(|(version, _)| version), Some(id(1, 901)), "the newest is told");
+    assert_eq!(continuity.judge(&second, &later, None, false), Ok(Follows::On), "40 s after the leap");
 }
 
 #[test]

@@ -111,6 +111,19 @@ fn a_user_faster_than_people_is_tested_and_remembered_and_nothing_is_learned_fro
 }
 
 #[test]
+fn a_guarded_user_who_is_forgotten_is_named_by_no_later_version_nor_by_who_goes_on_from_it() {
+    let stream = beside_a_crowd((0..200).map(|n| format!("own{n}")), 100);
+    let mut learner = learned(Guard { repeats: true, rate: 60 }, &stream);
+    assert_eq!(learner.guarded().map(|told| told.most[0].user), Some(key_of("one")));
+    learner.forget(&[key_of("one")], |user| user == "one");
+    let frozen = learner.freeze(PayloadKind::Snapshot).expect("freezes");
+    let told = frozen.guarded.clone().expect("a pace is bounded");
+    assert_eq!((told.users, told.most.len()), (0, 0));
+    let manifest = serde_json::to_string(&frozen.manifest(VersionId { epoch: 1, sequence: 1 }, None, 0));
+    assert!(!manifest.expect("is JSON").contains(&key_of("one").to_string()));
+}
+
+#[test]
 fn a_log_that_is_replayed_at_once_guards_against_nobody_who_was_slow_when_it_was_recorded() {
     let slow = learned(Guard { repeats: true, rate: 60 }, &beside_a_crowd((0..200).map(|n| format!("own{n}")), 2_000));
     assert_eq!(slow.guarded().expect("a pace is bounded").users, 0);

@@ -1,17 +1,13 @@
 //! Versions of an honest learner, and what was made of them by others.
 
-use std::collections::{BTreeMap, HashMap};
-
 use half::f16;
-use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::Dtype;
 use schemas::checkpoint::{Manifest, PayloadKind};
 use schemas::{Interaction, Kind, Source, VersionId};
 
 use super::*;
+use crate::testing::{Tensors, changed};
 use crate::{Learner, Model, Positioned, RowEncoding};
-
-type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 
 /// A learner, and what a scorer has of it.
 struct Shop {
@@ -71,23 +67,8 @@ impl Shop {
     /// The version as it was published last, changed.
     fn forged(&self, change: impl FnOnce(&mut Tensors)) -> Model {
         let manifest = self.manifest.as_ref().expect("one was published");
-        self.model.apply(manifest, &changed(&self.payload, change)).expect("it can be used")
+        self.model.apply(manifest, &changed(&self.payload, |_, tensors| change(tensors))).expect("it can be used")
     }
-}
-
-fn changed(payload: &[u8], change: impl FnOnce(&mut Tensors)) -> Vec<u8> {
-    let (_, header) = SafeTensors::read_metadata(payload).expect("is real");
-    let metadata: HashMap<String, String> = header.metadata().clone().expect("has metadata");
-    let read = SafeTensors::deserialize(payload).expect("is real");
-    let mut tensors: Tensors = read
-        .iter()
-        .map(|(name, view)| (name.to_owned(), (view.dtype(), view.shape().to_vec(), view.data().to_vec())))
-        .collect();
-    change(&mut tensors);
-    let views = tensors
-        .iter()
-        .map(|(name, (dtype, shape, bytes))| (name, TensorView::new(*dtype, shape.clone(), bytes).expect("fits")));
-    safetensors::serialize(views, Some(metadata)).expect("serialises")
 }
 
 /// Multiplies what rows are made of.

@@ -130,3 +130,25 @@ async fn a_commit_that_is_denied_waits_while_running_and_one_of_a_topic_that_is_
     assert_eq!(kafka(&ctx), None);
     assert_eq!(committed(&config, "group", &ctx).await, next);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_let_into_the_group_that_shows_its_life_says_so_with_the_reason_and_is_green_once_it_is() {
+    let (cluster, config) = cluster(1);
+    let ctx = Context::new("test");
+    let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
+    cluster.request_errors(RDKafkaApiKey::JoinGroup, &vec![denied; 10_000]);
+    let _attendance = Attendance::join(&config, "trainer", &[TOPIC], &ctx).expect("it waits for nothing");
+    let group = || ctx.readiness().into_iter().find(|(name, _)| *name == "group").and_then(|(_, state)| state.err());
+    let becomes = async |red: bool| {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while group().is_some() != red {
+            assert!(Instant::now() < deadline, "it never becomes {}: {:?}", if red { "red" } else { "green" }, group());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    becomes(true).await;
+    let told = group().expect("it is red");
+    assert!(told.contains("not in group trainer") && told.contains("allow it to be read"), "{told}");
+    cluster.clear_request_errors(RDKafkaApiKey::JoinGroup);
+    becomes(false).await;
+}

@@ -1,18 +1,15 @@
 //! Forged payloads: real ones, changed and sealed again. They are refused, or what is made of them can be served.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use proptest::prelude::*;
-use safetensors::SafeTensors;
-use safetensors::tensor::TensorView;
 use schemas::{Interaction, Kind, Source, VersionId};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::testing::Tensors;
 use crate::version::payload::METADATA;
 use crate::{Catalog, Learner, Model, Positioned, RowEncoding, Settings};
-
-type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 
 /// A version as it was published, and what it builds on.
 struct Version {
@@ -72,20 +69,11 @@ fn viewed(n: i64) -> Positioned {
 
 /// The payload with other metadata and tensors.
 fn changed(payload: &[u8], change: impl FnOnce(&mut Value, &mut Tensors)) -> Vec<u8> {
-    let (_, header) = SafeTensors::read_metadata(payload).expect("is real");
-    let text = &header.metadata().as_ref().expect("has metadata")[METADATA];
-    let mut metadata: Value = serde_json::from_str(text).expect("is JSON");
-    let read = SafeTensors::deserialize(payload).expect("is real");
-    let mut tensors: Tensors = read
-        .iter()
-        .map(|(name, view)| (name.to_owned(), (view.dtype(), view.shape().to_vec(), view.data().to_vec())))
-        .collect();
-    change(&mut metadata, &mut tensors);
-    let views = tensors
-        .iter()
-        .map(|(name, (dtype, shape, bytes))| (name, TensorView::new(*dtype, shape.clone(), bytes).expect("fits")));
-    let metadata = HashMap::from([(METADATA.to_owned(), metadata.to_string())]);
-    safetensors::serialize(views, Some(metadata)).expect("serialises")
+    crate::testing::changed(payload, |texts, tensors| {
+        let mut metadata: Value = serde_json::from_str(&texts[METADATA]).expect("is JSON");
+        change(&mut metadata, tensors);
+        *texts = HashMap::from([(METADATA.to_owned(), metadata.to_string())]);
+    })
 }
 
 /// Applies it; what goes live can be served.
