@@ -24,6 +24,7 @@ mod outages;
 mod rebirths;
 mod redis_flush;
 mod redis_forgot;
+mod redis_lists;
 mod redis_trouble;
 mod refusals;
 mod releases;
