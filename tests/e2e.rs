@@ -29,6 +29,7 @@ mod redis_trouble;
 mod refusals;
 mod releases;
 mod retention;
+mod rights;
 mod sharing;
 mod signatures;
 mod slates;
