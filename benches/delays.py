@@ -64,7 +64,7 @@ def main():
             "The anchor takes one test in eight; tests are those of the learner. The window holds the last 500 tests "
             "that the anchor took, and is read every 500 tests at 5 %. False alarms are those before the damage.",
         ],
-        "columns": COLUMNS,
+        "columns": [{"name": name} for name in COLUMNS],
         "rows": rows,
     }
     KEPT.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -14,14 +14,18 @@ mod log;
 mod machine;
 mod measure;
 pub mod output;
+mod promotion;
 mod redis_writes;
 mod report;
 mod rollback;
 mod rows;
+mod running;
 mod scoring;
+mod sender;
 mod servers;
 mod start;
 mod swap;
+mod takeover;
 mod training;
 mod world;
 
@@ -41,7 +45,7 @@ pub struct Benchmark {
 }
 
 /// Every benchmark, in the order of the flow.
-pub const ALL: [Benchmark; 14] = [
+pub const ALL: [Benchmark; 16] = [
     Benchmark {
         name: "ingest",
         about: "events/s through ingest, beside librdkafka's own consumer on the same topic",
@@ -90,6 +94,16 @@ pub const ALL: [Benchmark; 14] = [
         name: "rollback",
         about: "how long it takes from a rollback's decision to the good version in Redis",
         run: rollback::run,
+    },
+    Benchmark {
+        name: "takeover",
+        about: "how long it takes from a trainer's SIGKILL to a version of its stand-by",
+        run: takeover::run,
+    },
+    Benchmark {
+        name: "promotion",
+        about: "what promoting a challenger costs the lists that are written meanwhile",
+        run: promotion::run,
     },
     Benchmark { name: "swap", about: "what swapping versions in costs the lists written meanwhile", run: swap::run },
 ];

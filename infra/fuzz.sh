@@ -40,16 +40,29 @@ kept=${CARGO_TARGET_DIR:-target}/fuzz
 seeds=$(mktemp -d)
 trap 'rm -rf "$seeds"' EXIT
 "$built/fuzz-seeds" "$seeds"
-broken=()
-for target in "${targets[@]}"; do
+# search TARGET: says what was found in it; leaves the file `broken` where something was.
+search() {
+    local target=$1 runs found="nothing found"
     mkdir -p "$kept/$target/corpus"
+    rm -f "$kept/$target/broken"
     if ! "$built/fuzz_$target" -max_total_time="$seconds" -timeout=20 -print_final_stats=1 -verbosity=0 -close_fd_mask=1 \
         -artifact_prefix="$kept/$target/" "$kept/$target/corpus" "$seeds/$target" >"$kept/$target/log" 2>&1; then
         tail -n 40 "$kept/$target/log"
-        broken+=("$target")
+        touch "$kept/$target/broken"
+        found="BROKEN: see $kept/$target"
     fi
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$kept/$target/log")
-    printf '%-12s %s runs in %d s, %s\n' "$target" "${runs:-?}" "$seconds" \
-        "$([[ " ${broken[*]-} " == *" $target "* ]] && echo "BROKEN: see $kept/$target" || echo "nothing found")"
+    printf '%-12s %s runs in %d s, %s\n' "$target" "${runs:-?}" "$seconds" "$found"
+}
+# One on each core: a target has one thread.
+cores=$(nproc)
+for target in "${targets[@]}"; do
+    while (($(jobs -rp | wc -l) >= cores)); do wait -n || true; done
+    search "$target" &
+done
+wait
+broken=()
+for target in "${targets[@]}"; do
+    [[ ! -e $kept/$target/broken ]] || broken+=("$target")
 done
 ((${#broken[@]} == 0)) || fail "run a target again on the input that broke it: $built/fuzz_${broken[0]} $kept/${broken[0]}/crash-…"

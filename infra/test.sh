@@ -11,6 +11,10 @@ trap '"$kafka" wipe "$ours" >/dev/null 2>&1' EXIT
 step "the sources (just check)"
 infra/check.sh
 
+# End-to-end tests wait most of their time; tests/harness/world.rs bounds how many run at once.
+RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))}
+export RUST_TEST_THREADS
+
 # The crash tests run the real binaries, so these are built first, with the same features as the tests.
 step "build"
 cargo build --workspace --bins --locked

@@ -1,5 +1,7 @@
 //! A Redis that answers badly is an outage, and a key that is somebody else's is passed over: neither ends a scorer.
 
+use std::time::Duration;
+
 use schemas::{EventType, StoredProfile};
 use tests::{Name, SOON, Sent, Servers, Service, Traffic, World, click, eventually, served_once};
 
@@ -82,6 +84,32 @@ async fn a_redis_that_is_busy_with_a_script_is_waited_out_and_says_so() {
     says(&mut scorer, "BUSY").await;
     world.server().kill_its_script();
     served_once(&world, &sent).await;
+}
+
+/// Keys that are nobody's: each takes [`PER_KEY`] to load.
+const FILLERS: &str = "for n = 1, 700 do redis.call('SET', 'filler:' .. n, n) end";
+const PER_KEY: Duration = Duration::from_millis(20);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_is_still_loading_is_waited_for_and_says_so() {
+    let world = World::on(Servers { own_redis: true, ..Servers::default() }).await;
+    let mut traffic = Traffic::new(30, world.ctx.now()).with_users(12);
+    let _ingest = world.start(Name::Ingest, &[]).await;
+    let mut scorer = world.start(Name::Scorer, &[]).await;
+    let mut sent = world.send(&traffic.take(100)).await;
+    served_once(&world, &sent).await;
+    world.client().command(&["EVAL", FILLERS, "0"]).await.expect("they are written");
+    world.client().command(&["SAVE"]).await.expect("it is saved");
+    world.server().kill();
+    assert!(world.server().come_back_loading(PER_KEY), "it starts again");
+    sent.extend(world.send(&traffic.take(100)).await);
+    says(&mut scorer, "LOADING").await;
+    served_once(&world, &sent).await;
+    eventually("the condition is green again", SOON, async || {
+        if scorer.missing().await?.contains_key("redis") { Err("still red".to_owned()) } else { Ok(()) }
+    })
+    .await;
+    scorer.assert_alive();
 }
 
 #[tokio::test(flavor = "multi_thread")]

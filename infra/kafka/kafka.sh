@@ -17,7 +17,7 @@ usage: infra/kafka/kafka.sh start|stop|status|wipe|fetch [NAME]
   fetch   fetches the jars and starts nothing
 
 NAME tells several nodes apart (default: up). KAFKA_PORT asks for a port (default: 9092, or a free one).
-KAFKA_HEAP sets the heap (default: 512m).
+KAFKA_HEAP sets the heap (default: 512m). Lines in KAFKA_SETTINGS are added to the node's server.properties.
 
 To start a cluster of three, start the first node with KAFKA_COPIES=3, which replicates every record three times. Then
 start two more, each with a NAME of its own, with KAFKA_JOINS=FIRST and KAFKA_NODE=2 or 3 (only the first node is a
@@ -95,6 +95,7 @@ render() {
         -e "s/@COPIES@/$copies/" -e "s/@IN_SYNC@/$((copies > 1 ? copies - 1 : 1))/" \
         -e "s/@PORT@/$1/g" -e "s/@CONTROLLER_PORT@/$2/g" -e "s:@LOG_DIRS@:$3:g" \
         "$here/server.properties" >"$settings"
+    printf '%s\n' "${KAFKA_SETTINGS:-}" >>"$settings"
 }
 controller_of() { sed -n 's/^controller.quorum.voters=.*:\([0-9]*\)$/\1/p' "$state_root/kafka-$1/server.properties" 2>/dev/null || true; }
 

@@ -41,7 +41,8 @@ impl Keys {
     }
 
     /// A glob pattern that matches every [`user`](Self::user), [`similar`](Self::similar), [`hot`](Self::hot) and
-    /// [`new`](Self::new_items) key, and neither [`recs`](Self::recs) nor [`applied`](Self::applied).
+    /// [`new`](Self::new_items) key, and neither [`recs`](Self::recs) nor a mark ([`applied`](Self::applied),
+    /// [`lists`](Self::lists)).
     #[must_use]
     pub fn swept(&self) -> String {
         let prefix: String = self.prefix.chars().flat_map(escaped).collect();
@@ -94,6 +95,12 @@ impl Keys {
     #[must_use]
     pub fn applied(&self, group: &str, partition: i32) -> String {
         format!("{}applied:{{{group}/{partition}}}", self.prefix)
+    }
+
+    /// `lists:{instance}`: shows an instance of the scorer whether the lists that it wrote lie beside this key.
+    #[must_use]
+    pub fn lists(&self, instance: u64) -> String {
+        format!("{}lists:{{{instance:016x}}}", self.prefix)
     }
 
     fn list(&self, name: &str, category: Option<&str>) -> String {
@@ -153,5 +160,6 @@ mod tests {
         assert_eq!(keys.new_items(Some("shoes")), "new:{shoes}");
         assert_eq!(Keys::new("shop:").model(), "shop:model");
         assert_eq!(keys.applied("scorer", 3), "applied:{scorer/3}");
+        assert_eq!(keys.lists(255), "lists:{00000000000000ff}");
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use schemas::Topic;
-use tests::{Findings, Oracle, Sent, Tail, Traffic, interactions, served, sightings};
+use tests::{Findings, Oracle, Sent, Tail, Traffic, interactions, served, shown, sightings};
 
 use crate::fault::{Fault, Struck, Target};
 use crate::field::Field;
@@ -77,11 +77,19 @@ impl fmt::Display for Summary {
 }
 
 /// Runs a campaign of these faults; without any, a soak.
-pub(crate) async fn run(seed: u64, limits: Limits, rate: usize, cluster: bool, chosen: &[Fault]) -> Summary {
+///
+/// `cluster`, `signed`: whether the broker is three nodes, and whether everything is signed.
+pub(crate) async fn run(
+    seed: u64,
+    limits: Limits,
+    rate: usize,
+    (cluster, signed): (bool, bool),
+    chosen: &[Fault],
+) -> Summary {
     let began = Instant::now();
     let mut summary = Summary { seed, ..Summary::default() };
     note("starting Kafka, Redis and the services …");
-    let field = Field::open(cluster).await;
+    let field = Field::open(cluster, signed).await;
     let mut chance = ChaCha8Rng::seed_from_u64(seed);
     let mut traffic = Traffic::new(seed, field.world.ctx.now()).with_users(USERS).with_step(step(rate));
     let mut oracle = Oracle::default();
@@ -186,8 +194,8 @@ fn handful(chosen: &[Fault], chance: &mut ChaCha8Rng, most: usize) -> Vec<Fault>
     let mut handful: Vec<Fault> = Vec::new();
     for _ in 0..20 {
         let fault = chosen[chance.random_range(0..chosen.len())];
-        let targets: Vec<Target> = handful.iter().map(|fault| fault.target()).collect();
-        if !targets.contains(&fault.target()) {
+        let targets: Vec<Target> = handful.iter().flat_map(|fault| fault.targets()).copied().collect();
+        if fault.targets().iter().all(|target| !targets.contains(target)) {
             handful.push(fault);
         }
         if handful.len() == size {
@@ -206,9 +214,11 @@ async fn settle(field: &Field, oracle: &Oracle, tail: &mut Tail) -> Findings {
         let mut findings = oracle.interactions(&interactions(tail.read().await));
         let missing = field.missing().await;
         findings.wrong.extend(missing.iter().map(|(service, why)| format!("{service} is not ready: {why}")));
-        match served(&field.world, oracle).await {
-            Ok(found) => findings.extend(found),
-            Err(error) => drop(findings.wrong.insert(error)),
+        for found in [served(&field.world, oracle).await, shown(&field.world, oracle).await] {
+            match found {
+                Ok(found) => findings.extend(found),
+                Err(error) => drop(findings.wrong.insert(error)),
+            }
         }
         if findings.is_clean() {
             break;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use rand_chacha::ChaCha8Rng;
 use tests::Name;
 
-use crate::field::Field;
-use crate::{harm, service_faults};
+use crate::field::{Field, Whose};
+use crate::word::Word;
+use crate::{harm, senders, service_faults, stranger, word};
 
 /// A fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,7 @@ pub(crate) enum Fault {
     RedisFlushed,
     RedisLost,
     RedisRestored,
+    RedisLoading,
     ForeignKeys,
     BadEvents,
     BadItems,
@@ -37,9 +39,14 @@ pub(crate) enum Fault {
     RepeatedEvents,
     TransactionAborted,
     TransactionHanging,
+    ClocksSkewed,
+    PartitionAdded,
+    StrangersVersion,
     VersionPinned,
+    OldestPinned,
     VersionHeld,
     RolledBack,
+    KilledMeanwhile(Word),
 }
 
 /// Whom a fault strikes: two that strike one target do not fall together.
@@ -68,7 +75,7 @@ use Name::{Ingest, Scorer, Trainer};
 
 impl Fault {
     /// Every fault.
-    pub(crate) const ALL: [Self; 36] = [
+    pub(crate) const ALL: [Self; 46] = [
         F::KillService(Ingest),
         F::KillService(Trainer),
         F::KillService(Scorer),
@@ -94,6 +101,7 @@ impl Fault {
         F::RedisFlushed,
         F::RedisLost,
         F::RedisRestored,
+        F::RedisLoading,
         F::ForeignKeys,
         F::BadEvents,
         F::BadItems,
@@ -102,9 +110,18 @@ impl Fault {
         F::RepeatedEvents,
         F::TransactionAborted,
         F::TransactionHanging,
+        F::ClocksSkewed,
+        F::PartitionAdded,
+        F::StrangersVersion,
         F::VersionPinned,
+        F::OldestPinned,
         F::VersionHeld,
         F::RolledBack,
+        F::KilledMeanwhile(Word::Pin),
+        F::KilledMeanwhile(Word::Unpin),
+        F::KilledMeanwhile(Word::Rollback),
+        F::KilledMeanwhile(Word::Hold),
+        F::KilledMeanwhile(Word::Resume),
     ];
 
     /// As it is shown and chosen.
@@ -128,6 +145,7 @@ impl Fault {
             Self::RedisFlushed => "redis-flushed".to_owned(),
             Self::RedisLost => "redis-lost".to_owned(),
             Self::RedisRestored => "redis-restored".to_owned(),
+            Self::RedisLoading => "redis-loading".to_owned(),
             Self::ForeignKeys => "foreign-keys".to_owned(),
             Self::BadEvents => "bad-events".to_owned(),
             Self::BadItems => "bad-items".to_owned(),
@@ -139,6 +157,11 @@ impl Fault {
             Self::VersionPinned => "version-pinned".to_owned(),
             Self::VersionHeld => "version-held".to_owned(),
             Self::RolledBack => "version-rolled-back".to_owned(),
+            Self::ClocksSkewed => "clocks-skewed".to_owned(),
+            Self::PartitionAdded => "partition-added".to_owned(),
+            Self::StrangersVersion => "strangers-version".to_owned(),
+            Self::OldestPinned => "oldest-version-pinned".to_owned(),
+            Self::KilledMeanwhile(word) => format!("killed-during-{}", word.as_str()),
         }
     }
 
@@ -159,10 +182,11 @@ impl Fault {
             Self::RedisCannotSave => "its disk is full: MISCONF",
             Self::RedisBusy => "a script that does not end: BUSY",
             Self::RedisFrozen => "SIGSTOP",
-            Self::RedisSlow => "every command waits",
+            Self::RedisSlow => "every command waits, alone for longer than a scorer does",
             Self::RedisFlushed => "FLUSHALL",
             Self::RedisLost => "killed, and back empty",
             Self::RedisRestored => "killed, and back with an older snapshot",
+            Self::RedisLoading => "killed, and back with so much that it loads for a while: LOADING",
             Self::ForeignKeys => "keys of ours with another type, and keys that are not UTF-8",
             Self::BadEvents => "nonsense on events",
             Self::BadItems => "nonsense on items",
@@ -174,22 +198,27 @@ impl Fault {
             Self::VersionPinned => "an older version is pinned for a moment",
             Self::VersionHeld => "the newest version is held for a moment",
             Self::RolledBack => "an operator goes back to the newest snapshot but one",
+            Self::ClocksSkewed => "senders an hour behind, nearly one ahead, and two: these are dead letters",
+            Self::PartitionAdded => "interactions and events get one more, up to eight",
+            Self::StrangersVersion => "a sound version by a stranger, unsigned and signed; only with --signed",
+            Self::OldestPinned => "the oldest version that there is, which may know nothing, is pinned for a moment",
+            Self::KilledMeanwhile(_) => "scorers and the trainer are killed while an operator says this; it stands",
         }
     }
 
     /// Whom it strikes.
-    pub(crate) const fn target(self) -> Target {
+    pub(crate) const fn targets(self) -> &'static [Target] {
         match self {
             Self::KillService(name)
             | Self::TerminateService(name)
             | Self::FreezeService(name)
             | Self::KillInRebalance(name) => match name {
-                Name::Ingest => Target::Ingest,
-                Name::Trainer => Target::Trainer,
-                _ => Target::Scorer,
+                Name::Ingest => &[Target::Ingest],
+                Name::Trainer => &[Target::Trainer],
+                _ => &[Target::Scorer],
             },
-            Self::ReplaceFrozenTrainer => Target::Trainer,
-            Self::BrokerFrozen | Self::BrokerKilled | Self::BrokerRestarted => Target::Broker,
+            Self::ReplaceFrozenTrainer => &[Target::Trainer],
+            Self::BrokerFrozen | Self::BrokerKilled | Self::BrokerRestarted => &[Target::Broker],
             Self::RedisFull
             | Self::RedisReadOnly
             | Self::RedisWithoutReplicas
@@ -199,7 +228,8 @@ impl Fault {
             | Self::RedisSlow
             | Self::RedisFlushed
             | Self::RedisLost
-            | Self::RedisRestored => Target::Redis,
+            | Self::RedisRestored
+            | Self::RedisLoading => &[Target::Redis],
             Self::ForeignKeys
             | Self::BadEvents
             | Self::BadItems
@@ -207,8 +237,37 @@ impl Fault {
             | Self::BadCheckpoints
             | Self::RepeatedEvents
             | Self::TransactionAborted
-            | Self::TransactionHanging => Target::Records,
-            Self::VersionPinned | Self::VersionHeld | Self::RolledBack => Target::Release,
+            | Self::TransactionHanging
+            | Self::ClocksSkewed
+            | Self::PartitionAdded
+            | Self::StrangersVersion => &[Target::Records],
+            Self::VersionPinned | Self::OldestPinned | Self::VersionHeld | Self::RolledBack => &[Target::Release],
+            Self::KilledMeanwhile(_) => &[Target::Release, Target::Scorer, Target::Trainer],
+        }
+    }
+
+    /// Who must say within 15 s that it cannot work, where the fault falls alone; `None`: it is too short for that, or
+    /// nobody is kept from work.
+    pub(crate) const fn red(self, cluster: bool) -> Option<Whose> {
+        match self {
+            Self::BrokerFrozen => Some(Whose::Each(&[Name::Ingest, Name::Trainer, Name::Scorer])),
+            // Of three nodes two are left.
+            Self::BrokerKilled | Self::BrokerRestarted if cluster => None,
+            Self::BrokerKilled | Self::BrokerRestarted => {
+                Some(Whose::Each(&[Name::Ingest, Name::Trainer, Name::Scorer]))
+            }
+            Self::RedisFull
+            | Self::RedisReadOnly
+            | Self::RedisWithoutReplicas
+            | Self::RedisCannotSave
+            | Self::RedisBusy
+            | Self::RedisFrozen
+            | Self::RedisSlow
+            | Self::RedisLost
+            | Self::RedisRestored
+            | Self::RedisLoading => Some(Whose::OneOf(&[Name::Scorer])),
+            Self::TransactionHanging => Some(Whose::OneOf(&[Name::Ingest])),
+            _ => None,
         }
     }
 
@@ -223,11 +282,15 @@ impl Fault {
             Self::BrokerFrozen | Self::BrokerKilled | Self::BrokerRestarted => {
                 harm::broker(field, self, chance, alone).await
             }
-            Self::TransactionAborted | Self::TransactionHanging => {
-                harm::transaction(field, self == Self::TransactionHanging, chance, alone).await
+            Self::TransactionAborted | Self::TransactionHanging => harm::transaction(field, self, chance, alone).await,
+            Self::ClocksSkewed => senders::skewed_clocks(field, chance).await,
+            Self::PartitionAdded => senders::added_partition(field).await,
+            Self::StrangersVersion => stranger::version(field, chance, alone).await,
+            Self::VersionPinned | Self::OldestPinned | Self::VersionHeld | Self::RolledBack => {
+                word::release(field, self, chance).await
             }
-            Self::VersionPinned | Self::VersionHeld | Self::RolledBack => harm::release(field, self, chance).await,
-            _ if self.target() == Target::Redis => harm::redis(field, self, chance, alone).await,
+            Self::KilledMeanwhile(word) => word::killed_meanwhile(field, word, chance).await,
+            _ if self.targets() == [Target::Redis] => harm::redis(field, self, chance, alone).await,
             _ => harm::records(field, self, chance).await,
         }
     }

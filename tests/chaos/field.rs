@@ -1,11 +1,15 @@
 //! What faults fall on: a world of its own, its services, and what was sent so far.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use tests::{Name, Servers, Service, World};
+use schemas::signature::SigningKey;
+use tempfile::TempDir;
+use tests::{Name, PARTITIONS, Servers, Service, World};
 use tokio::sync::{Mutex, MutexGuard};
 
 /// What runs: two of those that share partitions, one trainer.
@@ -20,18 +24,29 @@ const REFUSES_WITHIN: Duration = Duration::from_secs(15);
 
 /// Which services must say that they cannot work.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Whose<'a> {
+pub(crate) enum Whose {
     /// Each of these names.
-    Each(&'a [Name]),
+    Each(&'static [Name]),
     /// One at least: who has no partition of those that are struck, or none at all, has nothing to say.
-    OneOf(&'a [Name]),
+    OneOf(&'static [Name]),
 }
 
-impl<'a> Whose<'a> {
-    const fn names(self) -> &'a [Name] {
+impl Whose {
+    const fn names(self) -> &'static [Name] {
         match self {
             Self::Each(names) | Self::OneOf(names) => names,
         }
+    }
+}
+
+impl fmt::Display for Whose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.names().iter().map(|name| name.as_str()).collect();
+        let which = match self {
+            Self::Each(_) => "",
+            Self::OneOf(_) => "a ",
+        };
+        f.pad(&format!("{which}{}", names.join(", ")))
     }
 }
 
@@ -39,6 +54,12 @@ impl<'a> Whose<'a> {
 pub(crate) struct Field {
     pub(crate) world: World,
     services: Vec<Mutex<Service>>,
+    /// Whether the broker is three nodes.
+    pub(crate) cluster: bool,
+    /// With which everything is signed, where it is.
+    keys: Option<Keys>,
+    /// Of `events`, as an operator has added them.
+    pub(crate) partitions: Mutex<usize>,
     /// What was sent last, for an application that sends it again.
     pub(crate) recent: Mutex<Vec<tests::Sent>>,
     /// What faults themselves sent, as applications.
@@ -47,13 +68,48 @@ pub(crate) struct Field {
 
 impl Field {
     /// Starts everything and waits until it is ready.
-    pub(crate) async fn open(cluster: bool) -> Self {
-        let world = World::on(Servers { own_broker: true, own_redis: true, real_kafka: true, cluster }).await;
-        let mut services = Vec::new();
-        for name in SERVICES {
-            services.push(Mutex::new(world.start(name, &settings(name)).await));
+    pub(crate) async fn open(cluster: bool, signed: bool) -> Self {
+        let servers = Servers { own_broker: true, own_redis: true, real_kafka: true, cluster, rights: false };
+        let world = World::on(servers).await;
+        let keys = signed.then(Keys::new);
+        if let Some(keys) = &keys {
+            world.believe(keys.trust.clone());
         }
-        Self { world, services, recent: Mutex::default(), also_sent: Mutex::default() }
+        let (recent, also_sent, services) = (Mutex::default(), Mutex::default(), Vec::new());
+        let partitions = Mutex::new(PARTITIONS as usize);
+        let mut field = Self { world, services, cluster, keys, partitions, recent, also_sent };
+        for name in SERVICES {
+            let service = field.world.start(name, &field.settings(name)).await;
+            field.services.push(Mutex::new(service));
+        }
+        field
+    }
+
+    /// Whether everything is signed.
+    pub(crate) fn is_signed(&self) -> bool {
+        self.keys.is_some()
+    }
+
+    /// Runs the operator's command, which signs where everything is signed; what it printed.
+    pub(crate) async fn operate(&self, words: &[&str]) -> Result<String, String> {
+        let key = self.keys.as_ref().map(|keys| keys.operator.to_string_lossy());
+        let signs = key.as_deref().map(|key| ["--sign-key", key]);
+        self.world.try_operate(&[words, signs.as_ref().map_or(&[], |signs| &signs[..])].concat()).await
+    }
+
+    /// Versions often, so that many are torn; commits at the default pace.
+    fn settings(&self, name: Name) -> Vec<(&str, &str)> {
+        let mut settings = Vec::new();
+        if name == Name::Trainer {
+            settings.extend([("trainer.publish_every", "500ms"), ("trainer.snapshot_every", "20s")]);
+        }
+        if let Some(keys) = &self.keys {
+            settings.push(("kafka.trust", &keys.trust));
+            if name == Name::Trainer {
+                settings.push(("trainer.sign_key", keys.trainer.to_str().expect("a path that is text")));
+            }
+        }
+        settings
     }
 
     /// The numbers of the services of that name.
@@ -74,13 +130,13 @@ impl Field {
     /// Starts a service again in the place of one that has ended.
     pub(crate) async fn start_again(&self, slot: usize) {
         let name = SERVICES[slot];
-        let started = self.world.start_patiently(name, &settings(name)).await;
+        let started = self.world.start_patiently(name, &self.settings(name)).await;
         *self.service(slot).await = started;
     }
 
     /// One more of that name.
     pub(crate) async fn guest(&self, name: Name) -> Service {
-        self.world.start_patiently(name, &settings(name)).await
+        self.world.start_patiently(name, &self.settings(name)).await
     }
 
     /// Starts again whoever ended by itself; what to say of it.
@@ -129,7 +185,7 @@ impl Field {
 
     /// Waits until those services are red that `whose` names; how long that took, be it longer than promised, or who is
     /// not after all.
-    pub(crate) async fn turns_red(&self, whose: Whose<'_>, began: Instant) -> Result<Duration, String> {
+    pub(crate) async fn turns_red(&self, whose: Whose, began: Instant) -> Result<Duration, String> {
         loop {
             let (mut green, mut red) = (Vec::new(), 0);
             for (slot, name) in SERVICES.into_iter().enumerate().filter(|(_, name)| whose.names().contains(name)) {
@@ -157,10 +213,25 @@ impl Field {
     }
 }
 
-/// Versions often, so that many are torn; commits at the default pace.
-fn settings(name: Name) -> Vec<(&'static str, &'static str)> {
-    match name {
-        Name::Trainer => vec![("trainer.publish_every", "500ms"), ("trainer.snapshot_every", "20s")],
-        _ => Vec::new(),
+/// The keys of an installation; in tests nothing about them is secret.
+struct Keys {
+    /// `kafka.trust`: the trainer's key and the operator's.
+    trust: String,
+    trainer: PathBuf,
+    operator: PathBuf,
+    _folder: TempDir,
+}
+
+impl Keys {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut trust = Vec::new();
+        let [trainer, operator] = [("trainer", 1), ("operator", 2)].map(|(name, seed)| {
+            let (file, key) = (folder.path().join(name), SigningKey::from_seed(&[seed; 32]));
+            std::fs::write(&file, key.secret()).expect("the key is written");
+            trust.push(format!("\"{}\"", key.public()));
+            file
+        });
+        Self { trust: format!("[{}]", trust.join(", ")), trainer, operator, _folder: folder }
     }
 }

@@ -6,23 +6,32 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use runtime::kafka::Outgoing;
 use schemas::{EventType, Topic};
-use tests::{Name, Transaction, click};
+use tests::{Transaction, click};
 
 use crate::fault::{Fault, Struck};
-use crate::field::{Field, RED, Whose};
+use crate::field::{Field, RED};
+
+/// A pause of Redis that a scorer does not wait out: it turns red after two seconds.
+const BEYOND_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long Redis takes to load a key: some hundred of them take longer than anybody may take to turn red.
+const PER_KEY: Duration = Duration::from_millis(40);
+/// Keys that are nobody's, so that there are enough.
+const FILLERS: &str = "for n = 1, 500 do redis.call('SET', 'filler:' .. n, string.rep('x', 200) .. n, 'EX', 300) end";
 
 /// How long a fault lasts when nobody waits for a red light.
-fn moment(chance: &mut ChaCha8Rng) -> Duration {
+pub(crate) fn moment(chance: &mut ChaCha8Rng) -> Duration {
     Duration::from_millis(chance.random_range(300..6_000))
 }
 
-/// Waits until the services that cannot work say so, or only for a moment beside other faults.
-async fn until_red(field: &Field, whose: Whose<'_>, alone: bool, chance: &mut ChaCha8Rng) -> Struck {
+/// Waits until the services that cannot work say so, or only for a moment where there are none or other faults fall,
+/// too.
+async fn until_red(field: &Field, fault: Fault, alone: bool, chance: &mut ChaCha8Rng) -> Struck {
     let pause = moment(chance);
-    if !alone {
+    let Some(whose) = fault.red(field.cluster).filter(|_| alone) else {
         tokio::time::sleep(pause).await;
         return Struck::default();
-    }
+    };
     match field.turns_red(whose, Instant::now()).await {
         Ok(red) => {
             let late = (red > RED).then(|| format!("red only after {:.1} s", red.as_secs_f64()));
@@ -35,26 +44,16 @@ async fn until_red(field: &Field, whose: Whose<'_>, alone: bool, chance: &mut Ch
 pub(crate) async fn broker(field: &Field, fault: Fault, chance: &mut ChaCha8Rng, alone: bool) -> Struck {
     let broker = field.world.broker();
     match fault {
-        Fault::BrokerFrozen => {
-            broker.signal("STOP");
-            let struck =
-                until_red(field, Whose::Each(&[Name::Ingest, Name::Trainer, Name::Scorer]), alone, chance).await;
-            broker.signal("CONT");
-            struck
-        }
-        Fault::BrokerKilled => {
-            broker.signal("KILL");
-            tokio::time::sleep(moment(chance)).await;
-            broker.come_back().await;
-            Struck::default()
-        }
-        _ => {
-            broker.go_away().await;
-            tokio::time::sleep(moment(chance)).await;
-            broker.come_back().await;
-            Struck::default()
-        }
+        Fault::BrokerFrozen => broker.signal("STOP"),
+        Fault::BrokerKilled => broker.signal("KILL"),
+        _ => broker.go_away().await,
     }
+    let struck = until_red(field, fault, alone, chance).await;
+    match fault {
+        Fault::BrokerFrozen => broker.signal("CONT"),
+        _ => broker.come_back().await,
+    }
+    struck
 }
 
 pub(crate) async fn redis(field: &Field, fault: Fault, chance: &mut ChaCha8Rng, alone: bool) -> Struck {
@@ -74,17 +73,17 @@ pub(crate) async fn redis(field: &Field, fault: Fault, chance: &mut ChaCha8Rng, 
     match fault {
         Fault::RedisFull => {
             tell(&["CONFIG", "SET", "maxmemory", "1", "maxmemory-policy", "noeviction"]).await;
-            struck = until_red(field, Whose::OneOf(&[Name::Scorer]), alone, chance).await;
+            struck = until_red(field, fault, alone, chance).await;
             tell(&["CONFIG", "SET", "maxmemory", "0"]).await;
         }
         Fault::RedisReadOnly => {
             tell(&["REPLICAOF", "127.0.0.1", "1"]).await;
-            struck = until_red(field, Whose::OneOf(&[Name::Scorer]), alone, chance).await;
+            struck = until_red(field, fault, alone, chance).await;
             tell(&["REPLICAOF", "NO", "ONE"]).await;
         }
         Fault::RedisWithoutReplicas => {
             tell(&["CONFIG", "SET", "min-replicas-to-write", "1"]).await;
-            struck = until_red(field, Whose::OneOf(&[Name::Scorer]), alone, chance).await;
+            struck = until_red(field, fault, alone, chance).await;
             tell(&["CONFIG", "SET", "min-replicas-to-write", "0"]).await;
         }
         Fault::RedisCannotSave => {
@@ -92,47 +91,66 @@ pub(crate) async fn redis(field: &Field, fault: Fault, chance: &mut ChaCha8Rng, 
             tell(&["CONFIG", "SET", "stop-writes-on-bgsave-error", "yes", "save", "3600 1"]).await;
             server.spoil_its_folder();
             tell(&["BGSAVE"]).await;
-            struck = until_red(field, Whose::OneOf(&[Name::Scorer]), alone, chance).await;
+            struck = until_red(field, fault, alone, chance).await;
             server.mend_its_folder();
             tell(&["CONFIG", "SET", "save", "", "stop-writes-on-bgsave-error", "no"]).await;
         }
         Fault::RedisBusy => {
             tell(&["CONFIG", "SET", "busy-reply-threshold", "50"]).await;
-            let (client, pause) = (world.client(), moment(chance));
+            let client = world.client();
             let spin = async {
                 // Answers only when it is killed: its own error is no finding.
                 let _ = client.command(&["EVAL", "while true do end", "0"]).await;
             };
             let end = async {
-                tokio::time::sleep(pause).await;
+                struck = until_red(field, fault, alone, chance).await;
                 server.kill_its_script();
             };
             tokio::join!(spin, end);
         }
         Fault::RedisFrozen => {
             server.stop();
-            struck = until_red(field, Whose::OneOf(&[Name::Scorer]), alone, chance).await;
+            struck = until_red(field, fault, alone, chance).await;
             server.go_on();
         }
         Fault::RedisSlow => {
-            // A scorer waits for two seconds: some of these are slow answers, and some are none.
-            let pause = Duration::from_millis(chance.random_range(500..6_000));
+            // A scorer waits for two seconds: some of these are slow answers, and some are none. Nobody can end a
+            // pause, for that command waits, too.
+            let random = Duration::from_millis(chance.random_range(500..6_000));
+            let (pause, began) = (if alone { BEYOND_PATIENCE } else { random }, Instant::now());
             tell(&["CLIENT", "PAUSE", &pause.as_millis().to_string(), "ALL"]).await;
-            tokio::time::sleep(pause).await;
+            struck = until_red(field, fault, alone, chance).await;
+            tokio::time::sleep(pause.saturating_sub(began.elapsed())).await;
         }
         Fault::RedisFlushed => tell(&["FLUSHALL"]).await,
         Fault::RedisLost => {
             server.kill();
             server.forget();
-            tokio::time::sleep(moment(chance)).await;
+            struck = until_red(field, fault, alone, chance).await;
             if !server.come_back() {
                 struck.wrong.push("redis-server does not start again".to_owned());
             }
+        }
+        Fault::RedisLoading => {
+            tell(&["EVAL", FILLERS, "0"]).await;
+            tell(&["SAVE"]).await;
+            server.kill();
+            if !server.come_back_loading(PER_KEY) {
+                struck.wrong.push("redis-server does not start again".to_owned());
+            }
+            struck = until_red(field, fault, alone, chance).await;
+            // Not slowly to its end: it is back with the same keys.
+            server.kill();
+            if !server.come_back() {
+                struck.wrong.push("redis-server does not start again".to_owned());
+            }
+            server.forget();
         }
         _ => {
             tell(&["SAVE"]).await;
             tokio::time::sleep(moment(chance)).await;
             server.kill();
+            struck = until_red(field, fault, alone, chance).await;
             if !server.come_back() {
                 struck.wrong.push("redis-server does not start again".to_owned());
             }
@@ -144,19 +162,19 @@ pub(crate) async fn redis(field: &Field, fault: Fault, chance: &mut ChaCha8Rng, 
 }
 
 /// Events of users of its own in a transaction: until it ends, it hides from ingest what follows in their partitions.
-pub(crate) async fn transaction(field: &Field, commit: bool, chance: &mut ChaCha8Rng, alone: bool) -> Struck {
+pub(crate) async fn transaction(field: &Field, fault: Fault, chance: &mut ChaCha8Rng, alone: bool) -> Struck {
     let world = &field.world;
     let name = format!("transaction-{}", chance.random::<u32>());
     let open = Transaction::begin(world, &name).await;
     let user = |n| format!("{name}-{n}"); // some in every partition
     let event = |n| click(&user(n), "i00", EventType::View, world.ctx.now() + n, format!("{name}-{n}"));
     let sent = open.send(&(0..20).map(event).collect::<Vec<_>>()).await;
-    if !commit {
+    if fault == Fault::TransactionAborted {
         tokio::time::sleep(moment(chance)).await;
         open.abort().await;
         return Struck::default();
     }
-    let struck = until_red(field, Whose::OneOf(&[Name::Ingest]), alone, chance).await;
+    let struck = until_red(field, fault, alone, chance).await;
     open.commit().await;
     field.also_sent.lock().await.extend(sent);
     struck
@@ -219,41 +237,4 @@ pub(crate) async fn records(field: &Field, fault: Fault, chance: &mut ChaCha8Rng
         }
     }
     Struck::default()
-}
-
-/// The operator's word. Kafka may be away meanwhile: then it is said again.
-pub(crate) async fn release(field: &Field, fault: Fault, chance: &mut ChaCha8Rng) -> Struck {
-    let say = async |words: &[&str]| {
-        let words = [&["release"], words].concat();
-        for _ in 0..30 {
-            if let Ok(said) = field.world.try_operate(&words).await {
-                return Some(said);
-            }
-            tokio::time::sleep(Duration::from_secs(2)).await;
-        }
-        None
-    };
-    let struck = |said: Option<String>| {
-        let wrong = said.map_or_else(|| vec!["the operator's word was not taken for a minute".to_owned()], |_| vec![]);
-        Struck { wrong, ..Struck::default() }
-    };
-    let reason = ["--reason", "a fault"];
-    if fault == Fault::VersionHeld {
-        say(&[&["hold"], &reason[..]].concat()).await;
-        tokio::time::sleep(moment(chance)).await;
-        return struck(say(&[&["resume"], &reason[..]].concat()).await);
-    }
-    let ladder = say(&["rollback", "--json"]).await.unwrap_or_default();
-    let ladder: Vec<serde_json::Value> = serde_json::from_str(&ladder).unwrap_or_default();
-    let versions: Vec<&str> = ladder.iter().filter_map(|manifest| manifest["version"].as_str()).collect();
-    let Some(version) = versions.iter().rev().nth(1).or(versions.last()) else { return Struck::default() };
-    if fault == Fault::RolledBack {
-        // It may have gone from the topic since, with newer ones in its place.
-        let _ = field.world.try_operate(&[&["release", "rollback", version], &reason[..]].concat()).await;
-        return Struck::default();
-    }
-    // The same of a pin; what counts is that it is lifted.
-    let _ = field.world.try_operate(&[&["release", "pin", version], &reason[..]].concat()).await;
-    tokio::time::sleep(moment(chance)).await;
-    struck(say(&[&["unpin"], &reason[..]].concat()).await)
 }

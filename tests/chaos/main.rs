@@ -7,7 +7,10 @@ mod fault;
 mod field;
 mod harm;
 mod output;
+mod senders;
 mod service_faults;
+mod stranger;
+mod word;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -47,10 +50,13 @@ struct Cli {
     /// Three Kafka nodes: what befalls the broker befalls one of them.
     #[arg(long)]
     cluster: bool,
+    /// Everything is signed, and nobody else is believed.
+    #[arg(long)]
+    signed: bool,
     /// No faults: a soak, after which no service may have grown.
     #[arg(long, conflicts_with_all = ["faults", "only"])]
     calm: bool,
-    /// List the faults.
+    /// List the faults, each with who must be red within 15 s where it falls alone.
     #[arg(long)]
     list: bool,
 }
@@ -59,18 +65,27 @@ struct Cli {
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     if cli.list {
-        Fault::ALL.iter().for_each(|fault| output::line(format!("{:<28} {}", fault.name(), fault.about())));
+        Fault::ALL.iter().for_each(|fault| output::line(listed(*fault, cli.cluster)));
         return ExitCode::SUCCESS;
     }
     let minutes = cli.minutes.or(cli.faults.is_none().then_some(MINUTES));
     let limits = Limits { time: minutes.map(|minutes| Duration::from_secs(60 * minutes)), faults: cli.faults };
-    let wanted = |fault: &Fault| !cli.calm && cli.only.as_ref().is_none_or(|word| fault.name().contains(word));
+    let wanted = |fault: &Fault| {
+        let named = cli.only.as_ref().is_none_or(|word| fault.name().contains(word));
+        !cli.calm && named && (cli.signed || *fault != Fault::StrangersVersion)
+    };
     let chosen: Vec<Fault> = Fault::ALL.into_iter().filter(wanted).collect();
     if chosen.is_empty() && !cli.calm {
         output::note("no fault has that name; --list shows them");
         return ExitCode::FAILURE;
     }
-    let summary = run(cli.seed, limits, cli.rate, cli.cluster, &chosen).await;
+    let summary = run(cli.seed, limits, cli.rate, (cli.cluster, cli.signed), &chosen).await;
     output::line(&summary);
     if summary.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A fault as `--list` shows it: its name, who must be red within 15 s, and what is done.
+fn listed(fault: Fault, cluster: bool) -> String {
+    let red = fault.red(cluster).map_or_else(|| "-".to_owned(), |whose| whose.to_string());
+    format!("{:<29} {red:<29} {}", fault.name(), fault.about())
 }

@@ -9,8 +9,10 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "waits for conditions and measures")]
 
+mod altered;
 mod binaries;
 mod children;
+mod given;
 mod groups;
 mod http;
 mod lists;
@@ -23,12 +25,14 @@ mod service;
 mod tail;
 mod traffic;
 mod transaction;
+mod turns;
 mod waiting;
 mod world;
 
 pub use binaries::{Name, binary};
+pub use given::kafka_is_given;
 pub use groups::{Group, Member};
-pub use lists::{naming, none_names};
+pub use lists::{naming, none_names, shown};
 pub use oracle::{Findings, Oracle};
 pub use own_broker::{Hung, OwnBroker};
 pub use redis_server::RedisServer;
@@ -38,4 +42,4 @@ pub use tail::{Tail, interactions, latest_manifest, manifests, newest_snapshot};
 pub use traffic::{Traffic, click};
 pub use transaction::Transaction;
 pub use waiting::{SOON, eventually, outage};
-pub use world::{PARTITIONS, Servers, World, kafka_is_given};
+pub use world::{PARTITIONS, Servers, World};

@@ -74,6 +74,8 @@ pub struct Oracle {
     sent: Vec<Sent>,
     by_id: BTreeMap<String, usize>,
     by_user: BTreeMap<String, Vec<usize>>,
+    /// Every item that somebody did something with.
+    items: BTreeSet<String>,
 }
 
 impl Oracle {
@@ -87,6 +89,7 @@ impl Oracle {
             let before = self.by_id.insert(id, self.sent.len());
             assert!(before.is_none(), "{:?} was sent twice", one.event.event_id);
             self.by_user.entry(one.event.user_id.clone()).or_default().push(self.sent.len());
+            self.items.insert(one.event.item_id.clone());
             self.sent.push(one.clone());
         }
     }
@@ -114,12 +117,6 @@ impl Oracle {
     /// Who did something.
     pub fn users(&self) -> impl Iterator<Item = &str> {
         self.by_user.keys().map(String::as_str)
-    }
-
-    /// The event that a user did last.
-    #[must_use]
-    pub fn last_of(&self, user: &str) -> Option<&Sent> {
-        self.by_user.get(user)?.last().map(|index| &self.sent[*index])
     }
 
     /// Compares the topic `interactions`, read from its first record, each with the partition it lies in.
@@ -215,11 +212,12 @@ impl Oracle {
     #[must_use]
     pub fn slate(&self, user: &str, slate: &Slate, events: &str) -> Findings {
         let mut findings = Findings::default();
-        if let Some(last) = self.last_of(user) {
-            let wanted = Slate::source_of(events, last.partition, last.offset);
-            if slate.source != wanted {
-                findings.wrong(format!("{user}'s list was made through {}, the last event is {wanted}", slate.source));
-            }
+        let last = self.last_in_each(user);
+        let wanted: Vec<String> =
+            last.iter().map(|last| Slate::source_of(events, last.partition, last.offset)).collect();
+        if !wanted.is_empty() && !wanted.contains(&slate.source) {
+            let wanted = wanted.join(" or ");
+            findings.wrong(format!("{user}'s list was made through {}, the last event is {wanted}", slate.source));
         }
         let distinct: BTreeSet<&str> = slate.items.iter().map(|entry| entry.id.as_str()).collect();
         if distinct.len() != slate.items.len() {
@@ -230,6 +228,37 @@ impl Oracle {
             findings.wrong(format!("{user}'s list is empty, though {} made it and there are items", slate.model));
         }
         findings
+    }
+
+    /// Compares what a list shows that a version made which knows items: it holds some, each that somebody sent, and
+    /// none twice. Of a user who chose nothing it may hold none.
+    #[must_use]
+    pub fn shows(&self, list: &str, user: Option<&str>, slate: &Slate) -> Findings {
+        let mut findings = Findings::default();
+        let mut distinct = BTreeSet::new();
+        for entry in &slate.items {
+            if !self.items.contains(&entry.id) {
+                findings.wrong(format!("{list} shows `{}`, which nobody sent", entry.id.escape_debug()));
+            }
+            if !distinct.insert(&entry.id) {
+                findings.wrong(format!("{list} shows {} twice", entry.id));
+            }
+        }
+        let chose = |user| self.events_of(user).any(|event| Kind::from(event.kind).is_positive());
+        if slate.items.is_empty() && user.is_none_or(chose) && self.chosen() >= ENOUGH {
+            findings.wrong(format!("{list} is empty, made by {}", slate.model));
+        }
+        findings
+    }
+
+    /// The last event of a user in each partition: where partitions were added, nobody says which of them is applied
+    /// last.
+    fn last_in_each(&self, user: &str) -> Vec<&Sent> {
+        let mut last: BTreeMap<i32, &Sent> = BTreeMap::new();
+        for index in self.by_user.get(user).into_iter().flatten() {
+            last.insert(self.sent[*index].partition, &self.sent[*index]);
+        }
+        last.into_values().collect()
     }
 
     /// How many items were chosen.
@@ -268,100 +297,4 @@ fn says(interaction: &Interaction, event: &Event) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use schemas::{EventType, Source, proto};
-
-    use super::*;
-    use crate::traffic::click;
-
-    fn sent(number: i64) -> Sent {
-        let event = click("u1", &format!("i{number}"), EventType::View, 1_000 + number, format!("e{number}"));
-        Sent { event, partition: 0, offset: number }
-    }
-
-    fn interaction(number: i64) -> (i32, Interaction) {
-        let Sent { event, partition, offset } = sent(number);
-        let source = Source { partition, offset, ..Source::default() };
-        let interaction = Interaction {
-            user_id: event.user_id,
-            item_id: event.item_id,
-            kind: Kind::View.into(),
-            ts: event.ts.0,
-            event_id: event.event_id.unwrap_or_default(),
-            source: Some(source),
-            ..Interaction::default()
-        };
-        (partition, interaction)
-    }
-
-    fn all(numbers: &[i64]) -> Vec<(i32, Interaction)> {
-        numbers.iter().map(|number| interaction(*number)).collect()
-    }
-
-    #[test]
-    fn one_lost_and_one_doubled_do_not_cancel_out() {
-        let oracle = Oracle::of(&[sent(0), sent(1), sent(2)]);
-        assert!(oracle.interactions(&all(&[0, 1, 2])).is_clean());
-        assert!(oracle.interactions(&all(&[0, 1, 1, 0, 2])).is_clean(), "a repetition is dropped by its source");
-        let mut doubled = all(&[0, 2]);
-        doubled.push(interaction(2));
-        let source = doubled[2].1.source.as_mut().expect("it has a source");
-        source.offset = 3; // the same event, as if it were another one
-        let findings = oracle.interactions(&doubled);
-        assert_eq!(findings.lost, BTreeSet::from(["e1".to_owned()]));
-        assert_eq!(findings.doubled, BTreeSet::from(["e2".to_owned()]));
-    }
-
-    #[test]
-    fn another_content_and_what_nobody_sent_are_wrong() {
-        let oracle = Oracle::of(&[sent(0), sent(1)]);
-        let mut records = all(&[0, 1, 7]);
-        records[1].1.item_id = "other".to_owned();
-        assert_eq!(oracle.interactions(&records).wrong.len(), 2);
-    }
-
-    #[test]
-    fn a_profile_with_the_right_sum_and_the_wrong_content_is_wrong() {
-        let oracle = Oracle::of(&[sent(0), sent(1)]);
-        let seen =
-            |number: i64| proto::Seen { item_id: format!("i{number}"), kind: Kind::View.into(), ts: 1_000 + number };
-        let mut stored = StoredProfile::default();
-        stored.profile.counts = vec![0, 0, 2];
-        stored.profile.recent = vec![seen(0), seen(1)];
-        assert!(oracle.profile("u1", &stored).is_clean());
-        stored.profile.recent = vec![seen(0), seen(0)];
-        assert_eq!(oracle.profile("u1", &stored).wrong.len(), 1);
-        stored.profile.counts = vec![0, 0, 1];
-        assert_eq!(oracle.profile("u1", &stored).wrong.len(), 2);
-    }
-
-    #[test]
-    fn a_version_that_counts_one_item_for_another_is_wrong() {
-        let oracle = Oracle::of(&[sent(0), sent(1)]);
-        let counted = |items: &[(&str, u32)]| items.iter().map(|(item, n)| ((*item).to_owned(), *n)).collect();
-        assert!(oracle.sightings(&counted(&[("i0", 1), ("i1", 1)])).is_clean());
-        assert_eq!(oracle.sightings(&counted(&[("i0", 2)])).wrong.len(), 2);
-    }
-
-    #[test]
-    fn an_empty_list_by_a_version_and_an_item_that_is_there_twice_are_wrong() {
-        let all: Vec<Sent> = (0..30).map(sent).collect();
-        let oracle = Oracle::of(&all);
-        let entry = |id: &str| schemas::Entry { id: id.to_owned(), score: 1.0, from: String::new(), because: vec![] };
-        let slate = |model: &str, ids: &[&str]| Slate {
-            v: Slate::V,
-            model: model.to_owned(),
-            source: Slate::source_of("events", 0, 29),
-            event_ts: 0,
-            made_at: 0,
-            items: ids.iter().map(|id| entry(id)).collect(),
-        };
-        let wrong = |oracle: &Oracle, slate: &Slate| oracle.slate("u1", slate, "events").wrong.len();
-        assert_eq!(wrong(&oracle, &slate("000001-00000001", &["i1", "i2"])), 0);
-        assert_eq!(wrong(&oracle, &slate("000001-00000001", &[])), 1);
-        assert_eq!(wrong(&oracle, &slate(Slate::NO_MODEL, &[])), 0, "nothing was learned yet");
-        assert_eq!(wrong(&oracle, &slate(Slate::NO_MODEL, &["i1", "i1"])), 1);
-        let few = Oracle::of(&[sent(29)]);
-        assert_eq!(wrong(&few, &slate("000001-00000001", &[])), 0, "it is the user's own");
-    }
-}
+mod tests;

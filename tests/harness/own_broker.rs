@@ -7,6 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use broker::{Broker, free_port};
 
+/// Settings of a node that knows rights: whoever is told nothing of a topic may do everything with it.
+const RIGHTS: &str = "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true";
+
 /// A broker of one test.
 #[derive(Debug)]
 pub enum OwnBroker {
@@ -51,14 +55,16 @@ struct Place {
     /// The first node, which has the controller.
     first: Option<String>,
     port: Option<String>,
+    /// Whether it knows rights.
+    rights: bool,
 }
 
 impl OwnBroker {
-    /// Starts the embedded one, or so many nodes of a real Kafka.
+    /// Starts the embedded one, or so many nodes of a real Kafka, which know rights if that is wanted.
     ///
     /// # Panics
     /// When it does not start.
-    pub(crate) fn start(kafka: Option<u32>) -> Self {
+    pub(crate) fn start(kafka: Option<u32>, rights: bool) -> Self {
         let Some(nodes) = kafka else {
             return Self::Embedded(Box::new(Broker::start().expect("the broker starts")));
         };
@@ -68,7 +74,7 @@ impl OwnBroker {
         let node = |number: u32| {
             let several = nodes > 1;
             let first = (number > 1).then(|| format!("{name}-1"));
-            let place = Place { of: several.then_some((number, nodes)), first, port: None };
+            let place = Place { of: several.then_some((number, nodes)), first, port: None, rights };
             Node::start(if several { format!("{name}-{number}") } else { name.clone() }, place)
         };
         Self::Kafka((1..=nodes).map(node).collect())
@@ -162,6 +168,7 @@ fn command(words: &[&str], place: &Place) -> Command {
     let mut command = Command::new(script);
     command.args(words).envs(place.port.iter().map(|port| ("KAFKA_PORT", port)));
     command.envs(place.first.iter().map(|first| ("KAFKA_JOINS", first)));
+    command.envs(place.rights.then_some(("KAFKA_SETTINGS", RIGHTS)));
     if let Some((number, copies)) = place.of {
         command.env("KAFKA_NODE", number.to_string()).env("KAFKA_COPIES", copies.to_string());
     }

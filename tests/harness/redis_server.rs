@@ -56,8 +56,19 @@ impl RedisServer {
 
     /// Starts it again on the same port, with what it saved last; whether it answers.
     pub fn come_back(&self) -> bool {
+        self.start_with(&[])
+    }
+
+    /// The same, loading a key each `per_key`: until it has them all it answers `LOADING`.
+    pub fn come_back_loading(&self, per_key: Duration) -> bool {
+        // Settings of Redis' own tests: how long a key takes, and after how many bytes it answers again.
+        let delay = per_key.as_micros().to_string();
+        self.start_with(&["--key-load-delay", &delay, "--loading-process-events-interval-bytes", "1024"])
+    }
+
+    fn start_with(&self, settings: &[&str]) -> bool {
         let mut command = broker::RedisServer::command(self.port, self.folder.path());
-        let mut child = Leashed::start(&mut command);
+        let mut child = Leashed::start(command.args(settings));
         let began = Instant::now();
         while began.elapsed() < START && child.ended().is_none() {
             if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {

@@ -1,14 +1,12 @@
 //! One test's world: topics and Redis keys of its own on servers that it shares, and the children it starts.
 
 use std::collections::BTreeMap;
-use std::env;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use broker::Broker;
 use runtime::config;
 use runtime::context::Context;
 use runtime::kafka::admin::{self, TopicSpec};
@@ -16,21 +14,20 @@ use runtime::kafka::{Next, Outgoing, Producer};
 use runtime::redis::Redis;
 use schemas::{Event, Item, Keys, Slate, Topic, Topics};
 use tempfile::TempDir;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::SemaphorePermit;
 
 use crate::binaries::{Name, binary};
+use crate::given::{given, kafka_is_given, shared_brokers};
 use crate::outgoing;
 use crate::own_broker::OwnBroker;
 use crate::redis_server::RedisServer;
 use crate::sent::Sent;
 use crate::service::{Service, read};
 use crate::traffic::Traffic;
+use crate::turns::turn;
 
 /// Partitions of `events` and `interactions`.
 pub const PARTITIONS: i32 = 4;
-
-/// Worlds at once: each runs up to three services, which have two cores together with the broker.
-static TURNS: Semaphore = Semaphore::const_new(2);
 
 /// Between two handfuls of a flow: a twentieth of a second.
 const TICK: Duration = Duration::from_millis(50);
@@ -52,6 +49,8 @@ pub struct Servers {
     pub real_kafka: bool,
     /// Three nodes of it, and every record on each.
     pub cluster: bool,
+    /// A real Kafka that knows rights: everybody has all, but where something is said of a topic.
+    pub rights: bool,
 }
 
 /// A test's world.
@@ -89,11 +88,12 @@ impl World {
     /// # Panics
     /// When a server does not start or answer.
     pub async fn on(servers: Servers) -> Self {
-        let turn = TURNS.acquire().await.expect("never closed");
-        let name = unique_name();
         let nodes =
             (servers.real_kafka || servers.cluster || kafka_is_given()).then_some(if servers.cluster { 3 } else { 1 });
-        let own = (servers.own_broker || servers.cluster).then(|| OwnBroker::start(nodes));
+        let owns_broker = servers.own_broker || servers.cluster;
+        let turn = turn(if owns_broker { nodes.unwrap_or(0) } else { 0 }).await;
+        let name = unique_name();
+        let own = owns_broker.then(|| OwnBroker::start(nodes, servers.rights));
         let brokers = own.as_ref().map_or_else(shared_brokers, OwnBroker::brokers);
         let given = given("REDIS_URL").filter(|_| !servers.own_redis);
         let server = given.is_none().then(RedisServer::start);
@@ -375,24 +375,6 @@ fn spec(topics: &Topics, topic: Topic) -> TopicSpec {
         copies: None,
         settings: settings.collect(),
     }
-}
-
-/// `KAFKA_BROKERS`, or one embedded broker for all tests.
-fn shared_brokers() -> String {
-    static SHARED: OnceLock<Broker> = OnceLock::new();
-    given("KAFKA_BROKERS")
-        .unwrap_or_else(|| SHARED.get_or_init(|| Broker::start().expect("the broker starts")).brokers())
-}
-
-/// A server that runs already; an empty variable is none.
-fn given(variable: &str) -> Option<String> {
-    env::var(variable).ok().filter(|value| !value.is_empty())
-}
-
-/// Whether Kafka is one that runs already, not the embedded broker.
-#[must_use]
-pub fn kafka_is_given() -> bool {
-    given("KAFKA_BROKERS").is_some()
 }
 
 /// The test's name, short, and something that no earlier run had.

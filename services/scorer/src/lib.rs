@@ -38,6 +38,7 @@ mod sweep;
 mod users;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use runtime::kafka::{Batch, Consumer, Expected, Watch, admin, contact};
@@ -108,7 +109,7 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
     let mut progress = Progress::new(input, marks, settings.commit_every);
     let events = Events { topic: events, kafka };
     let mut slates = Slates::new(Arc::clone(&sources), settings.clone(), redis, keys, events, ctx.clone());
-    let latency = ctx.latency(metrics::BATCH);
+    let (latency, mut fallbacks) = (ctx.latency(metrics::BATCH), 0);
     ctx.started();
 
     while let Some(batch) = progress.next_batch(&settings).await? {
@@ -142,9 +143,12 @@ async fn serve(config: Config, ctx: Context) -> Result<(), Error> {
             outcome => {
                 if outcome? {
                     sources.fell_back();
-                    inputs.sweep();
                 }
             }
+        }
+        let fallen = sources.fallbacks.load(Ordering::Relaxed); // the lists' task notices some, too
+        if std::mem::replace(&mut fallbacks, fallen) != fallen {
+            inputs.sweep();
         }
         if slates.is_serving() && !served {
             inputs.sweep(); // there may be users without a slate whom nobody holds in memory

@@ -1,6 +1,7 @@
 //! Keeps `hot`, `new`, `similar` and `model` in Redis, from the live version, and fills them again after a flush.
 #![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
+mod list_mark;
 mod tops;
 
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge};
-use runtime::redis::Redis;
+use runtime::redis::{Redis, Script};
 use runtime::{Context, Latency};
 use schemas::Keys;
 use tokio::time::MissedTickBehavior;
@@ -18,8 +19,8 @@ use versions::{Kept, Worker};
 use crate::config::Scorer;
 use crate::error::Error;
 use crate::metrics::{CATEGORIES_LEFT_OUT, FRESHNESS, HIDDEN, LISTS, REFILLS, SIMILAR, UNUSABLE_SCORES};
-use crate::summary;
-use crate::{Sources, lock};
+use crate::{Sources, lock, marks, script, summary};
+use list_mark::ListMark;
 use tops::Tops;
 
 /// `similar` lists made at once: small, so that the budget is kept and no reader waits long.
@@ -50,6 +51,11 @@ pub(crate) struct Lists {
     freshness: Latency,
     /// An item whose list we wrote, and that lives long: if it is gone, so is everything.
     witness: Option<Arc<str>>,
+    /// Shows what Redis loses of what we wrote.
+    mark: ListMark,
+    script: Script,
+    /// Redis has another mark than ours: it lost some.
+    lost: bool,
     /// Everything is to be written again.
     filling: bool,
     /// Of [`Sources`], as it was when all lists were written last.
@@ -66,6 +72,7 @@ const REDIS: &str = "redis-lists";
 
 impl Lists {
     pub(crate) fn new(sources: Arc<Sources>, settings: Scorer, redis: Redis, keys: Keys, ctx: Context) -> Self {
+        let mark = ListMark::new(&keys, marks::token(ctx.now()), settings.list_ttl);
         Self {
             sources,
             tops: Tops::new(&settings),
@@ -79,6 +86,9 @@ impl Lists {
             announced: None,
             kept: Kept::default(),
             witness: None,
+            mark,
+            script: script::write(),
+            lost: false,
             filling: true,
             fallbacks: 0,
             counted: None,
@@ -113,6 +123,10 @@ impl Lists {
             let left = theirs && self.holds(&self.keys.hot(None)).await?;
             return if left { Ok(()) } else { self.write_tops().await };
         }
+        self.move_mark().await?;
+        if std::mem::take(&mut self.lost) {
+            self.sources.fell_back(); // the list of what is delisted may lie there again: only a sweep finds it
+        }
         let fallbacks = self.sources.fallbacks.load(Ordering::Relaxed);
         let fell_back = std::mem::replace(&mut self.fallbacks, fallbacks) != fallbacks;
         if fell_back || self.was_flushed().await? {
@@ -146,6 +160,14 @@ impl Lists {
         Ok(!self.sources.shop().hides(&item))
     }
 
+    /// Moves the mark, unless Redis holds another: then it lost what we wrote.
+    async fn move_mark(&mut self) -> Result<(), Error> {
+        let (next, call) = self.mark.next();
+        let answers = self.ctx.retry(REDIS, || self.redis.eval_many(&self.script, vec![call.clone()])).await?;
+        self.lost |= !self.mark.moved(next, answers.first(), &self.keys);
+        Ok(())
+    }
+
     async fn holds(&self, key: &str) -> Result<bool, Error> {
         Ok(self.ctx.retry(REDIS, || self.redis.exists(key)).await?)
     }
@@ -171,7 +193,7 @@ impl Lists {
             self.sources.foreign.found(&key, wrong);
         }
         (self.announced, self.kept) = (Some((live.swapped_at, Instant::now())), kept);
-        Ok(())
+        self.move_mark().await
     }
 
     async fn write_tops(&mut self) -> Result<(), Error> {
@@ -193,9 +215,7 @@ impl Lists {
         }
         self.set(&made.entries).await?;
         let gone = self.tops.wrote(&made, Instant::now());
-        if !gone.is_empty() {
-            self.ctx.retry(REDIS, || self.redis.delete(&gone)).await?;
-        }
+        self.delete(&gone).await?;
         let mut known = lock(&self.sources.known);
         made.items.iter().for_each(|id| known.learn(id));
         counter!(LISTS, "list" => "hot").increment(made.hot as u64);
@@ -286,24 +306,33 @@ impl Lists {
     }
 
     /// Writes lists; a key that is somebody else's is passed over.
-    async fn set(&self, entries: &[(String, Vec<u8>, Duration)]) -> Result<(), Error> {
+    async fn set(&mut self, entries: &[(String, Vec<u8>, Duration)]) -> Result<(), Error> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        self.move_mark().await?;
         let answers = self.ctx.retry(REDIS, || self.redis.set_many(entries.to_vec())).await?;
         for ((key, ..), answer) in entries.iter().zip(answers) {
             if let Err(wrong) = answer {
                 self.sources.foreign.found(key, wrong);
             }
         }
-        Ok(())
+        self.move_mark().await
     }
 
     async fn delete_similar(&mut self, items: &[Arc<str>]) -> Result<(), Error> {
-        if items.is_empty() {
-            return Ok(());
-        }
         let keys: Vec<String> = items.iter().map(|id| self.keys.similar(id)).collect();
         self.witness.take_if(|witness| items.contains(witness));
-        self.ctx.retry(REDIS, || self.redis.delete(&keys)).await?;
-        Ok(())
+        self.delete(&keys).await
+    }
+
+    async fn delete(&mut self, keys: &[String]) -> Result<(), Error> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        self.move_mark().await?;
+        self.ctx.retry(REDIS, || self.redis.delete(keys)).await?;
+        self.move_mark().await
     }
 }
 

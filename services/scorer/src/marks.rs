@@ -297,7 +297,7 @@ fn start(mark: Option<Mark>, committed: Option<Next>) -> Start {
 }
 
 /// Something that no other instance has: its number is its process and the time.
-fn token(now: i64) -> u64 {
+pub(crate) fn token(now: i64) -> u64 {
     schemas::key_of(&format!("{}@{now}", std::process::id()))
 }
 
