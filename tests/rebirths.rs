@@ -110,7 +110,7 @@ async fn a_topic_made_again_with_fewer_partitions_leaves_nobody_red_and_every_la
     }
     let sent = world.send(&traffic.take(200)).await;
     served_once(&world, &sent).await;
-    [&mut ingest, &mut trainer, &mut scorer].map(Service::assert_alive);
+    [&mut ingest, &mut trainer, &mut scorer].into_iter().for_each(Service::assert_alive);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,17 +35,15 @@ const MOST: usize = 1_000;
 impl Foreign {
     /// A manifest of our epoch was read at an offset.
     pub(crate) fn read(&mut self, version: VersionId, offset: i64, now: Instant) {
-        match self.wrote.get(&version) {
-            Some(ours) if ours.contains(&offset) => {
-                if offset == *ours.end() {
-                    self.wrote.remove(&version);
-                }
+        if let Some(ours) = self.wrote.get(&version).filter(|ours| ours.contains(&offset)) {
+            if offset == *ours.end() {
+                self.wrote.remove(&version);
             }
-            _ if self.read.len() < MOST || self.read.contains_key(&version) => {
-                let read = self.read.entry(version).or_insert(Read { offsets: offset..=offset, since: now });
-                read.offsets = *read.offsets.start()..=offset;
-            }
-            _ => {}
+            return;
+        }
+        if self.read.len() < MOST || self.read.contains_key(&version) {
+            let read = self.read.entry(version).or_insert(Read { offsets: offset..=offset, since: now });
+            read.offsets = *read.offsets.start()..=offset;
         }
     }
 

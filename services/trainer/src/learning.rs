@@ -25,7 +25,7 @@ type Froze = Result<(Frozen, Standing, Option<Contest>), model::Error>;
 
 enum Work {
     /// Boxed, as [`Work::Against`].
-    Anchor(Box<Model>, Vec<u64>),
+    Anchor(Box<Model>, Vec<UserKey>),
     Catalog(Vec<Listing>),
     CatalogIsWhole,
     ForgetGood,
@@ -115,7 +115,7 @@ impl Learning {
 
     /// From now on the learner is held against this version, if it is the newest good one still; without users of these
     /// keys.
-    pub(crate) async fn anchor(&self, good: Model, gone: Vec<u64>) -> Result<(), Error> {
+    pub(crate) async fn anchor(&self, good: Model, gone: Vec<UserKey>) -> Result<(), Error> {
         self.hand_over(Work::Anchor(Box::new(good), gone)).await
     }
 

@@ -10,7 +10,7 @@
 use std::time::{Duration, Instant};
 
 use metrics::gauge;
-use runtime::kafka::{From, KafkaError, Reader, Record, Roll};
+use runtime::kafka::{KafkaError, Reader, Record, Roll, StartAt};
 use runtime::{Context, chain};
 use schemas::checkpoint::{Part, parse_key};
 use schemas::signature::Trust;
@@ -114,7 +114,7 @@ impl Writings {
     fn begin(config: &Config, ctx: &Context) -> Self {
         let (topic, trust, mut opening) = (config.log(), signing::trust(&config.kafka), JoinSet::new());
         let (kafka, of, ctx) = (config.kafka.clone(), topic.clone(), ctx.clone());
-        opening.spawn(async move { Reader::open(&kafka, &of, From::End, &ctx).await });
+        opening.spawn(async move { Reader::open(&kafka, &of, StartAt::End, &ctx).await });
         Self { opening, reader: None, trust, topic }
     }
 

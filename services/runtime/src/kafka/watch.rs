@@ -139,7 +139,7 @@ impl Watch {
     }
 
     /// A topic may have several readers: each is judged by its own look.
-    fn judge(&self, looks: &[(Arc<Stream>, Option<Look>)], ctx: &Context) {
+    fn judge(&self, looks: &[Looked], ctx: &Context) {
         let (now, clock) = (Instant::now(), ctx.now());
         let (mut reasons, mut standstills) = (Vec::new(), BTreeMap::<String, Option<String>>::new());
         for followed in lock(&self.followed).iter_mut() {
@@ -223,6 +223,9 @@ fn show(gauges: Option<[&'static str; 2]>, lag: Option<(i64, f64)>) {
     gauge!(seconds).set(lag.map_or(f64::NAN, |(_, seconds)| seconds));
 }
 
+/// A stream, and what a look at it found.
+type Looked = (Arc<Stream>, Option<Look>);
+
 /// Two clients that only look.
 struct Eyes {
     /// Is told the high watermarks.
@@ -241,7 +244,7 @@ impl Eyes {
     }
 
     /// Looks at every stream; `None` where the ends are told and no record. Blocks.
-    fn look(&self, streams: Vec<Arc<Stream>>) -> Result<Vec<(Arc<Stream>, Option<Look>)>, KafkaError> {
+    fn look(&self, streams: Vec<Arc<Stream>>) -> Result<Vec<Looked>, KafkaError> {
         let wanted: Vec<(&str, Vec<i32>)> = streams.iter().map(|stream| (stream.topic(), stream.ours())).collect();
         if wanted.iter().all(|(_, ours)| ours.is_empty()) {
             self.asks_for_nothing()?;

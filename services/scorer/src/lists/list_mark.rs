@@ -32,7 +32,7 @@ impl ListMark {
     /// The next mark, and the call that writes it over the one that lies there.
     pub(super) fn next(&mut self) -> (Vec<u8>, script::Call) {
         self.seq += 1;
-        let next = Mark { next: 0, by: self.by, seq: self.seq, life: 0 }.encode();
+        let next = Mark { next: 0, by: self.by, seq: self.seq, life: 0, gone: None }.encode();
         let call = script::mark(self.key.clone(), &self.lies, next.clone(), self.ttl);
         (next, call)
     }

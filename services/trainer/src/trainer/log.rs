@@ -175,7 +175,7 @@ impl Trainer {
 
     /// Versions that decisions name: the trainer's, and none of a challenger's.
     pub(super) fn named(&self) -> Vec<VersionId> {
-        if self.rival.is_some() { Vec::new() } else { self.control.releases().named().into_iter().collect() }
+        if self.rival.is_some() { Vec::new() } else { self.control.releases().named() }
     }
 
     /// Deletes what need not be kept, by what is decided now: nothing of what somebody has just named.

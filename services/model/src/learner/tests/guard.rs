@@ -96,7 +96,7 @@ fn a_user_faster_than_people_is_tested_and_remembered_and_nothing_is_learned_fro
     assert!(own60.sightings == 1 && own60.counters.iter().all(|counter| !counter.is_finite()), "{own60:?}");
     assert!(knowledge.covisitation().get(key_of("own60")).is_none(), "it is in no pair");
     let session =
-        knowledge.sessions().number_of(UserKey::of("one")).and_then(|number| knowledge.sessions().get(number));
+        knowledge.sessions().number_of(schemas::UserKey::of("one")).and_then(|number| knowledge.sessions().get(number));
     assert_eq!(session.expect("the first sixty").items.len(), RATE as usize);
     assert_eq!(learner.histories.as_of("one", i64::MAX).len(), 128, "it is remembered");
 
@@ -105,7 +105,7 @@ fn a_user_faster_than_people_is_tested_and_remembered_and_nothing_is_learned_fro
     let mut restored = Learner::restore(settings(), &model).expect("restores");
     stream.iter().for_each(|positioned| restored.remember(&positioned.interaction));
     let told = learner.guarded().expect("a pace is bounded");
-    assert_eq!((told.users, told.most[0].user, told.most[0].interactions), (1, UserKey::of("one"), 140));
+    assert_eq!((told.users, told.most[0].user, told.most[0].interactions), (1, schemas::UserKey::of("one"), 140));
     assert_eq!(restored.guarded(), Some(told));
     assert_eq!(learned(OFF, &stream).guarded(), None, "without a bound it is not known");
 }
@@ -114,8 +114,8 @@ fn a_user_faster_than_people_is_tested_and_remembered_and_nothing_is_learned_fro
 fn a_guarded_user_who_is_forgotten_is_named_by_no_later_version_nor_by_who_goes_on_from_it() {
     let stream = beside_a_crowd((0..200).map(|n| format!("own{n}")), 100);
     let mut learner = learned(Guard { repeats: true, rate: 60 }, &stream);
-    assert_eq!(learner.guarded().map(|told| told.most[0].user), Some(key_of("one")));
-    learner.forget(&[key_of("one")], |user| user == "one");
+    assert_eq!(learner.guarded().map(|told| told.most[0].user), Some(schemas::UserKey::of("one")));
+    learner.forget(&[schemas::UserKey::of("one")], |user| user == "one");
     let frozen = learner.freeze(PayloadKind::Snapshot).expect("freezes");
     let told = frozen.guarded.clone().expect("a pace is bounded");
     assert_eq!((told.users, told.most.len()), (0, 0));

@@ -8,7 +8,7 @@ async fn of_two_readers_of_one_topic_the_one_that_stands_still_shows_and_the_oth
     let ctx = Context::new("test");
     let producer = Producer::connect(&config, &ctx).expect("settings are good");
     producer.send_all(TOPIC, (0..10).map(|n| record(0, &format!("u{n}"), "v"))).await.expect("acknowledged");
-    let open = async || Reader::open(&config, TOPIC, From::Beginning, &ctx).await.expect("the topic is there");
+    let open = async || Reader::open(&config, TOPIC, StartAt::Beginning, &ctx).await.expect("the topic is there");
     let [mut one, mut other] = [open().await, open().await];
     let watch = Watch::start(&config, &ctx).expect("settings are good");
     for reader in [&one, &other] {
