@@ -143,9 +143,11 @@ impl Field {
     pub(crate) async fn revive(&self) -> Vec<String> {
         let mut ended = Vec::new();
         for (slot, name) in SERVICES.into_iter().enumerate() {
-            let status = self.service(slot).await.ended();
-            if let Some(status) = status {
-                let (log, lived) = (self.service(slot).await.log(), self.service(slot).await.lived());
+            let end = {
+                let mut service = self.service(slot).await;
+                service.ended().map(|status| (status, service.log(), service.lived()))
+            };
+            if let Some((status, log, lived)) = end {
                 let last = log.lines().last().unwrap_or_default();
                 // Whoever is started while a server is away refuses after 10 s; an orchestrator starts it again, as we
                 // do.

@@ -78,6 +78,8 @@ pub fn init_tracing(log: &Log) {
         LogFormat::Auto => std::io::stderr().is_terminal(),
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A line that cannot be written is lost; to say so on the same stderr would panic.
+    let builder = builder.log_internal_errors(false);
     let started = if text {
         builder.with_ansi(std::io::stderr().is_terminal()).try_init()
     } else {

@@ -224,7 +224,7 @@ impl Control {
         }
         for record in &batch.records {
             if let Err((why, reason)) = self.words.take(record) {
-                self.told.refused(why, None, &reason);
+                self.told.refused(&self.words.topic, why, None, &reason);
                 let seen = self.refused.entry(why).or_default();
                 *seen = (seen.0.saturating_add(1), reason);
             }

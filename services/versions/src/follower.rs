@@ -235,7 +235,7 @@ impl Follower {
     /// Counts and tells what must not be used, and has it audited. What is refused at a start was refused by those who
     /// ran before.
     fn tell(&mut self, why: &'static str, version: Option<VersionId>, reason: &str) {
-        self.told.refused(why, version, reason);
+        self.told.refused("checkpoints", why, version, reason);
         if self.held.is_none() {
             self.note("checkpoints", (why, reason), version, 1);
         }

@@ -24,14 +24,14 @@ impl Told {
         Self { counted, last: BTreeMap::new() }
     }
 
-    /// A version must not be used; the live one keeps serving (I4).
-    pub(crate) fn refused(&mut self, why: &'static str, version: Option<VersionId>, reason: &str) {
+    /// A record of a topic must not be used: what was live or decided before it stands (I4).
+    pub(crate) fn refused(&mut self, topic: &str, why: &'static str, version: Option<VersionId>, reason: &str) {
         counter!(self.counted, "reason" => why).increment(1);
         let version = version.map(tracing::field::display);
         if self.is_news(why, Instant::now()) {
-            warn!(version, reason, "refused a checkpoint; the live one keeps serving");
+            warn!(topic, version, reason, "refused a record; what stood before it stands");
         } else {
-            debug!(version, reason, "refused a checkpoint; the live one keeps serving");
+            debug!(topic, version, reason, "refused a record; what stood before it stands");
         }
     }
 
