@@ -193,6 +193,31 @@ async fn the_next_version_has_nothing_of_an_erased_user_also_after_a_restart_and
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn control_made_again_under_running_services_brings_nobody_back_and_the_erasure_is_on_it_again() {
+    let mut shop = Shop::new(58).await;
+    let [mut ingest, _trainer, _scorer] = shop.start().await;
+    shop.busy().await;
+    shop.erase(&[]).await;
+    shop.world.make_again(Topic::Control).await;
+    let erasure = |record: &Record| record.key.starts_with(b"erase:") && record.value.is_some();
+    eventually("the trainer writes the erasure again", SOON, async || {
+        let there = shop.records(Topic::Control).await.iter().any(erasure);
+        if there { Ok(()) } else { Err("it is not there".to_owned()) }
+    })
+    .await;
+    // Who starts now knows nothing but the topic.
+    ingest.kill();
+    let ingest = shop.world.start(Name::Ingest, &[SECRET]).await;
+    shop.world.send(&shop.views(10, &["i20"])).await;
+    eventually("the event is dropped", SOON, async || {
+        let dropped = ingest.metric("ingest_erased_total").await?;
+        if dropped >= 1.0 { Ok(()) } else { Err("it is not".to_owned()) }
+    })
+    .await;
+    assert!(profile(&shop.world, VICTIM).await.is_err(), "nothing of the user comes back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lift_lets_the_user_begin_anew_and_nothing_old_returns() {
     let mut shop = Shop::new(53).await;
     let [ingest, mut trainer, mut scorer] = shop.start().await;

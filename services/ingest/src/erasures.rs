@@ -147,13 +147,14 @@ impl Erasing {
 
     fn take(&mut self, batch: runtime::kafka::Batch) -> bool {
         let mut changed = false;
-        if !batch.reborn.is_empty() {
-            changed |= !self.erasures.is_empty(); // the topic was made again: nobody is erased any more
-            self.erasures = Erasures::default();
+        if !batch.reborn.is_empty() && !self.erasures.is_empty() {
+            let erased = self.erasures.len();
+            warn!(erased, "control was made again: who was erased stays so, and the trainer writes it again");
         }
         for record in &batch.records {
-            if !record.key.starts_with(erasure::PREFIX.as_bytes()) {
-                continue; // about releases
+            // We write to the first partition, and about users under this prefix.
+            if record.partition != 0 || !record.key.starts_with(erasure::PREFIX.as_bytes()) {
+                continue;
             }
             let (value, signature) = (record.value.as_deref(), record.header(SIGNATURE).map(Bytes::as_ref));
             let believed = self.erasures.believed(&self.trust, &self.control, (&record.key, value, signature));

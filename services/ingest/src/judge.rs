@@ -116,14 +116,15 @@ impl Judge {
         judged.ok().map(|interaction| mark(&interaction))
     }
 
-    /// Whether what is refused is of a user who is erased, by its key or by as much of it as can be read.
+    /// Whether what is refused is of a user who is erased, by its key or by any id in it: a dead letter would keep the
+    /// id, whatever field it stands in and however broken the record is.
     fn is_of_erased(&self, record: &Record, arrived_at: i64) -> bool {
         if self.erased.erasures().is_empty() {
             return false;
         }
         let is_erased = |user: &str| self.erased.covers(user, arrived_at);
         std::str::from_utf8(&record.key).is_ok_and(is_erased)
-            || self.validator.user(record.value.as_deref()).is_some_and(|user| is_erased(&user))
+            || schemas::ids_in(record.value.as_deref().unwrap_or_default()).any(|id| is_erased(&id))
     }
 
     fn refused(&self, record: &Record, incarnation: u64, letter: DeadLetter) -> Outgoing {

@@ -69,12 +69,6 @@ impl Validator {
         })
     }
 
-    /// Whom the value of a record is about, whatever else is wrong with it.
-    pub(crate) fn user(&self, value: Option<&[u8]>) -> Option<String> {
-        let (text, wire) = self.parse(value?).ok()?;
-        any_id("user_id", wire.user_id, text).ok()
-    }
-
     fn parse<'a>(&self, value: &'a [u8]) -> Result<(&'a str, Wire<'a>), DeadLetter> {
         if value.is_empty() {
             return refuse(Reason::Empty, "the record has no value");

@@ -10,8 +10,9 @@ use runtime::config::Kafka;
 use runtime::kafka::{Expected, Followed, KafkaError, Reader, Record, StartAt, Watch};
 use schemas::control::{GATE, OPERATOR, PROMOTE, Promotion};
 use schemas::signature::{Distrust, SIGNATURE, Trust};
-use schemas::{Erasures, Release, Releases, Topic, Topics, erasure};
+use schemas::{Erasure, Erasures, Release, Releases, Topic, Topics, erasure};
 use tokio::sync::watch;
+use tracing::warn;
 
 use crate::signing;
 use crate::told::Told;
@@ -47,6 +48,11 @@ struct Words {
     topic: String,
     /// Keys under which the last record is not the word that stands: it was refused.
     overwritten: BTreeSet<String>,
+}
+
+/// Why a record of another partition than the first is refused.
+fn elsewhere(partition: i32) -> (&'static str, String) {
+    ("control", format!("it is on partition {partition}, and decisions are on partition 0: Thalweg did not write it"))
 }
 
 impl Words {
@@ -121,11 +127,17 @@ impl Words {
         (distrust.as_str(), format!("the record {key} on control: {distrust}"))
     }
 
-    /// The topic was made again: nothing is decided any more.
+    /// The topic was made again: nothing is decided any more. But who was erased asked for it, and is to stay so: the
+    /// trainer writes that again.
     fn begin_anew(&mut self) {
-        (self.releases, self.overwritten) = (Releases::default(), BTreeSet::new());
-        self.erasures_changed += u64::from(!self.erasures.is_empty());
-        self.erasures = Erasures::default();
+        self.releases = Releases::default();
+        self.overwritten = self.erasures.iter().map(|(user, _)| Erasure::key(user)).collect();
+        if !self.erasures.is_empty() {
+            warn!(
+                erased = self.erasures.len(),
+                "control was made again: who was erased stays so, and the trainer writes it again"
+            );
+        }
     }
 
     /// Where a record stands in the order of words: by its offset, or, where words are signed, by the time in it, which
@@ -223,7 +235,9 @@ impl Control {
             self.words.begin_anew();
         }
         for record in &batch.records {
-            if let Err((why, reason)) = self.words.take(record) {
+            // We write to the first partition: what stands on others has no place among what is decided.
+            let taken = if record.partition == 0 { self.words.take(record) } else { Err(elsewhere(record.partition)) };
+            if let Err((why, reason)) = taken {
                 self.told.refused(&self.words.topic, why, None, &reason);
                 let seen = self.refused.entry(why).or_default();
                 *seen = (seen.0.saturating_add(1), reason);

@@ -231,6 +231,15 @@ fn events_of_an_erased_user_are_dropped_and_counted_and_leave_no_dead_letter_wit
     assert_eq!((verdict.counts.erased, verdict.interactions.len(), verdict.dead_letters.len()), (4, 1, 1));
     assert_eq!(verdict.counts.events(), 6, "every record is counted (I6)");
     assert!(!format!("{verdict:?}").contains("u1"));
+    for bad in [
+        r#"{"user_id":"u1","item_id":"#,
+        r#"{"user_id":"u2","user_id":"u1","type":"view"}"#,
+        r#"{"session_id":"u1","type":"view","item_id":"i1"}"#,
+        r#"{"user_id":"\u00751","type":"view"}"#,
+    ] {
+        let verdict = judge_with(None).judge(&[record(13, "by session", bad)], &mut owning(), NOW);
+        assert_eq!((verdict.counts.erased, verdict.dead_letters.len()), (1, 0), "{bad}");
+    }
     // After a lift the user may act again, and what arrived before is still of nobody.
     let verdict = judge_with(Some(NOW + 8)).judge(&records, &mut owning(), NOW);
     assert_eq!((verdict.counts.erased, verdict.interactions.len(), verdict.dead_letters.len()), (2, 1, 3));

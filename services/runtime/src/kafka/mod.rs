@@ -12,6 +12,7 @@ mod commits;
 mod consumer;
 mod contact;
 mod denial;
+mod ends;
 mod error;
 mod flight;
 mod group;

@@ -14,12 +14,12 @@ use super::alone::Alone;
 use super::client::{NO_GROUP, Role, blocking, partitions, patiently, settings};
 use super::consumer::{committed_offsets, offsets};
 use super::contact::contact;
+use super::ends::ask;
 use super::error::KafkaError;
 use super::growth::follow_partitions;
 use super::link::{self, Link};
 use super::pull::Pull;
 use super::stream::Stream;
-use super::watch::ask;
 use super::{Batch, Positions, Span, distance, identity};
 use crate::config;
 use crate::context::{Context, Outage};
@@ -317,7 +317,7 @@ fn watermarks(
     partitions: Vec<i32>,
     which: Offset,
 ) -> Result<Positions, KafkaError> {
-    Ok(ask(consumer, &[(topic, partitions)], which)?.remove(0))
+    ask(consumer, &[(topic, partitions)], which)?.remove(0)
 }
 
 /// Turns `from` into offsets; blocks.

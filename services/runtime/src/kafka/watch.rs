@@ -6,21 +6,20 @@
 //! ones; a transaction left open is the difference. The first record that was not applied is looked at for its time.
 #![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use metrics::gauge;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
-use rdkafka::message::Message;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode as Code;
+use rdkafka::topic_partition_list::Offset;
 use tokio::time::MissedTickBehavior;
 use tracing::debug;
 
 use super::bootstrap::{self, Silence};
 use super::client::{Role, blocking, settings};
-use super::consumer::offsets;
+use super::ends::{QUESTION, ask, first};
 use super::error::{KafkaError, is_outage};
 use super::link::{Link, Quiet};
 use super::stream::Stream;
@@ -33,8 +32,6 @@ use crate::progress::{Look, Progress, STILL};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(1);
-/// The longest single question to the brokers.
-const QUESTION: Duration = Duration::from_secs(2);
 /// No answer for so long is an outage: `/readyz` is red within 15 s, the questions included.
 const SILENT: Duration = Duration::from_secs(9);
 /// The conditions that this sets.
@@ -145,15 +142,17 @@ impl Watch {
         for followed in lock(&self.followed).iter_mut() {
             let Some(stream) = followed.stream.upgrade() else { continue };
             let Some((_, look)) = looks.iter().find(|(looked, _)| Arc::ptr_eq(looked, &stream)) else { continue };
-            let Some(look) = look else {
-                let silent = now.duration_since(*followed.blind.get_or_insert(now));
-                if silent >= SILENT {
-                    let (topic, silent) = (stream.topic(), silent.as_secs());
-                    reasons
-                        .push(format!("Kafka tells the end of {topic} and for {silent} s gives none of its records"));
+            let look = match look {
+                Ok(look) => look,
+                Err(why) => {
+                    let silent = now.duration_since(*followed.blind.get_or_insert(now));
+                    if silent >= SILENT {
+                        let (topic, silent) = (stream.topic(), silent.as_secs());
+                        reasons.push(format!("not known for {silent} s how far behind we are on {topic}: {why}"));
+                    }
+                    followed.unknown(ctx);
+                    continue;
                 }
-                followed.unknown(ctx);
-                continue;
             };
             followed.blind = None;
             let joined = stream.joined();
@@ -208,6 +207,17 @@ fn is_answer(error: &KafkaError) -> bool {
         || matches!(error, KafkaError::Failed { source, .. } if !is_outage(source))
 }
 
+/// The error, or that the topic is missing, with what to do about it.
+fn missing(topic: &str, error: KafkaError) -> KafkaError {
+    let code = if let KafkaError::Failed { source, .. } = &error { source.rdkafka_error_code() } else { None };
+    match code {
+        Some(Code::UnknownTopic | Code::UnknownTopicOrPartition) => {
+            KafkaError::MissingTopic { topic: topic.to_owned() }
+        }
+        _ => error,
+    }
+}
+
 /// Seconds since the oldest record was written that is not applied; 0 if there is none, `NaN` if it has no time.
 fn age(look: &Look, clock: i64) -> f64 {
     match look.oldest {
@@ -223,8 +233,8 @@ fn show(gauges: Option<[&'static str; 2]>, lag: Option<(i64, f64)>) {
     gauge!(seconds).set(lag.map_or(f64::NAN, |(_, seconds)| seconds));
 }
 
-/// A stream, and what a look at it found.
-type Looked = (Arc<Stream>, Option<Look>);
+/// A stream, and what a look at it found, or why nothing.
+type Looked = (Arc<Stream>, Result<Look, String>);
 
 /// Two clients that only look.
 struct Eyes {
@@ -243,30 +253,41 @@ impl Eyes {
         })
     }
 
-    /// Looks at every stream; `None` where the ends are told and no record. Blocks.
+    /// Looks at every stream; fails only where nobody tells of any. Blocks.
     fn look(&self, streams: Vec<Arc<Stream>>) -> Result<Vec<Looked>, KafkaError> {
         let wanted: Vec<(&str, Vec<i32>)> = streams.iter().map(|stream| (stream.topic(), stream.ours())).collect();
         if wanted.iter().all(|(_, ours)| ours.is_empty()) {
             self.asks_for_nothing()?;
         }
-        let ends = ask(&self.real, &wanted, Offset::End)?;
+        let mut ends = ask(&self.real, &wanted, Offset::End)?;
+        // Where no topic is told of, the broker is away.
+        if !ends.is_empty() && ends.iter().all(Result::is_err) {
+            return Err(ends.swap_remove(0).expect_err("each is one"));
+        }
         let stable = ask(&self.readable, &wanted, Offset::End)?;
         drop(wanted);
         let mut looks = Vec::with_capacity(streams.len());
         for ((stream, ends), stable) in streams.into_iter().zip(ends).zip(stable) {
-            self.learn_starts(&stream)?;
-            let applied = stream.applied();
-            // Partitions that left since then are another's; those that came are looked at next time.
-            let ours = |all: Positions| all.into_iter().filter(|(p, _)| applied.contains_key(p)).collect::<Positions>();
-            let (ends, stable) = (ours(ends), ours(stable));
-            let applied: Positions = applied.into_iter().filter(|(p, _)| ends.contains_key(p)).collect();
-            let look = self
-                .look_closer(stream.topic(), applied, stable, ends)
-                .inspect_err(|error| debug!(%error, topic = stream.topic(), "no record can be looked at"))
-                .ok();
+            let look = ends.and_then(|ends| self.look_at(&stream, ends, stable?));
+            let why = |error| {
+                debug!(%error, topic = stream.topic(), "cannot be looked at");
+                crate::context::chain(&missing(stream.topic(), error))
+            };
+            let look = look.map_err(why);
             looks.push((stream, look));
         }
         Ok(looks)
+    }
+
+    /// Looks at a stream of which it is told where the partitions end.
+    fn look_at(&self, stream: &Stream, ends: Positions, stable: Positions) -> Result<Look, KafkaError> {
+        self.learn_starts(stream)?;
+        let applied = stream.applied();
+        // Partitions that left since then are another's; those that came are looked at next time.
+        let ours = |all: Positions| all.into_iter().filter(|(p, _)| applied.contains_key(p)).collect::<Positions>();
+        let (ends, stable) = (ours(ends), ours(stable));
+        let applied: Positions = applied.into_iter().filter(|(p, _)| ends.contains_key(p)).collect();
+        self.look_closer(stream.topic(), applied, stable, ends)
     }
 
     /// Where there is something beyond what was applied: is it a record, and of when?
@@ -306,7 +327,7 @@ impl Eyes {
         }
         let mut starts = stream.committed(&unknown)?;
         let fresh: Vec<i32> = unknown.into_iter().filter(|partition| !starts.contains_key(partition)).collect();
-        starts.extend(ask(&self.readable, &[(stream.topic(), fresh)], Offset::Beginning)?.remove(0));
+        starts.extend(ask(&self.readable, &[(stream.topic(), fresh)], Offset::Beginning)?.remove(0)?);
         stream.begins(&starts);
         Ok(())
     }
@@ -316,70 +337,4 @@ impl Eyes {
         let asked = self.real.fetch_metadata(None, QUESTION); // all topics: asking for one by name could create it
         asked.map(|_| ()).map_err(|error| KafkaError::of("ask for the topics", error))
     }
-}
-
-/// Beginnings or ends of all partitions, one question to each broker; in the order asked for, in which a topic may come
-/// more than once. Blocks.
-pub(super) fn ask<C: ConsumerContext>(
-    client: &impl Consumer<C>,
-    wanted: &[(&str, Vec<i32>)],
-    which: Offset,
-) -> Result<Vec<Positions>, KafkaError> {
-    let failed = |error| KafkaError::of("ask where the topics begin and end", error);
-    let mut list = TopicPartitionList::new();
-    for (topic, partitions) in wanted {
-        for partition in partitions {
-            // A broker refuses to be asked for a partition twice in one question.
-            if list.find_partition(topic, *partition).is_none() {
-                list.add_partition_offset(topic, *partition, which).map_err(failed)?;
-            }
-        }
-    }
-    if list.count() == 0 {
-        return Ok(vec![Positions::new(); wanted.len()]);
-    }
-    let mut answers: BTreeMap<&str, Positions> = BTreeMap::new();
-    let told = client.offsets_for_times(list, QUESTION).map_err(failed)?;
-    for element in told.elements() {
-        element.error().map_err(failed)?;
-        let Some((topic, _)) = wanted.iter().find(|(topic, _)| *topic == element.topic()) else { continue };
-        if let Offset::Offset(offset) = element.offset() {
-            answers.entry(topic).or_default().insert(element.partition(), Next(offset));
-        }
-    }
-    let of = |(topic, partitions): &(&str, Vec<i32>)| {
-        let all = answers.get(topic);
-        partitions.iter().filter_map(|partition| Some((*partition, *all?.get(partition)?))).collect::<Positions>()
-    };
-    Ok(wanted.iter().map(of).collect())
-}
-
-/// The first record at or behind each position, if there is one: its offset, and when it was written. Blocks.
-fn first(client: &BaseConsumer<Quiet>, topic: &str, from: &Positions) -> Result<BTreeMap<i32, (i64, i64)>, KafkaError> {
-    let mut found = BTreeMap::new();
-    if from.is_empty() {
-        return Ok(found);
-    }
-    let failed = |error| KafkaError::of(format!("look at the records of {topic}"), error);
-    client.assign(&offsets(topic, from.iter())?).map_err(failed)?;
-    let mut open: BTreeSet<i32> = from.keys().copied().collect();
-    let began = Instant::now();
-    while !open.is_empty() && began.elapsed() < QUESTION {
-        match client.poll(QUESTION.saturating_sub(began.elapsed())) {
-            Some(Ok(message)) if open.remove(&message.partition()) => {
-                let written = message.timestamp().to_millis().unwrap_or(-1);
-                found.insert(message.partition(), (message.offset(), written));
-            }
-            Some(Ok(_)) | None => {}
-            Some(Err(ClientError::PartitionEOF(partition))) => {
-                open.remove(&partition);
-            }
-            Some(Err(error)) => debug!(%error, topic, "looking goes on after an error"),
-        }
-    }
-    client.unassign().map_err(failed)?;
-    if !open.is_empty() {
-        return Err(failed(ClientError::MessageConsumption(Code::OperationTimedOut)));
-    }
-    Ok(found)
 }

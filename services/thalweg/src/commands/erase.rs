@@ -158,7 +158,11 @@ pub(crate) async fn run(args: Args, config: &Config) -> Result<ExitCode, Error> 
 /// Who decides and why, neither of which names the user: both are kept for ever.
 fn words(args: &Args) -> Result<(String, String), Error> {
     let reason = args.reason.clone().ok_or_else(|| Error::Other("say why by --reason; it is kept".to_owned()))?;
-    let by = args.by.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "operator".to_owned());
+    let by = args
+        .by
+        .clone()
+        .or_else(|| std::env::var("USER").ok().filter(|user| !user.is_empty()))
+        .unwrap_or_else(|| "operator".to_owned());
     for (option, text) in [("--reason", &reason), ("--by", &by)] {
         if text.is_empty() || text.len() > MAX_TEXT || text.chars().any(char::is_control) {
             return Err(Error::Other(format!("{option}: between 1 and {MAX_TEXT} bytes, without control characters")));

@@ -53,7 +53,7 @@ pub(crate) fn run(what: &What) -> Result<(), Error> {
     }
 }
 
-/// Writes a key of its own to `file`. Killed meanwhile, it leaves a file that holds no key, and `new` refuses it.
+/// Writes a key of its own to `file`. Killed meanwhile, it leaves a file that holds no key; delete it.
 fn new(file: &Path) -> Result<PublicKey, Error> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| Error::Other(format!("no randomness to make a key of: {error}")))?;
@@ -65,9 +65,11 @@ fn new(file: &Path) -> Result<PublicKey, Error> {
         }
         _ => Error::file(file)(error),
     })?;
-    open.write_all(format!("{}\n", key.secret()).as_bytes())
-        .and_then(|()| open.sync_all())
-        .map_err(Error::file(file))?;
+    open.write_all(format!("{}\n", key.secret()).as_bytes()).and_then(|()| open.sync_all()).map_err(|error| {
+        // A file without a key would be in the way of the next try.
+        drop(std::fs::remove_file(file));
+        Error::file(file)(error)
+    })?;
     Ok(key.public())
 }
 

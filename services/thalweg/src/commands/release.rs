@@ -109,7 +109,11 @@ impl Change {
     /// Who decides, and why; `what` it changes, for who did not say why.
     pub(super) fn said(&self, what: &str) -> Result<(String, String), Error> {
         let reason = self.reason.clone().ok_or_else(|| Error::Other(format!("say why by --reason: {what}")))?;
-        let by = self.by.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "operator".to_owned());
+        let by = self
+            .by
+            .clone()
+            .or_else(|| std::env::var("USER").ok().filter(|user| !user.is_empty()))
+            .unwrap_or_else(|| "operator".to_owned());
         for (option, text) in [("--reason", &reason), ("--by", &by)] {
             if text.is_empty() || text.len() > MAX_TEXT || text.chars().any(char::is_control) {
                 let rule = format!("between 1 and {MAX_TEXT} bytes, without control characters");

@@ -10,7 +10,8 @@ use runtime::kafka::{Reader, Record, StartAt, admin};
 use runtime::redis::Redis;
 use schemas::checkpoint::PayloadKind;
 use schemas::dead_letter::headers;
-use schemas::{Erasure, Interaction, Message, Timestamp, Topic};
+use schemas::vocabulary::number_as_id;
+use schemas::{Erasure, Interaction, Message, Timestamp, Topic, ids_in, literal};
 use serde::Serialize;
 use serde_json::{Value, json};
 use versions::{Step, Version};
@@ -202,19 +203,28 @@ fn holds(topic: Topic, record: &Record, user: &str) -> bool {
         }
 }
 
-/// Whether an event is of the user.
+/// Whether an event is of the user, as ingest reads it, or is broken and names them.
 fn is_of(value: &[u8], user: &str) -> bool {
-    if !value.windows(user.len().max(1)).any(|part| part == user.as_bytes()) && !value.contains(&b'\\') {
+    let is_there = || value.windows(user.len().max(1)).any(|part| part == user.as_bytes());
+    // A number may be written in another way, a text with escapes.
+    let is_a_number = user.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    if !is_a_number && !value.contains(&b'\\') && !is_there() {
         return false; // most are another's
     }
-    match serde_json::from_slice::<Value>(value).ok().as_ref().and_then(|event| event.get("user_id")) {
-        Some(Value::String(id)) => id == user,
-        Some(Value::Number(id)) => id.to_string() == user,
-        _ => false,
+    let Ok(text) = std::str::from_utf8(value) else { return names(value, user) };
+    match serde_json::from_str::<Value>(text) {
+        Ok(event) => match event.get("user_id") {
+            Some(Value::String(id)) => id == user,
+            Some(Value::Number(id)) => {
+                literal(text, "user_id").and_then(number_as_id).unwrap_or_else(|| id.to_string()) == user
+            }
+            _ => false,
+        },
+        Err(_) => names(value, user),
     }
 }
 
-/// Whether a text names the user: the id stands there, and is no part of a longer word.
+/// Whether a text names the user: the id stands there, however it is spelt, and is no part of a longer word.
 pub(super) fn names(text: &[u8], user: &str) -> bool {
     let is_word = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     let id = user.as_bytes();
@@ -222,7 +232,7 @@ pub(super) fn names(text: &[u8], user: &str) -> bool {
     at.into_iter().any(|at| {
         let before = at.checked_sub(1).and_then(|before| text.get(before));
         !is_word(before) && !is_word(text.get(at + id.len()))
-    })
+    }) || ids_in(text).any(|id| id == user)
 }
 
 #[cfg(test)]
@@ -244,7 +254,11 @@ mod tests {
         for event in [r#"{"user_id":"u4"}"#, r#"{"user_id":"u\u0034","x":1}"#] {
             assert!(is_of(event.as_bytes(), "u4"), "{event}");
         }
-        assert!(is_of(br#"{"user_id":77}"#, "77"));
+        for event in [r#"{"user_id":77}"#, r#"{"user_id":77.0}"#, r#"{"user_id":7.7e1}"#, r#"{"user_id":"77"}"#] {
+            assert!(is_of(event.as_bytes(), "77"), "{event}");
+        }
+        let zoe = r#"{"user_id":"zo\u00eb"}"#.as_bytes();
+        assert!(is_of(zoe, "zoë") && names(zoe, "zoë") && is_of(&zoe[..zoe.len() - 1], "zoë"));
         for event in [r#"{"user_id":"u42"}"#, r#"{"item_id":"u4","user_id":"u5"}"#, "u4", ""] {
             assert!(!is_of(event.as_bytes(), "u4"), "{event}");
         }
