@@ -1,5 +1,5 @@
-//! `shop-log`: writes what happens in the synthetic shop as a recorded log, for `thalweg evaluate` and for whoever wants
-//! to replay it.
+//! `shop-log`: writes what happens in the synthetic shop as a recorded log, for `thalweg evaluate` and for whoever
+//! wants to replay it.
 #![forbid(unsafe_code)]
 
 use std::fs::File;

@@ -4,8 +4,8 @@ use tests::{SOON, Servers, Traffic, World, eventually, naming, none_names, serve
 
 use crate::redis_forgot::SAVE;
 
-/// Lists, the hash `model` and the marks of lists are again what was saved; histories and their marks are not. So does a
-/// crash lose what was written within a second.
+/// Lists, the hash `model` and the marks of lists are again what was saved; histories and their marks are not. So does
+/// a crash lose what was written within a second.
 const LISTS_FALL_BACK: &str = "for _, saved in ipairs(redis.call('KEYS', 'saved/*')) do
   local key, histories = string.sub(saved, 7), false
   for _, kind in ipairs({'user:{', 'recs:{', 'applied:{'}) do

@@ -7,8 +7,8 @@
 //! and the partition is read again from the mark on. What a profile has applied it drops (I2), so going back is
 //! harmless.
 //!
-//! A mark also says whether Redis may have evicted profiles behind it ([`crate::evictions`]). Who takes a partition over
-//! would else take what is left for all that there was.
+//! A mark also says whether Redis may have evicted profiles behind it ([`crate::evictions`]). Who takes a partition
+//! over would else take what is left for all that there was.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -2,9 +2,9 @@
 //!
 //! Every trainer that leads attends its group ([`runtime::kafka::Attendance`]), whatever its settings and release; who
 //! stands by does not. So the group's members are the sign of life of the leader: one that is killed is let go of after
-//! the session's time-out of 6 s, one that ends leaves at once. One that its group does not let in shows by the versions
-//! that it goes on writing, and is not claimed over either: else the two would take turns. Nothing here makes a leader: the claim does (I9). Who
-//! wakes up after its place was taken reads the claim and stands by in its turn.
+//! the session's time-out of 6 s, one that ends leaves at once. One that its group does not let in shows by the
+//! versions that it goes on writing, and is not claimed over either: else the two would take turns. Nothing here makes
+//! a leader: the claim does (I9). Who wakes up after its place was taken reads the claim and stands by in its turn.
 #![allow(clippy::disallowed_methods, reason = "waits and measures")]
 
 use std::time::{Duration, Instant};

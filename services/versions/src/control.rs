@@ -50,17 +50,16 @@ struct Words {
     overwritten: BTreeSet<String>,
 }
 
-/// Why a record of another partition than the first is refused.
-fn elsewhere(partition: i32) -> (&'static str, String) {
-    ("control", format!("it is on partition {partition}, and decisions are on partition 0: Thalweg did not write it"))
-}
-
 impl Words {
     /// Takes the next record.
     ///
     /// # Errors
     /// Why it is refused, in a word and in full; nothing changed.
     fn take(&mut self, record: &Record) -> Result<(), (&'static str, String)> {
+        if record.partition != 0 {
+            // We write to the first: what stands on others has no place in the order of what is decided.
+            return Err(("control", format!("it is on partition {}, and decisions are on 0", record.partition)));
+        }
         if record.key.starts_with(erasure::PREFIX.as_bytes()) {
             return self.erase(record);
         }
@@ -235,9 +234,7 @@ impl Control {
             self.words.begin_anew();
         }
         for record in &batch.records {
-            // We write to the first partition: what stands on others has no place among what is decided.
-            let taken = if record.partition == 0 { self.words.take(record) } else { Err(elsewhere(record.partition)) };
-            if let Err((why, reason)) = taken {
+            if let Err((why, reason)) = self.words.take(record) {
                 self.told.refused(&self.words.topic, why, None, &reason);
                 let seen = self.refused.entry(why).or_default();
                 *seen = (seen.0.saturating_add(1), reason);
@@ -313,6 +310,28 @@ mod tests {
         }
         assert_eq!(words.take(&record(OPERATOR, &pin, Some(&key(1)))), Ok(()), "as it stands");
         assert!(words.overwritten.is_empty());
+    }
+
+    #[test]
+    fn a_word_on_another_partition_than_the_first_is_refused() {
+        let mut words = Words { topic: "control".into(), ..Words::default() };
+        let pin = record(OPERATOR, &word(Action::Pin, 3, NOW), None);
+        let elsewhere = Record { partition: 1, ..record(OPERATOR, &word(Action::Unpin, 0, NOW + 5), None) };
+        assert_eq!([&pin, &elsewhere].map(|record| words.take(record).is_ok()), [true, false]);
+        assert!(words.releases.pin(NOW + 9).is_some() && words.overwritten.is_empty());
+    }
+
+    #[test]
+    fn control_made_again_brings_no_erased_user_back_and_the_erasure_is_to_be_written_again() {
+        let mut words = words();
+        let user = Erasure::key(Secret::new("of the installation").hash("u1"));
+        let erasure = r#"{"by":"ann","reason":"asked","at":1700000000000,"purge":false}"#;
+        assert_eq!(words.take(&signed(&user, erasure.into(), Some(&key(1)))), Ok(()));
+        assert_eq!(words.take(&record(OPERATOR, &word(Action::Pin, 3, NOW), Some(&key(1)))), Ok(()));
+        words.begin_anew();
+        assert_eq!((words.erasures.len(), words.releases.operator()), (1, None));
+        assert_eq!(words.overwritten, BTreeSet::from([user.clone()]));
+        assert!(words.standing(&user).is_some_and(|word| String::from_utf8_lossy(&word).contains("asked")));
     }
 
     #[test]

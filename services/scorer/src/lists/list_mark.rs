@@ -1,4 +1,5 @@
-//! Shows whether the lists that we wrote still lie in Redis: a key of ours, moved before and behind every writing. Pure.
+//! Shows whether the lists that we wrote still lie in Redis: a key of ours, moved before and behind every writing.
+//! Pure.
 //!
 //! What Redis loses it loses from the end. So where the mark that we wrote last still lies, every list before it does,
 //! too, and it is moved only over that one. Marks of partitions ([`crate::marks`]) show it of profiles; between two of

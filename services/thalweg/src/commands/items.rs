@@ -17,7 +17,8 @@ use crate::import::{Columns, Import, Meant, Options};
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum What {
-    /// Writes the items of a file to `items`, each as a whole record (with --update, only what the file says of it); other items stay as they are.
+    /// Writes the items of a file to `items`, each as a whole record (with --update, only what the file says of it);
+    /// other items stay as they are.
     ///
     /// The file may be CSV (also with tabs, semicolons or pipes), JSON lines, a JSON array, or a feed in XML (RSS,
     /// Atom); plain, .gz or .zst. Field names are Thalweg's (item_id, title, categories, brand, price, available,

@@ -130,6 +130,20 @@ pub(crate) async fn run(what: What, config: &Config) -> Result<ExitCode, Error> 
              topic's settings and copies where your Kafka is administered",
         );
     }
+    let of_one =
+        |name: &&str| Topic::ALL.into_iter().any(|topic| config.topic(topic) == **name && topic.partitions(2) == 1);
+    let too_many =
+        |outcome: &Outcome| matches!(outcome, Outcome::Differs(all) if all.iter().any(|d| d.what == "partitions"));
+    let wide = outcomes.iter().filter(|(_, outcome)| too_many(outcome)).map(|(name, _)| name.as_str());
+    let wide: Vec<&str> = wide.filter(of_one).collect();
+    if !wide.is_empty() {
+        output::note(format!(
+            "{}: must have one partition, and Kafka takes none away. Stop the services, delete the topic, and create it \
+             by `thalweg topics apply`: what it holds is lost, so keep it first (`thalweg checkpoints export`, an export of \
+             your items), and decide and erase again",
+            wide.join(", ")
+        ));
+    }
     if outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Untold(_))) {
         output::note("to see the settings, give this command's user the right DESCRIBE_CONFIGS on the topics");
     }
