@@ -50,7 +50,6 @@ mod network;
 mod ranking;
 mod settings;
 mod table;
-#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod version;
 

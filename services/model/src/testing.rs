@@ -1,4 +1,5 @@
-//! What tests here and in other crates make: a choice as it was tested, and payloads that somebody changed.
+//! What tests here and in other crates make: a choice as it was tested, and payloads that somebody changed. Always
+//! compiled: with a feature of the tests alone, the whole workspace would be compiled once more for them.
 
 use std::collections::{BTreeMap, HashMap};
 
