@@ -1,12 +1,21 @@
-//! Finds ids in what may be JSON, or was meant to be.
+//! Finds ids of users in what may be JSON, or was meant to be.
 
 use crate::vocabulary::number_as_id;
 
-/// Every text, number and bare word in `value`, as ids are spelt, in order. It need not be JSON: of an event that is
-/// refused, whose it is may still stand in it.
+/// More is not looked at: bytes, and ids.
+const MOST_BYTES: usize = 64 * 1024;
+const MOST_IDS: usize = 1_000;
+
+/// Fields whose numbers may be of a user.
+const OF_USERS: [&str; 2] = ["user_id", "session_id"];
+
+/// Texts in `value` that may be the id of a user, as ids are spelt, in order: every text but names of fields, and
+/// numbers in fields of users. It need not be JSON: of an event that is refused, whose it is may still stand in it.
+/// Where it has no names at all, every word counts.
 pub fn ids_in(value: &[u8]) -> impl Iterator<Item = String> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
+    let value = &value[..value.len().min(MOST_BYTES)];
+    let (mut at, mut of_user) = (0, true);
+    let ids = std::iter::from_fn(move || {
         loop {
             let byte = *value.get(at)?;
             at += 1;
@@ -18,19 +27,27 @@ pub fn ids_in(value: &[u8]) -> impl Iterator<Item = String> {
                 let inner = &value[start..at.min(value.len())];
                 at += 1;
                 let quoted = [b"\"", inner, b"\""].concat();
-                let read = serde_json::from_slice(&quoted).ok();
-                return Some(read.unwrap_or_else(|| String::from_utf8_lossy(inner).into_owned()));
-            }
-            if !is_between(byte) {
+                let read: Option<String> = serde_json::from_slice(&quoted).ok();
+                let text = read.unwrap_or_else(|| String::from_utf8_lossy(inner).into_owned());
+                let behind = value.get(at..).unwrap_or_default();
+                if behind.trim_ascii_start().first() == Some(&b':') {
+                    of_user = OF_USERS.contains(&&*text);
+                } else {
+                    return Some(text);
+                }
+            } else if !is_between(byte) {
                 let start = at - 1;
                 while value.get(at).is_some_and(|byte| !is_between(*byte)) {
                     at += 1;
                 }
-                let word = String::from_utf8_lossy(&value[start..at]);
-                return Some(number_as_id(&word).unwrap_or_else(|| word.into_owned()));
+                if of_user {
+                    let word = String::from_utf8_lossy(&value[start..at]);
+                    return Some(number_as_id(&word).unwrap_or_else(|| word.into_owned()));
+                }
             }
         }
-    })
+    });
+    ids.take(MOST_IDS)
 }
 
 /// Whether it stands between texts, numbers and words.
@@ -59,5 +76,12 @@ mod tests {
         }
         assert!(!ids_in(br#"{"user_id":"u11","x":"u1 and more"}"#).any(|found| found == "u1"));
         assert_eq!(ids_in(b"\xff\"\xfe\\").count(), 2, "no bytes break it");
+    }
+
+    #[test]
+    fn names_of_fields_and_numbers_of_other_fields_are_no_ids_and_there_are_not_endlessly_many() {
+        let event = br#"{"type":"view","user_id":"u2","value":1,"price" : 1.0,"items":[1,2]}"#;
+        assert_eq!(ids_in(event).collect::<Vec<_>>(), ["view", "u2"]);
+        assert_eq!(ids_in("1,".repeat(1 << 20).as_bytes()).count(), MOST_IDS);
     }
 }

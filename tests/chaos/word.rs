@@ -152,7 +152,8 @@ async fn said_and_followed(field: &Field, word: Word, by: &str, chance: &mut Cha
     }
     let which = match word {
         Word::Pin => Some(Which::Newest),
-        Word::Rollback if chance.random_bool(0.5) => Some(Which::Oldest),
+        // From the oldest the trainer would learn all that the campaign has sent so far once more.
+        Word::Rollback if chance.random_bool(0.5) => Some(Which::NewestButOne),
         Word::Rollback => Some(Which::Newest),
         Word::Unpin | Word::Hold | Word::Resume => None,
     };

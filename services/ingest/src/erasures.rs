@@ -147,7 +147,7 @@ impl Erasing {
 
     fn take(&mut self, batch: runtime::kafka::Batch) -> bool {
         let mut changed = false;
-        if !batch.reborn.is_empty() && !self.erasures.is_empty() {
+        if batch.reborn.contains(&0) && !self.erasures.is_empty() {
             let erased = self.erasures.len();
             warn!(erased, "control was made again: who was erased stays so, and the trainer writes it again");
         }

@@ -31,13 +31,15 @@ const VACANT: Duration = Duration::from_millis(600);
 const AFTER_AN_OUTAGE: Duration = Duration::from_secs(15);
 /// The same until who took our place was seen in the group: it joins once it has claimed, and may take long to restore.
 const AFTER_A_CLAIM: Duration = Duration::from_secs(60);
-/// No version was written for so long: more than two periods of `publish_every`.
+/// No version was written for so long, and for more than two periods of `publish_every`.
 const QUIET: Duration = Duration::from_secs(3);
 /// The same after versions were written while the group was empty: who leads is not in it, and may have nothing to
 /// write for a while.
 const AFTER_AN_OUTSIDER: Duration = Duration::from_secs(60);
 /// What is read so long after the group became empty was written since.
 const BEHIND: Duration = Duration::from_secs(2);
+/// A look takes no longer: while Kafka hangs, nothing is known.
+const LOOK: Duration = Duration::from_secs(2);
 /// Records of the log of versions per batch, and batches per look: what is there is read at once.
 const RECORDS: usize = 1_000;
 const BATCHES: usize = 64;
@@ -60,15 +62,18 @@ struct Vacancy {
     quiet: Option<Instant>,
     /// Versions are written by a trainer that is not in the group.
     outsider: bool,
+    /// Two periods of `publish_every`, and more.
+    periods: Duration,
 }
 
 impl Vacancy {
-    fn new(since: Since) -> Self {
+    fn new(since: Since, publish_every: Duration) -> Self {
+        let periods = 2 * publish_every + Duration::from_secs(1);
         let patience = match since {
             Since::Start => VACANT,
             Since::Claim => AFTER_A_CLAIM,
         };
-        Self { since: None, patience, quiet: None, outsider: false }
+        Self { since: None, patience, quiet: None, outsider: false, periods }
     }
 
     /// Takes in how many members the group has, and whether a version was written since the last look; `None`: it could
@@ -86,7 +91,7 @@ impl Vacancy {
             Some(0) => {
                 let empty = now.duration_since(*self.since.get_or_insert(now));
                 let quiet = self.quiet.map(|quiet| now.duration_since(quiet));
-                let least = if self.outsider { AFTER_AN_OUTSIDER } else { QUIET };
+                let least = if self.outsider { AFTER_AN_OUTSIDER } else { QUIET }.max(self.periods);
                 empty >= self.patience && quiet.is_some_and(|quiet| quiet >= least)
             }
             Some(_) => {
@@ -152,7 +157,7 @@ fn is_version(record: &Record, trust: &Trust, topic: &str) -> bool {
 pub(crate) async fn wait(config: &Config, since: Since, ctx: &Context) -> Result<bool, Error> {
     let group = config.trainer.group();
     let roll = Roll::open(&config.kafka, ctx.name(), &group)?;
-    let (mut vacancy, mut writings) = (Vacancy::new(since), Writings::begin(config, ctx));
+    let (mut vacancy, mut writings) = (Vacancy::new(since, config.trainer.publish_every), Writings::begin(config, ctx));
     gauge!(STANDING_BY).set(1.0);
     let why = format!("a trainer is in group {group}; this one takes over when it is gone");
     info!(group, "standing by until no trainer is in the group");
@@ -176,7 +181,10 @@ pub(crate) async fn wait(config: &Config, since: Since, ctx: &Context) -> Result
         if ctx.draining() {
             break false;
         }
-        let written = writings.look().await?;
+        let (members, written) = match tokio::time::timeout(LOOK, writings.look()).await {
+            Ok(written) => (members, written?),
+            Err(_) => (None, None),
+        };
         let before = vacancy.outsider;
         if vacancy.seen(members, written, Instant::now()) {
             break true;
@@ -220,7 +228,7 @@ mod tests {
         seen: impl IntoIterator<Item = Option<usize>>,
         written: impl Fn(Duration) -> Option<bool>,
     ) -> Option<Duration> {
-        let (mut vacancy, start) = (Vacancy::new(since), Instant::now());
+        let (mut vacancy, start) = (Vacancy::new(since, Duration::from_secs(1)), Instant::now());
         let mut looks = (0..).map(|n| EVERY * n).zip(seen);
         looks.find(|(at, members)| vacancy.seen(*members, written(*at), start + *at)).map(|(at, _)| at)
     }

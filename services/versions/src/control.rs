@@ -112,6 +112,11 @@ impl Words {
         Ok(())
     }
 
+    fn to_be_written_again(&self) -> Vec<(String, Vec<u8>)> {
+        let keys = self.overwritten.iter().filter(|key| self.trust.is_on() || key.starts_with(erasure::PREFIX));
+        keys.filter_map(|key| Some((key.clone(), self.standing(key)?))).take(WRITTEN_AGAIN).collect()
+    }
+
     /// The value that stands under a key.
     fn standing(&self, key: &str) -> Option<Vec<u8>> {
         let value = match key {
@@ -192,13 +197,11 @@ impl Control {
     }
 
     /// Words that stand though the last record under their key was refused: once Kafka compacts the topic, who starts
-    /// does not find them, unless somebody writes them again. Each with its key, a hundred at most. Empty where nothing
-    /// is signed.
+    /// does not find them, unless somebody writes them again. Each with its key, a hundred at most. Where nothing is
+    /// signed, erasures alone.
     #[must_use]
     pub fn overwritten(&self) -> Vec<(String, Vec<u8>)> {
-        let Words { trust, overwritten, .. } = &self.words;
-        let keys = overwritten.iter().filter(|_| trust.is_on());
-        keys.filter_map(|key| Some((key.clone(), self.words.standing(key)?))).take(WRITTEN_AGAIN).collect()
+        self.words.to_be_written_again()
     }
 
     /// How many records were refused since this was asked last, by the kind of reason, and why the last of them was.
@@ -230,7 +233,7 @@ impl Control {
     async fn read(&mut self) -> Result<Option<(bool, bool)>, KafkaError> {
         let Some(Followed { batch, caught_up }) = self.reader.follow(BATCH, WAIT).await? else { return Ok(None) };
         let before = (self.words.releases.clone(), self.words.erasures_changed);
-        if !batch.reborn.is_empty() {
+        if batch.reborn.contains(&0) {
             self.words.begin_anew();
         }
         for record in &batch.records {
@@ -323,15 +326,20 @@ mod tests {
 
     #[test]
     fn control_made_again_brings_no_erased_user_back_and_the_erasure_is_to_be_written_again() {
-        let mut words = words();
         let user = Erasure::key(Secret::new("of the installation").hash("u1"));
         let erasure = r#"{"by":"ann","reason":"asked","at":1700000000000,"purge":false}"#;
-        assert_eq!(words.take(&signed(&user, erasure.into(), Some(&key(1)))), Ok(()));
-        assert_eq!(words.take(&record(OPERATOR, &word(Action::Pin, 3, NOW), Some(&key(1)))), Ok(()));
-        words.begin_anew();
-        assert_eq!((words.erasures.len(), words.releases.operator()), (1, None));
-        assert_eq!(words.overwritten, BTreeSet::from([user.clone()]));
-        assert!(words.standing(&user).is_some_and(|word| String::from_utf8_lossy(&word).contains("asked")));
+        for mut words in [words(), Words { topic: "control".into(), ..Words::default() }] {
+            assert_eq!(words.take(&signed(&user, erasure.into(), Some(&key(1)))), Ok(()));
+            assert_eq!(words.take(&record(OPERATOR, &word(Action::Pin, 3, NOW), Some(&key(1)))), Ok(()));
+            assert!(words.to_be_written_again().is_empty());
+            words.begin_anew();
+            assert_eq!((words.erasures.len(), words.releases.operator()), (1, None));
+            let again = words.to_be_written_again();
+            assert_eq!(again.iter().map(|(key, _)| key).collect::<Vec<_>>(), [&user]);
+            let [(key, word)] = &again[..] else { panic!("one") };
+            assert_eq!(words.take(&signed(key, word.clone(), Some(&self::key(1)))), Ok(()));
+            assert!(words.to_be_written_again().is_empty(), "it is there again");
+        }
     }
 
     #[test]

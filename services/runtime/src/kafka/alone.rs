@@ -70,6 +70,7 @@ impl Grows for Alone {
     fn shrank(consumer: &StreamConsumer<Self>, stream: &Stream, before: usize, now: usize) -> Result<(), String> {
         let (gone, list) = beginnings(stream, now..before)?;
         consumer.incremental_unassign(&list).map_err(|error| error.to_string())?;
+        stream.revoked(&gone); // at once: who waits for an end asks for these partitions, and polls nothing meanwhile
         consumer.context().tell(Change::Revoked(gone));
         Ok(())
     }

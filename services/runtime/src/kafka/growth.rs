@@ -38,7 +38,7 @@ pub(super) fn follow_partitions<C: Grows + 'static>(
     let (consumer, stream, link) = (Arc::downgrade(consumer), Arc::downgrade(stream), Arc::clone(link));
     let brokers: Arc<str> = brokers.into();
     tokio::spawn(async move {
-        let (mut silence, mut fewer) = (Silence::begins(), None);
+        let (mut silence, mut fewer) = (Silence::begins(), (0, 0));
         loop {
             tokio::select! {
                 () = link.ctx().drained() => return,
@@ -55,7 +55,7 @@ pub(super) fn follow_partitions<C: Grows + 'static>(
                 (answered, fewer)
             });
             let answered;
-            (answered, fewer) = asked.await.unwrap_or((true, None)); // it fails only at the end
+            (answered, fewer) = asked.await.unwrap_or((true, (0, 0))); // it fails only at the end
             if answered {
                 silence.ends();
             }
@@ -63,8 +63,12 @@ pub(super) fn follow_partitions<C: Grows + 'static>(
     });
 }
 
-/// Whether anybody answered. `fewer`: how many partitions the last look found where they were fewer than before.
-fn look<C: Grows + 'static>(consumer: &StreamConsumer<C>, stream: &Stream, fewer: &mut Option<usize>) -> bool {
+/// Looks in a row that find the same smaller number of partitions: one that follows may be of a broker that lags
+/// behind.
+const LOOKS: u32 = 3;
+
+/// Whether anybody answered. `found`: how many partitions the looks before found, and how many of these in a row.
+fn look<C: Grows + 'static>(consumer: &StreamConsumer<C>, stream: &Stream, found: &mut (usize, u32)) -> bool {
     let before = stream.partitions();
     let now = match consumer.fetch_metadata(Some(stream.topic()), QUESTION) {
         Ok(metadata) => metadata.topics().first().map_or(0, |topic| topic.partitions().len()),
@@ -74,10 +78,10 @@ fn look<C: Grows + 'static>(consumer: &StreamConsumer<C>, stream: &Stream, fewer
         }
     };
     // Fewer once: the topic may just be deleted or made again, of which whoever reads hears.
-    let stays = fewer.replace(now).is_some_and(|last| last == now);
+    *found = if found.0 == now { (now, found.1.saturating_add(1)) } else { (now, 1) };
     let (changed, what) = match now.cmp(&before) {
         Ordering::Greater => (C::grew(consumer, stream, before, now), "partitions were added"),
-        Ordering::Less if now > 0 && stays => {
+        Ordering::Less if now > 0 && found.1 >= LOOKS => {
             (C::shrank(consumer, stream, before, now), "the topic was made again with fewer partitions")
         }
         Ordering::Less | Ordering::Equal => return true,

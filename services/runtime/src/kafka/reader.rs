@@ -276,7 +276,9 @@ impl Reader {
         let asked = *lock(&self.end_asked);
         let pull = self.pull();
         end.iter().all(|(partition, end)| {
-            pull.positions().get(partition).is_some_and(|next| next >= end)
+            // What is gone with a topic that was made again has no more.
+            !pull.stream().has(*partition)
+                || pull.positions().get(partition).is_some_and(|next| next >= end)
                 || pull
                     .end_of(*partition)
                     .is_some_and(|said| said.elapsed() >= QUIET && asked.is_none_or(|asked| asked.elapsed() >= QUIET))

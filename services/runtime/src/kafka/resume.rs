@@ -114,7 +114,10 @@ pub(super) async fn seek(pull: &mut Pull<Group>, to: &Positions) -> Result<Posit
     // A broker that has just come back may not know its partitions yet, and one of ours is not gone for good.
     let went = patiently(pull, "read from another offset", is_missing, |pull| {
         let assigned = pull.consumer().context().assigned();
-        let ours: Positions = to.iter().filter(|(p, _)| assigned.contains(p)).map(|(p, next)| (*p, *next)).collect();
+        // A topic made again with fewer partitions: the group takes away those that are gone, but only who polls hears.
+        let count = i32::try_from(pull.stream().partitions()).unwrap_or(i32::MAX);
+        let is_ours = |partition: &i32| assigned.contains(partition) && *partition < count;
+        let ours: Positions = to.iter().filter(|(p, _)| is_ours(p)).map(|(p, next)| (*p, *next)).collect();
         let (consumer, topic) = (Arc::clone(pull.consumer()), pull.topic().to_owned());
         move || {
             let really = |(partition, wanted)| {

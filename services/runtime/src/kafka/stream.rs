@@ -104,6 +104,10 @@ impl Stream {
         }
     }
 
+    pub(super) fn has(&self, partition: i32) -> bool {
+        lock(&self.state).ours.contains(&partition)
+    }
+
     pub(super) fn ours(&self) -> Vec<i32> {
         lock(&self.state).ours.iter().copied().collect()
     }

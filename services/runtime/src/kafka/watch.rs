@@ -203,7 +203,7 @@ impl Followed {
 
 /// Whether Kafka answered, and refused.
 fn is_answer(error: &KafkaError) -> bool {
-    matches!(error, KafkaError::Denied { .. })
+    matches!(error, KafkaError::Denied { .. } | KafkaError::MissingTopic { .. })
         || matches!(error, KafkaError::Failed { source, .. } if !is_outage(source))
 }
 
@@ -262,7 +262,8 @@ impl Eyes {
         let mut ends = ask(&self.real, &wanted, Offset::End)?;
         // Where no topic is told of, the broker is away.
         if !ends.is_empty() && ends.iter().all(Result::is_err) {
-            return Err(ends.swap_remove(0).expect_err("each is one"));
+            let error = ends.swap_remove(0).expect_err("each is one");
+            return Err(missing(wanted[0].0, error));
         }
         let stable = ask(&self.readable, &wanted, Offset::End)?;
         drop(wanted);

@@ -70,18 +70,19 @@ impl Trainer {
         self.audit_deed(deed, self.ctx.now()).await;
     }
 
-    /// Writes a record, and waits for it no longer than [`PATIENCE`].
-    pub(super) async fn audit_deed(&mut self, deed: Deed, at: i64) {
+    /// Writes a record, and waits for it no longer than [`PATIENCE`]; whether it was taken.
+    pub(super) async fn audit_deed(&mut self, deed: Deed, at: i64) -> bool {
         let topics = Topics::new(&self.kafka.topic_prefix);
         let noted = note(deed, at, &mut self.chain, (&self.publisher.producer, &topics));
         let why = match tokio::time::timeout(PATIENCE, noted).await {
-            Ok(Ok(())) => return,
+            Ok(Ok(())) => return true,
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("Kafka did not take it within {PATIENCE:?}"),
         };
         self.chain.begin_anew(at); // it may arrive yet
         counter!(AUDIT_FAILED).increment(1);
         warn!(why, "audit lacks a record: see whether the topic is there and may be written to");
+        false
     }
 }
 

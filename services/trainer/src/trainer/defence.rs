@@ -42,7 +42,9 @@ impl Trainer {
         }
         for deed in self.refusals.due(now) {
             info!(subject = deed.subject, reason = deed.reason, "refused records; the audit says how many");
-            self.audit_deed(deed, self.ctx.now()).await;
+            if !self.audit_deed(deed, self.ctx.now()).await {
+                break; // each of the others would keep learning waiting as long
+            }
         }
         if self.rival.is_some() || self.repeated.is_some_and(|at| now.duration_since(at) < REPEAT_EVERY) {
             return Ok(());

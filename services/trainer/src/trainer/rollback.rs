@@ -43,7 +43,10 @@ impl Trainer {
         match read {
             Ok(good) => {
                 let (version, made_at) = (good.version(), good.manifest().map_or(0, |manifest| manifest.made_at));
-                info!(?version, "holding the learner against the newest good version");
+                info!(
+                    ?version,
+                    "read the newest good version again: the gate holds the learner against it if it is that still"
+                );
                 self.learning.anchor(good, self.erasing.erased.keys(made_at).collect()).await
             }
             Err(_) if self.ctx.draining() => Ok(()),
