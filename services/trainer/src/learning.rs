@@ -237,7 +237,9 @@ fn attend(
                 show(learner.sizes(), &learner.quality().recent());
                 show_evidence(gate.evidence());
                 let frozen = learner.freeze(kind);
-                if frozen.as_ref().is_ok_and(|frozen| frozen.kind() == PayloadKind::Snapshot) {
+                // To go back to a version that knows no items would leave everybody without a list.
+                let is_snapshot = frozen.as_ref().is_ok_and(|frozen| frozen.kind() == PayloadKind::Snapshot);
+                if is_snapshot && learner.knowledge().items() > 0 {
                     gate.made(version, || Model::of(learner.knowledge()), Instant::now());
                 }
                 let stands = contest.as_ref().and_then(|(contest, _)| contest.standing());
