@@ -79,6 +79,9 @@ async fn interactions_deleted_and_made_again_under_running_services_and_they_go_
 async fn topics_made_again_with_fewer_partitions_are_read_on_and_leave_nobody_red() {
     let world = World::new().await;
     let [mut ingest, mut trainer, mut scorer] = world.start_all().await;
+    for service in [&mut ingest, &mut trainer, &mut scorer] {
+        service.ready().await; // it reads what there was before
+    }
     for (topic, partitions) in [(Topic::Control, 2), (Topic::Items, 2), (Topic::Interactions, 6), (Topic::Events, 6)] {
         let name = world.topics.name(topic);
         admin::grow(&world.kafka, &[&name], partitions).await.expect("it gets more");
