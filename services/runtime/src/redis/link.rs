@@ -124,8 +124,8 @@ impl Link {
             .get_multiplexed_async_connection_with_config(&config)
             .await
             .map_err(|error| self.unreachable(error))?;
-        // Of a big pipeline that it does not allow, Redis breaks off the connection instead of saying why. (PING would be
-        // refused, too, by a Redis that cannot save.)
+        // Of a big pipeline that it does not allow, Redis breaks off the connection instead of saying why. (PING would
+        // be refused, too, by a Redis that cannot save.)
         let hello: Result<(), _> = ::redis::cmd("ECHO").arg("thalweg").query_async(&mut connection).await;
         match hello {
             Err(error) if error.code() != Some("NOPERM") => return Err(self.unreachable(error)),
