@@ -15,7 +15,11 @@ async fn of_two_readers_of_one_topic_the_one_that_stands_still_shows_and_the_oth
         watch.follow(reader.stream(), Expected { topic: TOPIC, caught_up: None, gauges: None });
     }
     let end = one.end().await.expect("Kafka answers");
-    let all_of = async |reader: &mut Reader| while reader.replay(&end, 7).await.expect("readable").is_some() {};
+    let all_of = async |reader: &mut Reader| {
+        while reader.replay(&end, 7).await.expect("readable").is_some() {}
+        // Whoever comes back for more has applied what was handed out.
+        reader.next_batch(1, Duration::from_millis(10)).await.expect("readable");
+    };
     let becomes = async |wanted: bool| {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
