@@ -99,15 +99,15 @@ async fn a_pin_stands_through_crashes_of_scorer_and_trainer_until_it_is_lifted()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pin_to_a_version_that_knows_nothing_takes_nobody_their_list_and_whoever_comes_meanwhile_gets_one_after_it() {
     let world = World::new().await;
-    let [_ingest, _trainer, mut scorer] = started(&world).await;
+    let _ingest = world.start(Name::Ingest, &[]).await;
+    let keeps = [("trainer.snapshot_every", "2s"), ("trainer.keep_snapshots", "100")]; // the first one, too
+    let _trainer = world.start(Name::Trainer, &keeps).await;
+    let mut scorer = world.start(Name::Scorer, &[]).await;
     let empty = eventually("the first version is there", SOON, async || {
         let newest = latest_manifest(&mut Tail::open(&world, Topic::Checkpoints).await).await;
         newest.map(|manifest| manifest.version).ok_or_else(|| "there is none".to_owned())
     })
     .await;
-    release(&world, &["pin", &empty.to_string(), "--reason", "a test"]).await;
-    live(&world, "the first version is pinned", |version, state| version == empty && state == "pin").await;
-    release(&world, &["unpin", "--reason", "a test"]).await;
     let mut traffic = Traffic::new(46, world.ctx.now());
     let mut sent = world.flow(&traffic.take(300), 300).await;
     learned_once(&world, &sent).await;

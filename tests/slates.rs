@@ -70,6 +70,7 @@ async fn packed_lists_say_the_same_in_fewer_bytes() {
     let sent = world.flow(&Traffic::new(16, world.ctx.now()).take(600), 300).await;
     served_once(&world, &sent).await;
     let keys = [world.keys.recs(&sent[0].event.user_id), world.keys.hot(None)];
+    made_by(&world, &keys[1], |_| true).await; // it follows the slates
     for (key, value) in keys.iter().zip(world.client().get_many(&keys).await.expect("Redis answers")) {
         let packed = value.expect("a string").expect("the list is there");
         let json = world.slate(key).await.expect("it is a slate").encode(Encoding::Json);
