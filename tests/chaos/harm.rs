@@ -204,7 +204,13 @@ pub(crate) async fn records(field: &Field, fault: Fault, chance: &mut ChaCha8Rng
             tokio::time::sleep(Duration::from_secs(1)).await;
             // A person takes them away again: what is foreign is nobody's to delete.
             for key in [world.keys.model(), world.keys.hot(None), world.keys.new_items(None)].iter().chain(&keys) {
-                let _ = world.client().command(&["DEL", key]).await;
+                // Beside another fault Redis may refuse it for a while.
+                for _ in 0..30 {
+                    if world.client().command(&["DEL", key]).await.is_ok() {
+                        break;
+                    }
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
             }
         }
         Fault::RepeatedEvents => {
