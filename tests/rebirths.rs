@@ -76,23 +76,26 @@ async fn interactions_deleted_and_made_again_under_running_services_and_they_go_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn control_and_items_made_again_with_fewer_partitions_are_read_on_and_leave_nobody_red() {
+async fn topics_made_again_with_fewer_partitions_are_read_on_and_leave_nobody_red() {
     let world = World::new().await;
     let [mut ingest, mut trainer, mut scorer] = world.start_all().await;
     for service in [&mut ingest, &mut trainer, &mut scorer] {
         service.ready().await; // it reads what there was before
     }
-    for topic in [Topic::Control, Topic::Items] {
+    for (topic, partitions) in [(Topic::Control, 2), (Topic::Items, 2), (Topic::Interactions, 6), (Topic::Events, 6)] {
         let name = world.topics.name(topic);
-        admin::grow(&world.kafka, &[&name], 2).await.expect("it gets another partition");
+        admin::grow(&world.kafka, &[&name], partitions).await.expect("it gets more");
     }
     let all_say = async |what: &str| {
         let readers = [
             (&ingest, Topic::Control),
+            (&ingest, Topic::Events),
             (&trainer, Topic::Control),
             (&trainer, Topic::Items),
+            (&trainer, Topic::Interactions),
             (&scorer, Topic::Control),
             (&scorer, Topic::Items),
+            (&scorer, Topic::Interactions),
         ];
         for (service, topic) in readers {
             let name = world.topics.name(topic);
@@ -105,7 +108,7 @@ async fn control_and_items_made_again_with_fewer_partitions_are_read_on_and_leav
         }
     };
     all_say("partitions were added").await;
-    for topic in [Topic::Control, Topic::Items] {
+    for topic in [Topic::Control, Topic::Items, Topic::Events, Topic::Interactions] {
         world.make_again(topic).await;
     }
     all_say("made again with fewer partitions").await;

@@ -27,9 +27,7 @@ impl Alone {
     pub(super) fn new(link: &Arc<Link>) -> Self {
         Self { link: Arc::clone(link), changes: Mutex::default(), changed: Notify::new() }
     }
-}
 
-impl Alone {
     /// Leaves a change for whoever polls, and wakes them.
     fn tell(&self, change: Change) {
         lock(&self.changes).push(change);
@@ -70,7 +68,6 @@ impl Grows for Alone {
     fn shrank(consumer: &StreamConsumer<Self>, stream: &Stream, before: usize, now: usize) -> Result<(), String> {
         let (gone, list) = beginnings(stream, now..before)?;
         consumer.incremental_unassign(&list).map_err(|error| error.to_string())?;
-        stream.revoked(&gone); // at once: who waits for an end asks for these partitions, and polls nothing meanwhile
         consumer.context().tell(Change::Revoked(gone));
         Ok(())
     }

@@ -86,7 +86,7 @@ impl Grows for Group {
     }
 
     fn shrank(_: &StreamConsumer<Self>, _: &Stream, _: usize, _: usize) -> Result<(), String> {
-        Ok(()) // the group's leader sees it, too, and shares anew
+        Ok(()) // the group may go on to name them; nothing is read of them, and nobody waits for it
     }
 }
 

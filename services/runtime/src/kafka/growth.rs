@@ -38,7 +38,7 @@ pub(super) fn follow_partitions<C: Grows + 'static>(
     let (consumer, stream, link) = (Arc::downgrade(consumer), Arc::downgrade(stream), Arc::clone(link));
     let brokers: Arc<str> = brokers.into();
     tokio::spawn(async move {
-        let (mut silence, mut fewer) = (Silence::begins(), (0, 0));
+        let (mut silence, mut found) = (Silence::begins(), (0, 0));
         loop {
             tokio::select! {
                 () = link.ctx().drained() => return,
@@ -51,11 +51,11 @@ pub(super) fn follow_partitions<C: Grows + 'static>(
                 if lost {
                     bootstrap::tell(consumer.client(), &brokers);
                 }
-                let answered = look(&consumer, &stream, &mut fewer);
-                (answered, fewer)
+                let answered = look(&consumer, &stream, &mut found);
+                (answered, found)
             });
             let answered;
-            (answered, fewer) = asked.await.unwrap_or((true, (0, 0))); // it fails only at the end
+            (answered, found) = asked.await.unwrap_or((true, (0, 0))); // it fails only at the end
             if answered {
                 silence.ends();
             }

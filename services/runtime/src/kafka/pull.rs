@@ -148,7 +148,9 @@ impl<C: Changes + 'static> Pull<C> {
         });
         let sought = seeking.await.unwrap_or_default(); // interrupted: tried again
         self.seeking = None;
-        self.unsought.retain(|partition, next| !sought.contains(&(*partition, *next)));
+        // A topic made again may have fewer partitions, and a group goes on to name those that are gone.
+        let stream = &self.stream;
+        self.unsought.retain(|partition, next| stream.has(*partition) && !sought.contains(&(*partition, *next)));
     }
 
     pub(super) fn consumer(&self) -> &Arc<StreamConsumer<C>> {

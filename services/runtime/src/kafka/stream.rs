@@ -53,8 +53,14 @@ impl Stream {
         lock(&self.state).applied.clone()
     }
 
+    /// The topic has so many partitions now. Of one that was made again with fewer those beyond are nobody's, whatever
+    /// a group says of them, and at once: who waits for an end asks for what is ours, and polls nothing meanwhile.
     pub(super) fn counted(&self, count: usize) {
-        lock(&self.state).count = count;
+        let mut state = lock(&self.state);
+        let is_there = |partition: &i32| usize::try_from(*partition).is_ok_and(|partition| partition < count);
+        state.count = count;
+        state.ours.retain(is_there);
+        state.applied.retain(|partition, _| is_there(partition));
     }
 
     pub(super) fn assigned(&self, partitions: &[i32]) {
@@ -145,6 +151,17 @@ mod tests {
         stream.apply(&mut Positions::from([(0, Next(8))]));
         assert!(stream.joined());
         assert_eq!((stream.applied(), stream.unknown()), (Positions::from([(1, Next(2))]), vec![]));
+    }
+
+    #[test]
+    fn of_a_topic_that_was_made_again_with_fewer_partitions_those_beyond_are_nobodys() {
+        let stream = Stream::new("events", 6, Box::new(|_| Ok(Positions::new())));
+        stream.assigned(&[0, 3, 5]);
+        stream.apply(&mut Positions::from([(3, Next(7)), (5, Next(9))]));
+        stream.counted(4);
+        assert_eq!((stream.partitions(), stream.ours(), stream.unknown()), (4, vec![0, 3], vec![0]));
+        assert_eq!(stream.applied(), Positions::from([(3, Next(7))]));
+        assert!(stream.has(3) && !stream.has(5));
     }
 
     #[test]
