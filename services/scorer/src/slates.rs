@@ -309,9 +309,11 @@ impl Slates {
     /// Whether a list stays: a version that we cannot read made it, and we have only popularity to put in its place.
     /// What must not be shown goes all the same.
     fn leaves(&self, slate: &[String]) -> bool {
-        if self.serving || !self.sources.slot.leaves_lists() {
-            return false;
-        }
+        !self.serving && self.sources.slot.leaves_lists() && self.may_stay(slate)
+    }
+
+    /// Whether a list shows nothing that must not be shown.
+    fn may_stay(&self, slate: &[String]) -> bool {
         let shop = self.sources.shop();
         !slate.iter().any(|id| shop.hides(id))
     }

@@ -28,14 +28,14 @@ impl Slates {
         let (now, mut lists) = (self.ctx.now(), lists.into_iter());
         let mut calls = Vec::with_capacity(works.len() + marks.len());
         let (mut trimmed, mut slates) = (0, Vec::with_capacity(works.len()));
-        let shop = self.sources.shop();
         for work in &mut works {
             let items = if work.is_shown() { lists.next() } else { None };
-            let lies = &work.user.stored.profile.slate;
-            // An empty list takes the place of one whose items are all gone, not of nothing, nor of what a version made
-            // that knew more than the live one.
-            let stays = lies.is_empty() || (model == Slate::NO_MODEL && !lies.iter().any(|id| shop.hides(id)));
-            work.keeps |= stays && items.as_ref().is_some_and(Vec::is_empty);
+            if items.as_ref().is_some_and(Vec::is_empty) {
+                // It takes the place of one whose items are all gone, not of nothing, nor of what a version made that
+                // knew more than the live one.
+                let lies = &work.user.stored.profile.slate;
+                work.keeps = lies.is_empty() || (model == Slate::NO_MODEL && self.may_stay(lies));
+            }
             let items = items.filter(|_| !work.keeps);
             let mut slate = items.map(|items| self.slate(&work.user, model.clone(), items, now));
             let user = &mut work.user;
