@@ -17,6 +17,15 @@ pub use chain::{Chain, Deed, Verifier};
 /// The action of who refused records or versions.
 pub const REFUSED: &str = "refuse";
 
+/// A text as an entry may hold it: no longer than so many bytes, and without control characters. A stranger may have
+/// chosen it.
+#[must_use]
+pub fn fitting(text: &str, most: usize) -> String {
+    let mut text: String = text.chars().filter(|c| !c.is_control()).collect();
+    text.truncate(text.floor_char_boundary(most));
+    text
+}
+
 /// The longest record.
 const MAX_BYTES: usize = 64 * 1024;
 
@@ -89,6 +98,13 @@ pub fn hash(value: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_that_a_stranger_chose_fits_into_an_entry() {
+        assert_eq!(fitting(&"\u{fc}".repeat(2_000), 900).len(), 900);
+        assert_eq!(fitting(&"\u{fc}".repeat(2_000), 901).len(), 900, "no half of a character");
+        assert_eq!(fitting("a\u{1b}b", 900), "ab");
+    }
 
     #[test]
     fn an_entry_is_read_as_it_was_written_and_what_cannot_be_is_refused() {

@@ -107,8 +107,7 @@ fn name(value: &Value, most: usize) -> Read<String> {
 }
 
 fn cut(text: &str, most: usize) -> &str {
-    let end = (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
-    &text[..end.unwrap_or(0)]
+    &text[..text.floor_char_boundary(most)]
 }
 
 /// One name or a list of them.

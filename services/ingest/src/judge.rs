@@ -116,8 +116,8 @@ impl Judge {
         judged.ok().map(|interaction| mark(&interaction))
     }
 
-    /// Whether what is refused is of a user who is erased, by its key or by any id in it: a dead letter would keep the
-    /// id, whatever field it stands in and however broken the record is.
+    /// Whether what is refused is of a user who is erased, by its key or by what may be an id in it
+    /// ([`schemas::ids_in`]): a dead letter would keep it.
     fn is_of_erased(&self, record: &Record, arrived_at: i64) -> bool {
         if self.erased.erasures().is_empty() {
             return false;

@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 
 use runtime::kafka::{KafkaError, Outgoing, Producer};
+use schemas::audit::{Chain, Deed};
 use schemas::control::{PROMOTE, Promotion};
 use schemas::{Release, Topic, Topics};
-
-use schemas::audit::{Chain, Deed};
 
 /// Writes `word` under `key`, one of [`schemas::control::OPERATOR`] and [`schemas::control::GATE`]; `evidence` are the
 /// numbers that it was decided on.

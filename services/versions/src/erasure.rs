@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use runtime::kafka::{KafkaError, Outgoing, Producer};
-use schemas::{Erasure, Topic, Topics, UserHash, VersionId, erasure};
-
 use schemas::audit::{Chain, Deed};
+use schemas::{Erasure, Topic, Topics, UserHash, VersionId, erasure};
 
 /// Writes what is decided of a user, `action` being what was done; `evidence` are numbers that belong to it.
 ///

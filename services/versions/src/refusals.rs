@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use schemas::VersionId;
-use schemas::audit::{Deed, REFUSED};
+use schemas::audit::{Deed, REFUSED, fitting};
 
 /// How often refusals of one kind are written to the audit.
 const EVERY: Duration = Duration::from_secs(60);
@@ -49,7 +49,7 @@ impl Refusals {
         seen.records = seen.records.saturating_add(records);
         seen.version = version.or(seen.version);
         seen.last = Some(now);
-        seen.reason = cut(reason);
+        seen.reason = fitting(reason, MOST_TEXT);
     }
 
     /// Whether there was none.
@@ -80,14 +80,6 @@ impl Refusals {
     pub fn leave(&mut self, now: Instant) {
         self.seen.retain(|_, seen| seen.last.is_some_and(|at| now.duration_since(at) < EVERY));
     }
-}
-
-/// No longer than an entry may be, and without what no entry may hold: a stranger may have chosen it.
-fn cut(reason: &str) -> String {
-    let mut text: String = reason.chars().filter(|c| !c.is_control()).collect();
-    let end = (0..=MOST_TEXT.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    text.truncate(end);
-    text
 }
 
 #[cfg(test)]

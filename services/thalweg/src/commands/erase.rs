@@ -13,13 +13,13 @@ use laboratory::output;
 use runtime::Context;
 use runtime::kafka::{Outgoing, Producer, Reader, StartAt, admin};
 use runtime::redis::Redis;
-use schemas::audit::Chain;
-use schemas::audit::Entry;
+use schemas::audit::{Chain, Entry};
 use schemas::erasure::{BEGUN, DONE, LIFTED, MAX_TEXT, MAX_USERS, Receipts};
 use schemas::{Erasure, Erasures, MAX_ID_BYTES, Topic, Topics, UserHash};
 use serde_json::json;
 use versions::{Control, erase};
 
+use super::said::said;
 use crate::config::Config;
 use crate::error::Error;
 
@@ -157,16 +157,8 @@ pub(crate) async fn run(args: Args, config: &Config) -> Result<ExitCode, Error> 
 
 /// Who decides and why, neither of which names the user: both are kept for ever.
 fn words(args: &Args) -> Result<(String, String), Error> {
-    let reason = args.reason.clone().ok_or_else(|| Error::Other("say why by --reason; it is kept".to_owned()))?;
-    let by = args
-        .by
-        .clone()
-        .or_else(|| std::env::var("USER").ok().filter(|user| !user.is_empty()))
-        .unwrap_or_else(|| "operator".to_owned());
+    let (by, reason) = said(args.reason.as_ref(), args.by.as_ref(), "say why by --reason; it is kept", MAX_TEXT)?;
     for (option, text) in [("--reason", &reason), ("--by", &by)] {
-        if text.is_empty() || text.len() > MAX_TEXT || text.chars().any(char::is_control) {
-            return Err(Error::Other(format!("{option}: between 1 and {MAX_TEXT} bytes, without control characters")));
-        }
         if verify::names(text.as_bytes(), &args.user) {
             return Err(Error::Other(format!("{option} names the user, and is kept for ever: leave the id out")));
         }

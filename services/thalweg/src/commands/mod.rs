@@ -11,4 +11,5 @@ pub(crate) mod keys;
 pub(crate) mod recs;
 pub(crate) mod release;
 pub(crate) mod replay;
+mod said;
 pub(crate) mod topics;

@@ -19,6 +19,7 @@ use schemas::{Manifest, Release, Releases, Timestamp, Topics, VersionId};
 use serde_json::{Value, json};
 use versions::Control;
 
+use crate::commands::said::said;
 use crate::commands::{audit, checkpoints};
 use crate::config::Config;
 use crate::error::Error;
@@ -108,19 +109,7 @@ pub(crate) struct Change {
 impl Change {
     /// Who decides, and why; `what` it changes, for who did not say why.
     pub(super) fn said(&self, what: &str) -> Result<(String, String), Error> {
-        let reason = self.reason.clone().ok_or_else(|| Error::Other(format!("say why by --reason: {what}")))?;
-        let by = self
-            .by
-            .clone()
-            .or_else(|| std::env::var("USER").ok().filter(|user| !user.is_empty()))
-            .unwrap_or_else(|| "operator".to_owned());
-        for (option, text) in [("--reason", &reason), ("--by", &by)] {
-            if text.is_empty() || text.len() > MAX_TEXT || text.chars().any(char::is_control) {
-                let rule = format!("between 1 and {MAX_TEXT} bytes, without control characters");
-                return Err(Error::Other(format!("{option}: {rule}")));
-            }
-        }
-        Ok((by, reason))
+        said(self.reason.as_ref(), self.by.as_ref(), &format!("say why by --reason: {what}"), MAX_TEXT)
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use metrics::counter;
-use schemas::audit::Deed;
+use schemas::audit::{Deed, fitting};
 use schemas::checkpoint::{Manifest, VersionId};
 use schemas::{RELEASE, Topics};
 use serde_json::{Map, Value};
@@ -49,7 +49,7 @@ impl Trainer {
     }
 
     pub(super) async fn audit_refusal(&mut self, version: VersionId, why: &str) {
-        self.audit("refuse", "version", Some(version), cut(why.to_owned()), BTreeMap::new()).await;
+        self.audit("refuse", "version", Some(version), fitting(why, MOST_TEXT), BTreeMap::new()).await;
     }
 
     pub(super) async fn audit_foreign(&mut self, version: VersionId) {
@@ -98,15 +98,7 @@ pub(super) fn changed(settings: &model::Settings) -> String {
             ours.remove(&name);
         }
     }
-    cut(format!("model: {}", Value::Object(ours)))
-}
-
-/// No longer than a record may name, and without what no record may hold.
-fn cut(mut text: String) -> String {
-    text.retain(|c| !c.is_control());
-    let end = (0..=MOST_TEXT.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    text.truncate(end);
-    text
+    fitting(&format!("model: {}", Value::Object(ours)), MOST_TEXT)
 }
 
 #[cfg(test)]
@@ -118,7 +110,5 @@ mod tests {
         let settings = model::Settings { negatives: 64, ..model::Settings::default() };
         assert_eq!(changed(&settings), r#"model: {"negatives":64}"#);
         assert_eq!(changed(&model::Settings::default()), "model: {}");
-        assert_eq!(cut("\u{fc}".repeat(2_000)).len(), MOST_TEXT);
-        assert_eq!(cut("a\u{1b}b".to_owned()), "ab");
     }
 }
