@@ -8,7 +8,7 @@ use runtime::redis::Redis as Client;
 use schemas::{Keys, Slate, Topic};
 use serde_json::Value;
 use tokio::process::Command;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinSet;
 
 use crate::error::Error;
 use crate::freshness::beside_us;
@@ -138,27 +138,22 @@ struct Probes {
     keys: Keys,
     /// What a list's source begins with.
     source: String,
-    tell: UnboundedSender<Seen>,
-    told: UnboundedReceiver<Seen>,
-    running: tokio::task::JoinSet<()>,
+    running: JoinSet<Seen>,
 }
 
 impl Probes {
     async fn open(kafka: &Kafka, redis: &Redis, ctx: &Context) -> Result<Self, Error> {
-        let (tell, told) = unbounded_channel(); // 20 a second
         Ok(Self {
             client: Client::connect(&redis.config, ctx).await?,
             keys: Keys::new(&redis.config.key_prefix),
             source: kafka.topics.name(Topic::Events),
-            tell,
-            told,
-            running: tokio::task::JoinSet::new(),
+            running: JoinSet::new(),
         })
     }
 
     /// Looks for the list of an event that was acknowledged just now.
     fn look(&mut self, last: Acknowledged) {
-        let (client, key, tell) = (self.client.clone(), self.keys.recs(&last.event.user_id), self.tell.clone());
+        let (client, key) = (self.client.clone(), self.keys.recs(&last.event.user_id));
         let source = format!("{}/{}@", self.source, last.partition);
         self.running.spawn(async move {
             let began = Instant::now();
@@ -173,18 +168,13 @@ impl Probes {
                 }
                 tokio::time::sleep(ASK_EVERY).await;
             }
-            let _ = tell.send((Instant::now(), began.elapsed())); // fails only when nobody measures any more
+            (Instant::now(), began.elapsed())
         });
     }
 
     /// What was seen since the last call, once everything was.
     async fn seen(&mut self) -> Vec<Seen> {
-        while self.running.join_next().await.is_some() {}
-        let mut seen = Vec::new();
-        while let Ok(one) = self.told.try_recv() {
-            seen.push(one);
-        }
-        seen
+        std::mem::take(&mut self.running).join_all().await
     }
 }
 

@@ -11,7 +11,7 @@ trap '"$kafka" wipe "$ours" >/dev/null 2>&1' EXIT
 step "the sources (just check)"
 infra/check.sh
 
-# End-to-end tests wait most of their time; tests/harness/world.rs bounds how many run at once.
+# End-to-end tests wait most of their time; tests/harness/turns.rs bounds how many worlds there are at once.
 RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))}
 export RUST_TEST_THREADS
 

@@ -3,8 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "waits for conditions and measures")]
 
 mod anchor;
-mod audited;
-mod audits;
+mod audit;
 mod bad_input;
 mod bounds;
 mod catalog;

@@ -234,13 +234,13 @@ async fn after_a_rollback_training_goes_on_from_the_version_and_nothing_is_lost_
 }
 
 /// A gate that finds a version good and a learner bad within hundreds of tests; and what breaks the learner.
-const GATE: &[(&str, &str)] = &[
+pub(crate) const GATE: &[(&str, &str)] = &[
     ("trainer.snapshot_every", "2s"),
     ("trainer.gate.sample", "1"),
     ("trainer.gate.threshold", "1e8"),
     ("trainer.gate.good_after_tests", "1500"),
 ];
-const BROKEN: [(&str, &str); 3] =
+pub(crate) const BROKEN: [(&str, &str); 3] =
     [("model.row_learning_rate", "10"), ("model.dense_learning_rate", "1"), ("model.ranker_learning_rate", "10")];
 
 #[tokio::test(flavor = "multi_thread")]
