@@ -89,13 +89,14 @@ fn after_a_rollback_it_goes_on_from_the_version_gone_back_to_and_knows_where_the
     assert_eq!(restored(id(1), &log.records).model().version(), Some(VersionId { epoch: 5, sequence: 1 }));
 }
 
-/// A version of five items and one of 301 of epoch 4, and behind a claim of epoch 5 what knows five again.
+/// A version of five items and two of 301 of epoch 4, and behind a claim of epoch 5 what knows five again.
 fn far_fewer_items(anew: bool) -> Vec<Record> {
     let (mut log, mut on) = (testing::Log::default(), testing::Log::default());
     log.claim(4);
     log.publish(PayloadKind::Snapshot, 10);
     log.items = 301; // no multiple of three: several users view each
     log.publish(PayloadKind::Snapshot, 903);
+    log.publish(PayloadKind::Snapshot, 3); // somebody went on from it
     on.claim(5);
     let claim = Claim { epoch: 5, trainer: "test".into(), claimed_at: 0, anew };
     on.records[0].value = Some(serde_json::to_vec(&claim).expect("serialises").into());
@@ -107,7 +108,7 @@ fn far_fewer_items(anew: bool) -> Vec<Record> {
 #[test]
 fn what_went_on_from_a_version_of_half_the_items_that_was_gone_back_to_is_gone_on_from_at_every_later_start() {
     let (first, many, last) =
-        (VersionId { epoch: 4, sequence: 1 }, VersionId { epoch: 4, sequence: 2 }, VersionId { epoch: 5, sequence: 2 });
+        (VersionId { epoch: 4, sequence: 1 }, VersionId { epoch: 4, sequence: 3 }, VersionId { epoch: 5, sequence: 2 });
     let records = far_fewer_items(false);
     assert_eq!(restored(&records).model().version(), Some(many), "nobody decided it: it is doubted");
     let back = Back { to: Place { version: first, begins: None }, epoch: 4, at: 0 };
