@@ -161,6 +161,7 @@ impl World {
         spec.settings.retain(|(key, _)| settings.iter().all(|(other, _)| key != other));
         spec.settings.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         admin::apply(&self.kafka, &[spec]).await.expect("it is made");
+        self.ctx.started(); // a broker that has not heard of it yet is waited for, as services do
     }
 
     /// Takes the beginning of a topic away, as retention does.
