@@ -31,7 +31,7 @@ async fn a_trainer_that_goes_on_from_a_bad_version_is_held_against_the_newest_go
     let good = bad.good.expect("what was good stays so").version;
     assert_eq!(trainer.terminate().await.code(), Some(0));
 
-    // Held against the version that it goes on from, it would differ by nothing: less evidence does here.
+    // Compared with the version that it goes on from, it would be no worse: less evidence does here.
     let mut trainer = world.start(Name::Trainer, &[GATE, STILL, &[("trainer.gate.threshold", "1e3")]].concat()).await;
     let gone_back_to = loop {
         sent.extend(world.flow(&traffic.take(250), 500).await);
